@@ -1,0 +1,159 @@
+import { readFileSync } from 'node:fs';
+import { ConfigError, messageOf } from './errors.js';
+
+export const PROVIDERS = ['cuda', 'webgpu', 'cpu'] as const;
+export type Provider = (typeof PROVIDERS)[number];
+
+export const SCOPES = ['recommend', 'write', 'admin', 'metrics'] as const;
+export type Scope = (typeof SCOPES)[number];
+
+export interface ApiKey {
+  secret: string;
+  scopes: Scope[];
+}
+
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+
+interface Setting<T> {
+  doc: string;
+  fallback: string;
+  secret?: true;
+  /** Throws with a reason; the caller adds the name of the variable. */
+  parse: (text: string) => T;
+}
+
+const setting = <T>(fallback: string, parse: (text: string) => T, doc: string): Setting<T> => ({ doc, fallback, parse });
+
+const text = (value: string): string => value;
+
+const integer =
+  (minimum: number, maximum: number) =>
+  (value: string): number => {
+    if (!/^\d+$/.test(value)) throw new Error(`must be a whole number, got ${JSON.stringify(value)}`);
+    const number = Number(value);
+    if (number < minimum || number > maximum) throw new Error(`must be between ${minimum} and ${maximum}, got ${value}`);
+    return number;
+  };
+
+const number =
+  (minimum: number, maximum: number) =>
+  (value: string): number => {
+    const parsed = Number(value);
+    if (value.trim() === '' || !(parsed >= minimum && parsed <= maximum)) {
+      throw new Error(`must be a number between ${minimum} and ${maximum}, got ${JSON.stringify(value)}`);
+    }
+    return parsed;
+  };
+
+const flag = (value: string): boolean => {
+  if (value === 'true' || value === 'false') return value === 'true';
+  throw new Error(`must be true or false, got ${JSON.stringify(value)}`);
+};
+
+const oneOf =
+  <T extends string>(values: readonly T[]) =>
+  (value: string): T => {
+    const found = values.find((candidate) => candidate === value);
+    if (found === undefined) throw new Error(`must be one of ${values.join(', ')}, got ${JSON.stringify(value)}`);
+    return found;
+  };
+
+const list = (value: string): string[] =>
+  value
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
+
+const providers = (value: string): 'auto' | Provider[] => {
+  if (value === 'auto') return 'auto';
+  const names = list(value).map(oneOf(PROVIDERS));
+  if (names.length === 0) throw new Error(`must be auto or a list of ${PROVIDERS.join(', ')}`);
+  return names;
+};
+
+/** `secret:scope+scope,…` */
+const apiKeys = (value: string): ApiKey[] =>
+  list(value).map((entry, position) => {
+    const [secret = '', scopes = '', ...rest] = entry.split(':');
+    // never repeat the entry itself in the message: it holds the secret
+    if (secret.length < 8 || scopes === '' || rest.length > 0) {
+      throw new Error(`key ${position + 1} must look like secret:scope+scope with a secret of at least 8 characters`);
+    }
+    return { secret, scopes: scopes.split('+').map(oneOf(SCOPES)) };
+  });
+
+/** The whole environment of the server. Names are prefixed with REELFUSE_ and written in capitals. */
+const SETTINGS = {
+  host: setting('127.0.0.1', text, 'address to listen on; without API keys only a loopback address is accepted'),
+  port: setting('8080', integer(0, 65535), 'port to listen on; 0 picks a free one and prints it'),
+  dataDir: setting('./data', text, 'folder of the database; made if missing'),
+  modelDir: setting('', text, 'an artifact, or a training run that holds one; unset and an empty DATA_DIR: the bundled demo'),
+  executionProviders: setting('auto', providers, 'ordered list of cuda, webgpu, cpu; auto takes the best that loads'),
+  requireGpu: setting('false', flag, 'refuse to start when a tower would not run on a GPU'),
+  recommenderWorkers: setting('0', integer(0, 256), 'threads for user tower and search; 0: one per core, less one for HTTP'),
+  apiKeys: { ...setting('', apiKeys, 'secret:scope+scope,… with the scopes recommend, write, admin, metrics'), secret: true as const },
+  logLevel: setting('info', oneOf(LOG_LEVELS), `one of ${LOG_LEVELS.join(', ')}`),
+  bodyLimitMb: setting('64', integer(1, 1024), 'largest request body after decompression, MiB'),
+  maxBatch: setting('32', integer(1, 1024), 'most requests that one user tower run takes together'),
+  maxQueue: setting('1024', integer(1, 1_000_000), 'requests that may wait for a recommender before new ones get 503'),
+  hnswM: setting('16', integer(4, 128), 'HNSW links per node'),
+  hnswEfConstruction: setting('200', integer(8, 2000), 'HNSW candidates looked at while building'),
+  hnswEf: setting('128', integer(8, 2000), 'HNSW candidates looked at while searching; never less than what is fetched'),
+  positiveWatchPortion: setting('0.5', number(0, 1), 'a view counts as positive from this watched portion on'),
+  popularityHalfLifeHours: setting('168', number(0.1, 100_000), 'half-life of an event in the fallback ranking, hours'),
+} satisfies Record<string, Setting<unknown>>;
+
+type Settings = typeof SETTINGS;
+export type Config = { readonly [K in keyof Settings]: ReturnType<Settings[K]['parse']> };
+
+const PREFIX = 'REELFUSE_';
+const variable = (key: string): string => PREFIX + key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
+
+const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
+
+/**
+ * Reads REELFUSE_… variables.
+ * @throws ConfigError naming the variable: unknown, malformed, or keys missing for a public address
+ */
+export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config {
+  const known = new Set<string>();
+  const config: Record<string, unknown> = {};
+  for (const [key, definition] of Object.entries<Setting<unknown>>(SETTINGS)) {
+    const name = variable(key);
+    known.add(name);
+    let value = environment[name];
+    if (definition.secret) {
+      known.add(`${name}_FILE`);
+      const file = environment[`${name}_FILE`];
+      if (file !== undefined) {
+        if (value !== undefined) throw new ConfigError(`${name} and ${name}_FILE are both set`);
+        value = readSecret(`${name}_FILE`, file);
+      }
+    }
+    try {
+      config[key] = definition.parse(value ?? definition.fallback);
+    } catch (error) {
+      throw new ConfigError(`${name} ${messageOf(error)}`, { cause: error });
+    }
+  }
+  for (const name of Object.keys(environment)) {
+    if (name.startsWith(PREFIX) && !known.has(name)) throw new ConfigError(`${name} is not a setting; known are ${[...known].join(', ')}`);
+  }
+  const checked = config as Config; // every key was filled by its own parser above
+  if (checked.apiKeys.length === 0 && !LOOPBACK.has(checked.host)) {
+    throw new ConfigError(`REELFUSE_HOST is ${checked.host}, but without REELFUSE_API_KEYS only a loopback address is allowed`);
+  }
+  return checked;
+}
+
+function readSecret(name: string, file: string): string {
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch (error) {
+    throw new ConfigError(`${name} cannot be read: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** One row a setting, for `reelfuse serve --help` and the README. */
+export const describeSettings = (): { name: string; fallback: string; doc: string }[] =>
+  Object.entries<Setting<unknown>>(SETTINGS).map(([key, { fallback, doc }]) => ({ name: variable(key), fallback, doc }));

@@ -1,0 +1,56 @@
+/** One reason why an input was refused; `pointer` is an RFC 6901 JSON pointer into that input. */
+export interface FieldError {
+  pointer: string;
+  detail: string;
+}
+
+export interface ErrorDetails {
+  errors?: FieldError[];
+  /** Seconds after which a retry may succeed. */
+  retryAfter?: number;
+  cause?: unknown;
+}
+
+/** Every error that a caller may see. `http/problem.ts` is the only place that turns it into a response. */
+export class ReelfuseError extends Error {
+  readonly errors: FieldError[];
+  readonly retryAfter: number | undefined;
+
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    detail: string,
+    details: ErrorDetails = {},
+  ) {
+    super(detail, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = 'ReelfuseError';
+    this.errors = details.errors ?? [];
+    this.retryAfter = details.retryAfter;
+  }
+}
+
+export const invalidRequest = (errors: FieldError[], detail = 'the request is not valid'): ReelfuseError =>
+  new ReelfuseError(422, 'invalid_request', detail, { errors });
+
+export const notFound = (what: string, id: string): ReelfuseError =>
+  new ReelfuseError(404, `${what}_not_found`, `no ${what} has the id ${JSON.stringify(id)}`);
+
+export const overloaded = (what: string): ReelfuseError =>
+  new ReelfuseError(503, 'overloaded', `the ${what} queue is full`, { retryAfter: 1 });
+
+/** The start is refused: a setting is unknown, malformed or contradicts another one. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/** A model folder that must not be served; the message names the file and what does not hold. */
+export class ArtifactError extends Error {
+  override readonly name = 'ArtifactError';
+}
+
+/** A file or row that cannot be imported. */
+export class InputError extends Error {
+  override readonly name = 'InputError';
+}
+
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,0 +1,104 @@
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { InputError, messageOf } from '../errors.js';
+import { halfToFloat } from './half.js';
+
+const BYTES: Record<string, number> = { F16: 2, F32: 4, I64: 8, BOOL: 1, U8: 1 };
+const MAX_HEADER_BYTES = 100_000_000;
+
+export interface TensorInfo {
+  dtype: string;
+  shape: number[];
+  /** Byte range in the file. */
+  begin: number;
+  end: number;
+}
+
+/**
+ * An open safetensors file, read by ranges so that features larger than memory can be streamed.
+ * Format: u64 header length, JSON header, then the tensors' bytes, little-endian and row-major.
+ */
+export interface Safetensors {
+  tensors: Map<string, TensorInfo>;
+  metadata: Record<string, string>;
+  /** @throws InputError when the tensor is missing */
+  info(name: string): TensorInfo;
+  /** Raw bytes of rows [first, first + count) along the first axis. */
+  rows(name: string, first: number, count: number): Buffer;
+  close(): void;
+}
+
+/** @throws InputError naming the file and what is wrong with it */
+export function openSafetensors(path: string): Safetensors {
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, 'r');
+  } catch (error) {
+    throw new InputError(`${path}: cannot be opened: ${messageOf(error)}`, { cause: error });
+  }
+  try {
+    const size = fstatSync(descriptor).size;
+    const read = (position: number, length: number): Buffer => {
+      const buffer = Buffer.alloc(length);
+      let done = 0;
+      while (done < length) {
+        const count = readSync(descriptor, buffer, done, length - done, position + done);
+        if (count === 0) throw new InputError(`${path}: ends early`);
+        done += count;
+      }
+      return buffer;
+    };
+    const { tensors, metadata } = readHeader(path, size, read);
+    const info = (name: string): TensorInfo => {
+      const found = tensors.get(name);
+      if (found === undefined) throw new InputError(`${path}: has no tensor ${name}; it holds ${[...tensors.keys()].join(', ') || 'none'}`);
+      return found;
+    };
+    const rows = (name: string, first: number, count: number): Buffer => {
+      const tensor = info(name);
+      const rowBytes = (tensor.end - tensor.begin) / Math.max(1, tensor.shape[0] ?? 1);
+      return read(tensor.begin + first * rowBytes, count * rowBytes);
+    };
+    return { tensors, metadata, info, rows, close: () => closeSync(descriptor) };
+  } catch (error) {
+    closeSync(descriptor);
+    throw error;
+  }
+}
+
+function readHeader(path: string, size: number, read: (position: number, length: number) => Buffer) {
+  if (size < 8) throw new InputError(`${path}: is too short for a safetensors file`);
+  const length = Number(read(0, 8).readBigUInt64LE());
+  if (length > MAX_HEADER_BYTES || length + 8 > size) throw new InputError(`${path}: is not a safetensors file (header of ${length} bytes)`);
+  let header: Record<string, unknown>;
+  try {
+    header = JSON.parse(read(8, length).toString('utf8')) as Record<string, unknown>;
+  } catch (error) {
+    throw new InputError(`${path}: the safetensors header is not JSON`, { cause: error });
+  }
+  const base = 8 + length;
+  const tensors = new Map<string, TensorInfo>();
+  let metadata: Record<string, string> = {};
+  for (const [name, entry] of Object.entries(header)) {
+    if (name === '__metadata__') {
+      metadata = entry as Record<string, string>;
+      continue;
+    }
+    const { dtype, shape, data_offsets: offsets } = entry as { dtype?: string; shape?: number[]; data_offsets?: number[] };
+    const [begin = -1, end = -1] = offsets ?? [];
+    const width = BYTES[dtype ?? ''];
+    const expected = Array.isArray(shape) ? shape.reduce((product, axis) => product * axis, width ?? 0) : -1;
+    if (dtype === undefined || !Array.isArray(shape) || begin < 0 || base + end > size || (width !== undefined && end - begin !== expected)) {
+      throw new InputError(`${path}: tensor ${name} has a shape, type and byte range that do not agree`);
+    }
+    tensors.set(name, { dtype, shape, begin: base + begin, end: base + end });
+  }
+  return { tensors, metadata };
+}
+
+/** Little-endian bytes of F16 or F32 as float32; copies, so that the source may be unaligned. */
+export function floatsOf(bytes: Uint8Array, dtype: string): Float32Array {
+  const aligned = new Uint8Array(bytes).buffer;
+  if (dtype === 'F32') return new Float32Array(aligned);
+  if (dtype === 'F16') return halfToFloat(new Uint16Array(aligned));
+  throw new InputError(`tensors of type ${dtype} are not supported here; use F16 or F32`);
+}

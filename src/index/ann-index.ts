@@ -1,0 +1,20 @@
+/** Slots by falling similarity. */
+export interface Neighbours {
+  slots: Int32Array;
+  /** Similarity of the user vector with each slot's vector: cosine or dot product, before the temperature. */
+  similarities: Float32Array;
+}
+
+/** The contract of a nearest-neighbour index over the vector table. Lives in a worker thread; not safe to share. */
+export interface AnnIndex {
+  readonly size: number;
+  /** Makes the slot's current vector searchable; a slot added again is moved to its new vector. */
+  add(slot: number): void;
+  /** Removes the slot from every later search. Removing a slot that is not there does nothing. */
+  remove(slot: number): void;
+  /**
+   * @param query user vector [d], normalised by the caller where the similarity is cosine
+   * @param count how many to return; fewer only when the index holds fewer
+   */
+  search(query: Float32Array, count: number): Neighbours;
+}

@@ -1,0 +1,73 @@
+/** Slots in one chunk. Chunks are never moved, so growing needs no copy and no lock. */
+const CHUNK_SLOTS = 65_536;
+
+/** Shared memory of one chunk; posted to worker threads as it is. */
+export interface VectorChunk {
+  vectors: SharedArrayBuffer;
+  /** 1 / norm for cosine, 1 for dot: similarity = user · item × scale. */
+  scales: SharedArrayBuffer;
+  /** 1 = the slot holds a searchable item. */
+  live: SharedArrayBuffer;
+}
+
+/** Fused item vectors by slot, written by the main thread and read by every worker. */
+export interface VectorTable {
+  readonly dim: number;
+  readonly capacity: number;
+  /** Adds a chunk that another thread, or this one, made. */
+  attach(chunk: VectorChunk): void;
+  /** A view of the slot's vector [d], not normalised. */
+  vector(slot: number): Float32Array;
+  scale(slot: number): number;
+  isLive(slot: number): boolean;
+  write(slot: number, vector: Float32Array, normalised: boolean): void;
+  free(slot: number): void;
+}
+
+export const makeChunk = (dim: number): VectorChunk => ({
+  vectors: new SharedArrayBuffer(CHUNK_SLOTS * dim * 4),
+  scales: new SharedArrayBuffer(CHUNK_SLOTS * 4),
+  live: new SharedArrayBuffer(CHUNK_SLOTS),
+});
+
+export function createVectorTable(dim: number): VectorTable {
+  const chunks: { vectors: Float32Array; scales: Float32Array; live: Uint8Array }[] = [];
+  const locate = (slot: number) => {
+    const chunk = chunks[Math.floor(slot / CHUNK_SLOTS)];
+    if (chunk === undefined) throw new RangeError(`slot ${slot} is beyond the vector table`);
+    return { chunk, row: slot % CHUNK_SLOTS };
+  };
+  return {
+    dim,
+    get capacity() {
+      return chunks.length * CHUNK_SLOTS;
+    },
+    attach: ({ vectors, scales, live }) => {
+      chunks.push({ vectors: new Float32Array(vectors), scales: new Float32Array(scales), live: new Uint8Array(live) });
+    },
+    vector: (slot) => {
+      const { chunk, row } = locate(slot);
+      return chunk.vectors.subarray(row * dim, (row + 1) * dim);
+    },
+    scale: (slot) => {
+      const { chunk, row } = locate(slot);
+      return chunk.scales[row] as number; // row < CHUNK_SLOTS
+    },
+    isLive: (slot) => {
+      const { chunk, row } = locate(slot);
+      return chunk.live[row] === 1;
+    },
+    write: (slot, vector, normalised) => {
+      const { chunk, row } = locate(slot);
+      chunk.vectors.set(vector, row * dim);
+      let squares = 0;
+      for (const value of vector) squares += value * value;
+      chunk.scales[row] = normalised ? 1 / Math.max(Math.sqrt(squares), 1e-12) : 1;
+      chunk.live[row] = 1;
+    },
+    free: (slot) => {
+      const { chunk, row } = locate(slot);
+      chunk.live[row] = 0;
+    },
+  };
+}

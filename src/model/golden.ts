@@ -1,0 +1,78 @@
+import { ArtifactError, InputError } from '../errors.js';
+import type { Manifest } from './artifact.js';
+import { floatsOf, openSafetensors } from './safetensors.js';
+
+/** Inputs and expected outputs of both towers; G items, U histories. Plain arrays: they travel to worker threads. */
+export interface Golden {
+  items: number;
+  itemIndex: BigInt64Array;
+  /** [G, L, D]; empty for a model without features. */
+  hiddenStates: Float32Array;
+  itemVector: Float32Array;
+  idShare: Float32Array;
+  histories: number;
+  /** [U, T, d] */
+  itemVectors: Float32Array;
+  /** [U, T], 1 = a real item */
+  mask: Uint8Array;
+  /** [U, d] */
+  userVector: Float32Array;
+}
+
+/** @throws ArtifactError naming the tensor whose shape does not fit the manifest */
+export function readGolden(path: string, manifest: Manifest): Golden {
+  try {
+    return readTensors(path, manifest);
+  } catch (error) {
+    if (error instanceof InputError) throw new ArtifactError(`golden.safetensors: ${error.message}`, { cause: error });
+    throw error;
+  }
+}
+
+function readTensors(path: string, manifest: Manifest): Golden {
+  const file = openSafetensors(path);
+  try {
+    const read = (name: string, dtypes: string[], shape: number[]): Buffer => {
+      const tensor = file.info(name);
+      if (!dtypes.includes(tensor.dtype) || tensor.shape.length !== shape.length || tensor.shape.some((axis, i) => axis !== shape[i])) {
+        throw new ArtifactError(
+          `golden.safetensors: ${name} is ${tensor.dtype} [${tensor.shape.join(', ')}], the manifest wants ${dtypes.join(' or ')} [${shape.join(', ')}]`,
+        );
+      }
+      return shape[0] === 0 ? Buffer.alloc(0) : file.rows(name, 0, shape[0] as number); // every shape here has an axis
+    };
+    const floats = (name: string, shape: number[]): Float32Array => floatsOf(read(name, ['F32'], shape), 'F32');
+    const { dim, max_history: length, layers, hidden_dim: width, variant } = manifest;
+    const items = file.info('item.item_vector').shape[0] ?? 0;
+    const histories = file.info('user.user_vector').shape[0] ?? 0;
+    if (items === 0 || histories === 0) throw new ArtifactError('golden.safetensors: holds no items or no histories to check');
+    return {
+      items,
+      itemIndex: new BigInt64Array(new Uint8Array(read('item.item_index', ['I64'], [items])).buffer),
+      hiddenStates: variant === 'id' ? new Float32Array(0) : floats('item.hidden_states', [items, layers.count, width]),
+      itemVector: floats('item.item_vector', [items, dim]),
+      idShare: floats('item.id_share', [items]),
+      histories,
+      itemVectors: floats('user.item_vectors', [histories, length, dim]),
+      mask: new Uint8Array(read('user.mask', ['BOOL', 'U8'], [histories, length])),
+      userVector: floats('user.user_vector', [histories, dim]),
+    };
+  } finally {
+    file.close();
+  }
+}
+
+/** The largest deviation that a tower may show: absolute on the CPU, relative to the largest value on a GPU. */
+export function checkGolden(tower: string, provider: string, actual: Float32Array, expected: Float32Array): void {
+  if (actual.length !== expected.length) throw new ArtifactError(`${tower}: gave ${actual.length} values where the golden output has ${expected.length}`);
+  let worst = 0;
+  let largest = 0;
+  for (let i = 0; i < expected.length; i++) {
+    const difference = Math.abs((actual[i] as number) - (expected[i] as number)); // equal lengths
+    if (!(difference <= worst)) worst = difference; // NaN counts as the worst
+    largest = Math.max(largest, Math.abs(expected[i] as number));
+  }
+  const error = provider === 'cpu' ? worst : worst / Math.max(largest, 1e-6);
+  const allowed = provider === 'cpu' ? 1e-4 : 1e-2;
+  if (!(error <= allowed)) throw new ArtifactError(`${tower}: golden output differs by ${error.toExponential(2)} on ${provider}, allowed is ${allowed}`);
+}

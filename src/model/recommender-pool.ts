@@ -1,0 +1,174 @@
+import type { Provider } from '../config.js';
+import { overloaded } from '../errors.js';
+import type { HnswSettings } from '../index/hnsw.js';
+import type { VectorChunk } from '../index/vector-table.js';
+import type { Metrics } from '../metrics.js';
+import type { Artifact, Manifest } from './artifact.js';
+import type { Golden } from './golden.js';
+import { startWorker, type WorkerClient } from './worker-client.js';
+
+export interface RecommenderSetup {
+  towerPath: string;
+  manifest: Manifest;
+  golden: Golden;
+  providers: 'auto' | Provider[];
+  requireGpu: boolean;
+  hnsw: HnswSettings;
+}
+
+/** One user's search, as a worker sees it. */
+export interface SearchJob {
+  /** Slots, oldest first; at least one and at most T. */
+  history: Int32Array;
+  count: number;
+  exact: boolean;
+  explain: boolean;
+}
+
+export interface SearchResult {
+  slots: Int32Array;
+  similarities: Float32Array;
+  /** [d], normalised where the similarity is cosine */
+  user: Float32Array;
+  /** For an explanation: the user vector without history item i, for each i. */
+  without: Float32Array[];
+}
+
+export interface SearchAnswer {
+  results: SearchResult[];
+  towerMs: number;
+  searchMs: number;
+}
+
+export type RecommenderRequest = { id: number } & (
+  | { type: 'verify' }
+  | { type: 'grow'; chunk: VectorChunk }
+  | { type: 'update'; add: number[]; remove: number[] }
+  | { type: 'search'; jobs: SearchJob[] }
+);
+
+export interface Searched extends SearchResult {
+  queueMs: number;
+  towerMs: number;
+  searchMs: number;
+}
+
+export interface RecommenderPool {
+  provider: Provider;
+  skipped: string[];
+  /**
+   * @param prepare called when a worker takes the job: slots are looked up as late as possible, because a slot
+   *   that an update frees may be reused once every worker has acknowledged that update
+   * @throws ReelfuseError 503 `overloaded` when the queue is full
+   */
+  search(prepare: () => SearchJob | null): Promise<Searched | null>;
+  /** Resolves when every replica has applied the change; answers computed before it have then been handed over. */
+  update(change: { add: number[]; remove: number[] }): Promise<void>;
+  grow(chunk: VectorChunk): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface PoolSettings {
+  executionProviders: 'auto' | Provider[];
+  requireGpu: boolean;
+  workers: number;
+  maxBatch: number;
+  maxQueue: number;
+  hnsw: HnswSettings;
+}
+
+interface Waiting {
+  prepare: () => SearchJob | null;
+  since: number;
+  resolve: (result: Searched | null) => void;
+  reject: (error: unknown) => void;
+}
+
+/**
+ * User tower and search in worker threads. Batching is dynamic: an idle worker takes at once whatever waits, up to
+ * maxBatch; under load batches grow by themselves and nothing waits for a timer.
+ */
+export async function startRecommenders(
+  artifact: Artifact,
+  settings: PoolSettings,
+  metrics: Metrics,
+  onCrash: (error: Error) => void,
+): Promise<RecommenderPool> {
+  const setup: RecommenderSetup = {
+    towerPath: artifact.userTowerPath,
+    manifest: artifact.manifest,
+    golden: artifact.golden,
+    providers: settings.executionProviders,
+    requireGpu: settings.requireGpu,
+    hnsw: settings.hnsw,
+  };
+  const workers = Array.from({ length: settings.workers }, () => startWorker('./recommender-worker.js', setup, onCrash));
+  const close = async (): Promise<void> => void (await Promise.all(workers.map((worker) => worker.close())));
+  const verified = await Promise.all(workers.map((worker) => worker.call<{ provider: Provider; skipped: string[] }>({ type: 'verify' }))).catch(
+    async (error: unknown) => {
+      await close();
+      throw error;
+    },
+  );
+  const idle = [...workers];
+  let queue: Waiting[] = [];
+
+  const run = async (worker: WorkerClient, batch: Waiting[]): Promise<void> => {
+    const taken = performance.now();
+    const jobs: SearchJob[] = [];
+    const asked: Waiting[] = [];
+    for (const waiting of batch) {
+      const job = waiting.prepare();
+      if (job === null) waiting.resolve(null);
+      else {
+        jobs.push(job);
+        asked.push(waiting);
+      }
+    }
+    if (jobs.length === 0) return;
+    try {
+      const { results, towerMs, searchMs } = await worker.call<SearchAnswer>({ type: 'search', jobs });
+      metrics.batchSize.observe({ tower: 'user' }, jobs.length);
+      results.forEach((result, position) => {
+        const waiting = asked[position] as Waiting; // one result a job
+        waiting.resolve({ ...result, queueMs: taken - waiting.since, towerMs, searchMs });
+      });
+    } catch (error) {
+      for (const waiting of asked) waiting.reject(error);
+    }
+  };
+
+  const pump = (): void => {
+    while (queue.length > 0) {
+      const worker = idle.pop();
+      if (worker === undefined) break;
+      // share the queue between the idle workers instead of giving the first one everything
+      const size = Math.min(settings.maxBatch, Math.ceil(queue.length / (idle.length + 1)));
+      const batch = queue.slice(0, size);
+      queue = queue.slice(size);
+      void run(worker, batch).then(() => {
+        idle.push(worker);
+        pump();
+      });
+    }
+    metrics.queueDepth.set(queue.length);
+  };
+
+  return {
+    provider: verified[0]?.provider ?? 'cpu',
+    skipped: verified[0]?.skipped ?? [],
+    search: (prepare) =>
+      new Promise((resolve, reject) => {
+        if (queue.length >= settings.maxQueue) {
+          metrics.rejected.inc({ reason: 'queue_full' });
+          reject(overloaded('recommender'));
+          return;
+        }
+        queue.push({ prepare, since: performance.now(), resolve, reject });
+        pump();
+      }),
+    update: async (change) => void (await Promise.all(workers.map((worker) => worker.call({ type: 'update', ...change })))),
+    grow: async (chunk) => void (await Promise.all(workers.map((worker) => worker.call({ type: 'grow', chunk })))),
+    close,
+  };
+}

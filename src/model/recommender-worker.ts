@@ -1,0 +1,102 @@
+import { workerData } from 'node:worker_threads';
+import { Tensor } from 'onnxruntime-node';
+import type { AnnIndex } from '../index/ann-index.js';
+import { createExactIndex } from '../index/exact.js';
+import { createHnswIndex } from '../index/hnsw.js';
+import { createVectorTable } from '../index/vector-table.js';
+import { checkGolden } from './golden.js';
+import type { RecommenderRequest, RecommenderSetup, SearchAnswer, SearchJob } from './recommender-pool.js';
+import { openTower } from './tower-session.js';
+import { serveRequests } from './worker-loop.js';
+
+const setup = workerData as RecommenderSetup;
+const { manifest, golden } = setup;
+const dim = manifest.dim;
+const table = createVectorTable(dim);
+const hnsw = createHnswIndex(table, setup.hnsw);
+const exact = createExactIndex(table);
+const opened = openTower(setup.towerPath, setup.providers, setup.requireGpu);
+opened.catch(() => undefined); // the first request reports it
+
+/** item_vectors [B, T, d], mask [B, T] → user_vector [B, d] */
+async function runTower(itemVectors: Float32Array, mask: Uint8Array, size: number, length: number): Promise<Float32Array> {
+  const { session } = await opened;
+  const output = await session.run({
+    item_vectors: new Tensor('float32', itemVectors, [size, length, dim]),
+    mask: new Tensor('bool', mask, [size, length]),
+  });
+  return output.user_vector?.data as Float32Array;
+}
+
+/** Histories of slots, oldest first → user vectors [B, d]; padded on the left to the longest of the batch. */
+async function embed(histories: Int32Array[]): Promise<Float32Array> {
+  const length = Math.max(...histories.map((history) => history.length));
+  const itemVectors = new Float32Array(histories.length * length * dim);
+  const mask = new Uint8Array(histories.length * length);
+  histories.forEach((history, row) => {
+    const first = (row + 1) * length - history.length;
+    history.forEach((slot, position) => {
+      itemVectors.set(table.vector(slot), (first + position) * dim);
+      mask[first + position] = 1;
+    });
+  });
+  return runTower(itemVectors, mask, histories.length, length);
+}
+
+function normalise(vector: Float32Array): Float32Array {
+  let squares = 0;
+  for (const value of vector) squares += value * value;
+  const scale = 1 / Math.max(Math.sqrt(squares), 1e-12);
+  return vector.map((value) => value * scale);
+}
+
+/** The history, and for an explanation also the history without each of its items. */
+const variantsOf = ({ history, explain }: SearchJob): Int32Array[] =>
+  explain && history.length > 1 ? [history, ...Array.from(history, (_, left) => history.filter((_, position) => position !== left))] : [history];
+
+async function search(jobs: SearchJob[]): Promise<SearchAnswer> {
+  const started = performance.now();
+  const variants = jobs.map(variantsOf);
+  const raw = await embed(variants.flat());
+  const embedded = performance.now();
+  let row = 0;
+  const results = jobs.map((job, position) => {
+    const vectors = (variants[position] ?? []).map(() => {
+      const vector = raw.slice(row * dim, ++row * dim);
+      return manifest.similarity === 'cosine' ? normalise(vector) : vector;
+    });
+    const [user = new Float32Array(dim), ...without] = vectors;
+    const index: AnnIndex = job.exact ? exact : hnsw;
+    return { ...index.search(user, job.count), user, without };
+  });
+  return { results, towerMs: embedded - started, searchMs: performance.now() - embedded };
+}
+
+async function verify() {
+  const { provider, skipped } = await opened;
+  const vectors = await runTower(golden.itemVectors, golden.mask, golden.histories, manifest.max_history);
+  checkGolden('user_tower.onnx user_vector', provider, vectors, golden.userVector);
+  return { provider, skipped };
+}
+
+serveRequests<RecommenderRequest>(async (request) => {
+  switch (request.type) {
+    case 'verify':
+      return { answer: await verify() };
+    case 'grow':
+      table.attach(request.chunk);
+      return { answer: null };
+    case 'update':
+      for (const slot of request.remove) {
+        hnsw.remove(slot);
+        exact.remove(slot);
+      }
+      for (const slot of request.add) {
+        hnsw.add(slot);
+        exact.add(slot);
+      }
+      return { answer: null };
+    case 'search':
+      return { answer: await search(request.jobs) };
+  }
+});

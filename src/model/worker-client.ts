@@ -1,0 +1,57 @@
+import { Worker } from 'node:worker_threads';
+import { ArtifactError, messageOf } from '../errors.js';
+
+/** What a worker posts back: the answer to request `id`, or why there is none. */
+export type WorkerReply<Answer> = { id: number; answer: Answer } | { id: number; error: string; kind: 'artifact' | 'other' };
+
+export interface WorkerClient {
+  /** Requests are handled by the worker in the order of these calls. Rejects when the worker fails or has ended. */
+  call<Answer>(request: object, transfer?: readonly ArrayBuffer[]): Promise<Answer>;
+  close(): Promise<void>;
+}
+
+/**
+ * Starts a worker thread that speaks WorkerReply. If the thread dies, every open and later call rejects
+ * and `onCrash` is told once: a recommender without its thread cannot be trusted to recover silently.
+ */
+export function startWorker(file: string, workerData: unknown, onCrash: (error: Error) => void): WorkerClient {
+  const worker = new Worker(new URL(file, import.meta.url), { workerData });
+  const open = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>();
+  let nextId = 1;
+  let ended: Error | undefined;
+  let closing = false;
+
+  const end = (error: Error): void => {
+    if (ended !== undefined) return;
+    ended = error;
+    for (const { reject } of open.values()) reject(error);
+    open.clear();
+    if (!closing) onCrash(error);
+  };
+  worker.on('message', (reply: WorkerReply<never>) => {
+    const waiting = open.get(reply.id);
+    if (waiting === undefined) return;
+    open.delete(reply.id);
+    if ('error' in reply) waiting.reject(reply.kind === 'artifact' ? new ArtifactError(reply.error) : new Error(reply.error));
+    else waiting.resolve(reply.answer);
+  });
+  worker.on('error', (error: unknown) => end(new Error(`worker ${file} failed: ${messageOf(error)}`, { cause: error })));
+  worker.on('exit', (code) => end(new Error(`worker ${file} ended with code ${code}`)));
+
+  return {
+    call: <Answer>(request: object, transfer: readonly ArrayBuffer[] = []) =>
+      new Promise<Answer>((resolve, reject) => {
+        if (ended !== undefined) {
+          reject(ended);
+          return;
+        }
+        const id = nextId++;
+        open.set(id, { resolve: resolve as (value: never) => void, reject });
+        worker.postMessage({ ...request, id }, transfer);
+      }),
+    close: async () => {
+      closing = true;
+      await worker.terminate();
+    },
+  };
+}

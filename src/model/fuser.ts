@@ -60,7 +60,7 @@ export async function startFuser(
     providers: settings.executionProviders,
     requireGpu: settings.requireGpu,
   };
-  const worker = startWorker('./fuser-worker.js', setup, onCrash);
+  const worker = startWorker(new URL('./fuser-worker.js', import.meta.url).href, setup, onCrash);
   const verified = await worker.call<{ provider: Provider; skipped: string[] }>({ type: 'verify' }).catch(async (error: unknown) => {
     await worker.close();
     throw error;

@@ -15,7 +15,7 @@ export interface WorkerClient {
  * and `onCrash` is told once: a recommender without its thread cannot be trusted to recover silently.
  */
 export function startWorker(file: string, workerData: unknown, onCrash: (error: Error) => void): WorkerClient {
-  const worker = new Worker(new URL(file, import.meta.url), { workerData });
+  const worker = new Worker(new URL(file), { workerData });
   const open = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>();
   let nextId = 1;
   let ended: Error | undefined;

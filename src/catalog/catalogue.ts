@@ -1,0 +1,121 @@
+import { createVectorTable, makeChunk, type VectorTable } from '../index/vector-table.js';
+import type { RecommenderPool } from '../model/recommender-pool.js';
+import type { ItemFields } from '../store/store.js';
+
+export type ItemState = 'searchable' | 'pending_features' | 'stored' | 'hidden';
+
+/** What the request path needs of an item, in memory. */
+export interface CatalogueItem {
+  fields: ItemFields;
+  created: number;
+  /** Row in the vector table; null while the item has no fused vector. */
+  slot: number | null;
+  idShare: number | null;
+}
+
+/**
+ * The items of one generation, the slots of their vectors and the index replicas that hold them. A changed vector
+ * gets a new slot: requests on their way keep the old one, which is reused only when every replica has let go of it.
+ */
+export interface Catalogue {
+  readonly table: VectorTable;
+  readonly size: number;
+  get(itemId: string): CatalogueItem | undefined;
+  /** The item that a search found in this slot, if it is still that item's slot. */
+  atSlot(slot: number): CatalogueItem | undefined;
+  items(): Iterable<CatalogueItem>;
+  /** Resolves when every replica finds the items by their new vectors. */
+  publish(entries: PublishedItem[]): Promise<void>;
+  /** The item is not served from this call on; resolves when its slot is free again. */
+  remove(itemId: string): Promise<void>;
+  counts(): Record<ItemState, number>;
+}
+
+export interface PublishedItem {
+  fields: ItemFields;
+  created: number;
+  vector: Float32Array | null;
+  idShare: number | null;
+}
+
+export function stateOf({ fields, slot }: CatalogueItem, pendingFeatures: boolean): ItemState {
+  if (fields.hidden) return 'hidden';
+  if (slot !== null) return 'searchable';
+  return pendingFeatures ? 'pending_features' : 'stored';
+}
+
+/** Hidden, not yet available and expired items are known, but never served. */
+export const isServable = ({ fields }: CatalogueItem, now: number): boolean =>
+  !fields.hidden && (fields.available_from === null || fields.available_from <= now) && (fields.expires_at === null || fields.expires_at > now);
+
+export function createCatalogue(dim: number, normalised: boolean, pool: Pick<RecommenderPool, 'grow' | 'update'>): Catalogue {
+  const table = createVectorTable(dim);
+  const byId = new Map<string, CatalogueItem>();
+  const bySlot: (CatalogueItem | undefined)[] = [];
+  const freeSlots: number[] = [];
+  let growing: Promise<void> = Promise.resolve();
+
+  const takeSlot = (): number => {
+    const reused = freeSlots.pop();
+    if (reused !== undefined) return reused;
+    const slot = bySlot.length;
+    bySlot.push(undefined);
+    if (slot >= table.capacity) {
+      const chunk = makeChunk(dim);
+      table.attach(chunk);
+      growing = pool.grow(chunk); // posted before any update that needs it
+    }
+    return slot;
+  };
+
+  return {
+    table,
+    get size() {
+      return byId.size;
+    },
+    get: (itemId) => byId.get(itemId),
+    atSlot: (slot) => bySlot[slot],
+    items: () => byId.values(),
+    publish: async (entries) => {
+      const add: number[] = [];
+      const remove: number[] = [];
+      for (const { fields, created, vector, idShare } of entries) {
+        const old = byId.get(fields.item_id);
+        let slot: number | null = null;
+        if (vector !== null) {
+          slot = takeSlot();
+          table.write(slot, vector, normalised);
+          add.push(slot);
+        }
+        const item: CatalogueItem = { fields, created, slot, idShare };
+        if (slot !== null) bySlot[slot] = item;
+        if (old !== undefined && old.slot !== null) {
+          bySlot[old.slot] = undefined;
+          table.free(old.slot);
+          remove.push(old.slot);
+        }
+        byId.set(fields.item_id, item);
+      }
+      if (add.length + remove.length === 0) return;
+      await growing;
+      await pool.update({ add, remove });
+      freeSlots.push(...remove);
+    },
+    remove: async (itemId) => {
+      const item = byId.get(itemId);
+      if (item === undefined) return;
+      byId.delete(itemId);
+      const { slot } = item;
+      if (slot === null) return;
+      bySlot[slot] = undefined;
+      table.free(slot);
+      await pool.update({ add: [], remove: [slot] });
+      freeSlots.push(slot);
+    },
+    counts: () => {
+      const counts = { searchable: 0, pending_features: 0, stored: 0, hidden: 0 };
+      for (const item of byId.values()) counts[stateOf(item, true)]++;
+      return counts;
+    },
+  };
+}

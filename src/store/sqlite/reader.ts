@@ -1,0 +1,79 @@
+import type Database from 'better-sqlite3';
+import type { HiddenStates, HistoryEntry, Store, StoredItem, StoredVector } from '../store.js';
+
+type Reads = Pick<
+  Store,
+  'meta' | 'sequence' | 'item' | 'hiddenStates' | 'hasHiddenStates' | 'items' | 'countItems' | 'itemsWithVectors' | 'history' | 'seen' | 'users' | 'popularity'
+>;
+
+interface ItemRow extends Omit<StoredItem, 'attributes' | 'hidden'> {
+  attributes: string;
+  hidden: number;
+}
+
+const toItem = (row: ItemRow): StoredItem => ({
+  ...row,
+  attributes: JSON.parse(row.attributes) as Record<string, unknown>, // written by this program only
+  hidden: row.hidden === 1,
+});
+
+const COLUMNS = 'i.item_id, i.title, i.author_id, i.attributes, i.available_from, i.expires_at, i.hidden, i.created_at, i.updated_at, i.sequence';
+
+const toVector = (blob: Buffer): Float32Array => new Float32Array(new Uint8Array(blob).buffer);
+
+export function createReader(database: Database.Database): Reads {
+  const meta = database.prepare<[string], { value: string }>('SELECT value FROM meta WHERE key = ?');
+  const sequence = database.prepare<[], { sequence: number }>(
+    `SELECT max(coalesce((SELECT max(sequence) FROM items), 0), coalesce((SELECT max(sequence) FROM tombstones), 0),
+                coalesce((SELECT max(sequence) FROM events), 0)) AS sequence`,
+  );
+  const item = database.prepare<[string], ItemRow>(`SELECT ${COLUMNS} FROM items i WHERE item_id = ?`);
+  const items = database.prepare<[string, number], ItemRow>(`SELECT ${COLUMNS} FROM items i WHERE item_id > ? ORDER BY item_id LIMIT ?`);
+  const countItems = database.prepare<[], { count: number }>('SELECT count(*) AS count FROM items');
+  const states = database.prepare<[string], { dtype: HiddenStates['dtype']; layers: number; width: number; data: Buffer }>(
+    'SELECT dtype, layers, width, data FROM hidden_states WHERE item_id = ?',
+  );
+  const hasStates = database.prepare<[string]>('SELECT 1 FROM hidden_states WHERE item_id = ?');
+  const withVectors = database.prepare<[string], ItemRow & { vector: Buffer | null; id_share: number | null; states: number }>(
+    `SELECT ${COLUMNS}, v.vector, v.id_share, EXISTS (SELECT 1 FROM hidden_states h WHERE h.item_id = i.item_id) AS states
+     FROM items i LEFT JOIN vectors v ON v.fingerprint = ? AND v.item_id = i.item_id`,
+  );
+  const history = database.prepare<[string, number], HistoryEntry>(
+    'SELECT item_id, type, at FROM events WHERE user_id = ? AND positive = 1 ORDER BY at DESC, sequence DESC LIMIT ?',
+  );
+  const seen = database
+    .prepare<[string, number], string>(`SELECT item_id FROM events WHERE user_id = ? AND type <> 'impression' ORDER BY at DESC LIMIT ?`)
+    .pluck();
+  const users = database.prepare<[string, number], { user_id: string; events: number }>(
+    'SELECT user_id, count(*) AS events FROM events WHERE positive = 1 AND user_id > ? GROUP BY user_id ORDER BY user_id LIMIT ?',
+  );
+  const popularity = database.prepare<[number, number], { item_id: string; weight: number }>(
+    'SELECT item_id, sum(pow(2.0, (at - ?) * 1.0 / ?)) AS weight FROM events WHERE positive = 1 GROUP BY item_id',
+  );
+
+  return {
+    meta: (key) => meta.get(key)?.value ?? null,
+    sequence: () => sequence.get()?.sequence ?? 0,
+    item: (itemId) => {
+      const row = item.get(itemId);
+      return row === undefined ? null : toItem(row);
+    },
+    hiddenStates: (itemId) => {
+      const row = states.get(itemId);
+      return row === undefined ? null : { dtype: row.dtype, shape: [row.layers, row.width], data: row.data };
+    },
+    hasHiddenStates: (itemId) => hasStates.get(itemId) !== undefined,
+    items: (after, limit) => items.all(after ?? '', limit).map(toItem),
+    countItems: () => countItems.get()?.count ?? 0,
+    *itemsWithVectors(fingerprint) {
+      for (const { vector, id_share: share, states: has, ...row } of withVectors.iterate(fingerprint)) {
+        const stored: StoredVector | null = vector === null || share === null ? null : { vector: toVector(vector), id_share: share };
+        yield { ...toItem(row), stored, has_hidden_states: has === 1 };
+      }
+    },
+    history: (userId, limit) => history.all(userId, limit),
+    seen: (userId, limit) => seen.all(userId, limit),
+    users: (after, limit) => users.all(after ?? '', limit),
+    popularity: (origin, halfLifeMs) => popularity.iterate(origin, halfLifeMs),
+  };
+}

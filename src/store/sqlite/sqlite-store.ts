@@ -1,0 +1,87 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Metrics } from '../../metrics.js';
+import { startWorker } from '../../model/worker-client.js';
+import { packageFile } from '../../package-root.js';
+import type { EventsWritten, ItemWritten, Store } from '../store.js';
+import { openDatabase } from './database.js';
+import { migrate } from './migrate.js';
+import { createReader } from './reader.js';
+import type { WriteOperation, WriteOutcome } from './writer.js';
+
+const WORKER = new URL('./writer-worker.js', import.meta.url).href;
+
+/** Writes taken into one commit; bounds the time that the first of them waits for the last. */
+const MAX_GROUP = 1024;
+
+interface Waiting {
+  operation: WriteOperation;
+  resolve: (value: never) => void;
+  reject: (error: Error) => void;
+}
+
+/**
+ * SQLite in WAL mode: this thread reads, one worker writes. Group commit needs no timer: whatever arrives while a
+ * commit is on its way to the disk goes into the next one.
+ * @throws InputError when the database is of a newer version
+ */
+export function openSqliteStore(dataDir: string, metrics: Metrics, onCrash: (error: Error) => void): Store {
+  mkdirSync(dataDir, { recursive: true });
+  const file = join(dataDir, 'reelfuse.sqlite');
+  const setup = openDatabase(file);
+  try {
+    migrate(setup, packageFile('migrations', 'sqlite'));
+  } finally {
+    setup.close();
+  }
+  const database = openDatabase(file, { readonly: true });
+  const worker = startWorker(WORKER, { file }, onCrash);
+
+  let queue: Waiting[] = [];
+  let running: Promise<void> | null = null;
+
+  const commit = async (group: Waiting[]): Promise<void> => {
+    const stop = metrics.commitSeconds.startTimer();
+    try {
+      const outcomes = await worker.call<WriteOutcome[]>({ type: 'write', operations: group.map(({ operation }) => operation) });
+      metrics.commitSize.observe(group.length);
+      group.forEach(({ resolve, reject }, index) => {
+        const outcome = outcomes[index];
+        if (outcome === undefined || 'error' in outcome) reject(new Error(`the store refused a write: ${outcome?.error ?? 'no outcome'}`));
+        else resolve(outcome.value as never); // each operation has one kind of value, see Store
+      });
+    } catch (error) {
+      for (const { reject } of group) reject(error as Error);
+    } finally {
+      stop();
+    }
+  };
+  const drain = async (): Promise<void> => {
+    while (queue.length > 0) {
+      const group = queue.slice(0, MAX_GROUP);
+      queue = queue.slice(MAX_GROUP);
+      await commit(group);
+    }
+    running = null;
+  };
+  const write = <Value>(operation: WriteOperation): Promise<Value> =>
+    new Promise((resolve, reject) => {
+      queue.push({ operation, resolve: resolve as (value: never) => void, reject });
+      running ??= Promise.resolve().then(drain);
+    });
+
+  return {
+    ...createReader(database),
+    putItem: (item) => write<ItemWritten>({ type: 'putItem', write: item }),
+    deleteItem: (itemId) => write<{ sequence: number } | null>({ type: 'deleteItem', itemId }),
+    appendEvents: (events) => write<EventsWritten>({ type: 'appendEvents', events }),
+    saveVectors: (fingerprint, vectors) => write({ type: 'saveVectors', fingerprint, vectors }),
+    setMeta: (key, value) => write({ type: 'setMeta', key, value }),
+    close: async () => {
+      while (running !== null) await running;
+      database.close();
+      await worker.call({ type: 'close' });
+      await worker.close();
+    },
+  };
+}

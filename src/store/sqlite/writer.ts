@@ -1,0 +1,104 @@
+import type Database from 'better-sqlite3';
+import type { EventWrite, EventsWritten, ItemWrite, ItemWritten, StoredVector } from '../store.js';
+
+export type WriteOperation =
+  | { type: 'putItem'; write: ItemWrite }
+  | { type: 'deleteItem'; itemId: string }
+  | { type: 'appendEvents'; events: EventWrite[] }
+  | { type: 'saveVectors'; fingerprint: string; vectors: (StoredVector & { item_id: string })[] }
+  | { type: 'setMeta'; key: string; value: string };
+
+export type WriteOutcome = { value: ItemWritten | EventsWritten | { sequence: number } | null } | { error: string };
+
+const bytesOf = (vector: Float32Array): Buffer => Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength);
+
+/** Applies operations to the database; the caller decides what one transaction is. */
+export function createWriter(database: Database.Database): (operations: WriteOperation[]) => WriteOutcome[] {
+  const newest = database.prepare<[], { sequence: number | null }>(
+    'SELECT max(sequence) AS sequence FROM (SELECT max(sequence) AS sequence FROM items UNION ALL SELECT max(sequence) FROM tombstones UNION ALL SELECT max(sequence) FROM events)',
+  );
+  const putItem = database.prepare(
+    `INSERT INTO items (item_id, title, author_id, attributes, available_from, expires_at, hidden, created_at, updated_at, sequence)
+     VALUES (@item_id, @title, @author_id, @attributes, @available_from, @expires_at, @hidden, @now, @now, @sequence)
+     ON CONFLICT (item_id) DO UPDATE SET title = excluded.title, author_id = excluded.author_id, attributes = excluded.attributes,
+       available_from = excluded.available_from, expires_at = excluded.expires_at, hidden = excluded.hidden,
+       updated_at = excluded.updated_at, sequence = excluded.sequence`,
+  );
+  const exists = database.prepare<[string]>('SELECT 1 FROM items WHERE item_id = ?');
+  const dropStates = database.prepare('DELETE FROM hidden_states WHERE item_id = ?');
+  const putStates = database.prepare('INSERT OR REPLACE INTO hidden_states (item_id, dtype, layers, width, data) VALUES (?, ?, ?, ?, ?)');
+  const dropVectors = database.prepare('DELETE FROM vectors WHERE item_id = ?');
+  // only for items that still exist: a vector may arrive after its item was deleted
+  const putVector = database.prepare(
+    'INSERT OR REPLACE INTO vectors (fingerprint, item_id, id_share, vector) SELECT ?, item_id, ?, ? FROM items WHERE item_id = ?',
+  );
+  const dropItem = database.prepare('DELETE FROM items WHERE item_id = ?');
+  const putTombstone = database.prepare('INSERT OR REPLACE INTO tombstones (item_id, sequence) VALUES (?, ?)');
+  const dropTombstone = database.prepare('DELETE FROM tombstones WHERE item_id = ?');
+  const putEvent = database.prepare(
+    `INSERT INTO events (sequence, event_id, user_id, item_id, type, at, watch_ms, duration_ms, recommendation_id, positive)
+     VALUES (@sequence, @event_id, @user_id, @item_id, @type, @at, @watch_ms, @duration_ms, @recommendation_id, @positive)
+     ON CONFLICT (event_id) DO NOTHING`,
+  );
+  const putMeta = database.prepare('INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)');
+
+  let sequence = newest.get()?.sequence ?? 0;
+
+  const apply = (operation: WriteOperation): ItemWritten | EventsWritten | { sequence: number } | null => {
+    switch (operation.type) {
+      case 'putItem': {
+        const { item, hiddenStates, vector } = operation.write;
+        const created = exists.get(item.item_id) === undefined;
+        const row = { ...item, attributes: JSON.stringify(item.attributes), hidden: item.hidden ? 1 : 0, now: Date.now(), sequence: ++sequence };
+        putItem.run(row);
+        dropTombstone.run(item.item_id);
+        dropVectors.run(item.item_id);
+        if (hiddenStates === null) dropStates.run(item.item_id);
+        else putStates.run(item.item_id, hiddenStates.dtype, ...hiddenStates.shape, hiddenStates.data);
+        if (vector !== null) putVector.run(vector.fingerprint, vector.id_share, bytesOf(vector.vector), item.item_id);
+        return { sequence, created };
+      }
+      case 'deleteItem': {
+        if (dropItem.run(operation.itemId).changes === 0) return null;
+        putTombstone.run(operation.itemId, ++sequence);
+        return { sequence };
+      }
+      case 'appendEvents': {
+        const accepted = operation.events.map((event) => {
+          const inserted = putEvent.run({ ...event, positive: event.positive ? 1 : 0, sequence: sequence + 1 }).changes === 1;
+          if (inserted) sequence++;
+          return inserted;
+        });
+        return { accepted, sequence };
+      }
+      case 'saveVectors':
+        for (const { item_id: itemId, vector, id_share: share } of operation.vectors) putVector.run(operation.fingerprint, share, bytesOf(vector), itemId);
+        return null;
+      case 'setMeta':
+        putMeta.run(operation.key, operation.value);
+        return null;
+    }
+  };
+
+  const savepoint = database.transaction(apply); // nested in the group's transaction, so it becomes a savepoint
+  const group = database.transaction((operations: WriteOperation[]): WriteOutcome[] =>
+    operations.map((operation) => {
+      const before = sequence;
+      try {
+        return { value: savepoint(operation) };
+      } catch (error) {
+        sequence = before;
+        return { error: error instanceof Error ? error.message : String(error) };
+      }
+    }),
+  );
+  return (operations) => {
+    const before = sequence;
+    try {
+      return group.immediate(operations);
+    } catch (error) {
+      sequence = before; // the commit itself failed: nothing of the group is there
+      throw error;
+    }
+  };
+}

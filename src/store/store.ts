@@ -1,0 +1,101 @@
+/** The store is the truth: items with their hidden states, events, and derived vectors by fingerprint. */
+
+export interface HiddenStates {
+  dtype: 'float16' | 'float32';
+  /** [L, D] */
+  shape: [number, number];
+  /** Little-endian, row-major. */
+  data: Uint8Array;
+}
+
+/** Times are milliseconds since 1970, UTC. */
+export interface ItemFields {
+  item_id: string;
+  title: string | null;
+  author_id: string | null;
+  attributes: Record<string, unknown>;
+  available_from: number | null;
+  expires_at: number | null;
+  hidden: boolean;
+}
+
+export interface StoredItem extends ItemFields {
+  created_at: number;
+  updated_at: number;
+  sequence: number;
+}
+
+export interface StoredVector {
+  /** [d], float32, not normalised */
+  vector: Float32Array;
+  id_share: number;
+}
+
+export interface ItemWrite {
+  item: ItemFields;
+  hiddenStates: HiddenStates | null;
+  /** Vectors of other fingerprints are dropped with every write: they were fused from older hidden states. */
+  vector: (StoredVector & { fingerprint: string }) | null;
+}
+
+export interface EventWrite {
+  event_id: string;
+  user_id: string;
+  item_id: string;
+  type: string;
+  at: number;
+  watch_ms: number | null;
+  duration_ms: number | null;
+  recommendation_id: string | null;
+  /** Whether the event makes its item part of the user's history. */
+  positive: boolean;
+}
+
+export interface HistoryEntry {
+  item_id: string;
+  type: string;
+  at: number;
+}
+
+export interface ItemWritten {
+  sequence: number;
+  created: boolean;
+}
+
+export interface EventsWritten {
+  /** One for each event, in order: false = its event_id was known already. */
+  accepted: boolean[];
+  /** Of the newest event of this call, or of the store when all were duplicates. */
+  sequence: number;
+}
+
+/** Writes resolve when they are durable (fsync); each is applied whole or not at all. Reads see every resolved write. */
+export interface Store {
+  putItem(write: ItemWrite): Promise<ItemWritten>;
+  /** Null when there is no such item. */
+  deleteItem(itemId: string): Promise<{ sequence: number } | null>;
+  /** Idempotent by event_id; all events of one call become visible together. */
+  appendEvents(events: EventWrite[]): Promise<EventsWritten>;
+  saveVectors(fingerprint: string, vectors: (StoredVector & { item_id: string })[]): Promise<void>;
+  setMeta(key: string, value: string): Promise<void>;
+
+  meta(key: string): string | null;
+  sequence(): number;
+  item(itemId: string): StoredItem | null;
+  hiddenStates(itemId: string): HiddenStates | null;
+  hasHiddenStates(itemId: string): boolean;
+  /** By item_id, after the given one. */
+  items(after: string | null, limit: number): StoredItem[];
+  countItems(): number;
+  /** Every item with its vector of this fingerprint, if there is one. */
+  itemsWithVectors(fingerprint: string): Iterable<StoredItem & { stored: StoredVector | null; has_hidden_states: boolean }>;
+  /** Newest positives of a user, newest first. */
+  history(userId: string, limit: number): HistoryEntry[];
+  /** Items that a user has met in any way but an impression, newest first, possibly repeated. */
+  seen(userId: string, limit: number): string[];
+  /** Users by user_id after the given one, with their number of positives. */
+  users(after: string | null, limit: number): { user_id: string; events: number }[];
+  /** Σ 2^((at - origin) / halfLife) over the positive events of each item. */
+  popularity(origin: number, halfLifeMs: number): Iterable<{ item_id: string; weight: number }>;
+  close(): Promise<void>;
+}

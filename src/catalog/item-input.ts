@@ -1,5 +1,6 @@
 import { Type, type Static } from 'typebox';
 import type { FieldError } from '../errors.js';
+import { compileSchema, fieldErrors } from '../schema.js';
 import type { HiddenStates, ItemFields, StoredItem } from '../store/store.js';
 
 /** 1 to 128 visible characters. */
@@ -89,4 +90,25 @@ export function hasNonFinite(data: Buffer, dtype: HiddenStates['dtype']): boolea
     if (((data[at] as number) & 0x7f) === 0x7f && ((data[at - 1] as number) & 0x80) === 0x80) return true; // both < length
   }
   return false;
+}
+
+const validateRow = compileSchema(ItemRow);
+
+export interface ParsedItem {
+  fields: ItemFields;
+  hiddenStates: HiddenStates | null;
+}
+
+/** One item of a batch or an import. @param prefix where the item stands in the input, for pointers */
+export function parseItemRow(value: unknown, prefix: string, expected: ExpectedShape): ParsedItem | FieldError[] {
+  if (!validateRow(value)) return fieldErrors(validateRow.errors, prefix);
+  const { item_id: itemId, ...body } = value as ItemRow; // validated above
+  return parseItem(itemId, body, prefix, expected);
+}
+
+export function parseItem(itemId: string, body: ItemBody, prefix: string, expected: ExpectedShape): ParsedItem | FieldError[] {
+  const fields = fieldsOf(itemId, body);
+  if (body.hidden_states == null) return { fields, hiddenStates: null };
+  const states = parseHiddenStates(body.hidden_states, expected);
+  return 'pointer' in states ? [{ ...states, pointer: prefix + states.pointer }] : { fields, hiddenStates: states };
 }

@@ -2,7 +2,7 @@ import { workerData } from 'node:worker_threads';
 import { Tensor } from 'onnxruntime-node';
 import { checkGolden } from './golden.js';
 import { openTower } from './tower-session.js';
-import { serveRequests } from './worker-loop.js';
+import { serveRequests } from '../threads/worker-loop.js';
 import type { FuseAnswer, FuserSetup, FuseRequest } from './fuser.js';
 
 const setup = workerData as FuserSetup;

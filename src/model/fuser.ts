@@ -2,7 +2,7 @@ import type { Provider } from '../config.js';
 import type { Metrics } from '../metrics.js';
 import type { Artifact, Manifest } from './artifact.js';
 import type { Golden } from './golden.js';
-import { startWorker } from './worker-client.js';
+import { startWorker } from '../threads/worker-client.js';
 
 export interface FuserSetup {
   towerPath: string;

@@ -5,7 +5,7 @@ import type { VectorChunk } from '../index/vector-table.js';
 import type { Metrics } from '../metrics.js';
 import type { Artifact, Manifest } from './artifact.js';
 import type { Golden } from './golden.js';
-import { startWorker, type WorkerClient } from './worker-client.js';
+import { startWorker, type WorkerClient } from '../threads/worker-client.js';
 
 export interface RecommenderSetup {
   towerPath: string;

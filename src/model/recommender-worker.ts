@@ -7,7 +7,7 @@ import { createVectorTable } from '../index/vector-table.js';
 import { checkGolden } from './golden.js';
 import type { RecommenderRequest, RecommenderSetup, SearchAnswer, SearchJob } from './recommender-pool.js';
 import { openTower } from './tower-session.js';
-import { serveRequests } from './worker-loop.js';
+import { serveRequests } from '../threads/worker-loop.js';
 
 const setup = workerData as RecommenderSetup;
 const { manifest, golden } = setup;

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Metrics } from '../../metrics.js';
-import { startWorker } from '../../model/worker-client.js';
+import { startWorker } from '../../threads/worker-client.js';
 import { packageFile } from '../../package-root.js';
 import type { EventsWritten, ItemWritten, Store } from '../store.js';
 import { openDatabase } from './database.js';

@@ -1,5 +1,5 @@
 import { workerData } from 'node:worker_threads';
-import { serveRequests } from '../../model/worker-loop.js';
+import { serveRequests } from '../../threads/worker-loop.js';
 import { openDatabase } from './database.js';
 import { createWriter, type WriteOperation } from './writer.js';
 

@@ -1,0 +1,38 @@
+import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
+import formats from 'ajv-formats';
+import type { FieldError } from './errors.js';
+
+const OPTIONS = { allErrors: true, removeAdditional: false, useDefaults: true, strict: false } as const;
+
+/** Bodies and rows are taken as they are; what stands in a URL is text and is converted to the schema's types. */
+const bodies = new Ajv({ ...OPTIONS, coerceTypes: false });
+const texts = new Ajv({ ...OPTIONS, coerceTypes: 'array' });
+for (const ajv of [bodies, texts]) formats.default(ajv);
+
+export const compileSchema = (schema: object, from: 'body' | 'text' = 'body'): ValidateFunction => (from === 'body' ? bodies : texts).compile(schema);
+
+const MAX_ERRORS = 20;
+const escape = (key: string): string => key.replaceAll('~', '~0').replaceAll('/', '~1');
+
+/** Ajv's errors as JSON pointers with a reason; a missing or unknown field is pointed at itself, not at its parent. */
+export function fieldErrors(errors: readonly ErrorObject[] | null | undefined, prefix = ''): FieldError[] {
+  const found = (errors ?? []).filter(({ keyword }) => keyword !== 'anyOf').map(({ instancePath, keyword, params, message }): FieldError => {
+    const base = prefix + instancePath;
+    if (keyword === 'required') return { pointer: `${base}/${escape(String(params.missingProperty))}`, detail: 'is required' };
+    if (keyword === 'additionalProperties') return { pointer: `${base}/${escape(String(params.additionalProperty))}`, detail: 'is not a known field' };
+    if (keyword === 'const') return { pointer: base, detail: `must be ${JSON.stringify(params.allowedValue)}` };
+    return { pointer: base, detail: message ?? keyword };
+  });
+  return mergeAlternatives(found).slice(0, MAX_ERRORS);
+}
+
+/** The branches of a union complain one by one about the same place; say it once. */
+function mergeAlternatives(errors: FieldError[]): FieldError[] {
+  const byPointer = new Map<string, string[]>();
+  for (const { pointer, detail } of errors) {
+    const details = byPointer.get(pointer) ?? [];
+    if (!details.includes(detail)) details.push(detail);
+    byPointer.set(pointer, details);
+  }
+  return [...byPointer].map(([pointer, details]) => ({ pointer, detail: details.join(' or ') }));
+}

@@ -1,0 +1,118 @@
+import { availableParallelism } from 'node:os';
+import type { Logger } from 'pino';
+import { createGeneration, loadGeneration, type Generation } from './catalog/generation.js';
+import { createIngest, type Ingest } from './catalog/ingest.js';
+import { createPopularity, type Popularity } from './catalog/popularity.js';
+import type { Config } from './config.js';
+import { messageOf } from './errors.js';
+import { createMetrics, type Metrics } from './metrics.js';
+import { readArtifact } from './model/artifact.js';
+import { startFuser } from './model/fuser.js';
+import { startRecommenders } from './model/recommender-pool.js';
+import { lockDataDir } from './store/data-lock.js';
+import { openSqliteStore } from './store/sqlite/sqlite-store.js';
+import type { Store } from './store/store.js';
+
+export interface Services {
+  config: Config;
+  log: Logger;
+  metrics: Metrics;
+  store: Store;
+  generation: Generation;
+  ingest: Ingest;
+  popularity: Popularity;
+  isReady: () => boolean;
+  /** Fills vectors and index from the store; until it is done, requests are answered by the fallback. */
+  load: () => Promise<void>;
+  close: () => Promise<void>;
+}
+
+/** Opens the store alone, for commands that need no model. */
+export function openStore(config: Config, metrics: Metrics, log: Logger): { store: Store; close: () => Promise<void> } {
+  const unlock = lockDataDir(config.dataDir);
+  try {
+    const store = openSqliteStore(config.dataDir, metrics, crash(log));
+    return {
+      store,
+      close: async () => {
+        await store.close();
+        unlock();
+      },
+    };
+  } catch (error) {
+    unlock();
+    throw error;
+  }
+}
+
+/** A dead engine thread cannot be papered over: end, so that the supervisor starts a clean process. Acknowledged writes are on the disk. */
+const crash = (log: Logger) => (error: Error) => {
+  log.fatal({ err: error }, 'an engine thread has died');
+  process.exitCode = 70;
+  process.kill(process.pid, 'SIGTERM');
+};
+
+/**
+ * Opens everything in order and undoes it when a later step fails.
+ * @throws ArtifactError, InputError when the model or the database must not be used
+ */
+export async function openServices(config: Config, modelDir: string, log: Logger): Promise<Services> {
+  const closers: (() => Promise<void>)[] = [];
+  const close = async (): Promise<void> => {
+    while (closers.length > 0) await closers.pop()?.();
+  };
+  try {
+    const metrics = createMetrics();
+    const opened = openStore(config, metrics, log);
+    closers.push(opened.close);
+    const { store } = opened;
+    const artifact = await readArtifact(modelDir);
+    const fuser = await startFuser(artifact, config, metrics, crash(log));
+    closers.push(() => fuser.close());
+    const pool = await startRecommenders(artifact, poolSettings(config), metrics, crash(log));
+    closers.push(() => pool.close());
+
+    const { fingerprint, manifest } = artifact;
+    log.info(
+      { fingerprint, version: manifest.version, item_tower: fuser.provider, user_tower: pool.provider, passed_over: fuser.skipped },
+      'model verified: digests and golden vectors hold',
+    );
+    metrics.generation.set({ fingerprint, version: manifest.version, provider: fuser.provider }, 1);
+
+    const generation = createGeneration(artifact, fuser, pool);
+    const halfLifeMs = config.popularityHalfLifeHours * 3_600_000;
+    const origin = Date.now();
+    const popularity = createPopularity(origin, halfLifeMs, store.popularity(origin, halfLifeMs));
+    let ready = false;
+    const services: Services = {
+      config,
+      log,
+      metrics,
+      store,
+      generation,
+      popularity,
+      ingest: createIngest(store, generation, metrics),
+      isReady: () => ready,
+      load: async () => {
+        const started = performance.now();
+        const { fused } = await loadGeneration(generation, store, (items) => log.debug({ items }, 'loading'));
+        ready = true;
+        log.info({ items: generation.catalogue.size, fused, seconds: (performance.now() - started) / 1000 }, 'catalogue loaded');
+      },
+      close,
+    };
+    return services;
+  } catch (error) {
+    await close().catch((problem: unknown) => log.error({ reason: messageOf(problem) }, 'closing failed'));
+    throw error;
+  }
+}
+
+const poolSettings = (config: Config) => ({
+  executionProviders: config.executionProviders,
+  requireGpu: false, // the item tower is what a GPU is required for; the user tower may use it
+  workers: config.recommenderWorkers === 0 ? Math.max(1, availableParallelism() - 1) : config.recommenderWorkers,
+  maxBatch: config.maxBatch,
+  maxQueue: config.maxQueue,
+  hnsw: { m: config.hnswM, efConstruction: config.hnswEfConstruction, ef: config.hnswEf },
+});

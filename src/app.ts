@@ -1,0 +1,70 @@
+import compress from '@fastify/compress';
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import Fastify from 'fastify';
+import { readFileSync } from 'node:fs';
+import { registerAuth } from './http/auth.js';
+import { registerConsole } from './http/console.js';
+import { registerEvents } from './http/events.js';
+import { registerItems } from './http/items.js';
+import { registerModels } from './http/models.js';
+import { registerObservation, requestId } from './http/observe.js';
+import { registerOperations } from './http/operations.js';
+import { registerProblems } from './http/problem.js';
+import { registerRecommendations } from './http/recommendations.js';
+import type { TypedApp } from './http/typed-app.js';
+import { registerUsers } from './http/users.js';
+import { packageFile } from './package-root.js';
+import { compileSchema } from './schema.js';
+import type { Services } from './services.js';
+
+const COMPRESS_FROM_BYTES = 4096;
+
+const { version } = JSON.parse(readFileSync(packageFile('package.json'), 'utf8')) as { version: string };
+
+/** Builds the HTTP interface over open services; does not listen. */
+export async function buildApp(services: Services): Promise<TypedApp> {
+  const app = Fastify({
+    loggerInstance: services.log,
+    disableRequestLogging: true, // observe.ts logs one line a request, without user ids
+    genReqId: requestId,
+    requestIdLogLabel: 'request_id',
+    bodyLimit: services.config.bodyLimitMb * 1024 * 1024,
+    forceCloseConnections: 'idle',
+    routerOptions: { maxParamLength: 1024 },
+  }).withTypeProvider<TypeBoxTypeProvider>() as unknown as TypedApp; // the logger's type differs, its interface does not
+
+  app.setValidatorCompiler(({ schema, httpPart }) => {
+    const validate = compileSchema(schema as object, httpPart === 'body' ? 'body' : 'text');
+    return (data) => (validate(data) ? { value: data } : { error: Object.assign(new Error('invalid'), { validation: validate.errors }) });
+  });
+  app.addContentTypeParser('application/x-ndjson', (_request, payload, done) => done(null, payload));
+
+  registerProblems(app);
+  registerObservation(app, services.metrics);
+  registerAuth(app, services.config.apiKeys);
+  await app.register(compress, { threshold: COMPRESS_FROM_BYTES, encodings: ['gzip'], requestEncodings: ['gzip'] });
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'reelfuse', version, description: 'Online recommendations of micro-videos by Dual Feature Fusion', license: { name: 'MIT' } },
+      components: { securitySchemes: { api_key: { type: 'http', scheme: 'bearer' } } },
+      security: [{}, { api_key: [] }],
+    },
+  });
+  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true, logLevel: 'warn' });
+  await app.register(async (scope) => {
+    const routes = scope as unknown as TypedApp; // plugins lose the type provider
+    registerRecommendations(routes, services);
+    registerItems(routes, services);
+    registerEvents(routes, services);
+    registerUsers(routes, services);
+    registerModels(routes, services);
+    registerOperations(routes, services);
+  });
+  app.get('/openapi.json', { config: { scope: 'public' }, schema: { hide: true } }, async () => app.swagger());
+  await registerConsole(app as never);
+  await app.ready();
+  return app;
+}

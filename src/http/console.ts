@@ -1,0 +1,20 @@
+import fastifyStatic from '@fastify/static';
+import type { FastifyInstance } from 'fastify';
+import { packageFile } from '../package-root.js';
+
+/** Nothing but the page's own files runs in it, and no other site may frame it. */
+const POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
+
+export async function registerConsole(app: FastifyInstance): Promise<void> {
+  await app.register(async (scope) => {
+    scope.addHook('onRoute', (route) => {
+      route.config = { ...route.config, scope: 'public' };
+      route.logLevel = 'warn';
+    });
+    scope.addHook('onSend', async (_request, reply) => {
+      void reply.headers({ 'content-security-policy': POLICY, 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer' });
+    });
+    await scope.register(fastifyStatic, { root: packageFile('src', 'console'), prefix: '/console/' });
+    scope.get('/', { schema: { hide: true } }, (_request, reply) => reply.sendFile('index.html'));
+  });
+}

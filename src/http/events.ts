@@ -1,0 +1,66 @@
+import { Type } from 'typebox';
+import { EventBody, parseEvent } from '../catalog/event-input.js';
+import { compileSchema } from '../schema.js';
+import type { Services } from '../services.js';
+import type { EventWrite } from '../store/store.js';
+import { FieldErrorSchema, problemResponses } from './problem.js';
+import type { TypedApp } from './typed-app.js';
+
+const MAX_EVENTS = 1000;
+
+const Body = Type.Object({ events: Type.Array(EventBody, { minItems: 1, maxItems: MAX_EVENTS }) }, { additionalProperties: false });
+/** Events are judged one by one, so that a bad one does not take the good ones down. */
+const Envelope = Type.Object({ events: Type.Array(Type.Unknown(), { minItems: 1, maxItems: MAX_EVENTS }) }, { additionalProperties: false });
+const validateEnvelope = compileSchema(Envelope);
+
+const Answer = Type.Object({
+  accepted: Type.Integer(),
+  duplicates: Type.Integer({ description: 'events whose event_id was known already' }),
+  rejected: Type.Array(Type.Object({ index: Type.Integer(), event_id: Type.Optional(Type.String()), errors: Type.Array(FieldErrorSchema) })),
+  sequence: Type.Integer(),
+});
+
+export function registerEvents(app: TypedApp, services: Services): void {
+  const { store, popularity, config } = services;
+  app.post(
+    '/v1/events',
+    {
+      config: { scope: 'write' },
+      schema: {
+        tags: ['events'],
+        summary: 'What users did; durable when this returns, and part of their next answer',
+        description: 'Idempotent by event_id. 422 when every event was rejected, 207 when some were, else 200.',
+        body: Body,
+        response: { 200: Answer, 207: Answer, 422: Answer, '4xx': problemResponses['4xx'], '5xx': problemResponses['5xx'] },
+      },
+      validatorCompiler: () => (body: unknown) => validateEnvelope(body) || { error: Object.assign(new Error(), { validation: validateEnvelope.errors }) },
+    },
+    async ({ body }, reply) => {
+      const rows: unknown[] = body.events;
+      const settings = { positivePortion: config.positiveWatchPortion, now: Date.now() };
+      const events: EventWrite[] = [];
+      const rejected: { index: number; event_id?: string; errors: { pointer: string; detail: string }[] }[] = [];
+      rows.forEach((row, index) => {
+        const parsed = parseEvent(row, `/events/${index}`, settings);
+        if (!Array.isArray(parsed)) events.push(parsed);
+        else {
+          const id = (row as { event_id?: unknown } | null)?.event_id;
+          rejected.push({ index, ...(typeof id === 'string' && { event_id: id }), errors: parsed });
+        }
+      });
+      if (events.length === 0) {
+        void reply.status(422);
+        return { accepted: 0, duplicates: 0, rejected, sequence: store.sequence() };
+      }
+      const { accepted, sequence } = await store.appendEvents(events);
+      let count = 0;
+      events.forEach((event, index) => {
+        if (accepted[index] !== true) return;
+        count++;
+        if (event.positive) popularity.add(event.item_id, event.at);
+      });
+      void reply.status(rejected.length > 0 ? 207 : 200);
+      return { accepted: count, duplicates: events.length - count, rejected, sequence };
+    },
+  );
+}

@@ -1,0 +1,31 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import type { FastifyInstance } from 'fastify';
+import type { Metrics } from '../metrics.js';
+
+const REQUEST_ID = /^[\w.:-]{1,128}$/;
+const TRACE_PARENT = /^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}$/;
+
+/** The caller's id when it is harmless to log and echo, else a new one. */
+export function requestId(request: Pick<IncomingMessage, 'headers'>): string {
+  const given = request.headers['x-request-id'];
+  return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
+}
+
+/** Echoes ids, measures every request and logs one line for it. The log names the route, not the URL: URLs hold user ids. */
+export function registerObservation(app: FastifyInstance, metrics: Metrics): void {
+  app.addHook('onRequest', async (request, reply) => {
+    void reply.header('x-request-id', request.id);
+    const trace = request.headers.traceparent;
+    if (typeof trace === 'string' && TRACE_PARENT.test(trace)) void reply.header('traceparent', trace);
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    const route = request.routeOptions.url ?? 'unmatched';
+    const seconds = reply.elapsedTime / 1000;
+    const statusClass = `${Math.floor(reply.statusCode / 100)}xx`;
+    metrics.requestSeconds.observe({ route, method: request.method, status_class: statusClass }, seconds);
+    const line = { method: request.method, route, status: reply.statusCode, ms: Math.round(reply.elapsedTime * 1000) / 1000 };
+    if (reply.statusCode >= 500) request.log.warn(line, 'request');
+    else request.log.info(line, 'request');
+  });
+}

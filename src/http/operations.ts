@@ -1,0 +1,38 @@
+import { Type } from 'typebox';
+import type { Services } from '../services.js';
+import type { TypedApp } from './typed-app.js';
+
+const Status = Type.Object({ status: Type.String(), items: Type.Optional(Type.Integer()) });
+
+export function registerOperations(app: TypedApp, { metrics, isReady, generation }: Services): void {
+  app.get(
+    '/livez',
+    { config: { scope: 'public' }, logLevel: 'warn', schema: { tags: ['operations'], summary: 'The process runs', response: { 200: Status } } },
+    async () => ({ status: 'live' }),
+  );
+  app.get(
+    '/readyz',
+    {
+      config: { scope: 'public' },
+      logLevel: 'warn',
+      schema: { tags: ['operations'], summary: 'The catalogue is loaded and the model answers', response: { 200: Status, 503: Status } },
+    },
+    async (_request, reply) => {
+      if (!isReady()) void reply.status(503).header('retry-after', '1');
+      return { status: isReady() ? 'ready' : 'starting', items: generation.catalogue.size };
+    },
+  );
+  app.get(
+    '/metrics',
+    {
+      config: { scope: 'metrics' },
+      logLevel: 'warn',
+      schema: { tags: ['operations'], summary: 'Prometheus exposition', response: { 200: Type.String() }, produces: [metrics.registry.contentType] },
+    },
+    async (_request, reply) => {
+      for (const [state, count] of Object.entries(generation.catalogue.counts())) metrics.items.set({ state }, count);
+      void reply.header('content-type', metrics.registry.contentType);
+      return metrics.registry.metrics();
+    },
+  );
+}

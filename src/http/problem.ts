@@ -1,0 +1,86 @@
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import { ReelfuseError, invalidRequest } from '../errors.js';
+import { fieldErrors } from '../schema.js';
+
+export const FieldErrorSchema = Type.Object({ pointer: Type.String(), detail: Type.String() });
+
+/** RFC 9457. */
+export const Problem = Type.Object(
+  {
+    type: Type.String(),
+    title: Type.String(),
+    status: Type.Integer(),
+    code: Type.String(),
+    detail: Type.String(),
+    request_id: Type.String(),
+    errors: Type.Optional(Type.Array(FieldErrorSchema)),
+  },
+  { title: 'Problem', description: 'RFC 9457 problem details' },
+);
+
+/** Documents the errors that every route may answer. */
+export const problemResponses = { '4xx': Problem, '5xx': Problem };
+
+const TITLES: Record<number, string> = {
+  400: 'Bad request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'Not found',
+  405: 'Method not allowed',
+  413: 'Content too large',
+  415: 'Unsupported media type',
+  422: 'Unprocessable content',
+  429: 'Too many requests',
+  503: 'Service unavailable',
+};
+
+/** Fastify's own errors by their code. */
+const FRAMEWORK: Record<string, [status: number, code: string]> = {
+  FST_ERR_CTP_INVALID_JSON_BODY: [400, 'malformed_json'],
+  FST_ERR_CTP_EMPTY_JSON_BODY: [400, 'malformed_json'],
+  FST_ERR_CTP_BODY_TOO_LARGE: [413, 'body_too_large'],
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: [415, 'unsupported_media_type'],
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: [400, 'invalid_content_length'],
+};
+
+function toReelfuseError(error: FastifyError | ReelfuseError): ReelfuseError {
+  if (error instanceof ReelfuseError) return error;
+  if (error.validation !== undefined) {
+    const where = error.validationContext === 'querystring' ? '/query' : error.validationContext === 'params' ? '/path' : '';
+    return invalidRequest(fieldErrors(error.validation as Parameters<typeof fieldErrors>[0], where));
+  }
+  const known = FRAMEWORK[error.code];
+  if (known !== undefined) return new ReelfuseError(known[0], known[1], error.message, { cause: error });
+  const status = error.statusCode;
+  if (error instanceof SyntaxError && status === 400) return new ReelfuseError(400, 'malformed_json', error.message, { cause: error });
+  if (status !== undefined && status >= 400 && status < 500) return new ReelfuseError(status, 'bad_request', error.message, { cause: error });
+  return new ReelfuseError(500, 'internal_error', 'the server failed; the log has the details under this request id', { cause: error });
+}
+
+function send(error: ReelfuseError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  if (error.retryAfter !== undefined) void reply.header('retry-after', String(error.retryAfter));
+  if (error.status === 401) void reply.header('www-authenticate', 'Bearer');
+  const body = {
+    type: `urn:reelfuse:problem:${error.code}`,
+    title: TITLES[error.status] ?? 'Internal error',
+    status: error.status,
+    code: error.code,
+    detail: error.message,
+    request_id: request.id,
+    ...(error.errors.length > 0 && { errors: error.errors }),
+  };
+  return reply.status(error.status).header('content-type', 'application/problem+json; charset=utf-8').serializer(JSON.stringify).send(body);
+}
+
+/** The one place where errors become responses. */
+export function registerProblems(app: FastifyInstance): void {
+  app.setErrorHandler<FastifyError | ReelfuseError>((error, request, reply) => {
+    const known = toReelfuseError(error);
+    if (known.status >= 500 && known.code === 'internal_error') request.log.error({ err: error }, 'request failed');
+    return send(known, request, reply);
+  });
+  app.setNotFoundHandler((request, reply) =>
+    send(new ReelfuseError(404, 'route_not_found', `there is no ${request.method} ${request.url.split('?')[0]}`), request, reply),
+  );
+}

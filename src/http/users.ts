@@ -1,0 +1,72 @@
+import { Type } from 'typebox';
+import { Id } from '../catalog/item-input.js';
+import type { Services } from '../services.js';
+import { FieldNames, presentFields } from './fields.js';
+import { problemResponses } from './problem.js';
+import type { TypedApp } from './typed-app.js';
+
+const Entry = Type.Object({
+  item_id: Type.String(),
+  at: Type.String(),
+  type: Type.String(),
+  item: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+});
+
+export function registerUsers(app: TypedApp, { store, generation }: Services): void {
+  app.get(
+    '/v1/users/:user_id/history',
+    {
+      config: { scope: 'recommend' },
+      schema: {
+        tags: ['users'],
+        summary: 'The positive events of a user, newest first',
+        params: Type.Object({ user_id: Id }),
+        querystring: Type.Object(
+          { limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })), fields: Type.Optional(FieldNames) },
+          { additionalProperties: false },
+        ),
+        response: { 200: Type.Object({ user_id: Type.String(), items: Type.Array(Entry), sequence: Type.Integer() }), ...problemResponses },
+      },
+    },
+    async ({ params, query }) => {
+      const fields = query.fields?.split(',') ?? [];
+      const items = store.history(params.user_id, query.limit ?? 100).map(({ item_id: itemId, at, type }) => {
+        const known = generation.catalogue.get(itemId);
+        return {
+          item_id: itemId,
+          at: new Date(at).toISOString(),
+          type,
+          ...(fields.length > 0 && known !== undefined && { item: presentFields(known.fields, fields) }),
+        };
+      });
+      return { user_id: params.user_id, items, sequence: store.sequence() };
+    },
+  );
+
+  app.get(
+    '/v1/users',
+    {
+      config: { scope: 'admin' },
+      schema: {
+        tags: ['users'],
+        summary: 'Users with a history, by user_id, a page at a time',
+        querystring: Type.Object(
+          { limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })), cursor: Type.Optional(Id) },
+          { additionalProperties: false },
+        ),
+        response: {
+          200: Type.Object({
+            users: Type.Array(Type.Object({ user_id: Type.String(), events: Type.Integer() })),
+            next_cursor: Type.Unsafe<string | null>({ type: ['string', 'null'] }),
+          }),
+          ...problemResponses,
+        },
+      },
+    },
+    async ({ query }) => {
+      const limit = query.limit ?? 100;
+      const users = store.users(query.cursor ?? null, limit);
+      return { users, next_cursor: users.length === limit ? (users.at(-1)?.user_id ?? null) : null };
+    },
+  );
+}

@@ -4,7 +4,7 @@ import swaggerUi from '@fastify/swagger-ui';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify from 'fastify';
 import { readFileSync } from 'node:fs';
-import { registerAuth } from './http/auth.js';
+import { openToAll, registerAuth } from './http/auth.js';
 import { registerConsole } from './http/console.js';
 import { registerEvents } from './http/events.js';
 import { registerItems } from './http/items.js';
@@ -53,7 +53,10 @@ export async function buildApp(services: Services): Promise<TypedApp> {
       security: [{}, { api_key: [] }],
     },
   });
-  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true, logLevel: 'warn' });
+  await app.register(async (scope) => {
+    openToAll(scope as never);
+    await scope.register(swaggerUi, { routePrefix: '/docs', staticCSP: true, logLevel: 'warn' });
+  });
   await app.register(async (scope) => {
     const routes = scope as unknown as TypedApp; // plugins lose the type provider
     registerRecommendations(routes, services);

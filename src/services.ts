@@ -1,7 +1,9 @@
 import { availableParallelism } from 'node:os';
 import type { Logger } from 'pino';
 import { createGeneration, loadGeneration, type Generation } from './catalog/generation.js';
+import { importDemo } from './catalog/demo.js';
 import { createIngest, type Ingest } from './catalog/ingest.js';
+import { chooseModel } from './catalog/model-choice.js';
 import { createPopularity, type Popularity } from './catalog/popularity.js';
 import type { Config } from './config.js';
 import { messageOf } from './errors.js';
@@ -56,7 +58,7 @@ const crash = (log: Logger) => (error: Error) => {
  * Opens everything in order and undoes it when a later step fails.
  * @throws ArtifactError, InputError when the model or the database must not be used
  */
-export async function openServices(config: Config, modelDir: string, log: Logger): Promise<Services> {
+export async function openServices(config: Config, log: Logger): Promise<Services> {
   const closers: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
     while (closers.length > 0) await closers.pop()?.();
@@ -66,7 +68,8 @@ export async function openServices(config: Config, modelDir: string, log: Logger
     const opened = openStore(config, metrics, log);
     closers.push(opened.close);
     const { store } = opened;
-    const artifact = await readArtifact(modelDir);
+    const model = chooseModel(config.modelDir, store);
+    const artifact = await readArtifact(model.folder);
     const fuser = await startFuser(artifact, config, metrics, crash(log));
     closers.push(() => fuser.close());
     const pool = await startRecommenders(artifact, poolSettings(config), metrics, crash(log));
@@ -79,6 +82,11 @@ export async function openServices(config: Config, modelDir: string, log: Logger
     );
     metrics.generation.set({ fingerprint, version: manifest.version, provider: fuser.provider }, 1);
 
+    if (model.isFreshDemo) {
+      await importDemo(store, { layers: manifest.layers.count, width: manifest.hidden_dim }, config.positiveWatchPortion);
+      log.info({ items: store.countItems() }, 'imported the bundled demo: a synthetic catalogue');
+    }
+    await model.remember();
     const generation = createGeneration(artifact, fuser, pool);
     const halfLifeMs = config.popularityHalfLifeHours * 3_600_000;
     const origin = Date.now();

@@ -59,7 +59,7 @@ export const presentItem = ({ available_from: from, expires_at: until, created_a
   updated_at: fromTime(updated),
 });
 
-/** What a model expects; a shape that does not fit is an error at the door, not a vector of nonsense. */
+/** What a model expects (null: no model is known yet); a shape that does not fit is an error at the door, not a vector of nonsense. */
 export interface ExpectedShape {
   layers: number;
   width: number;
@@ -68,9 +68,9 @@ export interface ExpectedShape {
 const WIDTH = { float16: 2, float32: 4 };
 
 /** Checks shape, length and finiteness; pointers are relative to the item. */
-export function parseHiddenStates(body: Static<typeof HiddenStatesBody>, expected: ExpectedShape): HiddenStates | FieldError {
+export function parseHiddenStates(body: Static<typeof HiddenStatesBody>, expected: ExpectedShape | null): HiddenStates | FieldError {
   const [layers = 0, width = 0] = body.shape;
-  if (layers !== expected.layers || width !== expected.width) {
+  if (expected !== null && (layers !== expected.layers || width !== expected.width)) {
     return { pointer: '/hidden_states/shape', detail: `is [${layers}, ${width}], the active model wants [${expected.layers}, ${expected.width}]` };
   }
   const data = Buffer.from(body.data, 'base64');
@@ -100,13 +100,13 @@ export interface ParsedItem {
 }
 
 /** One item of a batch or an import. @param prefix where the item stands in the input, for pointers */
-export function parseItemRow(value: unknown, prefix: string, expected: ExpectedShape): ParsedItem | FieldError[] {
+export function parseItemRow(value: unknown, prefix: string, expected: ExpectedShape | null): ParsedItem | FieldError[] {
   if (!validateRow(value)) return fieldErrors(validateRow.errors, prefix);
   const { item_id: itemId, ...body } = value as ItemRow; // validated above
   return parseItem(itemId, body, prefix, expected);
 }
 
-export function parseItem(itemId: string, body: ItemBody, prefix: string, expected: ExpectedShape): ParsedItem | FieldError[] {
+export function parseItem(itemId: string, body: ItemBody, prefix: string, expected: ExpectedShape | null): ParsedItem | FieldError[] {
   const fields = fieldsOf(itemId, body);
   if (body.hidden_states == null) return { fields, hiddenStates: null };
   const states = parseHiddenStates(body.hidden_states, expected);

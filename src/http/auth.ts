@@ -29,3 +29,11 @@ export function registerAuth(app: FastifyInstance, keys: readonly ApiKey[]): voi
     if (!scopes.includes(needed) && !scopes.includes('admin')) throw new ReelfuseError(403, 'scope_missing', `the API key lacks the scope ${needed}`);
   });
 }
+
+/** Static pages of a plugin: no key needed, and not worth a log line each. */
+export function openToAll(scope: FastifyInstance): void {
+  scope.addHook('onRoute', (route) => {
+    route.config = { ...route.config, scope: 'public' };
+    route.logLevel = 'warn';
+  });
+}

@@ -1,5 +1,6 @@
 import fastifyStatic from '@fastify/static';
 import type { FastifyInstance } from 'fastify';
+import { openToAll } from './auth.js';
 import { packageFile } from '../package-root.js';
 
 /** Nothing but the page's own files runs in it, and no other site may frame it. */
@@ -7,10 +8,7 @@ const POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'
 
 export async function registerConsole(app: FastifyInstance): Promise<void> {
   await app.register(async (scope) => {
-    scope.addHook('onRoute', (route) => {
-      route.config = { ...route.config, scope: 'public' };
-      route.logLevel = 'warn';
-    });
+    openToAll(scope);
     scope.addHook('onSend', async (_request, reply) => {
       void reply.headers({ 'content-security-policy': POLICY, 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer' });
     });

@@ -33,8 +33,7 @@ function nearest(table: VectorTable, slots: Iterable<number>, query: Float32Arra
     }
   };
   for (const slot of slots) {
-    const similarity = dot(query, table.vector(slot)) * table.scale(slot);
-    const entry = { slot, similarity };
+    const entry = { slot, similarity: table.similarity(query, slot) };
     if (heap.length < count) {
       heap.push(entry);
       if (heap.length === count) for (let at = count >> 1; at >= 0; at--) sink(at);
@@ -45,10 +44,4 @@ function nearest(table: VectorTable, slots: Iterable<number>, query: Float32Arra
   }
   heap.sort((a, b) => (worse(a, b) ? 1 : -1));
   return { slots: Int32Array.from(heap, ({ slot }) => slot), similarities: Float32Array.from(heap, ({ similarity }) => similarity) };
-}
-
-export function dot(a: Float32Array, b: Float32Array): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += (a[i] as number) * (b[i] as number); // both have length d
-  return sum;
 }

@@ -19,6 +19,8 @@ export interface VectorTable {
   /** A view of the slot's vector [d], not normalised. */
   vector(slot: number): Float32Array;
   scale(slot: number): number;
+  /** query · vector × scale, without making a view: an exact scan asks for every slot. */
+  similarity(query: Float32Array, slot: number): number;
   isLive(slot: number): boolean;
   write(slot: number, vector: Float32Array, normalised: boolean): void;
   free(slot: number): void;
@@ -52,6 +54,14 @@ export function createVectorTable(dim: number): VectorTable {
     scale: (slot) => {
       const { chunk, row } = locate(slot);
       return chunk.scales[row] as number; // row < CHUNK_SLOTS
+    },
+    similarity: (query, slot) => {
+      const { vectors, scales } = chunks[(slot / CHUNK_SLOTS) | 0] as (typeof chunks)[0]; // slots in an index are within the table
+      const row = slot % CHUNK_SLOTS;
+      const first = row * dim;
+      let sum = 0;
+      for (let i = 0; i < dim; i++) sum += (query[i] as number) * (vectors[first + i] as number); // both have d values
+      return sum * (scales[row] as number);
     },
     isLive: (slot) => {
       const { chunk, row } = locate(slot);

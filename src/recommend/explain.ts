@@ -1,4 +1,3 @@
-import { dot } from '../index/exact.js';
 import type { Generation } from '../catalog/generation.js';
 import type { Searched } from '../model/recommender-pool.js';
 import type { Explanation, Recommended } from './request.js';
@@ -16,7 +15,7 @@ export function explain({ artifact, catalogue }: Generation, items: Recommended[
         ? []
         : history.map((itemId, position) => {
             const without = found.without[position];
-            const rest = without === undefined ? 0 : (dot(without, catalogue.table.vector(slot)) * catalogue.table.scale(slot)) / temperature;
+            const rest = without === undefined ? 0 : catalogue.table.similarity(without, slot) / temperature;
             return { item_id: itemId, contribution: score - rest };
           });
     contributions.sort((a, b) => b.contribution - a.contribution);

@@ -1,0 +1,19 @@
+import { InputError } from '../errors.js';
+import type { Store } from '../store/store.js';
+import { importHistory } from './import-history.js';
+import { importItems, openFeatures } from './import-items.js';
+import type { ExpectedShape } from './item-input.js';
+import { demoFile } from './model-choice.js';
+
+/** Imports the bundled synthetic catalogue and its users. @throws InputError when the package's own files are damaged */
+export async function importDemo(store: Store, expected: ExpectedShape, positivePortion: number): Promise<void> {
+  const features = openFeatures(demoFile('hidden_states.safetensors'), expected);
+  try {
+    const items = await importItems(demoFile('items.jsonl'), features, expected, store);
+    const events = await importHistory(demoFile('events.jsonl'), positivePortion, store);
+    const [bad] = [...items.rejected, ...events.rejected];
+    if (bad !== undefined) throw new InputError(`the bundled demo is damaged: row ${bad.row}: ${bad.errors[0]?.pointer} ${bad.errors[0]?.detail}`);
+  } finally {
+    features.close();
+  }
+}

@@ -1,0 +1,131 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { InputError } from '../errors.js';
+import { openSafetensors, type Safetensors } from '../model/safetensors.js';
+import type { HiddenStates, Store } from '../store/store.js';
+import { importRows, type ImportProgress, type ImportReport } from './import-rows.js';
+import { hasNonFinite, parseItemRow, type ExpectedShape } from './item-input.js';
+
+const TENSOR = 'hidden_states';
+
+/** Hidden states of many items in a safetensors file, [N, L, D]. */
+export interface Features {
+  shape: ExpectedShape;
+  count: number;
+  /** Null: the file has no row for the item. @throws InputError when the row holds NaN or infinite values */
+  read(itemId: string): HiddenStates | null;
+  close(): void;
+}
+
+/**
+ * @param expected the shape that the model wants; null when no model is known yet
+ * @throws InputError naming the file and what does not fit
+ */
+export function openFeatures(path: string, expected: ExpectedShape | null): Features {
+  const file = openSafetensors(path);
+  try {
+    const { dtype, shape } = file.info(TENSOR);
+    const [count = 0, layers = 0, width = 0] = shape;
+    if (shape.length !== 3) throw new InputError(`${path}: ${TENSOR} is [${shape.join(', ')}], wanted is [items, layers, hidden size]`);
+    if (dtype !== 'F16' && dtype !== 'F32') throw new InputError(`${path}: ${TENSOR} is ${dtype}, wanted is F16 or F32`);
+    if (expected !== null && (layers !== expected.layers || width !== expected.width)) {
+      throw new InputError(`${path}: ${TENSOR} has ${layers} layers of ${width}, the model wants ${expected.layers} of ${expected.width}`);
+    }
+    const rows = idsOf(path, file, count);
+    const type = dtype === 'F16' ? 'float16' : 'float32';
+    return {
+      shape: { layers, width },
+      count,
+      read: (itemId) => {
+        const row = rows.get(itemId);
+        if (row === undefined) return null;
+        const data = file.rows(TENSOR, row, 1);
+        if (hasNonFinite(data, type)) throw new InputError(`${path}: row ${row} (${itemId}) holds NaN or infinite values`);
+        return { dtype: type, shape: [layers, width], data };
+      },
+      close: () => file.close(),
+    };
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
+/** Item ids by row: the file's own metadata, else `<name>.ids.txt` beside it. */
+function idsOf(path: string, file: Safetensors, count: number): Map<string, number> {
+  const sidecar = path.replace(/\.safetensors$/, '.ids.txt');
+  let ids: string[];
+  if (file.metadata.item_ids !== undefined) ids = parseIds(path, file.metadata.item_ids);
+  else if (existsSync(sidecar)) ids = readFileSync(sidecar, 'utf8').split('\n').filter((line) => line !== '');
+  else throw new InputError(`${path}: names no item ids: neither item_ids in its metadata nor ${sidecar}`);
+  if (ids.length !== count) throw new InputError(`${path}: names ${ids.length} item ids for ${count} rows`);
+  const rows = new Map<string, number>();
+  ids.forEach((id, row) => {
+    if (rows.has(id)) throw new InputError(`${path}: item ${id} has two rows, ${rows.get(id)} and ${row}`);
+    rows.set(id, row);
+  });
+  return rows;
+}
+
+function parseIds(path: string, text: string): string[] {
+  try {
+    const ids: unknown = JSON.parse(text);
+    if (Array.isArray(ids) && ids.every((id) => typeof id === 'string')) return ids;
+  } catch {
+    // told below, as for any other text that is not a list of strings
+  }
+  throw new InputError(`${path}: the metadata item_ids is not a JSON list of strings`);
+}
+
+const FIELDS = new Set(['item_id', 'title', 'author_id', 'attributes', 'available_from', 'expires_at', 'hidden', 'hidden_states']);
+
+/**
+ * A CSV record as an item: known columns are fields, every other column is an attribute. `name:number`,
+ * `name:boolean` and `name:list` (separated by |) give its type; empty cells are left out.
+ */
+export function itemOfRecord(record: Record<string, string>): Record<string, unknown> {
+  const item: Record<string, unknown> = {};
+  const attributes: Record<string, unknown> = {};
+  for (const [column, cell] of Object.entries(record)) {
+    if (cell === '') continue;
+    if (column === 'item' || column === 'item_id') item.item_id = cell;
+    else if (column === 'hidden') item.hidden = typed(cell, 'boolean');
+    else if (FIELDS.has(column)) item[column] = cell;
+    else {
+      const [name = column, type = 'string'] = column.split(':');
+      attributes[name] = typed(cell, type);
+    }
+  }
+  return { ...item, attributes };
+}
+
+function typed(cell: string, type: string): unknown {
+  if (type === 'number' && Number.isFinite(Number(cell))) return Number(cell);
+  if (type === 'boolean' && (cell === 'true' || cell === 'false')) return cell === 'true';
+  if (type === 'list') return cell.split('|');
+  return type === 'string' ? cell : null; // null is refused by the schema, with the column's name
+}
+
+/** Imports `.jsonl`, `.ndjson` or `.csv` items, with their hidden states from `features` or inline. */
+export function importItems(file: string, features: Features | null, expected: ExpectedShape | null, store: Store, progress?: ImportProgress): Promise<ImportReport> {
+  if (!/\.(jsonl|ndjson|csv)$/.test(file)) throw new InputError(`${file}: items are read from .jsonl, .ndjson or .csv`);
+  const isCsv = file.endsWith('.csv');
+  return importRows(
+    'items',
+    file,
+    store,
+    async (value) => {
+      const parsed = parseItemRow(isCsv ? itemOfRecord(value as Record<string, string>) : value, '', expected);
+      if (Array.isArray(parsed)) return parsed;
+      let { hiddenStates } = parsed;
+      try {
+        hiddenStates ??= features?.read(parsed.fields.item_id) ?? null;
+      } catch (error) {
+        if (error instanceof InputError) return [{ pointer: '/hidden_states', detail: error.message }];
+        throw error;
+      }
+      await store.putItem({ item: parsed.fields, hiddenStates, vector: null });
+      return null;
+    },
+    progress,
+  );
+}

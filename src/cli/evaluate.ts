@@ -1,0 +1,218 @@
+import { createReadStream, readFileSync, writeFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { SingleBar } from 'cli-progress';
+import { Pool } from 'undici';
+import { InputError, messageOf } from '../errors.js';
+import { createRankingMetrics, rankOf, type RankingSummary } from './ranking-metrics.js';
+import type { AddCommand } from './program.js';
+
+/** The deepest rank that is reported; one more is asked for, to see ties at the edge. */
+const DEPTH = 20;
+const MIN_INTERACTIONS = 5;
+/** The server's limit for a history in a request; the newest are what the tower looks at. */
+const MAX_HISTORY = 1000;
+
+interface Options {
+  interactions: string;
+  url: string;
+  users?: string;
+  concurrency: string;
+  json?: string;
+  apiKeyFile?: string;
+}
+
+interface User {
+  id: string;
+  history: string[];
+  target: string;
+}
+
+interface Found {
+  ids: string[];
+  rank: number | null;
+  ms: number;
+}
+
+interface Pass {
+  results: Found[];
+  seconds: number;
+}
+
+export interface Evaluation {
+  users: number;
+  model: { fingerprint: string; version: string };
+  hnsw: RankingSummary;
+  exact: RankingSummary;
+  /** Share of the exact top 20 that HNSW found, mean over users. */
+  recall_at_20: number;
+  throughput: { concurrency: number; hnsw_per_second: number; exact_per_second: number };
+  latency_ms: { hnsw: Percentiles; exact: Percentiles };
+}
+
+export const addEvaluate: AddCommand = (program, finish) => {
+  program
+    .command('evaluate')
+    .description('replay leave-one-out users against a running server: each user’s last item is the target, the rest is the history')
+    .requiredOption('--interactions <file>', 'lines user<TAB>item item … in time order')
+    .option('--url <url>', 'the server', 'http://127.0.0.1:8080')
+    .option('--users <n>', 'only the first n users')
+    .option('--concurrency <n>', 'requests on their way at once', '8')
+    .option('--json <file>', 'write the figures here as JSON')
+    .option('--api-key-file <file>', 'file with an API key that has the scope recommend')
+    .action(async (options: Options) => {
+      const evaluation = await evaluate(options);
+      process.stdout.write(table(evaluation));
+      if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(evaluation, null, 2)}\n`);
+      finish(0);
+    });
+};
+
+const positive = (name: string, text: string): number => {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InputError(`--${name} must be a positive whole number, got ${JSON.stringify(text)}`);
+  return Number(text);
+};
+
+async function evaluate(options: Options): Promise<Evaluation> {
+  const concurrency = positive('concurrency', options.concurrency);
+  const users = await readUsers(options.interactions, options.users === undefined ? Infinity : positive('users', options.users));
+  const headers: Record<string, string> = { 'content-type': 'application/json' };
+  if (options.apiKeyFile !== undefined) headers.authorization = `Bearer ${readFileSync(options.apiKeyFile, 'utf8').trim()}`;
+  const pool = new Pool(new URL(options.url).origin, { connections: concurrency });
+  try {
+    const model = await activeModel(pool, headers, options.url);
+    const hnsw = await replay(pool, headers, users, false, concurrency);
+    const exact = await replay(pool, headers, users, true, concurrency);
+    return {
+      users: users.length,
+      model,
+      hnsw: summarise(hnsw),
+      exact: summarise(exact),
+      recall_at_20: recall(hnsw, exact),
+      throughput: { concurrency, hnsw_per_second: users.length / hnsw.seconds, exact_per_second: users.length / exact.seconds },
+      latency_ms: { hnsw: percentiles(hnsw), exact: percentiles(exact) },
+    };
+  } finally {
+    await pool.close();
+  }
+}
+
+async function readUsers(file: string, limit: number): Promise<User[]> {
+  const users: User[] = [];
+  const input = createReadStream(file);
+  const failed = new Promise<never>((_, reject) => input.once('error', (error) => reject(new InputError(`${file}: ${messageOf(error)}`))));
+  failed.catch(() => undefined); // raced below
+  const lines = createInterface({ input, crlfDelay: Infinity })[Symbol.asyncIterator]();
+  for (let number = 1; users.length < limit; number++) {
+    const next = await Promise.race([lines.next(), failed]);
+    if (next.done === true) break;
+    if (next.value === '') continue;
+    const [id = '', list, ...rest] = next.value.split('\t');
+    if (id === '' || list === undefined || rest.length > 0) throw new InputError(`${file}:${number}: must be user<TAB>item item …`);
+    const items = list.split(' ').filter((item) => item !== '');
+    const target = items.pop();
+    if (target === undefined || items.length + 1 < MIN_INTERACTIONS) continue;
+    users.push({ id, history: items.slice(-MAX_HISTORY), target });
+  }
+  input.destroy();
+  if (users.length === 0) throw new InputError(`${file}: no user has ${MIN_INTERACTIONS} interactions or more`);
+  return users;
+}
+
+interface Answer {
+  items: { item_id: string; score: number }[];
+}
+
+async function activeModel(pool: Pool, headers: Record<string, string>, url: string): Promise<{ fingerprint: string; version: string }> {
+  try {
+    const { statusCode, body } = await pool.request({ path: '/v1/models', method: 'GET', headers });
+    const text = await body.text();
+    if (statusCode !== 200) throw new InputError(`${statusCode} ${text}`);
+    const { models } = JSON.parse(text) as { models: { active: boolean; fingerprint: string; version: string }[] };
+    const active = models.find((model) => model.active);
+    if (active === undefined) throw new InputError('no active model');
+    return { fingerprint: active.fingerprint, version: active.version };
+  } catch (error) {
+    throw new InputError(`${url} does not answer as a reelfuse server: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** Closed loop: `concurrency` requests are always on their way. */
+async function replay(pool: Pool, headers: Record<string, string>, users: User[], exact: boolean, concurrency: number): Promise<Pass> {
+  const results: Found[] = new Array<Found>(users.length);
+  const bar = new SingleBar({ format: `${exact ? 'exact' : 'HNSW '} {bar} {value}/{total} users`, hideCursor: true });
+  bar.start(users.length, 0);
+  let next = 0;
+  const started = performance.now();
+  const lane = async (): Promise<void> => {
+    for (;;) {
+      const index = next++;
+      const user = users[index];
+      if (user === undefined) return;
+      const sent = performance.now();
+      const { statusCode, body } = await pool.request({
+        path: '/v1/recommendations',
+        method: 'POST',
+        headers,
+        body: JSON.stringify({ history: user.history, k: DEPTH + 1, exact }),
+      });
+      const text = await body.text();
+      const ms = performance.now() - sent;
+      if (statusCode !== 200) throw new InputError(`user ${user.id}: the server answered ${statusCode}: ${text}`);
+      const { items } = JSON.parse(text) as Answer;
+      results[index] = { ids: items.slice(0, DEPTH).map(({ item_id: id }) => id), rank: rankOf(items, user.target), ms };
+      bar.increment();
+    }
+  };
+  try {
+    await Promise.all(Array.from({ length: concurrency }, lane));
+  } finally {
+    bar.stop();
+  }
+  return { results, seconds: (performance.now() - started) / 1000 };
+}
+
+function summarise({ results }: Pass): RankingSummary {
+  const metrics = createRankingMetrics();
+  for (const { rank } of results) metrics.add(rank);
+  return metrics.summary();
+}
+
+function recall(hnsw: Pass, exact: Pass): number {
+  let sum = 0;
+  exact.results.forEach(({ ids }, index) => {
+    const found = new Set(hnsw.results[index]?.ids);
+    sum += ids.length === 0 ? 1 : ids.filter((id) => found.has(id)).length / ids.length;
+  });
+  return sum / exact.results.length;
+}
+
+interface Percentiles {
+  p50: number;
+  p95: number;
+  p99: number;
+  max: number;
+}
+
+function percentiles({ results }: Pass): Percentiles {
+  const sorted = results.map(({ ms }) => ms).sort((a, b) => a - b);
+  const at = (portion: number): number => sorted[Math.min(sorted.length - 1, Math.floor(portion * sorted.length))] ?? 0;
+  return { p50: at(0.5), p95: at(0.95), p99: at(0.99), max: sorted.at(-1) ?? 0 };
+}
+
+function table({ users, model, hnsw, exact, recall_at_20: recallAt20, throughput, latency_ms: latency }: Evaluation): string {
+  const row = (name: string, ranking: RankingSummary, perSecond: number, { p50, p95, p99 }: Percentiles): string =>
+    [
+      name.padEnd(6),
+      ...[ranking['hr@10'], ranking['ndcg@10'], ranking['hr@20'], ranking['ndcg@20']].map((value) => value.toFixed(4).padStart(8)),
+      perSecond.toFixed(0).padStart(10),
+      ...[p50, p95, p99].map((ms) => ms.toFixed(2).padStart(8)),
+    ].join('');
+  return [
+    `${users} users, ${throughput.concurrency} at once, model ${model.version} (${model.fingerprint.slice(0, 12)})`,
+    '         HR@10 NDCG@10   HR@20 NDCG@20     req/s  p50 ms  p95 ms  p99 ms',
+    row('HNSW', hnsw, throughput.hnsw_per_second, latency.hnsw),
+    row('exact', exact, throughput.exact_per_second, latency.exact),
+    `recall@20 of HNSW against exact: ${recallAt20.toFixed(4)}`,
+    '',
+  ].join('\n');
+}

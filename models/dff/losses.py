@@ -41,7 +41,7 @@ class ChunkedSoftmax(torch.autograd.Function):
 
 def full_softmax(queries: torch.Tensor, keys: torch.Tensor, targets: torch.Tensor, chunk: int = 256) -> torch.Tensor:
     """Mean cross-entropy of queries (P, d) against all keys (n, d) with targets (P)."""
-    return ChunkedSoftmax.apply(queries, keys, targets, chunk) / len(targets)
+    return ChunkedSoftmax.apply(queries.float(), keys.float(), targets, chunk) / len(targets)
 
 
 def in_batch(

@@ -76,7 +76,7 @@ def encode_titles(titles_path: Path, out_path: Path, batch_size: int = 64) -> tu
     tokenizer, model, revision = load_text_encoder()
     order = sorted(range(len(titles)), key=lambda row: (-len(titles[row]), row))
     hidden: np.ndarray | None = None
-    for start in tqdm(range(0, len(order), batch_size), desc="titles", unit="batch"):
+    for start in tqdm(range(0, len(order), batch_size), desc="titles", unit="batch", disable=None):
         rows = order[start : start + batch_size]
         tokens = tokenizer([titles[row] for row in rows], padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
         output = model(**tokens, output_hidden_states=True)

@@ -5,6 +5,7 @@ import math
 import random
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -128,13 +129,14 @@ def train(
         seed_everything(recipe.seed * 100_003 + epoch)
         model.train()
         losses = []
-        bar = tqdm(shuffled_batches(windows, recipe.batch_size, recipe.seed, epoch), f"epoch {epoch}", per_epoch, leave=False)
+        batches = shuffled_batches(windows, recipe.batch_size, recipe.seed, epoch)
+        bar = tqdm(batches, f"epoch {epoch}", leave=False, total=per_epoch, disable=None)  # silent where no one watches
         for number, batch in enumerate(bar):
             rate = rate_at(recipe, progress.epoch * per_epoch + number, recipe.epochs * per_epoch)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             optimizer.zero_grad(set_to_none=True)
-            with torch.autocast("cuda", dtype=torch.bfloat16, enabled=device.type == "cuda"):
+            with torch.autocast("cuda", dtype=torch.bfloat16) if device.type == "cuda" else nullcontext():
                 loss = batch_loss(batch)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)

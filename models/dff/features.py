@@ -1,7 +1,6 @@
 """Reads hidden states of items, [N, L, D], from safetensors, NumPy or PyTorch files, and lines them up with a catalogue."""
 
 import json
-import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,7 +35,7 @@ def load_features(path: Path, interaction_ids: set[str]) -> Features:
         raise DataError(f"{path}: unknown kind of file; expected {', '.join(sorted(READERS))}") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (SafetensorError, ValueError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+    except (SafetensorError, ValueError, EOFError) as error:
         raise DataError(f"{path}: not a valid {path.suffix} file ({error})") from error
     hidden = check_shape(path, hidden)
     assumption = None
@@ -75,6 +74,10 @@ def read_torch(path: Path) -> Raw:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except TypeError:  # PyTorch before 1.13 has no such parameter
         raise DataError(f"{path}: this PyTorch cannot load it safely; convert it to safetensors") from None
+    except OSError:
+        raise
+    except Exception as error:  # torn bytes lead the unpickler into errors of any kind
+        raise DataError(f"{path}: not a valid PyTorch file of tensors ({error})") from error
     if not isinstance(content, dict):
         return content, None, {}
     if "hidden_states" not in content:

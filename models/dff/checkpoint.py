@@ -1,0 +1,50 @@
+"""Training state on disk: enough to go on after the last finished epoch as if nothing had happened."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from dff.errors import DataError
+
+
+@dataclass
+class Progress:
+    """What training knows after an epoch. Random draws depend on seed and epoch alone, so no generator state is kept."""
+
+    epoch: int = 0  # finished epochs
+    best_epoch: int = 0
+    best_hit_rate: float = -1.0
+    best_state: dict[str, torch.Tensor] = field(default_factory=dict)
+    curve: list[dict[str, float]] = field(default_factory=list)  # loss and valid metrics of each epoch
+    seconds: float = 0.0
+
+
+def save_checkpoint(path: Path, progress: Progress, model: torch.nn.Module, optimizer: torch.optim.Optimizer, identity: dict) -> None:
+    """Writes the file whole or not at all; `identity` (recipe and data) is what a resumed run must have in common.
+
+    Everything but tensors goes in as JSON text: the safe loader of PyTorch 1.13 knows no bare floats.
+    """
+    numbers = {name: value for name, value in vars(progress).items() if name != "best_state"}
+    content = {
+        "identity": json.dumps(identity),
+        "progress": json.dumps(numbers),
+        "best_state": progress.best_state,
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict()["state"],
+    }
+    partial = path.with_name(path.name + ".partial")
+    torch.save(content, partial)
+    partial.replace(path)
+
+
+def load_checkpoint(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, identity: dict) -> Progress:
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    stored = json.loads(content["identity"])
+    differing = sorted(key for key in identity.keys() | stored.keys() if identity.get(key) != stored.get(key))
+    if differing:
+        raise DataError(f"{path}: cannot resume, the run differs in {', '.join(differing)}")
+    model.load_state_dict(content["model"])
+    optimizer.load_state_dict({"state": content["optimizer"], "param_groups": optimizer.state_dict()["param_groups"]})
+    return Progress(**json.loads(content["progress"]), best_state=content["best_state"])

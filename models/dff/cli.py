@@ -1,0 +1,134 @@
+"""The command line: `run`, `encode-titles`, `verify`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dff.errors import DataError
+from dff.recipe import CHOICES, PRESETS, build_recipe
+
+# Recipe settings that the command line can change: flag, type, help.
+SETTINGS = (
+    ("variant", str, "dff fuses IDs and features, id has IDs only, replacement features only"),
+    ("seed", int, "of every random draw"),
+    ("dim", int, "width of item and user vectors"),
+    ("max_history", int, "items of a history that the user tower sees"),
+    ("blocks", int, "transformer blocks"),
+    ("heads", int, "attention heads"),
+    ("activation", str, "of the projected hidden states"),
+    ("similarity", str, "of user and item vector"),
+    ("temperature", float, "that the similarity is divided by"),
+    ("loss", str, "over the whole catalogue or over the items of a batch"),
+    ("rows", str, "learn after every position of a sequence, or after each prefix on its own"),
+    ("chunk", int, "positions whose full softmax is in memory at once"),
+    ("dropout", float, "of the user tower"),
+    ("id_dropout", float, "chance that an item trains the unknown-item row"),
+    ("batch_size", int, "training rows in a step"),
+    ("epochs", int, "at most"),
+    ("lr", float, "learning rate"),
+    ("schedule", str, "of the learning rate"),
+    ("weight_decay", float, "of AdamW"),
+    ("patience", int, "epochs without a better HR@10 on valid"),
+)
+SWITCHES = (
+    ("log_q", "in-batch loss: correct for popularity"),
+    ("norm_first", "LayerNorm before attention and feed-forward"),
+    ("standardise", "hidden states by mean and deviation of the trained items"),
+)
+
+
+def add_run(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("run", help="prepare, train, evaluate and export")
+    parser.add_argument("--interactions", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--features", type=Path, metavar="FILE", help="hidden states; not needed for the variant id")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("--preset", choices=sorted(PRESETS), default="default", help="what the settings below start from")
+    for name, kind, text in SETTINGS:
+        parser.add_argument(flag(name), type=kind, choices=CHOICES.get(name), help=text)
+    for name, text in SWITCHES:
+        parser.add_argument(flag(name), action=argparse.BooleanOptionalAction, help=text)
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--threads", type=int, help="CPU threads of PyTorch")
+    parser.add_argument("--resume", action="store_true", help="go on after the last finished epoch in FOLDER")
+    parser.add_argument("--allow-missing-features", action="store_true", help="items without features train on their ID alone")
+    parser.add_argument("--name", default="dff", help="of the model, for the manifest")
+    parser.add_argument("--version", default="1", help="of the model, for the manifest")
+    parser.set_defaults(call=call_run)
+
+
+def flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def call_run(arguments: argparse.Namespace) -> str:
+    import torch
+
+    from dff.run import RunOptions, run
+
+    if arguments.threads is not None:
+        if arguments.threads < 1:
+            raise DataError(f"--threads is {arguments.threads}; expected 1 or more")
+        torch.set_num_threads(arguments.threads)
+    names = [name for name, *_ in SETTINGS + SWITCHES]
+    changes = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    return run(
+        RunOptions(
+            interactions=arguments.interactions,
+            features=arguments.features,
+            out=arguments.out,
+            recipe=build_recipe(arguments.preset, **changes),
+            preset=arguments.preset,
+            device=arguments.device,
+            resume=arguments.resume,
+            allow_missing_features=arguments.allow_missing_features,
+            name=arguments.name,
+            version=arguments.version,
+        )
+    )
+
+
+def add_encode_titles(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("encode-titles", help="hidden states of a small text encoder from item titles")
+    parser.add_argument("--titles", type=Path, required=True, metavar="CSV", help="columns item and title")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.set_defaults(call=call_encode_titles)
+
+
+def call_encode_titles(arguments: argparse.Namespace) -> str:
+    from dff.titles import encode_titles
+
+    shape = encode_titles(arguments.titles, arguments.out, arguments.batch_size)
+    return f"{arguments.out}: {shape[0]} items, {shape[1]} layers of width {shape[2]}"
+
+
+def add_verify(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("verify", help="check an artifact's digests, shapes and golden examples")
+    parser.add_argument("artifact", type=Path)
+    parser.set_defaults(call=call_verify)
+
+
+def call_verify(arguments: argparse.Namespace) -> str:
+    from dff.verify import verify
+
+    verdict = verify(arguments.artifact)
+    return (
+        f"{arguments.artifact}: holds\nfingerprint {verdict.fingerprint}\nlargest error: items {verdict.item_error:.1e}, "
+        f"users {verdict.user_error:.1e}, histories without padding {verdict.short_history_error:.1e}"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m dff", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_run(commands)
+    add_encode_titles(commands)
+    add_verify(commands)
+    arguments = parser.parse_args(argv)
+    try:
+        print(arguments.call(arguments))
+    except DataError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0

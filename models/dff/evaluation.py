@@ -1,0 +1,91 @@
+"""Full-ranking evaluation: the whole catalogue is ranked for every user, the user's history masked."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+
+from dff.recommender import Recommender
+from dff.split import Split, gather_windows
+
+CUTOFFS = (10, 20)
+ITEMS_AT_ONCE = 2048
+USERS_AT_ONCE = 256
+OUT_OF_REACH = 2**31  # rank of a target that the user's history masks: it can never be recommended
+
+
+def rank_targets(scores: torch.Tensor, history: torch.Tensor, mask: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Ranks, from 1, of each row's target among all items that its history does not hold.
+
+    scores (B, C); history (B, H) item positions with mask (B, H), true at real ones; targets (B). An item that ties with the
+    target counts as ranked before it. A target that the history holds is masked like the rest of it.
+    """
+    wanted = scores.gather(1, targets.unsqueeze(1))
+    ahead = (scores >= wanted).sum(dim=1)  # includes the target itself
+    ordered = history.masked_fill(~mask, -1).sort(dim=1).values
+    first = torch.ones_like(mask)
+    first[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    distinct = first & (ordered >= 0)  # a repeated item is masked once
+    masked = (scores.gather(1, ordered.clamp(min=0)) >= wanted) & distinct
+    seen = ((ordered == targets.unsqueeze(1)) & distinct).any(dim=1)
+    return (ahead - masked.sum(dim=1)).masked_fill(seen, OUT_OF_REACH)
+
+
+def metrics_of(ranks: np.ndarray) -> dict[str, float]:
+    """HR@k and NDCG@k of ranks; with one relevant item NDCG is 1 / log2(rank + 1) within the cutoff."""
+    metrics: dict[str, float] = {}
+    for cutoff in CUTOFFS:
+        hit = ranks <= cutoff
+        metrics[f"hr@{cutoff}"] = float(hit.mean())
+        metrics[f"ndcg@{cutoff}"] = float((hit / np.log2(ranks + 1.0)).mean())
+    return metrics
+
+
+def user_batches(split: Split, part: str) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yields user numbers, starts of their histories and places of their targets; users of like length together."""
+    places = split.target_places(part)
+    order = np.argsort(places - split.starts[:-1], kind="stable")
+    for begin in range(0, len(order), USERS_AT_ONCE):
+        users = order[begin : begin + USERS_AT_ONCE]
+        yield users, split.starts[users], places[users]
+
+
+def rank_all(split: Split, part: str, score: Callable[[np.ndarray, np.ndarray], torch.Tensor]) -> np.ndarray:
+    """Ranks of all users' targets. `score` gets starts and ends of histories in split.items and returns (B, C)."""
+    ranks = np.zeros(split.users, dtype=np.int64)
+    for users, starts, places in user_batches(split, part):
+        history, mask = gather_windows(split.items, starts, places)
+        scores = score(starts, places)
+        device = scores.device
+        targets = torch.from_numpy(split.items[places]).to(device)
+        ranked = rank_targets(scores, torch.from_numpy(history).to(device), torch.from_numpy(mask).to(device), targets)
+        ranks[users] = ranked.cpu().numpy()
+    return ranks
+
+
+@torch.no_grad()
+def catalogue_vectors(model: Recommender, split: Split, hidden_states: torch.Tensor | None) -> torch.Tensor:
+    """Item vectors of the whole catalogue, (C, d), through the same forward pass that is exported."""
+    device = next(model.parameters()).device
+    rows = torch.from_numpy(split.table_rows())
+    vectors = []
+    for begin in range(0, len(rows), ITEMS_AT_ONCE):
+        part = slice(begin, begin + ITEMS_AT_ONCE)
+        states = None if hidden_states is None else hidden_states[part].to(device, torch.float32)
+        vectors.append(model.item_tower(rows[part].to(device), states)[0])
+    return torch.cat(vectors)
+
+
+@torch.no_grad()
+def evaluate(model: Recommender, split: Split, hidden_states: torch.Tensor | None, part: str) -> dict[str, float]:
+    """Metrics on the `valid` or `test` targets; hidden_states in catalogue order, (C, L, D)."""
+    model.eval()
+    vectors = catalogue_vectors(model, split, hidden_states)
+    keys = model.keys(vectors).T.contiguous()
+
+    def score(starts: np.ndarray, ends: np.ndarray) -> torch.Tensor:
+        window, mask = gather_windows(split.items, np.maximum(starts, ends - model.user_tower.max_history), ends)
+        items = torch.from_numpy(window).to(vectors.device)
+        return model.queries(model.user_tower(vectors[items], torch.from_numpy(mask).to(vectors.device))) @ keys
+
+    return metrics_of(rank_all(split, part, score))

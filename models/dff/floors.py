@@ -1,0 +1,51 @@
+"""Two rankers without any learning; a model that does not beat them is not worth serving."""
+
+import numpy as np
+import torch
+
+from dff.evaluation import metrics_of, rank_all
+from dff.split import Split
+
+PAIR_WINDOW = 50  # items of one user that are paired with each other, the most recent ones: bounds memory by users x 50²
+
+
+def popularity(split: Split) -> dict[str, float]:
+    """Ranks by the number of training interactions."""
+    counts = torch.from_numpy(split.train_counts()).float()
+    return metrics_of(rank_all(split, "test", lambda starts, ends: counts.expand(len(starts), -1)))
+
+
+def co_occurrence(split: Split) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cosine of items over training users as a sparse matrix: row offsets [C + 1], columns and values."""
+    catalogue = len(split.item_ids)
+    pairs = []
+    for start, end in zip(split.starts[:-1], split.train_ends(), strict=True):
+        items = np.unique(split.items[max(start, end - PAIR_WINDOW) : end])
+        pairs.append((items[:, None] * catalogue + items[None, :]).ravel())
+    codes, together = np.unique(np.concatenate(pairs), return_counts=True)
+    left, right = codes // catalogue, codes % catalogue
+    alone = np.zeros(catalogue)
+    diagonal = left == right
+    alone[left[diagonal]] = together[diagonal]
+    left, right, together = left[~diagonal], right[~diagonal], together[~diagonal]
+    values = (together / np.sqrt(alone[left] * alone[right])).astype(np.float32)
+    return np.searchsorted(left, np.arange(catalogue + 1)), right, values
+
+
+def item_knn(split: Split) -> dict[str, float]:
+    """Ranks by the summed cosine with the items of the user's history."""
+    offsets, columns, values = co_occurrence(split)
+
+    def score(starts: np.ndarray, ends: np.ndarray) -> torch.Tensor:
+        scores = np.zeros((len(starts), len(split.item_ids)), dtype=np.float32)
+        for row, (start, end) in enumerate(zip(starts, ends, strict=True)):
+            for item in np.unique(split.items[start:end]):
+                near = slice(offsets[item], offsets[item + 1])
+                scores[row, columns[near]] += values[near]
+        return torch.from_numpy(scores)
+
+    return metrics_of(rank_all(split, "test", score))
+
+
+def floors(split: Split) -> dict[str, dict[str, float]]:
+    return {"popularity": popularity(split), "item_knn": item_knn(split)}

@@ -1,0 +1,97 @@
+"""The item tower: fuses an item's ID embedding with its frozen hidden states through a learned layer mix and a gate."""
+
+import torch
+from torch import nn
+
+VARIANTS = ("dff", "id", "replacement")
+MIX_ROWS = 256  # items mixed at a time: the chunk and its sum stay in cache
+
+
+class MixLayers(torch.autograd.Function):
+    """sum_l w_l h[l] for (N, L, D) states that need no gradient, without keeping a second copy of them."""
+
+    @staticmethod
+    def forward(ctx, weights: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(weights, states)
+        mixed = torch.empty(states.shape[0], states.shape[2], dtype=weights.dtype, device=states.device)
+        for part, out in zip(states.split(MIX_ROWS), mixed.split(MIX_ROWS), strict=True):
+            torch.sum(part.to(weights.dtype) * weights.view(1, -1, 1), dim=1, out=out)
+        return mixed  # (N, D)
+
+    @staticmethod
+    def backward(ctx, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        weights, states = ctx.saved_tensors
+        total = torch.zeros_like(weights)
+        for part, slope in zip(states.split(MIX_ROWS), gradient.split(MIX_ROWS), strict=True):
+            total += (part.to(weights.dtype) * slope.unsqueeze(1)).sum(dim=(0, 2))
+        return total, None
+
+
+class ItemTower(nn.Module):
+    """Rows of the ID table: 0 padding, 1..items trained items, items + 1 the unknown item."""
+
+    def __init__(self, variant: str, items: int, dim: int, layers: int, hidden_dim: int, activation: str = "relu") -> None:
+        super().__init__()
+        if variant not in VARIANTS:
+            raise ValueError(f"variant {variant!r} is none of {VARIANTS}")
+        self.variant = variant
+        self.unknown_row = items + 1
+        self.activation = activation
+        if variant != "replacement":
+            self.id_embedding = nn.Embedding(items + 2, dim, padding_idx=0)
+            nn.init.normal_(self.id_embedding.weight, std=dim**-0.5)
+            with torch.no_grad():
+                self.id_embedding.weight[0].zero_()
+        if variant != "id":
+            self.layer_logits = nn.Parameter(torch.zeros(layers))
+            self.projection = nn.Linear(hidden_dim, dim)
+            self.register_buffer("mean", torch.zeros(layers, hidden_dim))
+            self.register_buffer("scale", torch.ones(layers, hidden_dim))
+        if variant == "dff":
+            self.gate = nn.Linear(2 * dim, dim)
+
+    @torch.no_grad()
+    def fit_standardisation(self, hidden_states: torch.Tensor) -> None:
+        """Takes mean and standard deviation of each layer's features over the items that have features; (N, L, D)."""
+        present = hidden_states.flatten(1).any(dim=1)
+        count = max(int(present.sum()), 1)
+        for layer in range(hidden_states.shape[1]):
+            states = hidden_states[present, layer].double()
+            mean = states.sum(dim=0) / count
+            self.mean[layer] = mean.float()
+            self.scale[layer] = (((states - mean) ** 2).sum(dim=0) / count).sqrt().clamp(min=1e-6).float()
+
+    def standardise(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """(B, L, D) raw to standardised; an all-zero block has no features and becomes the average item, zero."""
+        present = hidden_states.abs().amax(dim=(1, 2), keepdim=True) > 0
+        return (hidden_states - self.mean) / self.scale * present.to(hidden_states.dtype)
+
+    def layer_weights(self) -> torch.Tensor:
+        return torch.softmax(self.layer_logits, dim=0)  # (L,)
+
+    def activate(self, mixed: torch.Tensor) -> torch.Tensor:
+        projected = self.projection(mixed)
+        return torch.relu(projected) if self.activation == "relu" else projected
+
+    def fuse(self, rows: torch.Tensor | None, mixed: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+        """From ID-table rows (B) and mixed hidden states (B, D) to item vectors (B, d) and the ID's share (B)."""
+        if self.variant == "id":
+            vectors = self.id_embedding(rows)
+            return vectors, torch.ones_like(vectors[:, 0])
+        content = self.activate(mixed)
+        if self.variant == "replacement":
+            return content, torch.zeros_like(content[:, 0])
+        identity = self.id_embedding(rows)
+        gate = torch.sigmoid(self.gate(torch.cat([identity, content], dim=-1)))
+        return gate * identity + (1 - gate) * content, gate.mean(dim=-1)
+
+    def from_standardised(self, rows: torch.Tensor, states: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+        """For training: states (B, L, D) were standardised once beforehand."""
+        return self.fuse(rows, None if states is None else MixLayers.apply(self.layer_weights(), states))
+
+    def forward(self, rows: torch.Tensor | None, hidden_states: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+        """rows int64 (B) and raw hidden states (B, L, D) to item vectors (B, d) and id_share (B); a variant ignores what it lacks."""
+        if self.variant == "id":
+            return self.fuse(rows, None)
+        mixed = torch.matmul(self.layer_weights().unsqueeze(0), self.standardise(hidden_states)).squeeze(1)
+        return self.fuse(rows, mixed)

@@ -1,0 +1,67 @@
+"""Cross-entropy over the whole catalogue, in bounded memory, or over the items of a batch, as the paper's authors have it."""
+
+import torch
+from torch.nn import functional
+
+MASKED = -1e9
+
+
+class ChunkedSoftmax(torch.autograd.Function):
+    """Summed cross-entropy of (P, d) queries against (n, d) keys. Holds the scores of `chunk` queries at once.
+
+    The gradients are worked out in the forward pass, while a chunk's scores are at hand, so that nothing is computed twice.
+    """
+
+    @staticmethod
+    def forward(ctx, queries: torch.Tensor, keys: torch.Tensor, targets: torch.Tensor, chunk: int) -> torch.Tensor:
+        query_slopes = torch.empty_like(queries)
+        key_slopes = torch.zeros_like(keys)
+        loss = torch.zeros((), dtype=torch.float32, device=queries.device)
+        # One buffer for all chunks: on a CPU, fresh memory of this size costs more than the product that fills it.
+        buffer = torch.empty(min(chunk, len(queries)), len(keys), dtype=queries.dtype, device=queries.device)
+        for part, goal, slopes in zip(queries.split(chunk), targets.split(chunk), query_slopes.split(chunk), strict=True):
+            scores = torch.mm(part, keys.T, out=buffer[: len(part)])  # (chunk, n)
+            wanted = scores.gather(1, goal.unsqueeze(1))
+            top = scores.amax(dim=1, keepdim=True)
+            scores.sub_(top).exp_()
+            total = scores.sum(dim=1, keepdim=True, dtype=torch.float32)
+            loss += (total.log() + top - wanted).sum()
+            inverse = total.reciprocal().to(part.dtype)
+            slopes.copy_((scores @ keys) * inverse - keys[goal])
+            key_slopes.addmm_(scores.T, part * inverse)
+            key_slopes.index_add_(0, goal, part, alpha=-1)
+        ctx.save_for_backward(query_slopes, key_slopes)
+        return loss
+
+    @staticmethod
+    def backward(ctx, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None, None]:
+        query_slopes, key_slopes = ctx.saved_tensors
+        return query_slopes * gradient, key_slopes * gradient, None, None
+
+
+def full_softmax(queries: torch.Tensor, keys: torch.Tensor, targets: torch.Tensor, chunk: int = 256) -> torch.Tensor:
+    """Mean cross-entropy of queries (P, d) against all keys (n, d) with targets (P)."""
+    return ChunkedSoftmax.apply(queries.float(), keys.float(), targets, chunk) / len(targets)
+
+
+def in_batch(
+    queries: torch.Tensor,
+    keys: torch.Tensor,
+    targets: torch.Tensor,
+    counts: torch.Tensor,
+    own: torch.Tensor,
+    log_shares: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Mean cross-entropy over every item occurrence of the batch.
+
+    queries (P, d); keys (C, d) of the batch's distinct items; targets (P) into keys; counts (C), how often each occurs in the batch
+    (c occurrences of an item weigh as much as log c added to its score); own (P, C), true where the user's own sequence holds the
+    item, which is then no negative; log_shares (C), the log of each item's share of all training interactions, subtracted to undo
+    that popular items are negatives more often.
+    """
+    scores = queries @ keys.T
+    if log_shares is not None:
+        scores = scores - log_shares
+    at_target = functional.one_hot(targets, len(keys)).bool()
+    negatives = (scores + counts.to(scores.dtype).log()).masked_fill(own, MASKED)
+    return functional.cross_entropy(torch.where(at_target, scores, negatives), targets)

@@ -1,0 +1,100 @@
+"""Everything that decides how a model is built and trained, and the named presets."""
+
+from dataclasses import asdict, dataclass, replace
+
+from dff.errors import DataError
+from dff.item_tower import VARIANTS
+
+CHOICES = {
+    "variant": VARIANTS,
+    "similarity": ("cosine", "dot"),
+    "loss": ("full-softmax", "in-batch"),
+    "rows": ("prefixes", "sequences"),
+    "schedule": ("cosine", "constant"),
+    "activation": ("relu", "linear"),
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    variant: str = "dff"
+    seed: int = 0
+    # towers
+    dim: int = 64
+    max_history: int = 50
+    blocks: int = 2
+    heads: int = 2
+    norm_first: bool = False  # LayerNorm before attention and feed-forward instead of after the residual
+    attention_bias: bool = True
+    norm_eps: float = 1e-6
+    activation: str = "relu"  # of the projected hidden states
+    standardise: bool = True  # hidden states, by the mean and deviation of the trained items
+    # score = cosine / temperature, or the plain dot product
+    similarity: str = "cosine"
+    temperature: float = 0.07
+    # training
+    loss: str = "full-softmax"
+    log_q: bool = False  # in-batch only: subtract the log of an item's share of the training interactions
+    rows: str = "sequences"  # a training row predicts after every position of a sequence, or only after the last of a prefix
+    chunk: int = 256  # positions whose full softmax is held in memory at once
+    dropout: float = 0.3
+    id_dropout: float = 0.05  # chance that an item trains the unknown-item row instead of its own, drawn for every step
+    batch_size: int = 512
+    epochs: int = 30
+    lr: float = 2e-3
+    schedule: str = "cosine"
+    weight_decay: float = 0.1
+    clip: float = 5.0  # norm of the gradient
+    patience: int = 5  # epochs without a better HR@10 on valid
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+    def checked(self) -> "Recipe":
+        """Returns itself, or raises DataError that names the setting that cannot be."""
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise DataError(f"{name} is {getattr(self, name)!r}; expected {' or '.join(allowed)}")
+        for name in ("dim", "max_history", "blocks", "heads", "chunk", "batch_size", "epochs", "patience", "temperature", "lr", "clip"):
+            if getattr(self, name) <= 0:
+                raise DataError(f"{name} is {getattr(self, name)}; expected more than 0")
+        for name in ("dropout", "id_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise DataError(f"{name} is {getattr(self, name)}; expected 0 or more and less than 1")
+        if self.dim % self.heads:
+            raise DataError(f"dim {self.dim} cannot be divided among {self.heads} heads")
+        return self
+
+
+PRESETS = {
+    "default": Recipe(),
+    # The configuration of arXiv 2512.21863, as its authors trained it.
+    "authors": Recipe(
+        dim=2048,
+        max_history=10,
+        norm_first=False,
+        attention_bias=False,
+        standardise=False,
+        similarity="dot",
+        temperature=1.0,
+        loss="in-batch",
+        rows="sequences",
+        dropout=0.1,
+        id_dropout=0.0,
+        batch_size=512,
+        epochs=200,
+        lr=1e-5,
+        schedule="constant",
+        weight_decay=0.1,
+        clip=5.0,
+        patience=5,
+    ),
+}
+
+
+def build_recipe(preset: str, **changes: object) -> Recipe:
+    """A preset with some settings changed; a dot product has no temperature unless one is given."""
+    recipe = PRESETS[preset]
+    if changes.get("similarity", recipe.similarity) == "dot" and recipe.similarity == "cosine":
+        changes.setdefault("temperature", 1.0)
+    return replace(recipe, **changes).checked()

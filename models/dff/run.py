@@ -1,0 +1,178 @@
+"""One run from files to artifact: prepare, train, evaluate, export."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from dff import __version__
+from dff.checkpoint import Progress
+from dff.curves import draw_curves
+from dff.errors import DataError
+from dff.evaluation import evaluate
+from dff.export import Description, export
+from dff.features import Features, align, load_features
+from dff.floors import floors
+from dff.interactions import Interactions, read_interactions
+from dff.recipe import Recipe
+from dff.recommender import Recommender
+from dff.split import Split, leave_one_out
+from dff.training import seed_everything, train
+from dff.verify import Verdict
+
+NO_EXTRACTOR = {"model": "none", "revision": "none", "pooling": "none"}
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    interactions: Path
+    features: Path | None  # only the id variant does without
+    out: Path
+    recipe: Recipe
+    preset: str = "default"
+    device: str = "auto"  # auto, cpu or cuda
+    resume: bool = False
+    allow_missing_features: bool = False
+    name: str = "dff"
+    version: str = "1"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    interactions: Interactions
+    split: Split
+    features: Features | None
+    hidden_states: torch.Tensor | None  # (C, L, D), catalogue order
+
+
+def choose_device(wanted: str) -> torch.device:
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise DataError("device is cuda, but PyTorch finds none")
+    return torch.device("cuda" if wanted == "cuda" or (wanted == "auto" and torch.cuda.is_available()) else "cpu")
+
+
+def prepare(options: RunOptions) -> Prepared:
+    interactions = read_interactions(options.interactions)
+    if options.recipe.variant == "id":
+        return Prepared(interactions, leave_one_out(interactions), None, None)
+    if options.features is None:
+        raise DataError(f"variant {options.recipe.variant} needs --features")
+    named = {item for sequence in interactions.sequences for item in sequence}
+    features = load_features(options.features, named)
+    split = leave_one_out(interactions, features.item_ids)
+    hidden_states = align(features, split.item_ids, options.features, options.allow_missing_features)
+    return Prepared(interactions, split, features, hidden_states)
+
+
+def build_model(recipe: Recipe, split: Split, hidden_states: torch.Tensor | None) -> Recommender:
+    seed_everything(recipe.seed)
+    layers, hidden_dim = (0, 0) if hidden_states is None else hidden_states.shape[1:]
+    model = Recommender(recipe, split.trained, layers, hidden_dim)
+    if hidden_states is not None and recipe.standardise:
+        model.item_tower.fit_standardisation(hidden_states[: split.trained])
+    return model
+
+
+def write_json(path: Path, content: dict) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def configuration(options: RunOptions, data: Prepared, device: torch.device) -> dict[str, object]:
+    return {
+        "dff": __version__,
+        "torch": torch.__version__,
+        "device": device.type,
+        "preset": options.preset,
+        "recipe": options.recipe.as_dict(),
+        "interactions": options.interactions.name,
+        "features": None if options.features is None or data.features is None else options.features.name,
+        "name": options.name,
+        "version": options.version,
+    }
+
+
+def measure(model: Recommender, data: Prepared, recipe: Recipe, progress: Progress) -> dict[str, object]:
+    return {
+        "valid": evaluate(model, data.split, data.hidden_states, "valid"),
+        "test": evaluate(model, data.split, data.hidden_states, "test"),
+        "users": data.split.users,
+        "users_left_out": data.interactions.left_out,
+        "items": len(data.split.item_ids),
+        "interactions": data.interactions.count(),
+        "cold_targets": data.split.cold_target_share(),
+        "floors": floors(data.split),
+        "seed": recipe.seed,
+        "variant": recipe.variant,
+        "epochs": progress.epoch,
+        "best_epoch": progress.best_epoch,
+        "seconds": round(progress.seconds, 1),
+        "curve": progress.curve,
+        "recipe": recipe.as_dict(),
+    }
+
+
+def describe(options: RunOptions, data: Prepared, metrics: dict) -> Description:
+    features = data.features
+    return Description(
+        name=options.name,
+        version=options.version,
+        layers=[] if features is None else features.layers,
+        extractor=NO_EXTRACTOR if features is None else features.extractor,
+        training={
+            "data_set": options.interactions.stem,
+            "users": metrics["users"],
+            "items": metrics["items"],
+            "interactions": metrics["interactions"],
+            "seed": metrics["seed"],
+            "metrics": {"valid": metrics["valid"], "test": metrics["test"]},
+        },
+    )
+
+
+def summary(options: RunOptions, metrics: dict, verdict: Verdict) -> str:
+    def row(name: str, values: dict[str, float]) -> str:
+        return f"  {name:<22}" + "".join(f"{values[key]:>10.4f}" for key in ("hr@10", "ndcg@10", "hr@20", "ndcg@20"))
+
+    lines = [
+        f"{metrics['users']} users ({metrics['users_left_out']} with too few interactions left out), {metrics['items']} items, "
+        f"{metrics['interactions']} interactions, {metrics['cold_targets']:.1%} of the test targets never trained on",
+        f"  {'test':<22}{'HR@10':>10}{'NDCG@10':>10}{'HR@20':>10}{'NDCG@20':>10}",
+        row("most popular", metrics["floors"]["popularity"]),
+        row("item kNN", metrics["floors"]["item_knn"]),
+        row(options.recipe.variant, metrics["test"]),
+        f"best epoch {metrics['best_epoch']} of {metrics['epochs']}, {metrics['seconds']:.0f} s of training",
+        f"artifact {options.out / 'artifact'}, fingerprint {verdict.fingerprint[:16]}…, "
+        f"ONNX Runtime against PyTorch: items {verdict.item_error:.1e}, users {verdict.user_error:.1e}",
+    ]
+    return "\n".join(lines)
+
+
+def run(options: RunOptions) -> str:
+    """Runs everything and returns a summary for people. Raises DataError for what the caller can repair."""
+    recipe, out = options.recipe, options.out
+    device = choose_device(options.device)
+    data = prepare(options)
+    if data.features is not None and data.features.assumption:
+        print(data.features.assumption, flush=True)
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(out / "config.json", configuration(options, data, device))
+    model = build_model(recipe, data.split, data.hidden_states).to(device)
+    identity = {"users": data.split.users, "catalogue": len(data.split.item_ids), "interactions": data.interactions.count()}
+    progress = train(model, recipe, data.split, data.hidden_states, out / "checkpoint.pt", options.resume, identity, report_epoch)
+    metrics = measure(model, data, recipe, progress)
+    write_json(out / "metrics.json", metrics)
+    draw_curves(progress, out / "curves.png")
+    trained = data.split.item_ids[: data.split.trained]
+    verdict = export(model, trained, data.hidden_states, describe(options, data, metrics), out / "artifact")
+    return summary(options, metrics, verdict)
+
+
+def report_epoch(progress: Progress) -> None:
+    point = progress.curve[-1]
+    mark = "  best so far" if progress.best_epoch == progress.epoch else ""
+    print(
+        f"epoch {progress.epoch}: loss {point['loss']:.4f}, valid HR@10 {point['hr@10']:.4f}, "
+        f"NDCG@10 {point['ndcg@10']:.4f}, {point['seconds']:.1f} s{mark}",
+        flush=True,
+    )

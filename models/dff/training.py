@@ -1,0 +1,155 @@
+"""The training loop: epochs over training rows, early stopping on valid HR@10, a checkpoint after each epoch."""
+
+import copy
+import math
+import random
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional
+from tqdm import tqdm
+
+from dff.checkpoint import Progress, load_checkpoint, save_checkpoint
+from dff.evaluation import evaluate
+from dff.losses import full_softmax, in_batch
+from dff.recipe import Recipe
+from dff.recommender import Recommender
+from dff.split import Split, gather_windows
+from dff.training_rows import shuffled_batches, training_windows
+
+FLOAT32_LIMIT = 2**31  # bytes of standardised hidden states held as float32; larger catalogues are held as float16
+WARM_UP = 0.02  # share of all steps during which the cosine schedule climbs
+FLOOR_RATE = 0.02  # of lr, where the cosine schedule ends
+STANDARDISED_AT_ONCE = 1024
+
+
+def seed_everything(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def standardised_states(model: Recommender, hidden_states: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Standardises (N, L, D) once for the whole training, since mean and scale do not change."""
+    dtype = torch.float32 if hidden_states.numel() * 4 <= FLOAT32_LIMIT else torch.float16
+    states = torch.empty(hidden_states.shape, dtype=dtype)
+    for part, out in zip(hidden_states.split(STANDARDISED_AT_ONCE), states.split(STANDARDISED_AT_ONCE), strict=True):
+        out.copy_(model.item_tower.standardise(part.float()))
+    return states.to(device)
+
+
+def rate_at(recipe: Recipe, step: int, steps: int) -> float:
+    """Learning rate of a step out of all the steps that `epochs` allows."""
+    if recipe.schedule == "constant":
+        return recipe.lr
+    warm_up = max(1, round(WARM_UP * steps))
+    if step < warm_up:
+        return recipe.lr * (step + 1) / warm_up
+    done = (step - warm_up) / max(1, steps - warm_up)
+    return recipe.lr * (FLOOR_RATE + (1 - FLOOR_RATE) * (1 + math.cos(math.pi * done)) / 2)
+
+
+class BatchLoss:
+    """The loss of one batch of windows, for one model, split and recipe."""
+
+    def __init__(self, model: Recommender, recipe: Recipe, split: Split, hidden_states: torch.Tensor | None) -> None:
+        self.model, self.recipe, self.split = model, recipe, split
+        self.device = next(model.parameters()).device
+        self.states = None
+        if hidden_states is not None:
+            self.states = standardised_states(model, hidden_states[: split.trained], self.device)
+        self.rows = torch.arange(1, split.trained + 1, device=self.device)
+        shares = split.train_counts()[: split.trained] / max(1, split.train_counts().sum())
+        self.log_shares = torch.from_numpy(np.log(shares)).float().to(self.device)
+
+    def item_vectors(self, items: torch.Tensor | None) -> torch.Tensor:
+        """Vectors of some trained items, or of all; some of their IDs are replaced by the unknown item at random."""
+        rows = self.rows if items is None else self.rows[items]
+        if self.recipe.id_dropout:
+            dropped = torch.rand(len(rows), device=self.device) < self.recipe.id_dropout
+            rows = rows.masked_fill(dropped, self.split.trained + 1)
+        states = self.states if items is None or self.states is None else self.states[items]
+        return self.model.item_tower.from_standardised(rows, states)[0]
+
+    def __call__(self, windows: np.ndarray) -> torch.Tensor:
+        items, mask = gather_windows(self.split.items, windows[:, 0], windows[:, 1])
+        items, mask = torch.from_numpy(items).to(self.device), torch.from_numpy(mask).to(self.device)  # (B, T + 1)
+        if self.recipe.loss == "full-softmax":
+            vectors = self.item_vectors(None)
+            queries, targets, _ = self.positions(functional.embedding(items[:, :-1], vectors), mask, items[:, 1:])
+            return full_softmax(queries, self.model.keys(vectors), targets, self.recipe.chunk)
+        distinct, local, counts = torch.unique(items, return_inverse=True, return_counts=True)
+        # Padding repeats the first item of its window; those places are no occurrences.
+        counts = torch.zeros_like(counts).index_add_(0, local[mask], torch.ones_like(local[mask]))
+        vectors = self.item_vectors(distinct)
+        queries, targets, users = self.positions(functional.embedding(local[:, :-1], vectors), mask, local[:, 1:])
+        own = torch.zeros(len(items), len(distinct), dtype=torch.bool, device=self.device).scatter_(1, local, True)
+        log_shares = self.log_shares[distinct] if self.recipe.log_q else None
+        return in_batch(queries, self.model.keys(vectors), targets, counts, own[users], log_shares)
+
+    def positions(self, inputs: torch.Tensor, mask: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Queries (P, d), targets (P) and batch rows (P) of the positions to learn from; inputs (B, T, d), mask (B, T + 1)."""
+        if self.recipe.rows == "prefixes":
+            queries = self.model.user_tower(inputs, mask[:, :-1])
+            return self.model.queries(queries), targets[:, -1], torch.arange(len(inputs), device=self.device)
+        real = mask[:, :-1]
+        queries = self.model.user_tower.all_positions(inputs, real)[real]
+        users = torch.arange(len(inputs), device=self.device).unsqueeze(1).expand_as(real)[real]
+        return self.model.queries(queries), targets[real], users
+
+
+def train(
+    model: Recommender,
+    recipe: Recipe,
+    split: Split,
+    hidden_states: torch.Tensor | None,
+    checkpoint: Path,
+    resume: bool = False,
+    identity: dict | None = None,
+    after_epoch: Callable[[Progress], None] = lambda progress: None,
+) -> Progress:
+    """Trains until `epochs` or until HR@10 on valid has not risen for `patience` epochs; leaves the best weights in the model.
+
+    hidden_states: raw, in catalogue order, (C, L, D), or None for the id variant.
+    """
+    device = next(model.parameters()).device
+    identity = recipe.as_dict() | (identity or {})
+    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
+    progress = load_checkpoint(checkpoint, model, optimizer, identity) if resume and checkpoint.exists() else Progress()
+    windows = training_windows(split, recipe.max_history, recipe.rows)
+    batch_loss = BatchLoss(model, recipe, split, hidden_states)
+    per_epoch = -(-len(windows) // recipe.batch_size)
+    while progress.epoch < recipe.epochs and progress.epoch - progress.best_epoch < recipe.patience:
+        started = time.monotonic()
+        epoch = progress.epoch + 1
+        seed_everything(recipe.seed * 100_003 + epoch)
+        model.train()
+        losses = []
+        batches = shuffled_batches(windows, recipe.batch_size, recipe.seed, epoch)
+        bar = tqdm(batches, f"epoch {epoch}", leave=False, total=per_epoch, disable=None)  # silent where no one watches
+        for number, batch in enumerate(bar):
+            rate = rate_at(recipe, progress.epoch * per_epoch + number, recipe.epochs * per_epoch)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.zero_grad(set_to_none=True)
+            with torch.autocast("cuda", dtype=torch.bfloat16) if device.type == "cuda" else nullcontext():
+                loss = batch_loss(batch)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
+            optimizer.step()
+            losses.append(float(loss.detach()))
+        valid = evaluate(model, split, hidden_states, "valid")
+        progress.epoch = epoch
+        if valid["hr@10"] > progress.best_hit_rate:
+            progress.best_hit_rate, progress.best_epoch = valid["hr@10"], epoch
+            progress.best_state = copy.deepcopy({key: value.cpu() for key, value in model.state_dict().items()})
+        progress.seconds += time.monotonic() - started
+        progress.curve.append({"loss": float(np.mean(losses)), "seconds": time.monotonic() - started} | valid)
+        save_checkpoint(checkpoint, progress, model, optimizer, identity)
+        after_epoch(progress)
+    model.load_state_dict(progress.best_state)
+    return progress

@@ -1,0 +1,172 @@
+import hashlib
+import json
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from safetensors.numpy import load_file, save_file
+
+from dff.errors import DataError
+from dff.export import Description, export
+from dff.item_tower import VARIANTS
+from dff.recipe import build_recipe
+from dff.run import build_model
+from dff.verify import verify
+
+EXTRACTOR = {"model": "toy", "revision": "1", "pooling": "mean"}
+TRAINING = {"data_set": "toy", "users": 1, "items": 1, "interactions": 1, "seed": 0, "metrics": {}}
+
+
+def make_artifact(world, folder, variant="dff", **changes):
+    """An untrained but random model, exported; verification does not ask how good it is."""
+    states = None if variant == "id" else world.hidden_states
+    model = build_model(build_recipe("default", **{"variant": variant, "dim": 16, "max_history": 6, **changes}), world.split, states)
+    layers = [] if states is None else world.features.layers
+    about = Description("toy", "1", layers, EXTRACTOR, TRAINING)
+    export(model, world.split.item_ids[: world.split.trained], states, about, folder)
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def artifact(world, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported") / "artifact"
+    make_artifact(world, folder)
+    return folder
+
+
+def copied(artifact, tmp_path):
+    folder = tmp_path / "artifact"
+    folder.mkdir()
+    for path in artifact.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    return folder
+
+
+def redigest(folder, name):
+    """Makes the manifest agree with a changed file, so that a later check has to notice."""
+    manifest = json.loads((folder / "model.json").read_text())
+    content = (folder / name).read_bytes()
+    manifest["files"][name] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    (folder / "model.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("changes", [{}, {"norm_first": True}, {"attention_bias": False}, {"standardise": False}], ids=str)
+def test_onnx_runtime_gives_what_pytorch_gives(world, tmp_path, changes):
+    make_artifact(world, tmp_path / "artifact", **changes)
+    verdict = verify(tmp_path / "artifact")
+    assert max(verdict.item_error, verdict.user_error, verdict.short_history_error) <= 1e-4
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_variant_asks_only_for_the_inputs_it_uses(world, tmp_path, variant):
+    make_artifact(world, tmp_path / "artifact", variant)
+    session = onnxruntime.InferenceSession(str(tmp_path / "artifact" / "item_tower.onnx"), providers=["CPUExecutionProvider"])
+    inputs = {"dff": ["item_index", "hidden_states"], "id": ["item_index"], "replacement": ["hidden_states"]}
+    assert [node.name for node in session.get_inputs()] == inputs[variant]
+    assert [node.name for node in session.get_outputs()] == ["item_vector", "id_share"]
+    golden = load_file(tmp_path / "artifact" / "golden.safetensors")
+    for size in (1, 3):  # the batch axis is dynamic
+        feed = {name: golden[f"item.{name}"][:size] for name in inputs[variant]}
+        vectors, share = session.run(None, feed)
+        assert vectors.shape == (size, 16) and share.shape == (size,)
+        assert vectors.dtype == share.dtype == np.float32
+    manifest = json.loads((tmp_path / "artifact" / "model.json").read_text())
+    assert manifest["variant"] == variant
+    assert len(manifest["layer_weights"]) == manifest["layers"]["count"] == len(manifest["layers"]["names"]) == (3, 0)[variant == "id"]
+    assert manifest["hidden_dim"] == (8, 0)[variant == "id"]
+
+
+def test_the_manifest_describes_the_artifact(world, artifact):
+    manifest = json.loads((artifact / "model.json").read_text())
+    assert manifest["format"] == "reelfuse-dff" and manifest["format_version"] == 1
+    assert manifest["similarity"] == "cosine" and manifest["temperature"] == 0.07 and manifest["padding_side"] == "left"
+    ids = (artifact / "item_ids.txt").read_text().splitlines()
+    assert ids == world.split.item_ids[: world.split.trained]
+    assert manifest["item_count"] == len(ids) and manifest["unknown_item_row"] == len(ids) + 1
+    norms = world.hidden_states[: len(ids)].norm(dim=-1)
+    assert manifest["hidden_state_norm"]["mean"] == pytest.approx(norms.mean(dim=0).tolist(), rel=1e-5)
+    assert manifest["hidden_state_norm"]["std"] == pytest.approx(norms.std(dim=0, unbiased=False).tolist(), rel=1e-4)
+    assert sum(manifest["layer_weights"]) == pytest.approx(1)
+    assert set(manifest["files"]) == {"golden.safetensors", "item_ids.txt", "item_tower.onnx", "user_tower.onnx"}
+    assert verify(artifact).fingerprint == hashlib.sha256((artifact / "model.json").read_bytes()).hexdigest()
+
+
+def test_golden_examples_cover_unknown_featureless_short_and_full(artifact):
+    golden = load_file(artifact / "golden.safetensors")
+    unknown = json.loads((artifact / "model.json").read_text())["unknown_item_row"]
+    featureless = ~golden["item.hidden_states"].any(axis=(1, 2))
+    is_unknown = golden["item.item_index"] == unknown
+    assert all((is_unknown & featureless).sum() == n for n in [1])
+    assert (is_unknown & ~featureless).any() and (~is_unknown & featureless).any() and (~is_unknown & ~featureless).any()
+    assert golden["user.mask"].dtype == bool
+    lengths = golden["user.mask"].sum(axis=1)
+    assert lengths.min() == 1 and lengths.max() == golden["user.mask"].shape[1] == 6
+
+
+@pytest.mark.parametrize("name", ["golden.safetensors", "item_ids.txt", "item_tower.onnx", "user_tower.onnx"])
+def test_a_changed_or_missing_file_is_named(artifact, tmp_path, name):
+    folder = copied(artifact, tmp_path)
+    content = bytearray((folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(DataError, match=f"{name}: its SHA-256"):
+        verify(folder)
+    (folder / name).unlink()
+    with pytest.raises(DataError, match=f"{name}: missing"):
+        verify(folder)
+
+
+def test_a_graph_that_computes_something_else_is_refused_though_its_digest_fits(world, artifact, tmp_path):
+    make_artifact(world, tmp_path / "other", seed=1)
+    for name, what in (("item_tower.onnx", "item_vector differs"), ("user_tower.onnx", "user_vector differs")):
+        (tmp_path / name).mkdir()
+        folder = copied(artifact, tmp_path / name)
+        (folder / name).write_bytes((tmp_path / "other" / name).read_bytes())
+        redigest(folder, name)
+        with pytest.raises(DataError, match=f"{name}: {what}"):
+            verify(folder)
+
+
+def test_wrong_shapes_ids_and_graphs_are_refused_though_their_digests_fit(artifact, tmp_path):
+    folder = copied(artifact, tmp_path)
+    golden = load_file(folder / "golden.safetensors")
+    save_file({**golden, "user.user_vector": np.zeros((2, 3), dtype=np.float32)}, folder / "golden.safetensors")
+    redigest(folder, "golden.safetensors")
+    with pytest.raises(DataError, match=r"golden.safetensors: user\.\w+ has shape"):
+        verify(folder)
+    (folder / "item_ids.txt").write_text("a\n")
+    redigest(folder, "item_ids.txt")
+    with pytest.raises(DataError, match=r"item_ids.txt: 1 ids"):
+        verify(folder)
+    folder = copied(artifact, tmp_path / "again") if (tmp_path / "again").mkdir() is None else folder
+    (folder / "user_tower.onnx").write_bytes(b"no graph")
+    redigest(folder, "user_tower.onnx")
+    with pytest.raises(DataError, match=r"user_tower.onnx: ONNX Runtime cannot load it"):
+        verify(folder)
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"format": "other"}', '{"format": "reelfuse-dff", "format_version": 1}'])
+def test_a_folder_without_a_proper_manifest_is_refused(tmp_path, content):
+    with pytest.raises(DataError, match="model.json"):
+        verify(tmp_path)
+    (tmp_path / "model.json").write_text(content)
+    with pytest.raises(DataError, match="model.json"):
+        verify(tmp_path)
+
+
+def test_an_export_that_fails_leaves_the_old_artifact_alone(world, tmp_path):
+    folder = tmp_path / "artifact"
+    make_artifact(world, folder)
+    before = verify(folder)
+    model = build_model(build_recipe("default", dim=16), world.split, world.hidden_states)
+    with torch.no_grad():
+        model.user_tower.position.weight.fill_(float("nan"))
+    about = Description("toy", "2", world.features.layers, EXTRACTOR, TRAINING)
+    with pytest.raises(DataError, match="user_vector differs"):
+        export(model, world.split.item_ids[: world.split.trained], world.hidden_states, about, folder)
+    assert verify(folder) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["artifact"]
+    make_artifact(world, folder, seed=1)
+    assert verify(folder).fingerprint != before.fingerprint
+    assert [path.name for path in tmp_path.iterdir()] == ["artifact"]

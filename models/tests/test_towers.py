@@ -1,0 +1,106 @@
+import pytest
+import torch
+
+from dff.item_tower import VARIANTS, ItemTower, MixLayers
+from dff.user_tower import UserTower
+
+DIM, LONGEST, LAYERS, WIDTH = 16, 7, 3, 5
+
+
+def item_tower(variant="dff"):
+    torch.manual_seed(1)
+    tower = ItemTower(variant, 4, DIM, LAYERS, WIDTH)
+    if variant != "id":
+        tower.fit_standardisation(torch.randn(4, LAYERS, WIDTH) * 3 + 2)
+    return tower.eval()
+
+
+def user_tower(**changes):
+    torch.manual_seed(2)
+    return UserTower(DIM, LONGEST, **changes).eval()
+
+
+def left_pad(histories, length):
+    mask = torch.zeros(histories.shape[0], length, dtype=torch.bool)
+    mask[:, length - histories.shape[1] :] = True
+    padded = torch.randn(histories.shape[0], length, DIM)  # what stands in padding must not matter
+    padded[mask] = histories.reshape(-1, DIM)
+    return padded, mask
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_gives_vectors_and_the_share_of_the_id(variant):
+    vectors, share = item_tower(variant)(torch.tensor([1, 4, 5]), torch.randn(3, LAYERS, WIDTH))
+    assert vectors.shape == (3, DIM) and share.shape == (3,)
+    assert torch.all((share >= 0) & (share <= 1))
+    if variant != "dff":
+        assert torch.all(share == float(variant == "id"))
+
+
+def test_an_item_without_features_counts_as_the_average_item():
+    tower = item_tower()
+    rows = torch.tensor([2, 2])
+    states = torch.stack([torch.zeros(LAYERS, WIDTH), tower.mean])
+    vectors, _ = tower(rows, states)
+    assert torch.allclose(vectors[0], vectors[1], atol=1e-6)
+
+
+def test_missing_features_do_not_take_part_in_the_standardisation():
+    tower, states = item_tower(), torch.randn(6, LAYERS, WIDTH) + 5
+    states[2:4] = 0
+    tower.fit_standardisation(states)
+    assert torch.allclose(tower.mean, states[[0, 1, 4, 5]].mean(dim=0), atol=1e-6)
+    assert torch.allclose(tower.scale, states[[0, 1, 4, 5]].std(dim=0, unbiased=False), atol=1e-6)
+
+
+def test_training_and_serving_take_the_same_way_through_the_item_tower():
+    tower, rows, states = item_tower(), torch.tensor([1, 2, 5]), torch.randn(3, LAYERS, WIDTH)
+    served, _ = tower(rows, states)
+    trained, _ = tower.from_standardised(rows, tower.standardise(states))
+    assert torch.allclose(served, trained, atol=1e-6)
+
+
+def test_the_layer_mix_has_the_gradient_of_its_formula():
+    states = torch.randn(600, LAYERS, WIDTH)  # more than one chunk
+    slope = torch.randn(600, WIDTH)
+    weights = torch.softmax(torch.randn(LAYERS), dim=0).requires_grad_()
+    (MixLayers.apply(weights, states) * slope).sum().backward()
+    ours, weights.grad = weights.grad, None
+    ((states * weights.view(1, -1, 1)).sum(dim=1) * slope).sum().backward()
+    assert torch.allclose(ours, weights.grad, rtol=1e-4, atol=1e-3)
+    assert torch.allclose(MixLayers.apply(weights, states.half()), (states * weights.view(1, -1, 1)).sum(dim=1), atol=1e-2)
+
+
+@pytest.mark.parametrize("norm_first", [False, True])
+@pytest.mark.parametrize("length", [1, 3, LONGEST])
+def test_padding_does_not_change_the_user_vector(norm_first, length):
+    tower = user_tower(norm_first=norm_first)
+    histories = torch.randn(4, length, DIM)
+    bare = tower(histories, torch.ones(4, length, dtype=torch.bool))
+    assert bare.shape == (4, DIM)
+    assert torch.allclose(tower(*left_pad(histories, LONGEST)), bare, atol=1e-6)
+
+
+@pytest.mark.parametrize("changes", [{}, {"norm_first": True}, {"blocks": 1}, {"attention_bias": False, "heads": 4}])
+def test_the_shortcut_to_the_last_position_equals_the_full_computation(changes):
+    tower = user_tower(**changes)
+    histories, mask = left_pad(torch.randn(3, 4, DIM), LONGEST)
+    assert torch.allclose(tower(histories, mask), tower.all_positions(histories, mask)[:, -1], atol=1e-6)
+
+
+def test_an_output_does_not_depend_on_later_items():
+    tower, histories, mask = user_tower(), torch.randn(2, LONGEST, DIM), torch.ones(2, LONGEST, dtype=torch.bool)
+    changed = histories.clone()
+    changed[:, 4:] += 1
+    assert torch.allclose(tower.all_positions(histories, mask)[:, :4], tower.all_positions(changed, mask)[:, :4], atol=1e-6)
+
+
+def test_order_matters():
+    tower, histories, mask = user_tower(), torch.randn(1, LONGEST, DIM), torch.ones(1, LONGEST, dtype=torch.bool)
+    swapped = histories[:, [1, 0, *range(2, LONGEST)]]
+    assert not torch.allclose(tower(histories, mask), tower(swapped, mask), atol=1e-3)
+
+
+def test_a_history_without_a_single_item_gives_no_nan():
+    vectors = user_tower()(torch.zeros(2, LONGEST, DIM), torch.zeros(2, LONGEST, dtype=torch.bool))
+    assert torch.isfinite(vectors).all()

@@ -1,0 +1,117 @@
+import dataclasses
+
+import pytest
+import torch
+
+from dff.errors import DataError
+from dff.evaluation import evaluate
+from dff.floors import popularity
+from dff.recipe import build_recipe
+from dff.run import build_model
+from dff.training import rate_at, train
+
+QUICK = {"dim": 16, "max_history": 8, "batch_size": 64, "epochs": 6, "lr": 1e-2, "dropout": 0.1}
+
+
+def trained(world, folder, resume=False, stop_after=None, **changes):
+    """Trains on the world; `stop_after` breaks off after that epoch as a killed process would."""
+    recipe = build_recipe(changes.pop("preset", "default"), **{**QUICK, **changes})
+    states = None if recipe.variant == "id" else world.hidden_states
+    model = build_model(recipe, world.split, states)
+
+    def after_epoch(progress):
+        if progress.epoch == stop_after:
+            raise KeyboardInterrupt
+
+    progress = train(model, recipe, world.split, states, folder / "checkpoint.pt", resume, after_epoch=after_epoch)
+    return model, progress, states
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"variant": "id"},
+        {"variant": "replacement"},
+        {"rows": "prefixes"},
+        {"loss": "in-batch"},
+        {"loss": "in-batch", "log_q": True},
+        {"similarity": "dot"},
+        {"preset": "authors"},
+    ],
+    ids=str,
+)
+def test_training_learns_and_beats_popularity(world, tmp_path, changes):
+    model, progress, states = trained(world, tmp_path, **changes)
+    assert progress.curve[-1]["loss"] < progress.curve[0]["loss"]
+    assert evaluate(model, world.split, states, "test")["hr@10"] > 2 * popularity(world.split)["hr@10"]
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_does_not(world, tmp_path):
+    first, again, other = (trained(world, tmp_path, epochs=1, seed=seed)[0].state_dict() for seed in (3, 3, 4))
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    assert not all(torch.equal(first[key], other[key]) for key in first)
+
+
+def test_a_resumed_run_ends_exactly_where_an_uninterrupted_one_does(world, tmp_path):
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "broken").mkdir()
+    whole, progress, _ = trained(world, tmp_path / "whole", epochs=4)
+    with pytest.raises(KeyboardInterrupt):
+        trained(world, tmp_path / "broken", epochs=4, stop_after=2)
+    resumed, continued, _ = trained(world, tmp_path / "broken", epochs=4, resume=True)
+    assert all(torch.equal(value, resumed.state_dict()[key]) for key, value in whole.state_dict().items())
+    without_time = [[{key: point[key] for key in point if key != "seconds"} for point in run.curve] for run in (progress, continued)]
+    assert without_time[0] == without_time[1]
+
+
+def test_a_run_cannot_be_resumed_with_another_recipe(world, tmp_path):
+    trained(world, tmp_path, epochs=1)
+    with pytest.raises(DataError, match="differs in epochs, lr"):
+        trained(world, tmp_path, epochs=2, lr=1e-3, resume=True)
+
+
+def test_training_stops_when_valid_no_longer_improves_and_keeps_the_best_weights(world, tmp_path):
+    model, progress, states = trained(world, tmp_path, epochs=40, patience=2, schedule="constant")
+    assert progress.epoch == progress.best_epoch + 2 < 40
+    assert evaluate(model, world.split, states, "valid")["hr@10"] == progress.best_hit_rate
+
+
+def test_id_dropout_trains_the_unknown_item(world, tmp_path):
+    with_it, without = (trained(world, tmp_path, epochs=1, weight_decay=0.0, id_dropout=rate)[0] for rate in (0.2, 0.0))
+    recipe = build_recipe("default", **QUICK)
+    start = build_model(recipe, world.split, world.hidden_states).item_tower.id_embedding.weight[-1]
+    assert torch.equal(without.item_tower.id_embedding.weight[-1], start)
+    assert not torch.equal(with_it.item_tower.id_embedding.weight[-1], start)
+
+
+def test_items_held_out_of_training_are_found_by_their_features(world, tmp_path):
+    """An untrained item's vector stands near those of its own cluster."""
+    model, _, _ = trained(world, tmp_path, epochs=8, id_dropout=0.3)
+    unknown = torch.full((len(world.hidden_states),), world.split.trained + 1)
+    with torch.no_grad():
+        vectors = torch.nn.functional.normalize(model.item_tower(unknown, world.hidden_states)[0], dim=1)
+    clusters = torch.tensor([int(item.removeprefix("video")) // 10 for item in world.split.item_ids])
+    nearest = (vectors @ vectors.T - 2 * torch.eye(len(vectors))).argmax(dim=1)
+    assert (clusters[nearest] == clusters).float().mean() > 0.8
+
+
+def test_the_learning_rate_climbs_and_falls():
+    recipe = build_recipe("default", lr=1.0)
+    rates = [rate_at(recipe, step, 1000) for step in range(1000)]
+    assert rates[0] < 0.1 and max(rates) == pytest.approx(1.0) and rates[-1] < 0.03
+    assert rate_at(dataclasses.replace(recipe, schedule="constant"), 999, 1000) == 1.0
+
+
+@pytest.mark.parametrize(
+    "change", [{"dim": 0}, {"loss": "hinge"}, {"dropout": 1.0}, {"dim": 15}, {"temperature": 0.0}, {"variant": "both"}], ids=str
+)
+def test_a_setting_that_cannot_be_is_named(change):
+    with pytest.raises(DataError, match=next(iter(change))):
+        build_recipe("default", **change)
+
+
+def test_a_dot_product_has_no_temperature_unless_one_is_given():
+    assert build_recipe("default", similarity="dot").temperature == 1.0
+    assert build_recipe("default", similarity="dot", temperature=0.5).temperature == 0.5
+    assert build_recipe("default").temperature == 0.07

@@ -2,7 +2,7 @@ import compress from '@fastify/compress';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import Fastify from 'fastify';
+import Fastify, { LogController } from 'fastify';
 import { readFileSync } from 'node:fs';
 import { openToAll, registerAuth } from './http/auth.js';
 import { registerConsole } from './http/console.js';
@@ -27,9 +27,9 @@ const { version } = JSON.parse(readFileSync(packageFile('package.json'), 'utf8')
 export async function buildApp(services: Services): Promise<TypedApp> {
   const app = Fastify({
     loggerInstance: services.log,
-    disableRequestLogging: true, // observe.ts logs one line a request, without user ids
+    // observe.ts logs one line a request, without user ids
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     genReqId: requestId,
-    requestIdLogLabel: 'request_id',
     bodyLimit: services.config.bodyLimitMb * 1024 * 1024,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 1024 },

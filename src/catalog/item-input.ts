@@ -21,7 +21,7 @@ export const HiddenStatesBody = Type.Object(
 
 export const ItemBody = Type.Object(
   {
-    title: Type.Optional(Type.Union([Type.String({ maxLength: 2000 }), Type.Null()])),
+    title: Type.Optional(Type.Union([Type.String({ maxLength: 8000 }), Type.Null()])),
     author_id: Type.Optional(Type.Union([Id, Type.Null()])),
     attributes: Type.Optional(Attributes),
     available_from: Type.Optional(Type.Union([Time, Type.Null()])),

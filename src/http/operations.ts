@@ -7,14 +7,14 @@ const Status = Type.Object({ status: Type.String(), items: Type.Optional(Type.In
 export function registerOperations(app: TypedApp, { metrics, isReady, generation }: Services): void {
   app.get(
     '/livez',
-    { config: { scope: 'public' }, logLevel: 'warn', schema: { tags: ['operations'], summary: 'The process runs', response: { 200: Status } } },
+    { config: { scope: 'public' }, logLevel: 'error', schema: { tags: ['operations'], summary: 'The process runs', response: { 200: Status } } },
     async () => ({ status: 'live' }),
   );
   app.get(
     '/readyz',
     {
       config: { scope: 'public' },
-      logLevel: 'warn',
+      logLevel: 'error',
       schema: { tags: ['operations'], summary: 'The catalogue is loaded and the model answers', response: { 200: Status, 503: Status } },
     },
     async (_request, reply) => {
@@ -26,7 +26,7 @@ export function registerOperations(app: TypedApp, { metrics, isReady, generation
     '/metrics',
     {
       config: { scope: 'metrics' },
-      logLevel: 'warn',
+      logLevel: 'error',
       schema: { tags: ['operations'], summary: 'Prometheus exposition', response: { 200: Type.String() }, produces: [metrics.registry.contentType] },
     },
     async (_request, reply) => {

@@ -1,6 +1,9 @@
-import { InferenceSession } from 'onnxruntime-node';
+import { InferenceSession, env } from 'onnxruntime-node';
 import type { Provider } from '../config.js';
 import { ArtifactError, messageOf } from '../errors.js';
+
+// a provider that does not load is reported by us; the engine's own error lines would look like failures
+env.logLevel = 'fatal';
 
 /** Best first; `auto` tries them in this order. */
 const AUTO: Provider[] = ['cuda', 'webgpu', 'cpu'];

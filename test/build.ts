@@ -1,0 +1,83 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { pino } from 'pino';
+import { buildApp } from '../src/app.js';
+import { openFeatures, type Features } from '../src/catalog/import-items.js';
+import { demoFile } from '../src/catalog/model-choice.js';
+import { readConfig } from '../src/config.js';
+import type { TypedApp } from '../src/http/typed-app.js';
+import { openServices, type Services } from '../src/services.js';
+
+export const DEMO_ARTIFACT = demoFile('artifact');
+
+export function temporaryFolder(t: Pick<TestContext, 'after'>): string {
+  const folder = mkdtempSync(join(tmpdir(), 'reelfuse-test-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+export interface Built {
+  app: TypedApp;
+  services: Services;
+  dataDir: string;
+  /** Ends the server; called by itself when the test is over. */
+  stop: () => Promise<void>;
+}
+
+/** A whole server over the bundled model with an empty catalogue, on real engines; requests are injected. */
+export async function build(t: Pick<TestContext, 'after'>, environment: Record<string, string> = {}): Promise<Built> {
+  const dataDir = environment.REELFUSE_DATA_DIR ?? temporaryFolder(t);
+  const config = readConfig({
+    REELFUSE_DATA_DIR: dataDir,
+    REELFUSE_MODEL_DIR: DEMO_ARTIFACT,
+    REELFUSE_EXECUTION_PROVIDERS: 'cpu',
+    REELFUSE_RECOMMENDER_WORKERS: '1',
+    ...environment,
+  });
+  const services = await openServices(config, pino({ level: 'silent' }));
+  const app = await buildApp(services);
+  let stopped = false;
+  const stop = async (): Promise<void> => {
+    if (stopped) return;
+    stopped = true;
+    await app.close();
+    await services.close();
+  };
+  t.after(stop);
+  await services.load();
+  return { app, services, dataDir, stop };
+}
+
+let demo: Features | undefined;
+
+/** Hidden states of a demo clip as they travel in JSON. */
+export function demoStates(itemId: string): { dtype: 'float16' | 'float32'; shape: [number, number]; data: string } {
+  demo ??= openFeatures(demoFile('hidden_states.safetensors'), null);
+  const states = demo.read(itemId);
+  if (states === null) throw new Error(`the demo has no clip ${itemId}`);
+  return { dtype: states.dtype, shape: states.shape, data: Buffer.from(states.data).toString('base64') };
+}
+
+export const clip = (number: number): string => `clip-${String(number).padStart(4, '0')}`;
+
+/** Puts demo clips 1 to n. */
+export async function putClips(app: TypedApp, count: number): Promise<void> {
+  const items = Array.from({ length: count }, (_, index) => ({
+    item_id: clip(index + 1),
+    title: `title of ${clip(index + 1)}`,
+    author_id: 'a1',
+    hidden_states: demoStates(clip(index + 1)),
+  }));
+  const answer = await app.inject({ method: 'POST', url: '/v1/items/batch', payload: { items } });
+  if (answer.statusCode !== 200) throw new Error(answer.body);
+}
+
+export const view = (eventId: string, userId: string, itemId: string, at = '2026-11-24T10:00:00Z') => ({
+  event_id: eventId,
+  user_id: userId,
+  item_id: itemId,
+  type: 'view',
+  at,
+});

@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { importHistory } from '../../src/catalog/import-history.js';
+import { importItems, openFeatures } from '../../src/catalog/import-items.js';
+import { demoFile } from '../../src/catalog/model-choice.js';
+import { createMetrics } from '../../src/metrics.js';
+import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.js';
+import { temporaryFolder } from '../build.js';
+
+const SHAPE = { layers: 2, width: 3 };
+
+function safetensors(ids: string[] | null, shape: number[], values: Float32Array): Buffer {
+  const metadata = ids === null ? {} : { __metadata__: { item_ids: JSON.stringify(ids) } };
+  const header = Buffer.from(JSON.stringify({ ...metadata, hidden_states: { dtype: 'F32', shape, data_offsets: [0, values.byteLength] } }));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(header.length));
+  return Buffer.concat([length, header, Buffer.from(values.buffer)]);
+}
+
+function setUp(t: TestContext) {
+  const folder = temporaryFolder(t);
+  const store = openSqliteStore(join(folder, 'data'), createMetrics(), (error) => assert.fail(error));
+  t.after(() => store.close());
+  const write = (name: string, content: string | Buffer): string => {
+    const file = join(folder, name);
+    writeFileSync(file, content);
+    return file;
+  };
+  return { store, write };
+}
+
+test('JSONL items land with their hidden states; bad rows are named by row and field', async (t) => {
+  const { store, write } = setUp(t);
+  const values = Float32Array.from({ length: 12 }, (_, index) => index);
+  values[7] = NaN;
+  const features = openFeatures(write('f.safetensors', safetensors(['a', 'b'], [2, 2, 3], values)), SHAPE);
+  const items = write('items.jsonl', '{"item_id":"a","title":"A"}\n{"item_id":"b"}\n{"item_id":"c","colour":1}\n{oops\n{"item_id":"d"}\n');
+  const report = await importItems(items, features, SHAPE, store);
+  features.close();
+  assert.equal(report.imported, 2);
+  assert.deepEqual(report.rejected.map(({ row, errors }) => [row, errors[0]?.pointer]).sort(), [
+    [2, '/hidden_states'],
+    [3, '/colour'],
+    [4, ''],
+  ]);
+  assert.deepEqual(store.hiddenStates('a')?.shape, [2, 3]);
+  assert.equal(store.hasHiddenStates('d'), false);
+  assert.equal(store.item('b'), null);
+});
+
+test('CSV columns become fields and typed attributes', async (t) => {
+  const { store, write } = setUp(t);
+  const items = write('items.csv', 'item,title,author_id,topic,duration_s:number,tags:list\nx,"a, b",a1,cooking,12.5,one|two\ny,t,a2,,bad,\n');
+  const report = await importItems(items, null, null, store);
+  assert.deepEqual(store.item('x')?.attributes, { topic: 'cooking', duration_s: 12.5, tags: ['one', 'two'] });
+  assert.equal(store.item('x')?.title, 'a, b');
+  assert.deepEqual(report.rejected.map(({ row, errors }) => [row, errors[0]?.pointer]), [[2, '/attributes/duration_s']]);
+});
+
+test('an import goes on where it stopped, and a changed file starts anew', async (t) => {
+  const { store, write } = setUp(t);
+  const lines = Array.from({ length: 600 }, (_, index) => `{"item_id":"i${index}"}`).join('\n');
+  const file = write('items.jsonl', lines);
+  const stopping = importItems(file, null, null, store, {
+    onProgress: () => {
+      throw new Error('stopped');
+    },
+  });
+  await assert.rejects(stopping, /stopped/);
+  assert.ok(store.countItems() < 600);
+  const resumed = await importItems(file, null, null, store);
+  assert.ok(resumed.resumedAfter > 0 && resumed.imported === 600 - resumed.resumedAfter);
+  assert.equal(store.countItems(), 600);
+  const changed = await importItems(write('items.jsonl', `${lines}\n{"item_id":"one-more"}`), null, null, store);
+  assert.equal(changed.resumedAfter, 0);
+  assert.equal(store.countItems(), 601);
+});
+
+test('a history of lines keeps its order; bad lines are named', async (t) => {
+  const { store, write } = setUp(t);
+  const file = write('pairs.tsv', 'u1\ta b c\nu2 no tab\nu1\td\nu3\t\n');
+  const report = await importHistory(file, 0.5, store);
+  assert.deepEqual(store.history('u1', 10).map(({ item_id: id }) => id), ['c', 'b', 'a']);
+  assert.deepEqual(report.rejected.map(({ row }) => row).sort(), [2, 3, 4]);
+  await importHistory(write('again.tsv', 'u1\ta b c\n'), 0.5, store);
+  assert.equal(store.history('u1', 10).length, 3);
+});
+
+test('events of a file are checked like posted ones', async (t) => {
+  const { store, write } = setUp(t);
+  const file = write('events.csv', 'event_id,user_id,item_id,type,at,watch_ms,duration_ms\n1,u,a,view,2026-01-01T00:00:00Z,900,1000\n2,u,b,glance,2026-01-01T00:00:00Z,,\n');
+  const report = await importHistory(file, 0.5, store);
+  assert.deepEqual(report.rejected.map(({ row, errors }) => [row, errors[0]?.pointer]), [[2, '/type']]);
+  assert.equal(store.history('u', 10).length, 1);
+});
+
+test('feature files that do not fit are refused with the reason', (t) => {
+  const { write } = setUp(t);
+  const twelve = new Float32Array(12);
+  const cases: [Buffer | string, RegExp][] = [
+    [safetensors(['a', 'b'], [2, 3, 2], twelve), /has 3 layers of 2, the model wants 2 of 3/],
+    [safetensors(['a', 'b'], [2, 6], twelve), /wanted is \[items, layers, hidden size\]/],
+    [safetensors(['a'], [2, 2, 3], twelve), /names 1 item ids for 2 rows/],
+    [safetensors(['a', 'a'], [2, 2, 3], twelve), /item a has two rows/],
+    [safetensors(null, [2, 2, 3], twelve), /names no item ids/],
+    [safetensors(['a', 'b'], [2, 2, 3], new Float32Array(6)), /do not agree/],
+    ['garbage', /too short|not a safetensors/],
+  ];
+  cases.forEach(([content, message], index) => {
+    assert.throws(() => openFeatures(write(`${index}.safetensors`, content), SHAPE), message);
+  });
+  assert.throws(() => openFeatures(demoFile('nowhere.safetensors'), SHAPE), /cannot be opened/);
+});

@@ -32,7 +32,7 @@ def test_the_last_item_is_for_test_the_one_before_for_valid_the_rest_for_trainin
     assert [split.item_ids[i] for i in split.items[split.target_places("test")]] == ["e", "g"]
     assert split.table_rows().tolist() == [1, 2, 3, 4, 4, 4, 4, 4]
     assert split.train_counts().tolist() == [2, 2, 2, 0, 0, 0, 0, 0]
-    assert split.cold_target_share() == 1.0
+    assert split.cold_targets().tolist() == [True, True]
 
 
 def test_number_ids_are_ordered_by_number():

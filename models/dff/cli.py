@@ -1,10 +1,11 @@
-"""The command line: `run`, `encode-titles`, `verify`."""
+"""The command line: `run`, `encode-titles`, `verify`, `demo`."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from dff import demo
 from dff.errors import DataError
 from dff.recipe import CHOICES, PRESETS, build_recipe
 
@@ -119,12 +120,19 @@ def call_verify(arguments: argparse.Namespace) -> str:
     )
 
 
+def add_demo(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("demo", help="make the bundled synthetic catalogue and train its model")
+    demo.add_arguments(parser)
+    parser.set_defaults(call=demo.run)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m dff", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_run(commands)
     add_encode_titles(commands)
     add_verify(commands)
+    add_demo(commands)
     arguments = parser.parse_args(argv)
     try:
         print(arguments.call(arguments))

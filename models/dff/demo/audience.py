@@ -15,8 +15,9 @@ MIN_POSITIVES, MAX_POSITIVES = 8, 40
 PERSONA_POSITIVES = (24, 32)
 FIRST_SESSION = datetime(2026, 9, 10, tzinfo=timezone.utc)
 LAST_SESSION = datetime(2026, 11, 23, tzinfo=timezone.utc)
-STAY_ON_TOPIC, STAY_ON_SUBTOPIC = 0.75, 0.6  # from one clip of a session to the next
-STRAY = 0.08  # chance that a liked clip lies outside the user's topics
+# From one clip of a session to the next. A topic that stuck longer would teach the model to follow the last clip alone.
+STAY_ON_TOPIC, STAY_ON_SUBTOPIC = 0.3, 0.6
+STRAY = 0.1  # chance that a liked clip lies outside the user's topics
 SKIPS_PER_POSITIVE = 0.35
 HALF_LIFE_DAYS = 30.0  # of a clip's draw
 
@@ -77,8 +78,8 @@ def build_users(count: int, seed: int) -> list[User]:
 
 
 def build_persona(persona: Persona, rng: random.Random) -> User:
-    topics = {name: 1.0 for name in persona.topics}
-    return User(persona.user_id, topics, prefer_subtopics(rng), persona.language, rng.randint(*PERSONA_POSITIVES))
+    topics = dict.fromkeys(persona.topics, 1.0)
+    return User(persona.user_id, topics, prefer_subtopics(rng), "en", rng.randint(*PERSONA_POSITIVES))
 
 
 def prefer_subtopics(rng: random.Random) -> dict[str, float]:

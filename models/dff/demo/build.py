@@ -9,11 +9,12 @@ from dff.demo import DEFAULT_SEED
 from dff.demo.audience import Impression, User, build_users, positives, watch_all
 from dff.demo.catalogue import Clip, build_catalogue
 from dff.demo.check import Recommender, Verdict, cold_summary, insist, judge, table
-from dff.demo.files import write_events, write_interactions, write_items, write_lines, write_titles
+from dff.demo.files import settle_header, write_events, write_interactions, write_items, write_lines, write_titles
 from dff.demo.personas import PERSONAS
 from dff.demo.readme import Facts, render
 
 DATA_SET = "reelfuse synthetic demo"  # the trainer names a data set after its file
+BATCH_SIZE = 64  # 3,000 users are six batches of the recipe's own size: too few steps to learn from
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ def encode(demo: Demo, scratch: Path, out: Path) -> None:
 
     write_titles(scratch / "titles.csv", demo.clips)
     encode_titles(scratch / "titles.csv", out)
+    settle_header(out)
 
 
 def train(demo: Demo, hidden_states: Path, scratch: Path, seed: int, epochs: int | None) -> tuple[str, Path]:
@@ -60,7 +62,7 @@ def train(demo: Demo, hidden_states: Path, scratch: Path, seed: int, epochs: int
 
     interactions = scratch / f"{DATA_SET}.tsv"
     write_interactions(interactions, demo.users, demo.watched)
-    changes = {"seed": seed} | ({} if epochs is None else {"epochs": epochs})
+    changes = {"seed": seed, "batch_size": BATCH_SIZE} | ({} if epochs is None else {"epochs": epochs})
     folder = scratch / "run"
     recipe = build_recipe("default", **changes)
     summary = run(RunOptions(interactions, hidden_states, folder, recipe, device="cpu", name="demo", version="1"))

@@ -9,7 +9,6 @@ NEW_USER = "new-user"
 class Persona:
     user_id: str
     topics: tuple[str, ...]
-    language: str = "en"
 
 
 PERSONAS = (
@@ -29,5 +28,5 @@ PERSONAS = (
     Persona("car-enthusiast", ("cars",)),
     Persona("hungry-traveller", ("cooking", "travel")),
     Persona("weekend-maker", ("diy", "gardening")),
-    Persona("spanish-speaker", ("music", "dance"), "es"),
+    Persona("night-owl", ("gaming", "comedy")),
 )

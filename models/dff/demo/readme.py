@@ -23,27 +23,28 @@ class Facts:
 TEMPLATE = """\
 # Demo catalogue and model
 
-Everything here is **synthetic**. Titles, authors, users and events were drawn by a small program from words written for this project: no clip
-exists, no person is meant, and no row of any data set went in. Every item says so in its attribute `synthetic`. The data carry no licence terms
-of others; use them as you like.
+Everything here is **synthetic**. Titles, authors, users and events were drawn by a small program from words written for this project:
+no clip exists, no person is meant, and no row of any data set went in. Every item says so in its attribute `synthetic`. Nobody else holds
+rights in these data; use them as you like.
 
 | file | content |
 |---|---|
-| `items.jsonl` | {clips} clips of {topics} topics by {authors} authors ({languages}), published {first} to {last} |
-| `events.jsonl` | {events} events of {served_users} users: {personas_count} named ones and some numbered ones |
-| `hidden_states.safetensors` | [{clips}, 7, 384] float16: all layers of a frozen sentence encoder (all-MiniLM-L6-v2) over title and hashtags, mean over tokens |
-| `artifact/` | a model trained on {interactions} likes, shares and long views of {users} synthetic users |
+| `items.jsonl` | {clips:,} clips of {topics} topics by {authors} authors ({languages}), published {first} to {last} |
+| `events.jsonl` | {events:,} events of {served_users} users: {personas_count} named ones and some numbered ones |
+| `hidden_states.safetensors` | [{clips}, 7, 384] float16: every layer of a frozen sentence encoder over title and hashtags |
+| `artifact/` | a model trained on {interactions:,} likes, shares and long views of {users:,} synthetic users |
 
-The {cold} newest clips were kept from training: the server can only place them by their hidden states. The user `{new_user}` is meant to
-have no events: it shows the fallback ranking.
+The encoder is all-MiniLM-L6-v2; it stands in for a video language model, its layers averaged over tokens. The {cold} newest clips were
+kept from training: the server can only place them by their hidden states. The user `{new_user}` is meant to have no events: it is shown the
+fallback ranking.
 
 ## Reproduce
 
     {command}
 
-from the folder `models`, with the package's extra `text` installed, writes all of it anew: the same bytes of `items.jsonl` and `events.jsonl`
-everywhere, hidden states and weights up to the rounding of the machine. The command fails when a persona is shown too little of what it
-watches.
+from the folder `models`, with the package's extra `text` installed, writes all of it anew: the same bytes of `items.jsonl` and
+`events.jsonl` everywhere, hidden states and weights up to the rounding of the machine. The command fails when a persona is shown too
+little of what it watches.
 
 ## What the personas are shown
 

@@ -1,8 +1,8 @@
 """Phrases of the topic cars; the format stands in `dff.demo.vocabulary`."""
 
 TEXT = """
-endings: in a single-car garage | after twenty years in a barn | with borrowed tools | on a cold start | for my first ever car | at minus ten degrees
-    | before the inspection | on a mountain road
+endings: in a single-car garage | after twenty years in a barn | with borrowed tools | on a cold start | for my first ever car
+    | at minus ten degrees | before the inspection | on a mountain road
 lengths: 15 75
 
 # restoration
@@ -26,7 +26,8 @@ pt: limpar um carro muito sujo
 
 # driving
 things: a hill start without panic | the tightest parking space in town | heel and toe in slow motion | a roundabout with five exits
-acts: parallel parking a long estate car | teaching my mother to drive stick | reversing a trailer around a corner | driving on ice with an instructor
+acts: parallel parking a long estate car | teaching my mother to drive stick | reversing a trailer around a corner
+    | driving on ice with an instructor
 tips: look where you want to go | brake before the corner | check the blind spot twice
 es: aparcar en un hueco imposible
 de: in eine winzige Lücke einparken
@@ -34,7 +35,8 @@ fr: faire un créneau impossible
 pt: estacionar numa vaga apertada
 
 # engines
-things: a three-cylinder engine, taken apart | the noise that wasn't the belt | a carburettor on the kitchen table | pistons under a bright lamp
+things: a three-cylinder engine, taken apart | the noise that wasn't the belt | a carburettor on the kitchen table
+    | pistons under a bright lamp
 acts: changing oil without the mess | adjusting valves by feel | listening for a misfire | swapping a tired engine
 tips: warm the engine before draining the oil | tighten the head bolts crosswise | replace the cheap gasket too
 es: cambiar el aceite sin manchar
@@ -44,7 +46,8 @@ pt: trocar o óleo sem sujeira
 
 # electric cars
 things: an electric van after winter | home charging on a plain socket | the quietest taxi in town | range anxiety in numbers
-acts: converting an old coupe to electric | counting kilowatt hours on a cold day | charging a car from the roof | opening a battery pack safely
+acts: converting an old coupe to electric | counting kilowatt hours on a cold day | charging a car from the roof
+    | opening a battery pack safely
 tips: preheat the cabin while plugged in | charge to eighty on long trips | coast downhill and watch the range
 es: cargar el coche en casa
 de: das Elektroauto zu Hause laden

@@ -1,12 +1,13 @@
 """Phrases of the topic comedy; the format stands in `dff.demo.vocabulary`."""
 
 TEXT = """
-endings: at a funeral reception | in the quiet carriage | during a blackout | with a straight face | on the family group call | at the self-checkout
-    | in front of my boss | for no reason at all
+endings: at a funeral reception | in the quiet carriage | during a blackout | with a straight face | on the family group call
+    | at the self-checkout | in front of my boss | for no reason at all
 lengths: 10 50
 
 # sketches
-things: a hostage negotiation over the last biscuit | two ghosts who hate stairs | the world's politest bank robbery | a detective allergic to clues
+things: a hostage negotiation over the last biscuit | two ghosts who hate stairs | the world's politest bank robbery
+    | a detective allergic to clues
 acts: interviewing a cloud for a job | returning a haunted toaster | selling umbrellas to a fish | auditioning for the role of a tree
 tips: never trust a waiter with two hats | tell the pigeon your real name | blame the butler's cousin
 es: atracar un banco con educación
@@ -15,8 +16,10 @@ fr: négocier le dernier biscuit
 pt: negociar o último biscoito
 
 # office humour
-things: a meeting that was truly an email | the printer's resignation letter | the intern who fixed everything | our office plant's annual review
-acts: pretending my camera is frozen | replying to all by mistake | explaining spreadsheets to my manager | hiding from the birthday song at work
+things: a meeting that was truly an email | the printer's resignation letter | the intern who fixed everything
+    | our office plant's annual review
+acts: pretending my camera is frozen | replying to all by mistake | explaining spreadsheets to my manager
+    | hiding from the birthday song at work
 tips: mute yourself before you sigh | nod slowly at the pie chart | circle back to lunch
 es: sobrevivir a una reunión eterna
 de: eine endlose Besprechung überleben
@@ -25,7 +28,8 @@ pt: sobreviver a uma reunião sem fim
 
 # family
 things: my mother's twelve-minute voicemail | dads at an airport | a grandmother versus the smart speaker | siblings on a four-hour drive
-acts: explaining memes to my grandfather | telling my mum I ate already | splitting a dessert with my sister | losing a board game to a six-year-old
+acts: explaining memes to my grandfather | telling my mum I ate already | splitting a dessert with my sister
+    | losing a board game to a six-year-old
 tips: agree with your aunt and keep eating | hide the good snacks behind the lentils | say goodbye five times
 es: explicar internet a la abuela
 de: der Oma das Internet erklären

@@ -1,8 +1,8 @@
 """Phrases of the topic cooking; the format stands in `dff.demo.vocabulary`."""
 
 TEXT = """
-endings: in a tiny kitchen | on a weeknight | with only one pan | after a night shift | for six hungry friends | before the guests arrive
-    | while it rains outside | with leftovers from Sunday
+endings: in a tiny kitchen | on a weeknight | with only one pan | after a night shift | for six hungry friends
+    | before the guests arrive | while it rains outside | with leftovers from Sunday
 lengths: 18 75
 
 # pasta

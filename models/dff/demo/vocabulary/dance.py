@@ -25,7 +25,8 @@ pt: treinar passos de dança de rua
 
 # ballet
 things: a pirouette from fifth position | adult ballet, lesson one | pointe shoes sewn at midnight | the barre on my balcony
-acts: starting ballet at thirty-eight | holding an arabesque on a train platform | breaking in new pointe shoes | stretching my feet with a towel
+acts: starting ballet at thirty-eight | holding an arabesque on a train platform | breaking in new pointe shoes
+    | stretching my feet with a towel
 tips: spot a mark on the wall | lift out of the standing hip | close your ribs before you jump
 es: aprender ballet siendo adulta
 de: als Erwachsene Ballett lernen

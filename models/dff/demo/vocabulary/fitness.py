@@ -6,7 +6,8 @@ endings: with zero motivation | before work | after two kids | in my living room
 lengths: 15 60
 
 # running
-things: my slowest five kilometres yet | a hill that breaks everyone | the last mile of a first marathon | intervals for people who hate intervals
+things: my slowest five kilometres yet | a hill that breaks everyone | the last mile of a first marathon
+    | intervals for people who hate intervals
 acts: running in the rain at dawn | pacing a friend to her first ten k | learning to jog slowly | training for a half marathon
 tips: run slow enough to chat | shorten your stride on the hills | tie your laces with a heel lock
 es: correr diez kilómetros sin parar
@@ -25,7 +26,8 @@ pt: fazer a primeira barra fixa
 
 # yoga
 things: a crow pose that actually holds | ten breaths for a bad day | sun salutations in a small room | the pose my teacher loves most
-acts: wobbling through tree pose | stretching hamstrings with a belt | practising handstands against a wall | breathing through pigeon pose
+acts: wobbling through tree pose | stretching hamstrings with a belt | practising handstands against a wall
+    | breathing through pigeon pose
 tips: press the floor away from you | soften your jaw in every pose | bend your knees in downward dog
 es: saludar al sol cada mañana
 de: morgens zehn Minuten Yoga machen

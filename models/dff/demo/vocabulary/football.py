@@ -1,13 +1,14 @@
 """Phrases of the topic football; the format stands in `dff.demo.vocabulary`."""
 
 TEXT = """
-endings: in the last minute | on a frozen pitch | under the floodlights | with the weaker foot | in front of twelve fans | against last year's champions
-    | on a muddy Sunday | in stoppage time
+endings: in the last minute | on a frozen pitch | under the floodlights | with the weaker foot | in front of twelve fans
+    | against last year's champions | on a muddy Sunday | in stoppage time
 lengths: 8 45
 
 # free kicks
 things: a free kick over the wall | the knuckleball that dipped late | a curling shot from twenty-five metres | two taps and a rocket
-acts: bending free kicks around a bin | hitting the crossbar from thirty metres | practising set pieces until dark | rolling a free kick under the wall
+acts: bending free kicks around a bin | hitting the crossbar from thirty metres | practising set pieces until dark
+    | rolling a free kick under the wall
 tips: plant your foot beside the ball | strike the valve side low | look at the keeper, then shoot
 es: tirar faltas con rosca
 de: Freistöße über die Mauer schießen
@@ -16,7 +17,8 @@ pt: cobrar faltas com efeito
 
 # goalkeeping
 things: a fingertip save | the goalkeeper with mismatched gloves | a triple save in ten seconds | penalty saves in slow motion
-acts: diving on wet grass for an hour | training reflexes with tennis balls | saving a penalty with one leg | punching crosses out of the box
+acts: diving on wet grass for an hour | training reflexes with tennis balls | saving a penalty with one leg
+    | punching crosses out of the box
 tips: set your feet before the shot | attack the ball with both hands | shout for every cross
 es: parar un penalti
 de: einen Elfmeter halten

@@ -1,13 +1,15 @@
 """Phrases of the topic gaming; the format stands in `dff.demo.vocabulary`."""
 
 TEXT = """
-endings: at two in the morning | on one life | on a borrowed laptop | with the sound off | against my little brother | without reading the tutorial
-    | on the hardest setting | with a broken controller
+endings: at two in the morning | on one life | on a borrowed laptop | with the sound off | against my little brother
+    | without reading the tutorial | on the hardest setting | with a broken controller
 lengths: 12 60
 
 # speedruns
-things: a wall clip that saves nine seconds | the run that died at the final boss | a world record by two frames | any percent in a broken platformer
-acts: skipping the whole second level | grinding one jump for four hours | losing a record to a loading screen | routing a forgotten platform game
+things: a wall clip that saves nine seconds | the run that died at the final boss | a world record by two frames
+    | any percent in a broken platformer
+acts: skipping the whole second level | grinding one jump for four hours | losing a record to a loading screen
+    | routing a forgotten platform game
 tips: buffer the jump before the door | record every attempt | practise the last split first
 es: batir mi marca en el primer nivel
 de: den ersten Level in Rekordzeit schaffen
@@ -25,7 +27,8 @@ pt: cuidar de uma fazenda virtual
 
 # building games
 things: a castle made of glass blocks | the bridge that held one cart | a working clock inside a block game | our server's underwater city
-acts: building a cathedral block by block | automating a pixel factory | flooding my own base by accident | designing a roller coaster on a cliff
+acts: building a cathedral block by block | automating a pixel factory | flooding my own base by accident
+    | designing a roller coaster on a cliff
 tips: light the corners of your base | plan the roof before the walls | copy shapes from real bridges
 es: construir un castillo bloque a bloque
 de: Block für Block eine Burg bauen

@@ -1,8 +1,8 @@
 """Phrases of the topic gardening; the format stands in `dff.demo.vocabulary`."""
 
 TEXT = """
-endings: in heavy clay soil | on a north-facing window | after the first frost | in one square metre | from kitchen scraps | despite the slugs
-    | in my second year | before the summer holidays
+endings: in heavy clay soil | on a north-facing window | after the first frost | in one square metre | from kitchen scraps
+    | despite the slugs | in my second year | before the summer holidays
 lengths: 15 65
 
 # vegetables

@@ -6,8 +6,10 @@ endings: in one take | with the neighbours listening | on a cheap microphone | i
 lengths: 15 75
 
 # guitar
-things: a fingerpicking pattern for rainy days | the chord change everyone rushes | a riff on three strings | a second-hand guitar with a crack
-acts: learning barre chords without pain | restringing a classical guitar | looping four chords into a song | playing slide with a spice jar
+things: a fingerpicking pattern for rainy days | the chord change everyone rushes | a riff on three strings
+    | a second-hand guitar with a crack
+acts: learning barre chords without pain | restringing a classical guitar | looping four chords into a song
+    | playing slide with a spice jar
 tips: mute the strings with your palm | practise the change, not the chord | tune up to the note
 es: tocar la guitarra con tres acordes
 de: mit drei Akkorden Gitarre spielen
@@ -15,7 +17,8 @@ fr: jouer de la guitare avec trois accords
 pt: tocar violão com três acordes
 
 # piano
-things: a left-hand pattern that sounds huge | the saddest four notes on a piano | a waltz on a broken upright | jazz voicings for small hands
+things: a left-hand pattern that sounds huge | the saddest four notes on a piano | a waltz on a broken upright
+    | jazz voicings for small hands
 acts: playing a station piano at rush hour | sight-reading a lullaby | transposing a song into every key | recording a prelude on felt
 tips: curve your fingers over the keys | count aloud through the hard bar | play the bass louder than the chords
 es: tocar el piano con las dos manos
@@ -42,7 +45,8 @@ fr: chanter une note aiguë sans crier
 pt: cantar notas agudas sem gritar
 
 # home studio
-things: a beat made from kitchen sounds | a mix that works on phone speakers | a vocal booth of blankets | the synth patch everyone asks about
+things: a beat made from kitchen sounds | a mix that works on phone speakers | a vocal booth of blankets
+    | the synth patch everyone asks about
 acts: sampling a squeaky door | recording strings in a bathroom | building a song from one field recording
     | chopping a drum loop into pieces
 tips: cut the low end of the vocals | rest your ears every hour | leave room for the bass

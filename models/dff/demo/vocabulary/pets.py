@@ -1,8 +1,8 @@
 """Phrases of the topic pets; the format stands in `dff.demo.vocabulary`."""
 
 TEXT = """
-endings: at five in the morning | during my video call | on the new sofa | for a single treat | while nobody is watching | on moving day
-    | with the neighbour's dog | after the vet visit
+endings: at five in the morning | during my video call | on the new sofa | for a single treat | while nobody is watching
+    | on moving day | with the neighbour's dog | after the vet visit
 lengths: 8 40
 
 # dogs
@@ -16,7 +16,8 @@ pt: ensinar meu cachorro a dar a pata
 
 # cats
 things: a cat who hates Mondays | the box that beat the expensive cat tree | three kittens and one laptop | a suspicious cucumber
-acts: negotiating with a hungry cat | building a castle out of boxes for the cat | brushing a fluffy cat | losing a staring contest to my cat
+acts: negotiating with a hungry cat | building a castle out of boxes for the cat | brushing a fluffy cat
+    | losing a staring contest to my cat
 tips: blink slowly at a nervous cat | put the litter box in a quiet corner | play before the evening meal
 es: convencer a la gata de bajar del armario
 de: die Katze vom Schrank locken
@@ -25,7 +26,8 @@ pt: convencer o gato a descer do armário
 
 # parrots
 things: a parrot with excellent timing | the budgie's morning concert | a cockatiel in the shower | a bird that imitates my ringtone
-acts: whistling duets with my cockatiel | teaching a parrot its first colour | arguing with a parrot about grapes | weighing a budgie on kitchen scales
+acts: whistling duets with my cockatiel | teaching a parrot its first colour | arguing with a parrot about grapes
+    | weighing a budgie on kitchen scales
 tips: offer new food three times | cover the cage at the same hour | hide seeds in paper rolls
 es: enseñar palabras nuevas al loro
 de: dem Papagei neue Wörter beibringen

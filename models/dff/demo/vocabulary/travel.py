@@ -6,7 +6,8 @@ endings: on a shoestring budget | with no plan at all | in the off season | befo
 lengths: 15 70
 
 # city walks
-things: a free rooftop above the old town | the quietest lane in the capital | a staircase painted by its neighbours | forty hours in one harbour city
+things: a free rooftop above the old town | the quietest lane in the capital | a staircase painted by its neighbours
+    | forty hours in one harbour city
 acts: getting lost in a covered market | following street cats through the old quarter | crossing the city on foot
     | counting blue doors in the old town
 tips: walk one street behind the main one | visit the big square at dawn | ask a baker for directions
@@ -16,7 +17,8 @@ fr: découvrir la vieille ville à pied
 pt: conhecer o centro histórico a pé
 
 # hiking
-things: a ridge walk above the clouds | the mountain hut with the best soup | a waterfall nobody photographs | blisters at kilometre nineteen
+things: a ridge walk above the clouds | the mountain hut with the best soup | a waterfall nobody photographs
+    | blisters at kilometre nineteen
 acts: crossing a snow field in June | pitching a tent in strong wind | chasing sunrise up a volcano | filtering water from a stream
 tips: lace your boots twice | turn around when the weather turns | eat before you are hungry
 es: subir la montaña antes del amanecer
@@ -25,8 +27,10 @@ fr: monter au refuge avant la nuit
 pt: subir a serra de madrugada
 
 # train trips
-things: a night train with creaky bunks | the slowest railway in the valley | a window seat for eleven hours | three borders and one ticket
-acts: sleeping on the upper bunk | watching fjords from the dining car | changing trains in four minutes | sharing noodles with strangers on a sleeper
+things: a night train with creaky bunks | the slowest railway in the valley | a window seat for eleven hours
+    | three borders and one ticket
+acts: sleeping on the upper bunk | watching fjords from the dining car | changing trains in four minutes
+    | sharing noodles with strangers on a sleeper
 tips: book the side with the sea view | bring earplugs and a scarf | pack your own picnic
 es: cruzar el país en tren
 de: mit dem Nachtzug ans Meer fahren
@@ -45,7 +49,8 @@ pt: achar uma praia deserta
 
 # packing
 things: a month in one small backpack | the pouch that saved my trip | seven outfits from five pieces | a suitcase that weighs nothing
-acts: rolling shirts instead of folding them | repacking on the airport floor | leaving half my clothes at home | labelling every cable before a trip
+acts: rolling shirts instead of folding them | repacking on the airport floor | leaving half my clothes at home
+    | labelling every cable before a trip
 tips: wear your heaviest shoes on the plane | put a copy of your papers in your sock | pack an empty bottle
 es: hacer la maleta en diez minutos
 de: einen Monat nur mit Handgepäck reisen

@@ -40,8 +40,12 @@ def save_checkpoint(path: Path, progress: Progress, model: torch.nn.Module, opti
 
 
 def load_checkpoint(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, identity: dict) -> Progress:
-    content = torch.load(path, map_location="cpu", weights_only=True)
-    stored = json.loads(content["identity"])
+    """Raises DataError if the file is torn or stems from another recipe or other data."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        stored = json.loads(content["identity"])
+    except Exception as error:  # torn bytes lead the unpickler into errors of any kind
+        raise DataError(f"{path}: not a checkpoint of this package ({error})") from error
     differing = sorted(key for key in identity.keys() | stored.keys() if identity.get(key) != stored.get(key))
     if differing:
         raise DataError(f"{path}: cannot resume, the run differs in {', '.join(differing)}")

@@ -72,12 +72,10 @@ def read_numpy(path: Path) -> Raw:
 def read_torch(path: Path) -> Raw:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except TypeError:  # PyTorch before 1.13 has no such parameter
-        raise DataError(f"{path}: this PyTorch cannot load it safely; convert it to safetensors") from None
     except OSError:
         raise
     except Exception as error:  # torn bytes lead the unpickler into errors of any kind
-        raise DataError(f"{path}: not a valid PyTorch file of tensors ({error})") from error
+        raise DataError(f"{path}: not a PyTorch file that holds tensors and plain values only ({error})") from error
     if not isinstance(content, dict):
         return content, None, {}
     if "hidden_states" not in content:

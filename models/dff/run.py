@@ -158,8 +158,7 @@ def run(options: RunOptions) -> str:
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "config.json", configuration(options, data, device))
     model = build_model(recipe, data.split, data.hidden_states).to(device)
-    identity = {"users": data.split.users, "catalogue": len(data.split.item_ids), "interactions": data.interactions.count()}
-    progress = train(model, recipe, data.split, data.hidden_states, out / "checkpoint.pt", options.resume, identity, report_epoch)
+    progress = train(model, recipe, data.split, data.hidden_states, out / "checkpoint.pt", options.resume, report_epoch)
     metrics = measure(model, data, recipe, progress)
     write_json(out / "metrics.json", metrics)
     draw_curves(progress, out / "curves.png")

@@ -1,5 +1,7 @@
 """Leave-one-out: a user's last item is the test target, the one before it the valid target, the rest is for training."""
 
+import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -38,10 +40,15 @@ class Split:
 
     def train_counts(self) -> np.ndarray:
         """Training interactions of each catalogue position."""
-        counts = np.zeros(len(self.item_ids), dtype=np.int64)
-        for start, end in zip(self.starts[:-1], self.train_ends(), strict=True):
-            np.add.at(counts, self.items[start:end], 1)
-        return counts
+        in_training = np.ones(len(self.items), dtype=bool)
+        for part in ("valid", "test"):
+            in_training[self.target_places(part)] = False
+        return np.bincount(self.items[in_training], minlength=len(self.item_ids))
+
+    def fingerprint(self) -> str:
+        """SHA-256 over catalogue and sequences."""
+        content = json.dumps([self.item_ids, self.trained]).encode() + self.starts.tobytes() + self.items.tobytes()
+        return hashlib.sha256(content).hexdigest()
 
     def cold_target_share(self) -> float:
         """Share of test targets that never occur in training."""

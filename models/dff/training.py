@@ -63,8 +63,8 @@ class BatchLoss:
         if hidden_states is not None:
             self.states = standardised_states(model, hidden_states[: split.trained], self.device)
         self.rows = torch.arange(1, split.trained + 1, device=self.device)
-        shares = split.train_counts()[: split.trained] / max(1, split.train_counts().sum())
-        self.log_shares = torch.from_numpy(np.log(shares)).float().to(self.device)
+        counts = split.train_counts()[: split.trained]
+        self.log_shares = torch.from_numpy(np.log(counts / counts.sum())).float().to(self.device)
 
     def item_vectors(self, items: torch.Tensor | None) -> torch.Tensor:
         """Vectors of some trained items, or of all; some of their IDs are replaced by the unknown item at random."""
@@ -109,7 +109,6 @@ def train(
     hidden_states: torch.Tensor | None,
     checkpoint: Path,
     resume: bool = False,
-    identity: dict | None = None,
     after_epoch: Callable[[Progress], None] = lambda progress: None,
 ) -> Progress:
     """Trains until `epochs` or until HR@10 on valid has not risen for `patience` epochs; leaves the best weights in the model.
@@ -117,7 +116,7 @@ def train(
     hidden_states: raw, in catalogue order, (C, L, D), or None for the id variant.
     """
     device = next(model.parameters()).device
-    identity = recipe.as_dict() | (identity or {})
+    identity = recipe.as_dict() | {"data": split.fingerprint()}
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
     progress = load_checkpoint(checkpoint, model, optimizer, identity) if resume and checkpoint.exists() else Progress()
     windows = training_windows(split, recipe.max_history, recipe.rows)

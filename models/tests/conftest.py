@@ -1,5 +1,6 @@
 """One small synthetic world that most tests share: items come in clusters, users stay within one."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,16 +28,12 @@ class World:
     def write(self, folder: Path) -> tuple[Path, Path]:
         """Writes both input files; returns interactions and features."""
         pairs, features = folder / "pairs.tsv", folder / "features.safetensors"
-        lines = [f"{user}\t{' '.join(items)}\n" for user, items in zip(*self.parts(), strict=True)]
+        users, sequences = self.interactions.users, self.interactions.sequences
+        lines = [f"{user}\t{' '.join(items)}\n" for user, items in zip(users, sequences, strict=True)]
         pairs.write_text("".join(lines), encoding="utf-8")
-        import json
-
         metadata = {"item_ids": json.dumps(self.features.item_ids), "model": "toy", "revision": "1", "pooling": "mean"}
         save_file({"hidden_states": self.features.hidden_states}, features, metadata=metadata)
         return pairs, features
-
-    def parts(self) -> tuple[list[str], list[list[str]]]:
-        return self.interactions.users, self.interactions.sequences
 
 
 def make_world(users: int = 400, seed: int = 0) -> World:

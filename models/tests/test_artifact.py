@@ -73,8 +73,9 @@ def test_a_variant_asks_only_for_the_inputs_it_uses(world, tmp_path, variant):
         assert vectors.dtype == share.dtype == np.float32
     manifest = json.loads((tmp_path / "artifact" / "model.json").read_text())
     assert manifest["variant"] == variant
-    assert len(manifest["layer_weights"]) == manifest["layers"]["count"] == len(manifest["layers"]["names"]) == (3, 0)[variant == "id"]
-    assert manifest["hidden_dim"] == (8, 0)[variant == "id"]
+    layers, width = (0, 0) if variant == "id" else world.hidden_states.shape[1:]
+    assert manifest["layers"]["count"] == len(manifest["layers"]["names"]) == len(manifest["layer_weights"]) == layers
+    assert manifest["hidden_dim"] == width
 
 
 def test_the_manifest_describes_the_artifact(world, artifact):
@@ -97,7 +98,7 @@ def test_golden_examples_cover_unknown_featureless_short_and_full(artifact):
     unknown = json.loads((artifact / "model.json").read_text())["unknown_item_row"]
     featureless = ~golden["item.hidden_states"].any(axis=(1, 2))
     is_unknown = golden["item.item_index"] == unknown
-    assert all((is_unknown & featureless).sum() == n for n in [1])
+    assert (is_unknown & featureless).any()
     assert (is_unknown & ~featureless).any() and (~is_unknown & featureless).any() and (~is_unknown & ~featureless).any()
     assert golden["user.mask"].dtype == bool
     lengths = golden["user.mask"].sum(axis=1)
@@ -128,21 +129,28 @@ def test_a_graph_that_computes_something_else_is_refused_though_its_digest_fits(
             verify(folder)
 
 
-def test_wrong_shapes_ids_and_graphs_are_refused_though_their_digests_fit(artifact, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("item_ids.txt", b"a\n", "1 ids"),
+        ("user_tower.onnx", b"no graph", "ONNX Runtime cannot load it"),
+        ("golden.safetensors", b"torn", "not a valid safetensors file"),
+    ],
+)
+def test_unusable_content_is_refused_though_its_digest_fits(artifact, tmp_path, name, content, reason):
+    folder = copied(artifact, tmp_path)
+    (folder / name).write_bytes(content)
+    redigest(folder, name)
+    with pytest.raises(DataError, match=f"{name}: {reason}"):
+        verify(folder)
+
+
+def test_golden_examples_of_other_shapes_are_refused(artifact, tmp_path):
     folder = copied(artifact, tmp_path)
     golden = load_file(folder / "golden.safetensors")
     save_file({**golden, "user.user_vector": np.zeros((2, 3), dtype=np.float32)}, folder / "golden.safetensors")
     redigest(folder, "golden.safetensors")
     with pytest.raises(DataError, match=r"golden.safetensors: user\.\w+ has shape"):
-        verify(folder)
-    (folder / "item_ids.txt").write_text("a\n")
-    redigest(folder, "item_ids.txt")
-    with pytest.raises(DataError, match=r"item_ids.txt: 1 ids"):
-        verify(folder)
-    folder = copied(artifact, tmp_path / "again") if (tmp_path / "again").mkdir() is None else folder
-    (folder / "user_tower.onnx").write_bytes(b"no graph")
-    redigest(folder, "user_tower.onnx")
-    with pytest.raises(DataError, match=r"user_tower.onnx: ONNX Runtime cannot load it"):
         verify(folder)
 
 

@@ -71,6 +71,12 @@ def test_a_run_cannot_be_resumed_with_another_recipe(world, tmp_path):
         trained(world, tmp_path, epochs=2, lr=1e-3, resume=True)
 
 
+def test_a_torn_checkpoint_is_refused(world, tmp_path):
+    (tmp_path / "checkpoint.pt").write_bytes(b"torn")
+    with pytest.raises(DataError, match="not a checkpoint"):
+        trained(world, tmp_path, resume=True)
+
+
 def test_training_stops_when_valid_no_longer_improves_and_keeps_the_best_weights(world, tmp_path):
     model, progress, states = trained(world, tmp_path, epochs=40, patience=2, schedule="constant")
     assert progress.epoch == progress.best_epoch + 2 < 40

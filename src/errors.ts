@@ -35,8 +35,7 @@ export const invalidRequest = (errors: FieldError[], detail = 'the request is no
 export const notFound = (what: string, id: string): ReelfuseError =>
   new ReelfuseError(404, `${what}_not_found`, `no ${what} has the id ${JSON.stringify(id)}`);
 
-export const overloaded = (what: string): ReelfuseError =>
-  new ReelfuseError(503, 'overloaded', `the ${what} queue is full`, { retryAfter: 1 });
+export const overloaded = (what: string): ReelfuseError => new ReelfuseError(503, 'overloaded', `the ${what} queue is full`, { retryAfter: 1 });
 
 /** The start is refused: a setting is unknown, malformed or contradicts another one. */
 export class ConfigError extends Error {

@@ -16,13 +16,16 @@ const escape = (key: string): string => key.replaceAll('~', '~0').replaceAll('/'
 
 /** Ajv's errors as JSON pointers with a reason; a missing or unknown field is pointed at itself, not at its parent. */
 export function fieldErrors(errors: readonly ErrorObject[] | null | undefined, prefix = ''): FieldError[] {
-  const found = (errors ?? []).filter(({ keyword }) => keyword !== 'anyOf').map(({ instancePath, keyword, params, message }): FieldError => {
-    const base = prefix + instancePath;
-    if (keyword === 'required') return { pointer: `${base}/${escape(String(params.missingProperty))}`, detail: 'is required' };
-    if (keyword === 'additionalProperties') return { pointer: `${base}/${escape(String(params.additionalProperty))}`, detail: 'is not a known field' };
-    if (keyword === 'const') return { pointer: base, detail: `must be ${JSON.stringify(params.allowedValue)}` };
-    return { pointer: base, detail: message ?? keyword };
-  });
+  const found = (errors ?? [])
+    .filter(({ keyword }) => keyword !== 'anyOf')
+    .map(({ instancePath, keyword, params, message }): FieldError => {
+      const base = prefix + instancePath;
+      if (keyword === 'required') return { pointer: `${base}/${escape(String(params.missingProperty))}`, detail: 'is required' };
+      if (keyword === 'additionalProperties')
+        return { pointer: `${base}/${escape(String(params.additionalProperty))}`, detail: 'is not a known field' };
+      if (keyword === 'const') return { pointer: base, detail: `must be ${JSON.stringify(params.allowedValue)}` };
+      return { pointer: base, detail: message ?? keyword };
+    });
   return mergeAlternatives(found).slice(0, MAX_ERRORS);
 }
 

@@ -28,7 +28,8 @@ export interface Built {
 
 /** A whole server over the bundled model with an empty catalogue, on real engines; requests are injected. */
 export async function build(t: Pick<TestContext, 'after'>, environment: Record<string, string> = {}): Promise<Built> {
-  const dataDir = environment.REELFUSE_DATA_DIR ?? temporaryFolder(t);
+  const own = environment.REELFUSE_DATA_DIR === undefined ? mkdtempSync(join(tmpdir(), 'reelfuse-test-')) : null;
+  const dataDir = environment.REELFUSE_DATA_DIR ?? own ?? '';
   const config = readConfig({
     REELFUSE_DATA_DIR: dataDir,
     REELFUSE_MODEL_DIR: DEMO_ARTIFACT,
@@ -45,7 +46,10 @@ export async function build(t: Pick<TestContext, 'after'>, environment: Record<s
     await app.close();
     await services.close();
   };
-  t.after(stop);
+  t.after(async () => {
+    await stop();
+    if (own !== null) rmSync(own, { recursive: true, force: true }); // only after the store has let go of it
+  });
   await services.load();
   return { app, services, dataDir, stop };
 }

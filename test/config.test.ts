@@ -29,5 +29,8 @@ test('secrets may come from a file, and never stand in a message', (t) => {
   const file = join(temporaryFolder(t), 'keys');
   writeFileSync(file, 'from-the-file:write+recommend\n');
   assert.deepEqual(readConfig({ REELFUSE_API_KEYS_FILE: file }).apiKeys, [{ secret: 'from-the-file', scopes: ['write', 'recommend'] }]);
-  assert.throws(() => readConfig({ REELFUSE_API_KEYS: 'top-secret-value' }), (error: Error) => !error.message.includes('top-secret'));
+  assert.throws(
+    () => readConfig({ REELFUSE_API_KEYS: 'top-secret-value' }),
+    (error: Error) => !error.message.includes('top-secret'),
+  );
 });

@@ -32,7 +32,11 @@ export const isFusable = ({ manifest, idRows }: Artifact, itemId: string, hasSta
  * fused and saved. Hidden states that do not fit the model count as absent.
  * @param onProgress called with the number of items published so far
  */
-export async function loadGeneration({ artifact, fuser, catalogue }: Generation, store: Store, onProgress: (items: number) => void): Promise<{ fused: number }> {
+export async function loadGeneration(
+  { artifact, fuser, catalogue }: Generation,
+  store: Store,
+  onProgress: (items: number) => void,
+): Promise<{ fused: number }> {
   const { fingerprint, manifest } = artifact;
   const fits = (states: HiddenStates | null): states is HiddenStates =>
     states !== null && states.shape[0] === manifest.layers.count && states.shape[1] === manifest.hidden_dim;

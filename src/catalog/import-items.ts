@@ -55,7 +55,10 @@ function idsOf(path: string, file: Safetensors, count: number): Map<string, numb
   const sidecar = path.replace(/\.safetensors$/, '.ids.txt');
   let ids: string[];
   if (file.metadata.item_ids !== undefined) ids = parseIds(path, file.metadata.item_ids);
-  else if (existsSync(sidecar)) ids = readFileSync(sidecar, 'utf8').split('\n').filter((line) => line !== '');
+  else if (existsSync(sidecar))
+    ids = readFileSync(sidecar, 'utf8')
+      .split('\n')
+      .filter((line) => line !== '');
   else throw new InputError(`${path}: names no item ids: neither item_ids in its metadata nor ${sidecar}`);
   if (ids.length !== count) throw new InputError(`${path}: names ${ids.length} item ids for ${count} rows`);
   const rows = new Map<string, number>();
@@ -106,7 +109,13 @@ function typed(cell: string, type: string): unknown {
 }
 
 /** Imports `.jsonl`, `.ndjson` or `.csv` items, with their hidden states from `features` or inline. */
-export function importItems(file: string, features: Features | null, expected: ExpectedShape | null, store: Store, progress?: ImportProgress): Promise<ImportReport> {
+export function importItems(
+  file: string,
+  features: Features | null,
+  expected: ExpectedShape | null,
+  store: Store,
+  progress?: ImportProgress,
+): Promise<ImportReport> {
   if (!/\.(jsonl|ndjson|csv)$/.test(file)) throw new InputError(`${file}: items are read from .jsonl, .ndjson or .csv`);
   const isCsv = file.endsWith('.csv');
   return importRows(

@@ -7,7 +7,12 @@ import type { HiddenStates, ItemFields, StoredItem } from '../store/store.js';
 export const Id = Type.String({ minLength: 1, maxLength: 128, pattern: '^[^\\s\\p{C}]+$', description: '1 to 128 visible characters' });
 
 const Time = Type.String({ format: 'date-time', description: 'RFC 3339, for example 2026-11-24T10:00:00Z' });
-const AttributeValue = Type.Union([Type.String({ maxLength: 4096 }), Type.Number(), Type.Boolean(), Type.Array(Type.String({ maxLength: 256 }), { maxItems: 100 })]);
+const AttributeValue = Type.Union([
+  Type.String({ maxLength: 4096 }),
+  Type.Number(),
+  Type.Boolean(),
+  Type.Array(Type.String({ maxLength: 256 }), { maxItems: 100 }),
+]);
 export const Attributes = Type.Record(Type.String({ minLength: 1, maxLength: 64 }), AttributeValue, { maxProperties: 64 });
 
 export const HiddenStatesBody = Type.Object(
@@ -75,7 +80,8 @@ export function parseHiddenStates(body: Static<typeof HiddenStatesBody>, expecte
   }
   const data = Buffer.from(body.data, 'base64');
   const needed = layers * width * WIDTH[body.dtype];
-  if (data.length !== needed) return { pointer: '/hidden_states/data', detail: `decodes to ${data.length} bytes, ${body.dtype} ${layers} × ${width} needs ${needed}` };
+  if (data.length !== needed)
+    return { pointer: '/hidden_states/data', detail: `decodes to ${data.length} bytes, ${body.dtype} ${layers} × ${width} needs ${needed}` };
   if (hasNonFinite(data, body.dtype)) return { pointer: '/hidden_states/data', detail: 'holds NaN or infinite values' };
   return { dtype: body.dtype, shape: [layers, width], data };
 }

@@ -22,7 +22,8 @@ export function chooseModel(setting: string, store: Pick<Store, 'meta' | 'setMet
   const remembered = store.meta(KEY);
   const isEmpty = store.countItems() === 0;
   const chosen = setting !== '' ? resolve(setting) : (remembered ?? (isEmpty ? DEMO : null));
-  if (chosen === null) throw new ConfigError('REELFUSE_MODEL_DIR is not set, and the data folder holds a catalogue that was imported without a model');
+  if (chosen === null)
+    throw new ConfigError('REELFUSE_MODEL_DIR is not set, and the data folder holds a catalogue that was imported without a model');
   const isDemo = chosen === DEMO;
   return {
     folder: isDemo ? demoFile('artifact') : chosen,

@@ -25,7 +25,10 @@ export const addImport: AddCommand = (program, finish) => {
   program
     .command('import')
     .description('load a catalogue and a history into REELFUSE_DATA_DIR; the server must not be running on it')
-    .option('--items <file>', 'items: .jsonl, .ndjson or .csv (columns item_id,title,author_id,…; others become attributes, NAME:number|boolean|list)')
+    .option(
+      '--items <file>',
+      'items: .jsonl, .ndjson or .csv (columns item_id,title,author_id,…; others become attributes, NAME:number|boolean|list)',
+    )
     .option('--features <file>', 'hidden states of the items: safetensors, tensor hidden_states [items, layers, hidden size]')
     .option('--history <file>', 'events: .jsonl, .ndjson or .csv, or .tsv lines user<TAB>item item …')
     .option('--rejects <file>', 'write every rejected row with its reasons here, as JSON lines')
@@ -48,7 +51,9 @@ async function runImport(options: Options): Promise<number> {
     if (items !== undefined) {
       const opened = features === undefined ? null : openFeatures(features, expected);
       try {
-        reports.push(await report(items, onReject(items), (progress) => importItems(items, opened, expected ?? opened?.shape ?? null, store, progress)));
+        reports.push(
+          await report(items, onReject(items), (progress) => importItems(items, opened, expected ?? opened?.shape ?? null, store, progress)),
+        );
       } finally {
         opened?.close();
       }
@@ -65,7 +70,11 @@ async function runImport(options: Options): Promise<number> {
 }
 
 /** Runs one import under a progress bar and prints what came of it. */
-async function report(file: string, onRejected: (rejected: RejectedRow) => void, run: (progress: ImportProgress) => Promise<ImportReport>): Promise<ImportReport> {
+async function report(
+  file: string,
+  onRejected: (rejected: RejectedRow) => void,
+  run: (progress: ImportProgress) => Promise<ImportReport>,
+): Promise<ImportReport> {
   const bar = new SingleBar({ format: `${file} {bar} {percentage}% | {eta_formatted} left`, hideCursor: true, noTTYOutput: false });
   bar.start(1, 0);
   let done: ImportReport;
@@ -85,6 +94,7 @@ async function report(file: string, onRejected: (rejected: RejectedRow) => void,
   for (const { row, errors } of done.rejected.slice(0, SHOWN_REJECTS)) {
     process.stdout.write(`  row ${row}: ${errors.map(({ pointer, detail }) => `${pointer} ${detail}`.trim()).join('; ')}\n`);
   }
-  if (done.rejected.length > SHOWN_REJECTS) process.stdout.write(`  … and ${done.rejected.length - SHOWN_REJECTS} more; --rejects FILE keeps them all\n`);
+  if (done.rejected.length > SHOWN_REJECTS)
+    process.stdout.write(`  … and ${done.rejected.length - SHOWN_REJECTS} more; --rejects FILE keeps them all\n`);
   return done;
 }

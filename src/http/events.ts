@@ -33,7 +33,8 @@ export function registerEvents(app: TypedApp, services: Services): void {
         body: Body,
         response: { 200: Answer, 207: Answer, 422: Answer, '4xx': problemResponses['4xx'], '5xx': problemResponses['5xx'] },
       },
-      validatorCompiler: () => (body: unknown) => validateEnvelope(body) || { error: Object.assign(new Error(), { validation: validateEnvelope.errors }) },
+      validatorCompiler: () => (body: unknown) =>
+        validateEnvelope(body) || { error: Object.assign(new Error(), { validation: validateEnvelope.errors }) },
     },
     async ({ body }, reply) => {
       const rows: unknown[] = body.events;

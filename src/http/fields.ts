@@ -5,10 +5,15 @@ import type { ItemFields } from '../store/store.js';
 const NAMES = ['title', 'author_id', 'attributes', 'available_from', 'expires_at'] as const;
 
 /** One field of an item; `attributes.topic` names a single attribute. */
-export const Field = Type.String({ pattern: `^(${NAMES.join('|')}|attributes\\.[^,]{1,64})$`, description: `${NAMES.join(', ')} or attributes.NAME` });
+export const Field = Type.String({
+  pattern: `^(${NAMES.join('|')}|attributes\\.[^,]{1,64})$`,
+  description: `${NAMES.join(', ')} or attributes.NAME`,
+});
 
 /** The same in a query string, separated by commas. */
-export const FieldNames = Type.String({ pattern: `^(${NAMES.join('|')}|attributes\\.[^,]{1,64})(,(${NAMES.join('|')}|attributes\\.[^,]{1,64})){0,31}$` });
+export const FieldNames = Type.String({
+  pattern: `^(${NAMES.join('|')}|attributes\\.[^,]{1,64})(,(${NAMES.join('|')}|attributes\\.[^,]{1,64})){0,31}$`,
+});
 
 const ATTRIBUTE = 'attributes.';
 

@@ -108,7 +108,10 @@ export function registerItems(app: TypedApp, services: Services): void {
 
   app.get(
     '/v1/items/:item_id',
-    { config: { scope: 'recommend' }, schema: { tags: ['items'], summary: 'One item', params: Params, response: { 200: Item, ...problemResponses } } },
+    {
+      config: { scope: 'recommend' },
+      schema: { tags: ['items'], summary: 'One item', params: Params, response: { 200: Item, ...problemResponses } },
+    },
     async ({ params }, reply) => {
       const item = services.store.item(params.item_id);
       if (item === null) throw notFound('item', params.item_id);
@@ -128,7 +131,10 @@ export function registerItems(app: TypedApp, services: Services): void {
           { limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })), cursor: Type.Optional(Id) },
           { additionalProperties: false },
         ),
-        response: { 200: Type.Object({ items: Type.Array(Item), next_cursor: Type.Unsafe<string | null>({ type: ['string', 'null'] }) }), ...problemResponses },
+        response: {
+          200: Type.Object({ items: Type.Array(Item), next_cursor: Type.Unsafe<string | null>({ type: ['string', 'null'] }) }),
+          ...problemResponses,
+        },
       },
     },
     async ({ query }) => {
@@ -169,7 +175,8 @@ export function registerItems(app: TypedApp, services: Services): void {
         body: Batch,
         response: { 200: BatchAnswer, 207: BatchAnswer, ...problemResponses },
       },
-      validatorCompiler: () => (body: unknown) => isStream(body) || validateEnvelope(body) || { error: Object.assign(new Error(), { validation: validateEnvelope.errors }) },
+      validatorCompiler: () => (body: unknown) =>
+        isStream(body) || validateEnvelope(body) || { error: Object.assign(new Error(), { validation: validateEnvelope.errors }) },
     },
     async (request, reply) => {
       requireReady();

@@ -26,7 +26,11 @@ export function registerModels(app: TypedApp, { generation }: Services): void {
     '/v1/models',
     {
       config: { scope: 'recommend' },
-      schema: { tags: ['models'], summary: 'The models that this server knows', response: { 200: Type.Object({ models: Type.Array(Model) }), ...problemResponses } },
+      schema: {
+        tags: ['models'],
+        summary: 'The models that this server knows',
+        response: { 200: Type.Object({ models: Type.Array(Model) }), ...problemResponses },
+      },
     },
     async () => {
       const { artifact, catalogue, fuser, pool } = generation;

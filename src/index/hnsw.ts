@@ -27,7 +27,8 @@ export function createHnswIndex(table: VectorTable, settings: HnswSettings): Ann
       return live.size;
     },
     add: (slot) => {
-      if (deleted.delete(slot)) index.unmarkDelete(slot); // addPoint on a live label moves it and repairs its links
+      if (deleted.delete(slot))
+        index.unmarkDelete(slot); // addPoint on a live label moves it and repairs its links
       else if (live.size + deleted.size >= capacity && !live.has(slot)) {
         capacity *= 2;
         index.resizeIndex(capacity);

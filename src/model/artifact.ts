@@ -91,7 +91,8 @@ function parseManifest(bytes: Buffer): Manifest {
     throw new ArtifactError(`model.json: ${first === undefined ? 'is malformed' : `${first.instancePath || '/'} ${first.message}`}`);
   }
   const { layers, layer_weights: weights, variant, unknown_item_row: unknown, item_count: items } = json;
-  if (layers.names.length !== layers.count) throw new ArtifactError(`model.json: layers.count is ${layers.count}, but ${layers.names.length} are named`);
+  if (layers.names.length !== layers.count)
+    throw new ArtifactError(`model.json: layers.count is ${layers.count}, but ${layers.names.length} are named`);
   if (variant !== 'id' && weights.length !== layers.count) {
     throw new ArtifactError(`model.json: layer_weights has ${weights.length} entries for ${layers.count} layers`);
   }
@@ -100,7 +101,8 @@ function parseManifest(bytes: Buffer): Manifest {
 }
 
 async function verifyFile(folder: string, name: string, expected: { sha256: string; bytes: number }): Promise<void> {
-  if (name.includes('/') || name.includes('\\') || name.startsWith('.')) throw new ArtifactError(`model.json: ${JSON.stringify(name)} is not a file name`);
+  if (name.includes('/') || name.includes('\\') || name.startsWith('.'))
+    throw new ArtifactError(`model.json: ${JSON.stringify(name)} is not a file name`);
   const path = join(folder, name);
   let size: number;
   try {

@@ -64,15 +64,17 @@ function readTensors(path: string, manifest: Manifest): Golden {
 
 /** The largest deviation that a tower may show: absolute on the CPU, relative to the largest value on a GPU. */
 export function checkGolden(tower: string, provider: string, actual: Float32Array, expected: Float32Array): void {
-  if (actual.length !== expected.length) throw new ArtifactError(`${tower}: gave ${actual.length} values where the golden output has ${expected.length}`);
+  if (actual.length !== expected.length)
+    throw new ArtifactError(`${tower}: gave ${actual.length} values where the golden output has ${expected.length}`);
   let worst = 0;
   let largest = 0;
   for (let i = 0; i < expected.length; i++) {
     const difference = Math.abs((actual[i] as number) - (expected[i] as number)); // equal lengths
-    if (!(difference <= worst)) worst = difference; // NaN counts as the worst
+    if (Number.isNaN(difference)) throw new ArtifactError(`${tower}: golden output is not a number on ${provider}`);
+    worst = Math.max(worst, difference);
     largest = Math.max(largest, Math.abs(expected[i] as number));
   }
   const error = provider === 'cpu' ? worst : worst / Math.max(largest, 1e-6);
   const allowed = provider === 'cpu' ? 1e-4 : 1e-2;
-  if (!(error <= allowed)) throw new ArtifactError(`${tower}: golden output differs by ${error.toExponential(2)} on ${provider}, allowed is ${allowed}`);
+  if (error > allowed) throw new ArtifactError(`${tower}: golden output differs by ${error.toExponential(2)} on ${provider}, allowed is ${allowed}`);
 }

@@ -102,7 +102,9 @@ export async function startRecommenders(
     requireGpu: settings.requireGpu,
     hnsw: settings.hnsw,
   };
-  const workers = Array.from({ length: settings.workers }, () => startWorker(new URL('./recommender-worker.js', import.meta.url).href, setup, onCrash));
+  const workers = Array.from({ length: settings.workers }, () =>
+    startWorker(new URL('./recommender-worker.js', import.meta.url).href, setup, onCrash),
+  );
   const close = async (): Promise<void> => void (await Promise.all(workers.map((worker) => worker.close())));
   const verified = await Promise.all(workers.map((worker) => worker.call<{ provider: Provider; skipped: string[] }>({ type: 'verify' }))).catch(
     async (error: unknown) => {

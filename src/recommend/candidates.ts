@@ -2,7 +2,12 @@ import type { Searched } from '../model/recommender-pool.js';
 import type { RecommendContext, RecommendRequest } from './request.js';
 
 /** Embeds the history and searches, in one hop to a worker. Null when no item of the history has a vector any more. */
-export function findCandidates({ generation }: RecommendContext, request: RecommendRequest, history: string[], count: number): Promise<Searched | null> {
+export function findCandidates(
+  { generation }: RecommendContext,
+  request: RecommendRequest,
+  history: string[],
+  count: number,
+): Promise<Searched | null> {
   const { pool, catalogue } = generation;
   return pool.search(() => {
     const slots: number[] = [];

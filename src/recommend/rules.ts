@@ -6,7 +6,14 @@ export const isAllowed = (item: CatalogueItem, withheld: ReadonlySet<string>, no
   isServable(item, now) && !withheld.has(item.fields.item_id);
 
 /** The best k allowed items; candidates come by falling similarity. */
-export function applyRules(catalogue: Catalogue, found: Searched, withheld: ReadonlySet<string>, k: number, temperature: number, now: number): Recommended[] {
+export function applyRules(
+  catalogue: Catalogue,
+  found: Searched,
+  withheld: ReadonlySet<string>,
+  k: number,
+  temperature: number,
+  now: number,
+): Recommended[] {
   const kept: Recommended[] = [];
   for (let rank = 0; rank < found.slots.length && kept.length < k; rank++) {
     const item = catalogue.atSlot(found.slots[rank] as number); // rank < length

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { importHistory } from '../../src/catalog/import-history.js';
@@ -20,9 +21,12 @@ function safetensors(ids: string[] | null, shape: number[], values: Float32Array
 }
 
 function setUp(t: TestContext) {
-  const folder = temporaryFolder(t);
+  const folder = mkdtempSync(join(tmpdir(), 'reelfuse-test-'));
   const store = openSqliteStore(join(folder, 'data'), createMetrics(), (error) => assert.fail(error));
-  t.after(() => store.close());
+  t.after(async () => {
+    await store.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
   const write = (name: string, content: string | Buffer): string => {
     const file = join(folder, name);
     writeFileSync(file, content);
@@ -56,7 +60,10 @@ test('CSV columns become fields and typed attributes', async (t) => {
   const report = await importItems(items, null, null, store);
   assert.deepEqual(store.item('x')?.attributes, { topic: 'cooking', duration_s: 12.5, tags: ['one', 'two'] });
   assert.equal(store.item('x')?.title, 'a, b');
-  assert.deepEqual(report.rejected.map(({ row, errors }) => [row, errors[0]?.pointer]), [[2, '/attributes/duration_s']]);
+  assert.deepEqual(
+    report.rejected.map(({ row, errors }) => [row, errors[0]?.pointer]),
+    [[2, '/attributes/duration_s']],
+  );
 });
 
 test('an import goes on where it stopped, and a changed file starts anew', async (t) => {
@@ -82,7 +89,10 @@ test('a history of lines keeps its order; bad lines are named', async (t) => {
   const { store, write } = setUp(t);
   const file = write('pairs.tsv', 'u1\ta b c\nu2 no tab\nu1\td\nu3\t\n');
   const report = await importHistory(file, 0.5, store);
-  assert.deepEqual(store.history('u1', 10).map(({ item_id: id }) => id), ['c', 'b', 'a']);
+  assert.deepEqual(
+    store.history('u1', 10).map(({ item_id: id }) => id),
+    ['c', 'b', 'a'],
+  );
   assert.deepEqual(report.rejected.map(({ row }) => row).sort(), [2, 3, 4]);
   await importHistory(write('again.tsv', 'u1\ta b c\n'), 0.5, store);
   assert.equal(store.history('u1', 10).length, 3);
@@ -90,14 +100,25 @@ test('a history of lines keeps its order; bad lines are named', async (t) => {
 
 test('events of a file are checked like posted ones', async (t) => {
   const { store, write } = setUp(t);
-  const file = write('events.csv', 'event_id,user_id,item_id,type,at,watch_ms,duration_ms\n1,u,a,view,2026-01-01T00:00:00Z,900,1000\n2,u,b,glance,2026-01-01T00:00:00Z,,\n');
+  const file = write(
+    'events.csv',
+    'event_id,user_id,item_id,type,at,watch_ms,duration_ms\n1,u,a,view,2026-01-01T00:00:00Z,900,1000\n2,u,b,glance,2026-01-01T00:00:00Z,,\n',
+  );
   const report = await importHistory(file, 0.5, store);
-  assert.deepEqual(report.rejected.map(({ row, errors }) => [row, errors[0]?.pointer]), [[2, '/type']]);
+  assert.deepEqual(
+    report.rejected.map(({ row, errors }) => [row, errors[0]?.pointer]),
+    [[2, '/type']],
+  );
   assert.equal(store.history('u', 10).length, 1);
 });
 
 test('feature files that do not fit are refused with the reason', (t) => {
-  const { write } = setUp(t);
+  const folder = temporaryFolder(t);
+  const write = (name: string, content: string | Buffer): string => {
+    const file = join(folder, name);
+    writeFileSync(file, content);
+    return file;
+  };
   const twelve = new Float32Array(12);
   const cases: [Buffer | string, RegExp][] = [
     [safetensors(['a', 'b'], [2, 3, 2], twelve), /has 3 layers of 2, the model wants 2 of 3/],

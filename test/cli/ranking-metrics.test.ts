@@ -9,7 +9,10 @@ const items = [
 ];
 
 test('ties never help the target', () => {
-  assert.deepEqual(['a', 'b', 'c', 'd'].map((target) => rankOf(items, target)), [0, 2, 2, null]);
+  assert.deepEqual(
+    ['a', 'b', 'c', 'd'].map((target) => rankOf(items, target)),
+    [0, 2, 2, null],
+  );
 });
 
 test('HR and NDCG by hand', () => {

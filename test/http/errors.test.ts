@@ -47,7 +47,10 @@ describe('bad requests', () => {
       const problem = await send('POST', '/v1/recommendations', body);
       assert.equal(problem.status, 422);
       assert.equal(problem.code, 'invalid_request');
-      assert.ok(problem.errors?.some((error) => error.pointer === pointer), JSON.stringify(problem));
+      assert.ok(
+        problem.errors?.some((error) => error.pointer === pointer),
+        JSON.stringify(problem),
+      );
     });
   }
 
@@ -79,7 +82,10 @@ describe('bad requests', () => {
     ];
     for (const [states, pointer] of bad) {
       const problem = await send('PUT', '/v1/items/bad', { hidden_states: states });
-      assert.ok(problem.errors?.some((error) => error.pointer === pointer), JSON.stringify(problem));
+      assert.ok(
+        problem.errors?.some((error) => error.pointer === pointer),
+        JSON.stringify(problem),
+      );
     }
     assert.equal((await built.app.inject('/v1/items/bad')).statusCode, 404);
   });
@@ -89,7 +95,10 @@ describe('bad requests', () => {
     const answer = await built.app.inject({ method: 'POST', url: '/v1/items/batch', payload: { items } });
     assert.equal(answer.statusCode, 207);
     const { results } = answer.json<{ results: { status: number; error?: { pointer: string } }[] }>();
-    assert.deepEqual(results.map(({ status }) => status), [201, 422, 422]);
+    assert.deepEqual(
+      results.map(({ status }) => status),
+      [201, 422, 422],
+    );
     assert.equal(results[1]?.error?.pointer, '/items/1/colour');
     assert.equal(results[2]?.error?.pointer, '/items/2/item_id');
     assert.equal((await built.app.inject('/v1/items/row-0')).statusCode, 200);
@@ -111,15 +120,22 @@ describe('bad requests', () => {
   });
 
   test('events are judged one by one and counted once', async () => {
-    const events = [view('x-1', 'u', 'v1'), { ...view('x-2', 'u', 'v1'), type: 'teleport' }, { ...view('x-3', 'u', 'v1'), at: '2999-01-01T00:00:00Z' }];
+    const events = [
+      view('x-1', 'u', 'v1'),
+      { ...view('x-2', 'u', 'v1'), type: 'teleport' },
+      { ...view('x-3', 'u', 'v1'), at: '2999-01-01T00:00:00Z' },
+    ];
     const first = await built.app.inject({ method: 'POST', url: '/v1/events', payload: { events } });
     assert.equal(first.statusCode, 207);
     const answer = first.json<{ accepted: number; rejected: { index: number; event_id: string; errors: { pointer: string }[] }[] }>();
     assert.equal(answer.accepted, 1);
-    assert.deepEqual(answer.rejected.map(({ index, errors }) => [index, errors[0]?.pointer]), [
-      [1, '/events/1/type'],
-      [2, '/events/2/at'],
-    ]);
+    assert.deepEqual(
+      answer.rejected.map(({ index, errors }) => [index, errors[0]?.pointer]),
+      [
+        [1, '/events/1/type'],
+        [2, '/events/2/at'],
+      ],
+    );
     const again = await built.app.inject({ method: 'POST', url: '/v1/events', payload: { events: [events[0]] } });
     assert.deepEqual([again.statusCode, again.json<{ accepted: number }>().accepted, again.json<{ duplicates: number }>().duplicates], [200, 0, 1]);
   });

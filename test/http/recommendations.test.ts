@@ -3,7 +3,13 @@ import { after, before, describe, test } from 'node:test';
 import { build, clip, demoStates, putClips, view, type Built } from '../build.js';
 
 interface Answer {
-  items: { item_id: string; score: number; reason: string; item?: unknown; explain?: { id_share: number; history: { item_id: string; contribution: number }[] } }[];
+  items: {
+    item_id: string;
+    score: number;
+    reason: string;
+    item?: unknown;
+    explain?: { id_share: number; history: { item_id: string; contribution: number }[] };
+  }[];
   fallback: string | null;
   short_reason: string | null;
   timings_ms: Record<string, number>;
@@ -35,7 +41,10 @@ describe('recommendations', () => {
     assert.equal(new Set(idsOf(answer)).size, 20);
     for (const id of [1, 2, 3].map(clip)) assert.ok(!idsOf(answer).includes(id));
     const scores = answer.items.map(({ score }) => score);
-    assert.deepEqual(scores, [...scores].sort((a, b) => b - a));
+    assert.deepEqual(
+      scores,
+      [...scores].sort((a, b) => b - a),
+    );
     assert.equal(answer.fallback, null);
     assert.equal(answer.short_reason, null);
     assert.ok(answer.items.every(({ reason }) => reason === 'history'));
@@ -75,7 +84,10 @@ describe('recommendations', () => {
     await post([view('e-2', 'reader', watched, '2026-11-24T10:01:00Z')]);
     const second = await ask({ user_id: 'reader', k: 10 });
     assert.ok(!idsOf(second).includes(watched));
-    assert.notDeepEqual(second.items.map(({ score }) => score), first.items.map(({ score }) => score));
+    assert.notDeepEqual(
+      second.items.map(({ score }) => score),
+      first.items.map(({ score }) => score),
+    );
     const history = await built.app.inject('/v1/users/reader/history?fields=title');
     assert.deepEqual(
       history.json<{ items: { item_id: string; item: object }[] }>().items.map(({ item_id: id }) => id),
@@ -115,7 +127,11 @@ describe('recommendations', () => {
 
   test('hidden, future and expired items are not served', async () => {
     const states = { hidden_states: demoStates(clip(50)) };
-    const variants = { hidden: { hidden: true }, future: { available_from: '2999-01-01T00:00:00Z' }, expired: { expires_at: '2020-01-01T00:00:00Z' } };
+    const variants = {
+      hidden: { hidden: true },
+      future: { available_from: '2999-01-01T00:00:00Z' },
+      expired: { expires_at: '2020-01-01T00:00:00Z' },
+    };
     for (const [id, fields] of Object.entries(variants)) {
       await built.app.inject({ method: 'PUT', url: `/v1/items/${id}`, payload: { ...states, ...fields } });
     }

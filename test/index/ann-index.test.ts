@@ -50,7 +50,11 @@ function conformance(engine: string, create: (table: VectorTable) => AnnIndex): 
     index.remove(best);
     assert.ok(!index.search(asked, 50).slots.includes(best));
     assert.equal(index.size, 49);
-    table.write(best, asked.map((value) => -value), true);
+    table.write(
+      best,
+      asked.map((value) => -value),
+      true,
+    );
     index.add(best);
     assert.equal(index.search(asked, 50).slots.at(-1), best);
     table.write(best, asked, true);

@@ -110,7 +110,10 @@ test('an item tower whose golden output differs is refused on the engine', async
     changed.writeFloatLE(changed.readFloatLE(at) + 0.01, at);
     return changed;
   });
-  await assert.rejects(startFuser(await readArtifact(folder), settings, createMetrics(), ended), /item_tower\.onnx item_vector: golden output differs by 1\.00e-2/);
+  await assert.rejects(
+    startFuser(await readArtifact(folder), settings, createMetrics(), ended),
+    /item_tower\.onnx item_vector: golden output differs by 1\.00e-2/,
+  );
 });
 
 test('a user tower whose golden output differs is refused on the engine', async (t) => {
@@ -131,5 +134,8 @@ test('a tower that is not ONNX is refused', async (t) => {
 
 test('a required GPU that is not there refuses the start', async () => {
   const artifact = await readArtifact(DEMO_ARTIFACT);
-  await assert.rejects(startFuser(artifact, { executionProviders: ['cpu'], requireGpu: true }, createMetrics(), ended), /refused by REELFUSE_REQUIRE_GPU/);
+  await assert.rejects(
+    startFuser(artifact, { executionProviders: ['cpu'], requireGpu: true }, createMetrics(), ended),
+    /refused by REELFUSE_REQUIRE_GPU/,
+  );
 });

@@ -49,15 +49,24 @@ function conformance(engine: string, create: OpenStore): void {
     const store = create(t).open();
     assert.deepEqual((await store.appendEvents([event('1', 'u', 'a', 1), event('1', 'u', 'b', 2)])).accepted, [true, false]);
     assert.deepEqual((await store.appendEvents([event('1', 'u', 'c', 3), event('2', 'u', 'd', 4)])).accepted, [false, true]);
-    assert.deepEqual(store.history('u', 10).map((entry) => entry.item_id), ['d', 'a']);
+    assert.deepEqual(
+      store.history('u', 10).map((entry) => entry.item_id),
+      ['d', 'a'],
+    );
     await store.close();
   });
 
   test(`${engine}: late events take their place by time; negatives are seen, but no history`, async (t) => {
     const store = create(t).open();
     await store.appendEvents([event('1', 'u', 'new', 100), event('2', 'u', 'old', 50), event('3', 'u', 'skipped', 70, false)]);
-    assert.deepEqual(store.history('u', 10).map((entry) => entry.item_id), ['new', 'old']);
-    assert.deepEqual(store.history('u', 1).map((entry) => entry.item_id), ['new']);
+    assert.deepEqual(
+      store.history('u', 10).map((entry) => entry.item_id),
+      ['new', 'old'],
+    );
+    assert.deepEqual(
+      store.history('u', 1).map((entry) => entry.item_id),
+      ['new'],
+    );
     assert.deepEqual(store.seen('u', 10), ['new', 'skipped', 'old']);
     assert.deepEqual(store.users(null, 10), [{ user_id: 'u', events: 2 }]);
     await store.close();
@@ -67,7 +76,10 @@ function conformance(engine: string, create: OpenStore): void {
     const store = create(t).open();
     const vector = new Float32Array([0.5, -1]);
     await store.putItem(item('a', { vector: { vector, id_share: 0.5, fingerprint: 'f1' } }));
-    await store.saveVectors('f2', [{ item_id: 'a', vector, id_share: 0.25 }, { item_id: 'gone', vector, id_share: 1 }]);
+    await store.saveVectors('f2', [
+      { item_id: 'a', vector, id_share: 0.25 },
+      { item_id: 'gone', vector, id_share: 1 },
+    ]);
     const shares = (fingerprint: string) => [...store.itemsWithVectors(fingerprint)].map(({ stored }) => stored?.id_share ?? null);
     assert.deepEqual([shares('f1'), shares('f2'), shares('f3')], [[0.5], [0.25], [null]]);
     assert.deepEqual([...store.itemsWithVectors('f1')][0]?.stored?.vector, vector);
@@ -93,8 +105,15 @@ function conformance(engine: string, create: OpenStore): void {
   test(`${engine}: a write that cannot be stored fails alone, not with its group`, async (t) => {
     const store = create(t).open();
     const broken = { ...event('bad', 'u', 'a', 1), user_id: null as unknown as string };
-    const results = await Promise.allSettled([store.putItem(item('a')), store.appendEvents([event('ok', 'u', 'a', 1), broken]), store.putItem(item('b'))]);
-    assert.deepEqual(results.map(({ status }) => status), ['fulfilled', 'rejected', 'fulfilled']);
+    const results = await Promise.allSettled([
+      store.putItem(item('a')),
+      store.appendEvents([event('ok', 'u', 'a', 1), broken]),
+      store.putItem(item('b')),
+    ]);
+    assert.deepEqual(
+      results.map(({ status }) => status),
+      ['fulfilled', 'rejected', 'fulfilled'],
+    );
     assert.equal(store.countItems(), 2);
     assert.deepEqual(store.history('u', 10), []);
     await store.close();

@@ -9,7 +9,7 @@ from dff.demo import DEFAULT_SEED
 from dff.demo.audience import Impression, User, build_users, positives, watch_all
 from dff.demo.catalogue import Clip, build_catalogue
 from dff.demo.check import Recommender, Verdict, cold_summary, insist, judge, table
-from dff.demo.files import write_events, write_interactions, write_items, write_lines, write_titles
+from dff.demo.files import settle_header, write_events, write_interactions, write_items, write_lines, write_titles
 from dff.demo.personas import PERSONAS
 from dff.demo.readme import Facts, render
 
@@ -52,6 +52,7 @@ def encode(demo: Demo, scratch: Path, out: Path) -> None:
 
     write_titles(scratch / "titles.csv", demo.clips)
     encode_titles(scratch / "titles.csv", out)
+    settle_header(out)
 
 
 def train(demo: Demo, hidden_states: Path, scratch: Path, seed: int, epochs: int | None) -> tuple[str, Path]:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import struct
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -41,3 +42,12 @@ def write_titles(path: Path, clips: list[Clip]) -> None:
         writer = csv.writer(stream)
         writer.writerow(("item", "title"))
         writer.writerows((clip.item_id, clip.encoder_text()) for clip in clips)
+
+
+def settle_header(path: Path) -> None:
+    """Rewrites a safetensors file with its header in sorted order; the library writes metadata in a random one, so bytes would differ."""
+    content = path.read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    header = json.dumps(json.loads(content[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # the format wants tensors aligned to 8 bytes
+    path.write_bytes(struct.pack("<Q", len(header)) + header + content[8 + length :])

@@ -3,7 +3,18 @@ import type { HiddenStates, HistoryEntry, Store, StoredItem, StoredVector } from
 
 type Reads = Pick<
   Store,
-  'meta' | 'sequence' | 'item' | 'hiddenStates' | 'hasHiddenStates' | 'items' | 'countItems' | 'itemsWithVectors' | 'history' | 'seen' | 'users' | 'popularity'
+  | 'meta'
+  | 'sequence'
+  | 'item'
+  | 'hiddenStates'
+  | 'hasHiddenStates'
+  | 'items'
+  | 'countItems'
+  | 'itemsWithVectors'
+  | 'history'
+  | 'seen'
+  | 'users'
+  | 'popularity'
 >;
 
 interface ItemRow extends Omit<StoredItem, 'attributes' | 'hidden'> {

@@ -72,7 +72,8 @@ export function createWriter(database: Database.Database): (operations: WriteOpe
         return { accepted, sequence };
       }
       case 'saveVectors':
-        for (const { item_id: itemId, vector, id_share: share } of operation.vectors) putVector.run(operation.fingerprint, share, bytesOf(vector), itemId);
+        for (const { item_id: itemId, vector, id_share: share } of operation.vectors)
+          putVector.run(operation.fingerprint, share, bytesOf(vector), itemId);
         return null;
       case 'setMeta':
         putMeta.run(operation.key, operation.value);

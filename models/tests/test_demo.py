@@ -7,21 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-<<<<<<< HEAD
-=======
 from safetensors import safe_open
->>>>>>> demo
 from safetensors.numpy import save_file
 
 from dff.demo import DEFAULT_SEED
 from dff.demo.audience import positives
 from dff.demo.build import Demo, Size, build, generate, judge_personas, write_data
 from dff.demo.check import MIN_ON_TOPIC, Recommender, Verdict, insist, table
-<<<<<<< HEAD
-from dff.demo.files import write_interactions
-=======
 from dff.demo.files import settle_header, write_interactions
->>>>>>> demo
 from dff.demo.personas import NEW_USER, PERSONAS, Persona
 from dff.demo.vocabulary import TOPICS
 from dff.errors import DataError
@@ -147,8 +140,6 @@ def test_a_model_that_shows_a_persona_too_little_of_its_topics_is_refused() -> N
     assert "cooking 14, cars 6" in table([verdict(14)])
 
 
-<<<<<<< HEAD
-=======
 def test_a_settled_safetensors_file_holds_the_same_in_a_fixed_order(tmp_path: Path) -> None:
     tensors, metadata = {"hidden_states": np.arange(6, dtype=np.float16).reshape(1, 2, 3)}, {key: key * 3 for key in "zyxabc"}
     contents = set()
@@ -163,7 +154,6 @@ def test_a_settled_safetensors_file_holds_the_same_in_a_fixed_order(tmp_path: Pa
     assert len(contents) == 1
 
 
->>>>>>> demo
 def test_nothing_of_a_refused_model_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def write_noise(demo: Demo, scratch: Path, out: Path) -> None:
         ids = [clip.item_id for clip in demo.clips]

@@ -1,0 +1,167 @@
+/** @import * as Wire from './wire-types.js' */
+
+const KEY_NAME = 'reelfuse-api-key';
+const TIMEOUT_MS = 15_000;
+
+/** An answer that is not 2xx (RFC 9457), or no answer at all (status 0). */
+export class ApiProblem extends Error {
+  /**
+   * @param {number} status
+   * @param {{title?: unknown, detail?: unknown, code?: unknown, request_id?: unknown, errors?: unknown}} body
+   * @param {{requestId?: string | null, retryAfter?: string | null}} [headers]
+   */
+  constructor(status, body, headers = {}) {
+    const title = typeof body.title === 'string' ? body.title : `The server answered ${status}`;
+    super(title);
+    this.status = status;
+    this.title = title;
+    this.detail = typeof body.detail === 'string' ? body.detail : '';
+    this.code = typeof body.code === 'string' ? body.code : '';
+    this.requestId = typeof body.request_id === 'string' ? body.request_id : (headers.requestId ?? '');
+    this.retryAfter = headers.retryAfter ?? '';
+    /** @type {{pointer?: string, detail?: string}[]} */
+    this.errors = Array.isArray(body.errors) ? body.errors : [];
+  }
+
+  /** A key is missing, wrong, or lacks the scope. */
+  get wantsKey() {
+    return this.status === 401 || this.status === 403;
+  }
+}
+
+export const apiKey = {
+  get: () => sessionStorage.getItem(KEY_NAME) ?? '',
+  /** @param {string} key */
+  set: (key) => sessionStorage.setItem(KEY_NAME, key),
+  forget: () => sessionStorage.removeItem(KEY_NAME),
+};
+
+/**
+ * One call. The round trip runs until the body is read and parsed.
+ *
+ * @param {string} method
+ * @param {string} path
+ * @param {unknown} [body]
+ * @returns {Promise<{status: number, body: any, roundTripMs: number}>} body: the parsed JSON, as the wire example of the call
+ */
+export async function call(method, path, body) {
+  /** @type {Record<string, string>} */
+  const headers = { accept: 'application/json, application/problem+json' };
+  if (body !== undefined) headers['content-type'] = 'application/json';
+  const key = apiKey.get();
+  if (key) headers['authorization'] = `Bearer ${key}`;
+
+  const started = performance.now();
+  let response;
+  let text;
+  try {
+    response = await fetch(path, {
+      method,
+      headers,
+      cache: 'no-store',
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    text = await response.text();
+  } catch (cause) {
+    const late = cause instanceof DOMException && cause.name === 'TimeoutError';
+    throw new ApiProblem(0, {
+      title: late ? 'The server did not answer in time' : 'The server cannot be reached',
+      detail: `${method} ${path}`,
+    });
+  }
+  const parsed = parseJson(text);
+  const roundTripMs = performance.now() - started;
+  if (!response.ok) {
+    throw new ApiProblem(response.status, parsed ?? {}, {
+      requestId: response.headers.get('x-request-id'),
+      retryAfter: response.headers.get('retry-after'),
+    });
+  }
+  if (parsed === null) {
+    throw new ApiProblem(response.status, { title: 'The answer is not JSON', detail: `${method} ${path}` });
+  }
+  return { status: response.status, body: parsed, roundTripMs };
+}
+
+/**
+ * The readiness answer is read whatever its status code: 503 is an answer too.
+ *
+ * @returns {Promise<string>} "ready", "starting", …
+ */
+export async function readReadiness() {
+  try {
+    const response = await fetch('/readyz', { cache: 'no-store', signal: AbortSignal.timeout(TIMEOUT_MS) });
+    const status = parseJson(await response.text())?.status;
+    // A problem document holds the HTTP code under the same name.
+    if (typeof status === 'string') return status;
+    return response.ok ? 'ready' : 'not_ready';
+  } catch {
+    return 'unreachable';
+  }
+}
+
+/** @param {string} text */
+function parseJson(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * @param {Wire.RecommendationRequest} request
+ * @returns {Promise<{answer: Wire.RecommendationAnswer, roundTripMs: number}>}
+ */
+export async function recommend(request) {
+  const { body, roundTripMs } = await call('POST', '/v1/recommendations', request);
+  return { answer: body, roundTripMs };
+}
+
+/**
+ * Sends one event; returns when the server has it on disk.
+ *
+ * @param {Record<string, unknown>} event
+ * @returns {Promise<{roundTripMs: number}>}
+ */
+export async function sendEvent(event) {
+  const { status, body, roundTripMs } = await call('POST', '/v1/events', { events: [event] });
+  const rejected = body.rejected?.[0];
+  if (rejected) {
+    throw new ApiProblem(status, {
+      title: 'The event was rejected',
+      detail: rejected.detail ?? rejected.error?.detail ?? rejected.code ?? JSON.stringify(rejected),
+    });
+  }
+  return { roundTripMs };
+}
+
+/** @returns {Promise<{user_id: string, events?: number}[]>} empty when the server cannot list users */
+export async function listUsers() {
+  try {
+    const { body } = await call('GET', '/v1/users?limit=50');
+    return Array.isArray(body.users) ? body.users : [];
+  } catch (problem) {
+    if (problem instanceof ApiProblem && problem.status === 404) return [];
+    throw problem;
+  }
+}
+
+/** @returns {Promise<Wire.ActiveModel | null>} */
+export async function activeModel() {
+  const { body } = await call('GET', '/v1/models');
+  /** @type {Wire.ActiveModel[]} */
+  const models = Array.isArray(body.models) ? body.models : [];
+  return models.find((model) => model.active) ?? models[0] ?? null;
+}
+
+/** A random version 4 UUID; crypto.randomUUID is missing on a plain-http origin that is not loopback. */
+export function randomId() {
+  if (typeof crypto.randomUUID === 'function') return crypto.randomUUID();
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes.set([((bytes[6] ?? 0) & 0x0f) | 0x40], 6);
+  bytes.set([((bytes[8] ?? 0) & 0x3f) | 0x80], 8);
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+}

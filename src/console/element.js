@@ -1,0 +1,58 @@
+/**
+ * Makes an element. Text children become text nodes, so nothing that a server sends is ever parsed as markup.
+ *
+ * @template {keyof HTMLElementTagNameMap} T
+ * @param {T} tag
+ * @param {Record<string, string | number | boolean | null | undefined>} [attributes] null, undefined and false leave an attribute out
+ * @param {...(Node | string | null)} children
+ * @returns {HTMLElementTagNameMap[T]}
+ */
+export function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    made.setAttribute(name, value === true ? '' : String(value));
+  }
+  made.append(...children.filter((child) => child !== null));
+  return made;
+}
+
+/**
+ * An icon of the sprite in index.html.
+ *
+ * @param {string} name
+ */
+export function icon(name) {
+  const namespace = 'http://www.w3.org/2000/svg';
+  const svg = document.createElementNS(namespace, 'svg');
+  svg.setAttribute('aria-hidden', 'true');
+  const use = document.createElementNS(namespace, 'use');
+  use.setAttribute('href', `#icon-${name}`);
+  svg.append(use);
+  return svg;
+}
+
+/**
+ * An element of index.html; a missing one is a fault of the page, not of the data.
+ *
+ * @template {HTMLElement} E
+ * @param {string} id
+ * @param {new () => E} type
+ * @returns {E}
+ */
+export function byId(id, type) {
+  const found = document.getElementById(id);
+  if (!(found instanceof type)) throw new Error(`index.html has no ${type.name} #${id}`);
+  return found;
+}
+
+/**
+ * A custom property set through the CSSOM, which a strict style-src allows (a style attribute it would refuse).
+ *
+ * @param {HTMLElement} target
+ * @param {string} name
+ * @param {string | number} value
+ */
+export function setVariable(target, name, value) {
+  target.style.setProperty(`--${name}`, String(value));
+}

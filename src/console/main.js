@@ -22,6 +22,8 @@ let choice = choiceOfAddress();
 let shown = null;
 /** Counts refreshes, so that a slow answer never overwrites a newer one. */
 let latest = 0;
+/** Items with an event under way: a double click is one event. @type {Set<string>} */
+const sending = new Set();
 
 /** @type {Record<Wire.EventType, string>} */
 const DONE = { view: 'Watched', like: 'Liked', skip: 'Skipped' };
@@ -84,18 +86,19 @@ async function act(recommendation, type) {
   if (sending.has(recommendation.item_id)) return;
   sending.add(recommendation.item_id);
   markSending(recommendation.item_id, true);
+  const { userId } = choice;
   const durationMs = Math.round((recommendation.item?.attributes?.duration_s ?? 15) * 1000);
   try {
     const { roundTripMs } = await sendEvent({
       event_id: randomId(),
-      user_id: choice.userId,
+      user_id: userId,
       item_id: recommendation.item_id,
       type,
       at: new Date().toISOString(),
       ...(type === 'view' ? { watch_ms: durationMs, duration_ms: durationMs } : {}),
       ...(shown ? { recommendation_id: shown.recommendation_id } : {}),
     });
-    await refresh({ recommendation, type, ackMs: roundTripMs });
+    if (choice.userId === userId) await refresh({ recommendation, type, ackMs: roundTripMs });
   } catch (problem) {
     showProblem(problem);
   } finally {
@@ -103,9 +106,6 @@ async function act(recommendation, type) {
     markSending(recommendation.item_id, false);
   }
 }
-/** Items with an event under way: a double click is one event. @type {Set<string>} */
-const sending = new Set();
-
 /** @param {Choice} next */
 function choose(next) {
   if (next.userId !== choice.userId) shown = null;
@@ -137,4 +137,3 @@ showChoice(choice);
 listenForChoices(choose);
 listenForKey(() => void load());
 void followReadiness(() => void load());
-void load();

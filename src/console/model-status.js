@@ -41,16 +41,16 @@ function fact(name, value, title) {
 /**
  * Follows /readyz for as long as the page is open: often while the server starts, seldom afterwards.
  *
- * @param {() => void} onReady called at each change to ready, the first time included
+ * @param {() => void} onChange called after the first answer, whatever it is, and at each later change to ready
  */
-export async function followReadiness(onReady) {
+export async function followReadiness(onChange) {
   let before = '';
   for (;;) {
     const status = document.hidden && before ? before : await readReadiness();
     if (status !== before) {
       readiness.dataset['state'] = status;
       readinessText.textContent = humanise(status);
-      if (status === 'ready') onReady();
+      if (status === 'ready' || before === '') onChange();
       before = status;
     }
     await new Promise((resolve) => setTimeout(resolve, status === 'ready' ? READY_POLL_MS : WAITING_POLL_MS));

@@ -32,7 +32,8 @@ def rank_targets(scores: torch.Tensor, history: torch.Tensor, mask: torch.Tensor
 
 
 def metrics_of(ranks: np.ndarray) -> dict[str, float]:
-    """HR@k and NDCG@k of ranks; with one relevant item NDCG is 1 / log2(rank + 1) within the cutoff."""
+    """HR@k and NDCG@k of ranks, all 0 of none; with one relevant item NDCG is 1 / log2(rank + 1) within the cutoff."""
+    ranks = ranks if len(ranks) else np.array([OUT_OF_REACH])
     metrics: dict[str, float] = {}
     for cutoff in CUTOFFS:
         hit = ranks <= cutoff
@@ -77,8 +78,8 @@ def catalogue_vectors(model: Recommender, split: Split, hidden_states: torch.Ten
 
 
 @torch.no_grad()
-def evaluate(model: Recommender, split: Split, hidden_states: torch.Tensor | None, part: str) -> dict[str, float]:
-    """Metrics on the `valid` or `test` targets; hidden_states in catalogue order, (C, L, D)."""
+def rank_users(model: Recommender, split: Split, hidden_states: torch.Tensor | None, part: str) -> np.ndarray:
+    """Ranks of all users' `valid` or `test` targets; hidden_states in catalogue order, (C, L, D)."""
     model.eval()
     vectors = catalogue_vectors(model, split, hidden_states)
     keys = model.keys(vectors).T.contiguous()
@@ -88,4 +89,8 @@ def evaluate(model: Recommender, split: Split, hidden_states: torch.Tensor | Non
         items = torch.from_numpy(window).to(vectors.device)
         return model.queries(model.user_tower(vectors[items], torch.from_numpy(mask).to(vectors.device))) @ keys
 
-    return metrics_of(rank_all(split, part, score))
+    return rank_all(split, part, score)
+
+
+def evaluate(model: Recommender, split: Split, hidden_states: torch.Tensor | None, part: str) -> dict[str, float]:
+    return metrics_of(rank_users(model, split, hidden_states, part))

@@ -6,6 +6,7 @@ import torch
 from dff.evaluation import metrics_of, rank_all
 from dff.split import Split
 
+DECAY = 0.7  # weight of a history item against the one after it; recent items say more
 PAIR_WINDOW = 50  # items of one user that are paired with each other, the most recent ones: bounds memory by users x 50²
 
 
@@ -33,15 +34,15 @@ def co_occurrence(split: Split) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def item_knn(split: Split) -> dict[str, float]:
-    """Ranks by the summed cosine with the items of the user's history."""
+    """Ranks by the summed cosine with the items of the user's history, recent ones weighing most."""
     offsets, columns, values = co_occurrence(split)
 
     def score(starts: np.ndarray, ends: np.ndarray) -> torch.Tensor:
         scores = np.zeros((len(starts), len(split.item_ids)), dtype=np.float32)
         for row, (start, end) in enumerate(zip(starts, ends, strict=True)):
-            for item in np.unique(split.items[start:end]):
+            for age, item in enumerate(split.items[start:end][::-1]):
                 near = slice(offsets[item], offsets[item + 1])
-                scores[row, columns[near]] += values[near]
+                scores[row, columns[near]] += values[near] * np.float32(DECAY**age)
         return torch.from_numpy(scores)
 
     return metrics_of(rank_all(split, "test", score))

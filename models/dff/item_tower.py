@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 VARIANTS = ("dff", "id", "replacement")
+ID_SPREAD = 0.02  # of fresh ID embeddings, small: an item with few interactions should rest on its features, not on noise
 MIX_ROWS = 256  # items mixed at a time: the chunk and its sum stay in cache
 
 
@@ -39,7 +40,7 @@ class ItemTower(nn.Module):
         self.activation = activation
         if variant != "replacement":
             self.id_embedding = nn.Embedding(items + 2, dim, padding_idx=0)
-            nn.init.normal_(self.id_embedding.weight, std=dim**-0.5)
+            nn.init.normal_(self.id_embedding.weight, std=ID_SPREAD)
             with torch.no_grad():
                 self.id_embedding.weight[0].zero_()
         if variant != "id":

@@ -40,8 +40,8 @@ class Recipe:
     dropout: float = 0.3
     id_dropout: float = 0.05  # chance that an item trains the unknown-item row instead of its own, drawn for every step
     batch_size: int = 512
-    epochs: int = 30
-    lr: float = 2e-3
+    epochs: int = 16
+    lr: float = 5e-3
     schedule: str = "cosine"
     weight_decay: float = 0.1
     clip: float = 5.0  # norm of the gradient

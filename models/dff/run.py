@@ -10,7 +10,7 @@ from dff import __version__
 from dff.checkpoint import Progress
 from dff.curves import draw_curves
 from dff.errors import DataError
-from dff.evaluation import evaluate
+from dff.evaluation import evaluate, metrics_of, rank_users
 from dff.export import Description, export
 from dff.features import Features, align, load_features
 from dff.floors import floors
@@ -93,14 +93,16 @@ def configuration(options: RunOptions, data: Prepared, device: torch.device) -> 
 
 
 def measure(model: Recommender, data: Prepared, recipe: Recipe, progress: Progress) -> dict[str, object]:
+    ranks, cold = rank_users(model, data.split, data.hidden_states, "test"), data.split.cold_targets()
     return {
         "valid": evaluate(model, data.split, data.hidden_states, "valid"),
-        "test": evaluate(model, data.split, data.hidden_states, "test"),
+        "test": metrics_of(ranks),
+        "test_cold": metrics_of(ranks[cold]),  # users whose target never occurs in training
         "users": data.split.users,
         "users_left_out": data.interactions.left_out,
         "items": len(data.split.item_ids),
         "interactions": data.interactions.count(),
-        "cold_targets": data.split.cold_target_share(),
+        "cold_targets": float(cold.mean()),
         "floors": floors(data.split),
         "seed": recipe.seed,
         "variant": recipe.variant,

@@ -50,9 +50,9 @@ class Split:
         content = json.dumps([self.item_ids, self.trained]).encode() + self.starts.tobytes() + self.items.tobytes()
         return hashlib.sha256(content).hexdigest()
 
-    def cold_target_share(self) -> float:
-        """Share of test targets that never occur in training."""
-        return float(np.mean(self.items[self.target_places("test")] >= self.trained))
+    def cold_targets(self) -> np.ndarray:
+        """Which users' test targets never occur in training; bool [users]."""
+        return self.items[self.target_places("test")] >= self.trained
 
 
 def natural_order(ids: Iterable[str]) -> list[str]:

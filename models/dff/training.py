@@ -19,7 +19,7 @@ from dff.losses import full_softmax, in_batch
 from dff.recipe import Recipe
 from dff.recommender import Recommender
 from dff.split import Split, gather_windows
-from dff.training_rows import shuffled_batches, training_windows
+from dff.training_rows import length_groups, shuffled_batches, training_windows
 
 FLOAT32_LIMIT = 2**31  # bytes of standardised hidden states held as float32; larger catalogues are held as float16
 WARM_UP = 0.02  # share of all steps during which the cosine schedule climbs
@@ -76,30 +76,49 @@ class BatchLoss:
         return self.model.item_tower.from_standardised(rows, states)[0]
 
     def __call__(self, windows: np.ndarray) -> torch.Tensor:
-        items, mask = gather_windows(self.split.items, windows[:, 0], windows[:, 1])
-        items, mask = torch.from_numpy(items).to(self.device), torch.from_numpy(mask).to(self.device)  # (B, T + 1)
+        groups = []
+        for group in length_groups(windows):
+            items, mask = gather_windows(self.split.items, group[:, 0], group[:, 1])  # (B, T + 1)
+            groups.append((torch.from_numpy(items).to(self.device), torch.from_numpy(mask).to(self.device)))
         if self.recipe.loss == "full-softmax":
             vectors = self.item_vectors(None)
-            queries, targets, _ = self.positions(functional.embedding(items[:, :-1], vectors), mask, items[:, 1:])
+            queries, targets, _ = self.positions(groups, vectors)
             return full_softmax(queries, self.model.keys(vectors), targets, self.recipe.chunk)
-        distinct, local, counts = torch.unique(items, return_inverse=True, return_counts=True)
-        # Padding repeats the first item of its window; those places are no occurrences.
-        counts = torch.zeros_like(counts).index_add_(0, local[mask], torch.ones_like(local[mask]))
+        distinct, counts = torch.unique(torch.cat([items[mask] for items, mask in groups]), return_counts=True)
+        # Padding repeats an item of its own window, so it is found among the distinct ones, and changes nothing in `own`.
+        groups = [(torch.searchsorted(distinct, items), mask) for items, mask in groups]
         vectors = self.item_vectors(distinct)
-        queries, targets, users = self.positions(functional.embedding(local[:, :-1], vectors), mask, local[:, 1:])
-        own = torch.zeros(len(items), len(distinct), dtype=torch.bool, device=self.device).scatter_(1, local, True)
+        queries, targets, users = self.positions(groups, vectors)
+        own = torch.zeros(len(windows), len(distinct), dtype=torch.bool, device=self.device)
+        first = 0
+        for items, _ in groups:
+            own[first : first + len(items)].scatter_(1, items, True)
+            first += len(items)
         log_shares = self.log_shares[distinct] if self.recipe.log_q else None
         return in_batch(queries, self.model.keys(vectors), targets, counts, own[users], log_shares)
 
-    def positions(self, inputs: torch.Tensor, mask: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Queries (P, d), targets (P) and batch rows (P) of the positions to learn from; inputs (B, T, d), mask (B, T + 1)."""
-        if self.recipe.rows == "prefixes":
-            queries = self.model.user_tower(inputs, mask[:, :-1])
-            return self.model.queries(queries), targets[:, -1], torch.arange(len(inputs), device=self.device)
-        real = mask[:, :-1]
-        queries = self.model.user_tower.all_positions(inputs, real)[real]
-        users = torch.arange(len(inputs), device=self.device).unsqueeze(1).expand_as(real)[real]
-        return self.model.queries(queries), targets[real], users
+    def positions(
+        self, groups: list[tuple[torch.Tensor, torch.Tensor]], vectors: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Queries (P, d), targets (P) and batch rows (P) of the positions to learn from.
+
+        groups: items (B, T + 1), which index `vectors` (n, d), with a mask of the same shape.
+        """
+        queries, targets, users = [], [], []
+        first = 0
+        for items, mask in groups:
+            inputs, real = functional.embedding(items[:, :-1], vectors), mask[:, :-1]
+            rows = torch.arange(first, first + len(items), device=self.device)
+            first += len(items)
+            if self.recipe.rows == "prefixes":
+                queries.append(self.model.user_tower(inputs, real))
+                targets.append(items[:, -1])
+                users.append(rows)
+            else:
+                queries.append(self.model.user_tower.all_positions(inputs, real)[real])
+                targets.append(items[:, 1:][real])
+                users.append(rows.unsqueeze(1).expand_as(real)[real])
+        return self.model.queries(torch.cat(queries)), torch.cat(targets), torch.cat(users)
 
 
 def train(

@@ -1,4 +1,4 @@
-"""Cuts training sequences into rows and rows into batches of like length."""
+"""Cuts training sequences into rows, rows into random batches, and batches into groups of like length."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from dff.split import Split
 
-POOL = 50  # batches whose rows are sorted by length together: little padding, still a random order
+GROUPS = 5  # that a batch is parted into by length
 
 
 def training_windows(split: Split, max_history: int, rows: str) -> np.ndarray:
@@ -25,14 +25,22 @@ def training_windows(split: Split, max_history: int, rows: str) -> np.ndarray:
 
 
 def shuffled_batches(windows: np.ndarray, batch_size: int, seed: int, epoch: int) -> Iterator[np.ndarray]:
-    """Yields the windows in batches; the order depends on nothing but seed and epoch."""
-    generator = np.random.default_rng((seed, epoch))
-    order = generator.permutation(len(windows))
-    batches: list[np.ndarray] = []
-    for begin in range(0, len(order), batch_size * POOL):
-        pool = order[begin : begin + batch_size * POOL]
-        lengths = windows[pool, 1] - windows[pool, 0]
-        pool = pool[np.argsort(lengths, kind="stable")]
-        batches.extend(pool[first : first + batch_size] for first in range(0, len(pool), batch_size))
-    for place in generator.permutation(len(batches)):
-        yield windows[batches[place]]
+    """Yields the windows in random batches; the order depends on nothing but seed and epoch."""
+    order = np.random.default_rng((seed, epoch)).permutation(len(windows))
+    for begin in range(0, len(order), batch_size):
+        yield windows[order[begin : begin + batch_size]]
+
+
+def length_groups(windows: np.ndarray) -> list[np.ndarray]:
+    """Parts a batch by length, the shorter half first, then the shorter half of what is left, and so on.
+
+    Each group is padded to its own longest row only. Batches themselves stay random: batches of like length are cheaper still, but
+    each would pull the model towards users of one kind.
+    """
+    ordered = windows[np.argsort(windows[:, 1] - windows[:, 0], kind="stable")]
+    groups = []
+    while len(groups) < GROUPS - 1 and len(ordered) > 1:
+        half = len(ordered) // 2
+        groups.append(ordered[:half])
+        ordered = ordered[half:]
+    return [*groups, ordered]

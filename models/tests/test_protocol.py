@@ -10,7 +10,7 @@ from dff.interactions import Interactions
 from dff.recipe import build_recipe
 from dff.run import build_model
 from dff.split import gather_windows, leave_one_out
-from dff.training_rows import shuffled_batches, training_windows
+from dff.training_rows import length_groups, shuffled_batches, training_windows
 
 
 def toy_split(*sequences, extra=()):
@@ -32,7 +32,7 @@ def test_the_last_item_is_for_test_the_one_before_for_valid_the_rest_for_trainin
     assert [split.item_ids[i] for i in split.items[split.target_places("test")]] == ["e", "g"]
     assert split.table_rows().tolist() == [1, 2, 3, 4, 4, 4, 4, 4]
     assert split.train_counts().tolist() == [2, 2, 2, 0, 0, 0, 0, 0]
-    assert split.cold_target_share() == 1.0
+    assert split.cold_targets().tolist() == [True, True]
 
 
 def test_number_ids_are_ordered_by_number():
@@ -60,6 +60,10 @@ def test_metrics_agree_with_a_hand_computation():
     assert metrics["ndcg@20"] == pytest.approx((1 + 1 / 2 + 1 / math.log2(12)) / 4)
 
 
+def test_no_targets_at_all_measure_as_zero():
+    assert set(metrics_of(np.array([], dtype=np.int64)).values()) == {0.0}
+
+
 def test_windows_are_padded_on_the_left():
     items, mask = gather_windows(np.arange(10, 20), np.array([0, 4]), np.array([3, 5]))
     assert mask.tolist() == [[True, True, True], [False, False, True]]
@@ -83,7 +87,17 @@ def test_batches_hold_every_row_once_in_an_order_of_seed_and_epoch():
     assert np.array_equal(np.sort(first[:, 0]), np.arange(100))
 
 
-def test_a_never_trained_item_is_scored_through_the_unknown_row(world):
+@pytest.mark.parametrize("count", [1, 2, 7, 100])
+def test_length_groups_hold_every_row_of_a_batch_once_from_short_to_long(count):
+    windows = np.stack([np.arange(count), np.arange(count) + 2 + np.arange(count) % 13], axis=1)
+    groups = length_groups(windows)
+    assert all(len(group) for group in groups)
+    assert np.array_equal(np.sort(np.concatenate(groups)[:, 0]), np.arange(count))
+    lengths = np.concatenate([group[:, 1] - group[:, 0] for group in groups])
+    assert np.array_equal(lengths, np.sort(lengths))
+
+
+def test_a_never_trained_item_is_scored_through_the_unknown_row():
     split = toy_split("a b c d e", "c b a f g", extra=["h"])
     model = build_model(build_recipe("default", dim=8, max_history=4, variant="id"), split, None)
     metrics = evaluate(model, split, None, "test")

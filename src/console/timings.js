@@ -25,7 +25,8 @@ export function showTimings(timingsMs, roundTripMs) {
   stages.forEach(([stage, ms], index) => {
     const colour = stage === 'between stages' ? 'rest' : String(index % COLOURS);
     const part = element('span', { 'data-colour': colour, title: `${humanise(stage)} ${formatMs(ms)}` });
-    part.style.flexGrow = String(Math.max(ms, 0));
+    // Grow factors that sum to less than 1 would leave a gap.
+    part.style.flexGrow = String(total > 0 ? (Math.max(ms, 0) / total) * 100 : 1);
     stack.append(part);
     legend.append(element('div', {},
       element('dt', {}, element('span', { class: 'swatch', 'data-colour': colour, 'aria-hidden': 'true' }), humanise(stage)),

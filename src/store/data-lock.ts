@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { InputError } from '../errors.js';
+import { InputError, messageOf } from '../errors.js';
 
 const isAlive = (pid: number): boolean => {
   try {
@@ -14,10 +14,14 @@ const isAlive = (pid: number): boolean => {
 /**
  * One process owns a data folder: a second one would not see its writes. The lock of a killed process is taken over.
  * @returns a function that gives the folder back
- * @throws InputError naming the process that holds it
+ * @throws InputError naming the process that holds it, or why the folder cannot be used
  */
 export function lockDataDir(dataDir: string): () => void {
-  mkdirSync(dataDir, { recursive: true });
+  try {
+    mkdirSync(dataDir, { recursive: true });
+  } catch (error) {
+    throw new InputError(`${dataDir} cannot be used as REELFUSE_DATA_DIR: ${messageOf(error)}`, { cause: error });
+  }
   const file = join(dataDir, 'reelfuse.lock');
   for (;;) {
     try {

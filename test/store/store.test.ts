@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { createMetrics } from '../../src/metrics.js';
+import { lockDataDir } from '../../src/store/data-lock.js';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.js';
 import type { EventWrite, ItemWrite, Store } from '../../src/store/store.js';
 import { temporaryFolder } from '../build.js';
@@ -141,4 +144,10 @@ test('a database of a newer version is refused', async (t) => {
   database.pragma('user_version = 99');
   database.close();
   assert.throws(open, /schema version 99/);
+});
+
+test('a data folder that is a file is refused by name', (t) => {
+  const file = join(temporaryFolder(t), 'data');
+  writeFileSync(file, '');
+  assert.throws(() => lockDataDir(file), { name: 'InputError', message: /data cannot be used as REELFUSE_DATA_DIR: EEXIST/ });
 });

@@ -12,6 +12,8 @@ export interface ApiKey {
   scopes: Scope[];
 }
 
+export const EVENT_NAMES = ['impression', 'view', 'replay', 'skip', 'like', 'dislike', 'share', 'save', 'comment', 'follow', 'report'] as const;
+
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 
 interface Setting<T> {
@@ -99,6 +101,12 @@ const SETTINGS = {
   hnswM: setting('16', integer(4, 128), 'HNSW links per node'),
   hnswEfConstruction: setting('200', integer(8, 2000), 'HNSW candidates looked at while building'),
   hnswEf: setting('128', integer(8, 2000), 'HNSW candidates looked at while searching; never less than what is fetched'),
+  positiveEvents: setting(
+    'view,replay,like,share,save,comment,follow',
+    (value) => list(value).map(oneOf(EVENT_NAMES)),
+    'events that make their item part of the history',
+  ),
+  eventRetentionDays: setting('0', integer(0, 100_000), 'events older than this many days are deleted; 0 keeps them'),
   positiveWatchPortion: setting('0.5', number(0, 1), 'a view counts as positive from this watched portion on'),
   popularityHalfLifeHours: setting('168', number(0.1, 100_000), 'half-life of an event in the fallback ranking, hours'),
 } satisfies Record<string, Setting<unknown>>;

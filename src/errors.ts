@@ -35,6 +35,8 @@ export const invalidRequest = (errors: FieldError[], detail = 'the request is no
 export const notFound = (what: string, id: string): ReelfuseError =>
   new ReelfuseError(404, `${what}_not_found`, `no ${what} has the id ${JSON.stringify(id)}`);
 
+export const preconditionFailed = (detail: string): ReelfuseError => new ReelfuseError(412, 'precondition_failed', detail);
+
 export const overloaded = (what: string): ReelfuseError => new ReelfuseError(503, 'overloaded', `the ${what} queue is full`, { retryAfter: 1 });
 
 /** The start is refused: a setting is unknown, malformed or contradicts another one. */

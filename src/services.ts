@@ -1,7 +1,9 @@
+import { positiveRule } from './catalog/event-input.js';
 import { availableParallelism } from 'node:os';
 import type { Logger } from 'pino';
 import { createGeneration, loadGeneration, type Generation } from './catalog/generation.js';
 import { importDemo } from './catalog/demo.js';
+import { createErasure, type Erasure } from './catalog/erasure.js';
 import { createIngest, type Ingest } from './catalog/ingest.js';
 import { chooseModel } from './catalog/model-choice.js';
 import { createPopularity, type Popularity } from './catalog/popularity.js';
@@ -23,6 +25,7 @@ export interface Services {
   generation: Generation;
   ingest: Ingest;
   popularity: Popularity;
+  erasure: Erasure;
   isReady: () => boolean;
   /** Fills vectors and index from the store; until it is done, requests are answered by the fallback. */
   load: () => Promise<void>;
@@ -83,7 +86,7 @@ export async function openServices(config: Config, log: Logger): Promise<Service
     metrics.generation.set({ fingerprint, version: manifest.version, provider: fuser.provider }, 1);
 
     if (model.isFreshDemo) {
-      await importDemo(store, { layers: manifest.layers.count, width: manifest.hidden_dim }, config.positiveWatchPortion);
+      await importDemo(store, { layers: manifest.layers.count, width: manifest.hidden_dim }, positiveRule(config));
       log.info({ items: store.countItems() }, 'imported the bundled demo: a synthetic catalogue');
     }
     await model.remember();
@@ -91,6 +94,10 @@ export async function openServices(config: Config, log: Logger): Promise<Service
     const halfLifeMs = config.popularityHalfLifeHours * 3_600_000;
     const origin = Date.now();
     const popularity = createPopularity(origin, halfLifeMs, store.popularity(origin, halfLifeMs));
+    const ingest = createIngest(store, generation, metrics, log);
+    closers.push(() => ingest.settle());
+    const erasure = createErasure(store, popularity);
+    closers.push(keepRetention(erasure, config.eventRetentionDays, log));
     let ready = false;
     const services: Services = {
       config,
@@ -99,7 +106,8 @@ export async function openServices(config: Config, log: Logger): Promise<Service
       store,
       generation,
       popularity,
-      ingest: createIngest(store, generation, metrics),
+      ingest,
+      erasure,
       isReady: () => ready,
       load: async () => {
         const started = performance.now();
@@ -114,6 +122,29 @@ export async function openServices(config: Config, log: Logger): Promise<Service
     await close().catch((problem: unknown) => log.error({ reason: messageOf(problem) }, 'closing failed'));
     throw error;
   }
+}
+
+const RETENTION_CHECK_MS = 3600_000;
+
+/** Expires events now and every hour. @returns a function that stops it */
+function keepRetention(erasure: Erasure, days: number, log: Logger): () => Promise<void> {
+  if (days === 0) return async () => {};
+  const expire = async (): Promise<void> => {
+    try {
+      const events = await erasure.expireEvents(days, Date.now());
+      if (events > 0) log.info({ events, days }, 'expired old events');
+    } catch (error) {
+      log.error({ err: error }, 'old events could not be expired');
+    }
+  };
+  let running = expire();
+  const timer = setInterval(() => {
+    running = running.then(expire);
+  }, RETENTION_CHECK_MS);
+  return async () => {
+    clearInterval(timer);
+    await running;
+  };
 }
 
 const poolSettings = (config: Config) => ({

@@ -2,7 +2,8 @@ import { createVectorTable, makeChunk, type VectorTable } from '../index/vector-
 import type { RecommenderPool } from '../model/recommender-pool.js';
 import type { ItemFields } from '../store/store.js';
 
-export type ItemState = 'searchable' | 'pending_features' | 'stored' | 'hidden';
+export const ITEM_STATES = ['searchable', 'pending_features', 'stored', 'hidden'] as const;
+export type ItemState = (typeof ITEM_STATES)[number];
 
 /** What the request path needs of an item, in memory. */
 export interface CatalogueItem {
@@ -26,6 +27,8 @@ export interface Catalogue {
   items(): Iterable<CatalogueItem>;
   /** Resolves when every replica finds the items by their new vectors. */
   publish(entries: PublishedItem[]): Promise<void>;
+  /** Changes the fields of a known item and keeps its vector; takes effect with this call. */
+  describe(fields: ItemFields): void;
   /** The item is not served from this call on; resolves when its slot is free again. */
   remove(itemId: string): Promise<void>;
   counts(): Record<ItemState, number>;
@@ -100,6 +103,10 @@ export function createCatalogue(dim: number, normalised: boolean, pool: Pick<Rec
       await growing;
       await pool.update({ add, remove });
       freeSlots.push(...remove);
+    },
+    describe: (fields) => {
+      const item = byId.get(fields.item_id);
+      if (item !== undefined) item.fields = fields;
     },
     remove: async (itemId) => {
       const item = byId.get(itemId);

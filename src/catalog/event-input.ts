@@ -1,11 +1,21 @@
 import { Type, type Static } from 'typebox';
+import { EVENT_NAMES } from '../config.js';
 import type { FieldError } from '../errors.js';
 import { compileSchema, fieldErrors } from '../schema.js';
 import type { EventWrite } from '../store/store.js';
 import { Id } from './item-input.js';
 
-const TYPES = ['impression', 'view', 'skip', 'like', 'dislike', 'share', 'save', 'comment', 'follow'] as const;
-const ALWAYS_POSITIVE = new Set<string>(['like', 'share', 'save', 'comment', 'follow']);
+/** Which events make their item part of the history. */
+export interface PositiveRule {
+  types: ReadonlySet<string>;
+  /** A view counts only from this watched portion on. */
+  portion: number;
+}
+
+export const positiveRule = (config: { positiveEvents: readonly string[]; positiveWatchPortion: number }): PositiveRule => ({
+  types: new Set(config.positiveEvents),
+  portion: config.positiveWatchPortion,
+});
 
 /** Clocks of phones are wrong; a day is tolerated, a year in the future is a mistake. */
 const MAX_FUTURE_MS = 24 * 3600 * 1000;
@@ -15,10 +25,13 @@ export const EventBody = Type.Object(
     event_id: Type.String({ minLength: 1, maxLength: 128, description: 'chosen by the sender; the same id is counted once' }),
     user_id: Id,
     item_id: Id,
-    type: Type.Union(TYPES.map((type) => Type.Literal(type))),
+    type: Type.Union(EVENT_NAMES.map((type) => Type.Literal(type))),
     at: Type.String({ format: 'date-time', description: 'RFC 3339; late and out-of-order events are welcome' }),
     watch_ms: Type.Optional(Type.Union([Type.Integer({ minimum: 0 }), Type.Null()])),
     duration_ms: Type.Optional(Type.Union([Type.Integer({ minimum: 1 }), Type.Null()])),
+    watch_portion: Type.Optional(
+      Type.Union([Type.Number({ minimum: 0, maximum: 1000, description: 'instead of the two times; above 1 when the clip looped' }), Type.Null()]),
+    ),
     recommendation_id: Type.Optional(Type.Union([Id, Type.Null()])),
   },
   { additionalProperties: false },
@@ -28,14 +41,16 @@ type EventBody = Static<typeof EventBody>;
 const validate = compileSchema(EventBody);
 
 /** A view is positive from the watched portion on; one that carries no watch time counts as watched. */
-const isPositive = ({ type, watch_ms: watched, duration_ms: duration }: EventBody, portion: number): boolean => {
-  if (ALWAYS_POSITIVE.has(type)) return true;
-  if (type !== 'view') return false;
-  return watched == null || duration == null || watched >= portion * duration;
+const isPositive = (type: string, watched: number | null, rule: PositiveRule): boolean =>
+  rule.types.has(type) && (type !== 'view' || watched === null || watched >= rule.portion);
+
+const watchedPortion = ({ watch_portion: portion, watch_ms: watched, duration_ms: duration }: EventBody): number | null => {
+  if (portion != null) return portion;
+  return watched == null || duration == null ? null : watched / duration;
 };
 
 /** @param prefix where the event stands in the input, for pointers */
-export function parseEvent(value: unknown, prefix: string, settings: { positivePortion: number; now: number }): EventWrite | FieldError[] {
+export function parseEvent(value: unknown, prefix: string, settings: { positives: PositiveRule; now: number }): EventWrite | FieldError[] {
   if (!validate(value)) return fieldErrors(validate.errors, prefix);
   const body = value as EventBody; // validated above
   const at = Date.parse(body.at);
@@ -48,7 +63,8 @@ export function parseEvent(value: unknown, prefix: string, settings: { positiveP
     at,
     watch_ms: body.watch_ms ?? null,
     duration_ms: body.duration_ms ?? null,
+    watch_portion: watchedPortion(body),
     recommendation_id: body.recommendation_id ?? null,
-    positive: isPositive(body, settings.positivePortion),
+    positive: isPositive(body.type, watchedPortion(body), settings.positives),
   };
 }

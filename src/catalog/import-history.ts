@@ -1,6 +1,6 @@
 import { InputError, type FieldError } from '../errors.js';
 import type { EventWrite, Store } from '../store/store.js';
-import { parseEvent } from './event-input.js';
+import { parseEvent, type PositiveRule } from './event-input.js';
 import { importRows, type ImportProgress, type ImportReport } from './import-rows.js';
 
 const ID = /^[^\s\p{C}]{1,128}$/u;
@@ -10,7 +10,7 @@ const ID = /^[^\s\p{C}]{1,128}$/u;
  * order. Lines without times get one second an item, the last one at the start of the import; their event ids are
  * made of user and position, so that importing them again changes nothing.
  */
-export function importHistory(file: string, positivePortion: number, store: Store, progress?: ImportProgress): Promise<ImportReport> {
+export function importHistory(file: string, positives: PositiveRule, store: Store, progress?: ImportProgress): Promise<ImportReport> {
   if (!/\.(jsonl|ndjson|csv|tsv)$/.test(file)) throw new InputError(`${file}: histories are read from .jsonl, .ndjson, .csv or .tsv`);
   const now = Date.now();
   const users = new Set<string>();
@@ -20,7 +20,7 @@ export function importHistory(file: string, positivePortion: number, store: Stor
     file,
     store,
     async (value) => {
-      const events = typeof value === 'string' ? eventsOfLine(value, users, now) : eventOfRow(value, isCsv, positivePortion, now);
+      const events = typeof value === 'string' ? eventsOfLine(value, users, now) : eventOfRow(value, isCsv, positives, now);
       if (isFieldErrors(events)) return events;
       await store.appendEvents(events);
       return null;
@@ -31,8 +31,8 @@ export function importHistory(file: string, positivePortion: number, store: Stor
 
 const isFieldErrors = (found: EventWrite[] | FieldError[]): found is FieldError[] => found[0] !== undefined && 'pointer' in found[0];
 
-function eventOfRow(value: unknown, isCsv: boolean, positivePortion: number, now: number): EventWrite[] | FieldError[] {
-  const parsed = parseEvent(isCsv ? withNumbers(value as Record<string, string>) : value, '', { positivePortion, now });
+function eventOfRow(value: unknown, isCsv: boolean, positives: PositiveRule, now: number): EventWrite[] | FieldError[] {
+  const parsed = parseEvent(isCsv ? withNumbers(value as Record<string, string>) : value, '', { positives, now });
   return Array.isArray(parsed) ? parsed : [parsed];
 }
 
@@ -61,6 +61,7 @@ function eventsOfLine(line: string, users: Set<string>, now: number): EventWrite
     type: 'view',
     at: now - (items.length - 1 - position) * 1000,
     watch_ms: null,
+    watch_portion: null,
     duration_ms: null,
     recommendation_id: null,
     positive: true,

@@ -38,6 +38,18 @@ export const ItemBody = Type.Object(
 );
 export type ItemBody = Static<typeof ItemBody>;
 
+/** RFC 7396: what is absent stays, null clears; attributes are merged key by key. */
+export const ItemPatch = Type.Object(
+  {
+    ...ItemBody.properties,
+    attributes: Type.Optional(
+      Type.Record(Type.String({ minLength: 1, maxLength: 64 }), Type.Union([AttributeValue, Type.Null()]), { maxProperties: 64 }),
+    ),
+  },
+  { additionalProperties: false, minProperties: 1 },
+);
+export type ItemPatch = Static<typeof ItemPatch>;
+
 export const ItemRow = Type.Object({ item_id: Id, ...ItemBody.properties }, { additionalProperties: false });
 export type ItemRow = Static<typeof ItemRow>;
 
@@ -53,6 +65,20 @@ export function fieldsOf(itemId: string, body: ItemBody): ItemFields {
     available_from: toTime(body.available_from),
     expires_at: toTime(body.expires_at),
     hidden: body.hidden ?? false,
+  };
+}
+
+export function patchFields({ created_at: _, updated_at: __, sequence: ___, ...stored }: StoredItem, patch: ItemPatch): ItemFields {
+  const merged = { ...stored.attributes, ...patch.attributes };
+  const attributes = Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== null));
+  return {
+    ...stored,
+    attributes,
+    ...(patch.title !== undefined && { title: patch.title }),
+    ...(patch.author_id !== undefined && { author_id: patch.author_id }),
+    ...(patch.available_from !== undefined && { available_from: toTime(patch.available_from) }),
+    ...(patch.expires_at !== undefined && { expires_at: toTime(patch.expires_at) }),
+    ...(patch.hidden !== undefined && { hidden: patch.hidden }),
   };
 }
 
@@ -82,6 +108,8 @@ export function parseHiddenStates(body: Static<typeof HiddenStatesBody>, expecte
   const needed = layers * width * WIDTH[body.dtype];
   if (data.length !== needed)
     return { pointer: '/hidden_states/data', detail: `decodes to ${data.length} bytes, ${body.dtype} ${layers} × ${width} needs ${needed}` };
+  if (data.every((byte) => byte === 0))
+    return { pointer: '/hidden_states/data', detail: 'holds only zeros, which the model reads as no features; leave hidden_states out instead' };
   if (hasNonFinite(data, body.dtype)) return { pointer: '/hidden_states/data', detail: 'holds NaN or infinite values' };
   return { dtype: body.dtype, shape: [layers, width], data };
 }

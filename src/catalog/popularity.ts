@@ -7,6 +7,8 @@ const RANKING_LENGTH = 5000;
 export interface Popularity {
   /** Counts one positive event. */
   add(itemId: string, at: number): void;
+  /** Takes back what was counted for an event that is erased. */
+  remove(itemId: string, at: number): void;
   /** Items by falling fallback score: popular with time decay, every fifth place the freshest one. */
   ranking(catalogue: Catalogue, now: number): CatalogueItem[];
   /** Decayed number of positive events, as of now. */
@@ -38,8 +40,11 @@ export function createPopularity(origin: number, halfLifeMs: number, initial: It
     return [...mixed];
   };
 
+  const worth = (at: number): number => 2 ** ((at - origin) / halfLifeMs);
+
   return {
-    add: (itemId, at) => void weights.set(itemId, (weights.get(itemId) ?? 0) + 2 ** ((at - origin) / halfLifeMs)),
+    add: (itemId, at) => void weights.set(itemId, (weights.get(itemId) ?? 0) + worth(at)),
+    remove: (itemId, at) => void weights.set(itemId, Math.max(0, (weights.get(itemId) ?? 0) - worth(at))),
     ranking: (catalogue, now) => {
       // wall time may be set back: an age that is negative counts as old
       const age = cached === null ? Infinity : Math.abs(now - cached.at);

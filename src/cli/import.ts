@@ -1,3 +1,4 @@
+import { positiveRule } from '../catalog/event-input.js';
 import { createWriteStream } from 'node:fs';
 import { SingleBar } from 'cli-progress';
 import { pino } from 'pino';
@@ -59,7 +60,7 @@ async function runImport(options: Options): Promise<number> {
       }
     }
     if (history !== undefined) {
-      reports.push(await report(history, onReject(history), (progress) => importHistory(history, config.positiveWatchPortion, store, progress)));
+      reports.push(await report(history, onReject(history), (progress) => importHistory(history, positiveRule(config), store, progress)));
     }
     await model?.remember();
     return reports.some(({ rejected }) => rejected.length > 0) ? 1 : 0;

@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import { EventBody, parseEvent } from '../catalog/event-input.js';
+import { EventBody, parseEvent, positiveRule } from '../catalog/event-input.js';
 import { compileSchema } from '../schema.js';
 import type { Services } from '../services.js';
 import type { EventWrite } from '../store/store.js';
@@ -22,6 +22,7 @@ const Answer = Type.Object({
 
 export function registerEvents(app: TypedApp, services: Services): void {
   const { store, popularity, config } = services;
+  const positives = positiveRule(config);
   app.post(
     '/v1/events',
     {
@@ -38,7 +39,7 @@ export function registerEvents(app: TypedApp, services: Services): void {
     },
     async ({ body }, reply) => {
       const rows: unknown[] = body.events;
-      const settings = { positivePortion: config.positiveWatchPortion, now: Date.now() };
+      const settings = { positives, now: Date.now() };
       const events: EventWrite[] = [];
       const rejected: { index: number; event_id?: string; errors: { pointer: string; detail: string }[] }[] = [];
       rows.forEach((row, index) => {

@@ -1,9 +1,21 @@
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Type, type Static } from 'typebox';
-import { stateOf, type ItemState } from '../catalog/catalogue.js';
-import type { Receipt } from '../catalog/ingest.js';
-import { Id, ItemBody, ItemRow, parseItem, parseItemRow, presentItem, type ParsedItem } from '../catalog/item-input.js';
+import { ITEM_STATES, stateOf, type ItemState } from '../catalog/catalogue.js';
+import type { Precondition, Receipt } from '../catalog/ingest.js';
+import {
+  Id,
+  ItemBody,
+  ItemPatch,
+  ItemRow,
+  parseHiddenStates,
+  parseItem,
+  parseItemRow,
+  patchFields,
+  presentItem,
+  type ParsedItem,
+} from '../catalog/item-input.js';
 import { ReelfuseError, invalidRequest, messageOf, notFound, type FieldError } from '../errors.js';
 import { compileSchema } from '../schema.js';
 import type { Services } from '../services.js';
@@ -15,6 +27,11 @@ const MAX_BATCH_ROWS = 1000;
 /** Rows of an NDJSON stream that are on their way to the store at once; the stream waits for them. */
 const STREAM_WINDOW = 256;
 
+const Wait = Type.Optional(
+  Type.Union([Type.Literal('searchable'), Type.Literal('stored')], { description: 'stored: answer when durable, searchable soon after' }),
+);
+const WaitQuery = Type.Object({ wait: Wait }, { additionalProperties: false });
+const Headers = Type.Object({ 'if-match': Type.Optional(Type.String()), 'if-none-match': Type.Optional(Type.String()) });
 const Params = Type.Object({ item_id: Id });
 const State = Type.String({ description: 'searchable | pending_features | stored | hidden' });
 const Model = Type.Object({ fingerprint: Type.String(), version: Type.String() });
@@ -55,6 +72,22 @@ const Envelope = Type.Object({ items: Type.Array(Type.Unknown(), { minItems: 1, 
 const validateEnvelope = compileSchema(Envelope);
 
 const etagOf = (sequence: number): string => `"${sequence}"`;
+/** If-Match takes one ETag of this server or `*`; If-None-Match only `*`, for a PUT that must create. */
+function preconditionOf(headers: Static<typeof Headers>): Precondition | undefined {
+  const match = headers['if-match'];
+  const none = headers['if-none-match'];
+  if (none !== undefined) {
+    if (none !== '*' || match !== undefined)
+      throw invalidRequest([{ pointer: '/headers/if-none-match', detail: 'must be * and stand without If-Match' }]);
+    return 'absent';
+  }
+  if (match === undefined) return undefined;
+  if (match === '*') return 'exists';
+  const [, version] = /^"(\d{1,15})"$/.exec(match) ?? [];
+  if (version === undefined) throw invalidRequest([{ pointer: '/headers/if-match', detail: 'must be * or one ETag of this item, like "42"' }]);
+  return Number(version);
+}
+
 const isErrors = (parsed: ParsedItem | FieldError[]): parsed is FieldError[] => Array.isArray(parsed);
 
 export function registerItems(app: TypedApp, services: Services): void {
@@ -92,16 +125,47 @@ export function registerItems(app: TypedApp, services: Services): void {
         tags: ['items'],
         summary: 'Create or replace an item; recommendable when this returns',
         params: Params,
+        querystring: WaitQuery,
+        headers: Headers,
         body: ItemBody,
         response: { 200: ReceiptSchema, 201: ReceiptSchema, ...problemResponses },
       },
     },
-    async ({ params, body }, reply) => {
+    async ({ params, query, headers, body }, reply) => {
       requireReady();
       const parsed = parseItem(params.item_id, body, '', expected);
       if (isErrors(parsed)) throw invalidRequest(parsed);
-      const { created, fingerprint: _, ...receipt } = await put(parsed);
+      const options = { precondition: preconditionOf(headers), wait: query.wait };
+      const { created, fingerprint: _, ...receipt } = await services.ingest.put(parsed.fields, parsed.hiddenStates, options);
       void reply.status(created ? 201 : 200).header('etag', etagOf(receipt.sequence));
+      return { ...receipt, model };
+    },
+  );
+
+  app.patch(
+    '/v1/items/:item_id',
+    {
+      config: { scope: 'write' },
+      schema: {
+        tags: ['items'],
+        summary: 'Change fields of an item (JSON merge patch: null clears a field or an attribute); in effect when this returns',
+        params: Params,
+        headers: Headers,
+        body: ItemPatch,
+        response: { 200: ReceiptSchema, ...problemResponses },
+      },
+    },
+    async ({ params, headers, body }, reply) => {
+      requireReady();
+      const states = body.hidden_states == null ? body.hidden_states : parseHiddenStates(body.hidden_states, expected);
+      if (states != null && 'pointer' in states) throw invalidRequest([states]);
+      const change = { fields: (stored: StoredItem) => patchFields(stored, body), ...(states !== undefined && { hiddenStates: states }) };
+      const {
+        created: _,
+        fingerprint: __,
+        ...receipt
+      } = await services.ingest.patch(params.item_id, change, { precondition: preconditionOf(headers) });
+      void reply.header('etag', etagOf(receipt.sequence));
       return { ...receipt, model };
     },
   );
@@ -128,7 +192,11 @@ export function registerItems(app: TypedApp, services: Services): void {
         tags: ['items'],
         summary: 'All items by item_id, a page at a time',
         querystring: Type.Object(
-          { limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })), cursor: Type.Optional(Id) },
+          {
+            limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })),
+            cursor: Type.Optional(Id),
+            state: Type.Optional(Type.Union(ITEM_STATES.map((state) => Type.Literal(state)))),
+          },
           { additionalProperties: false },
         ),
         response: {
@@ -139,9 +207,19 @@ export function registerItems(app: TypedApp, services: Services): void {
     },
     async ({ query }) => {
       const limit = query.limit ?? 100;
-      const items = services.store.items(query.cursor ?? null, limit);
-      const next = items.length === limit ? (items.at(-1)?.item_id ?? null) : null;
-      return { items: items.map((item) => present(services, item)), next_cursor: next };
+      const found: Static<typeof Item>[] = [];
+      let cursor = query.cursor ?? null;
+      for (;;) {
+        const page = services.store.items(cursor, limit);
+        for (const item of page) {
+          cursor = item.item_id;
+          const presented = present(services, item);
+          if (query.state === undefined || presented.state === query.state) found.push(presented);
+          if (found.length === limit) return { items: found, next_cursor: cursor };
+        }
+        if (page.length < limit) return { items: found, next_cursor: null };
+        await nextTurn(); // a rare state may need many pages; other requests come in between
+      }
     },
   );
 
@@ -153,13 +231,13 @@ export function registerItems(app: TypedApp, services: Services): void {
         tags: ['items'],
         summary: 'Delete an item; no later request is served it',
         params: Params,
+        headers: Headers,
         response: { 200: Type.Object({ item_id: Type.String(), sequence: Type.Integer() }), ...problemResponses },
       },
     },
-    async ({ params }) => {
+    async ({ params, headers }) => {
       requireReady();
-      const deleted = await services.ingest.remove(params.item_id);
-      if (deleted === null) throw notFound('item', params.item_id);
+      const deleted = await services.ingest.remove(params.item_id, preconditionOf(headers));
       return { item_id: params.item_id, ...deleted };
     },
   );

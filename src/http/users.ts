@@ -12,7 +12,7 @@ const Entry = Type.Object({
   item: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
 });
 
-export function registerUsers(app: TypedApp, { store, generation }: Services): void {
+export function registerUsers(app: TypedApp, { store, generation, erasure }: Services): void {
   app.get(
     '/v1/users/:user_id/history',
     {
@@ -40,6 +40,27 @@ export function registerUsers(app: TypedApp, { store, generation }: Services): v
         };
       });
       return { user_id: params.user_id, items, sequence: store.sequence() };
+    },
+  );
+
+  app.delete(
+    '/v1/users/:user_id',
+    {
+      config: { scope: 'write' },
+      schema: {
+        tags: ['users'],
+        summary: 'Erase a user: history and events, from memory and from the disk',
+        description: 'Answers 200 with 0 events for a user who is not known, so that a retry is harmless.',
+        params: Type.Object({ user_id: Id }),
+        response: {
+          200: Type.Object({ user_id: Type.String(), events_deleted: Type.Integer(), sequence: Type.Integer() }),
+          ...problemResponses,
+        },
+      },
+    },
+    async ({ params }) => {
+      const { events, sequence } = await erasure.eraseUser(params.user_id);
+      return { user_id: params.user_id, events_deleted: events, sequence };
     },
   );
 

@@ -46,6 +46,8 @@ export interface EventWrite {
   at: number;
   watch_ms: number | null;
   duration_ms: number | null;
+  /** Watched share of the clip; above 1 when it looped. */
+  watch_portion: number | null;
   recommendation_id: string | null;
   /** Whether the event makes its item part of the user's history. */
   positive: boolean;
@@ -69,13 +71,26 @@ export interface EventsWritten {
   sequence: number;
 }
 
+/** What an erasure took out of the store; popularity has to let go of the positives. */
+export interface Erased {
+  events: number;
+  positives: { item_id: string; at: number }[];
+  sequence: number;
+}
+
 /** Writes resolve when they are durable (fsync); each is applied whole or not at all. Reads see every resolved write. */
 export interface Store {
   putItem(write: ItemWrite): Promise<ItemWritten>;
+  /** Changes the fields and keeps hidden states and vectors. Null when there is no such item. */
+  updateItem(item: ItemFields): Promise<ItemWritten | null>;
   /** Null when there is no such item. */
   deleteItem(itemId: string): Promise<{ sequence: number } | null>;
   /** Idempotent by event_id; all events of one call become visible together. */
   appendEvents(events: EventWrite[]): Promise<EventsWritten>;
+  /** Everything that is known of a user, gone from the files too when this resolves. */
+  eraseUser(userId: string): Promise<Erased>;
+  /** Drops up to `limit` events older than `before`, oldest first. */
+  expireEvents(before: number, limit: number): Promise<Erased>;
   saveVectors(fingerprint: string, vectors: (StoredVector & { item_id: string })[]): Promise<void>;
   setMeta(key: string, value: string): Promise<void>;
 

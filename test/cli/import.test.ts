@@ -1,3 +1,5 @@
+import { positiveRule } from '../../src/catalog/event-input.js';
+import { readConfig } from '../../src/config.js';
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -34,6 +36,8 @@ function setUp(t: TestContext) {
   };
   return { store, write };
 }
+
+const POSITIVES = positiveRule(readConfig({}));
 
 test('JSONL items land with their hidden states; bad rows are named by row and field', async (t) => {
   const { store, write } = setUp(t);
@@ -88,13 +92,13 @@ test('an import goes on where it stopped, and a changed file starts anew', async
 test('a history of lines keeps its order; bad lines are named', async (t) => {
   const { store, write } = setUp(t);
   const file = write('pairs.tsv', 'u1\ta b c\nu2 no tab\nu1\td\nu3\t\n');
-  const report = await importHistory(file, 0.5, store);
+  const report = await importHistory(file, POSITIVES, store);
   assert.deepEqual(
     store.history('u1', 10).map(({ item_id: id }) => id),
     ['c', 'b', 'a'],
   );
   assert.deepEqual(report.rejected.map(({ row }) => row).sort(), [2, 3, 4]);
-  await importHistory(write('again.tsv', 'u1\ta b c\n'), 0.5, store);
+  await importHistory(write('again.tsv', 'u1\ta b c\n'), POSITIVES, store);
   assert.equal(store.history('u1', 10).length, 3);
 });
 
@@ -104,7 +108,7 @@ test('events of a file are checked like posted ones', async (t) => {
     'events.csv',
     'event_id,user_id,item_id,type,at,watch_ms,duration_ms\n1,u,a,view,2026-01-01T00:00:00Z,900,1000\n2,u,b,glance,2026-01-01T00:00:00Z,,\n',
   );
-  const report = await importHistory(file, 0.5, store);
+  const report = await importHistory(file, POSITIVES, store);
   assert.deepEqual(
     report.rejected.map(({ row, errors }) => [row, errors[0]?.pointer]),
     [[2, '/type']],

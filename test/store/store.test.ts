@@ -18,6 +18,7 @@ const event = (id: string, user: string, item: string, at: number, positive = tr
   at,
   watch_ms: null,
   duration_ms: null,
+  watch_portion: null,
   recommendation_id: null,
   positive,
 });

@@ -6,6 +6,7 @@ export function openDatabase(file: string, options: { readonly?: boolean } = {})
   if (!options.readonly) {
     database.pragma('journal_mode = WAL');
     database.pragma('synchronous = FULL');
+    database.pragma('secure_delete = ON'); // what is erased is overwritten, not only unlinked
   }
   database.pragma('foreign_keys = ON');
   database.pragma('busy_timeout = 5000');

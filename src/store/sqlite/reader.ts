@@ -36,7 +36,7 @@ export function createReader(database: Database.Database): Reads {
   const meta = database.prepare<[string], { value: string }>('SELECT value FROM meta WHERE key = ?');
   const sequence = database.prepare<[], { sequence: number }>(
     `SELECT max(coalesce((SELECT max(sequence) FROM items), 0), coalesce((SELECT max(sequence) FROM tombstones), 0),
-                coalesce((SELECT max(sequence) FROM events), 0)) AS sequence`,
+                coalesce((SELECT max(sequence) FROM events), 0), coalesce((SELECT max(sequence) FROM erasures), 0)) AS sequence`,
   );
   const item = database.prepare<[string], ItemRow>(`SELECT ${COLUMNS} FROM items i WHERE item_id = ?`);
   const items = database.prepare<[string, number], ItemRow>(`SELECT ${COLUMNS} FROM items i WHERE item_id > ? ORDER BY item_id LIMIT ?`);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Metrics } from '../../metrics.js';
 import { startWorker } from '../../threads/worker-client.js';
 import { packageFile } from '../../package-root.js';
-import type { EventsWritten, ItemWritten, Store } from '../store.js';
+import type { Erased, EventsWritten, ItemWritten, Store } from '../store.js';
 import { openDatabase } from './database.js';
 import { migrate } from './migrate.js';
 import { createReader } from './reader.js';
@@ -73,8 +73,11 @@ export function openSqliteStore(dataDir: string, metrics: Metrics, onCrash: (err
   return {
     ...createReader(database),
     putItem: (item) => write<ItemWritten>({ type: 'putItem', write: item }),
+    updateItem: (item) => write<ItemWritten | null>({ type: 'updateItem', item }),
     deleteItem: (itemId) => write<{ sequence: number } | null>({ type: 'deleteItem', itemId }),
     appendEvents: (events) => write<EventsWritten>({ type: 'appendEvents', events }),
+    eraseUser: (userId) => write<Erased>({ type: 'eraseUser', userId }),
+    expireEvents: (before, limit) => write<Erased>({ type: 'expireEvents', before, limit }),
     saveVectors: (fingerprint, vectors) => write({ type: 'saveVectors', fingerprint, vectors }),
     setMeta: (key, value) => write({ type: 'setMeta', key, value }),
     close: async () => {

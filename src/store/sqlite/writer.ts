@@ -1,21 +1,25 @@
 import type Database from 'better-sqlite3';
-import type { EventWrite, EventsWritten, ItemWrite, ItemWritten, StoredVector } from '../store.js';
+import type { Erased, EventWrite, EventsWritten, ItemFields, ItemWrite, ItemWritten, StoredVector } from '../store.js';
 
 export type WriteOperation =
   | { type: 'putItem'; write: ItemWrite }
+  | { type: 'updateItem'; item: ItemFields }
   | { type: 'deleteItem'; itemId: string }
   | { type: 'appendEvents'; events: EventWrite[] }
+  | { type: 'eraseUser'; userId: string }
+  | { type: 'expireEvents'; before: number; limit: number }
   | { type: 'saveVectors'; fingerprint: string; vectors: (StoredVector & { item_id: string })[] }
   | { type: 'setMeta'; key: string; value: string };
 
-export type WriteOutcome = { value: ItemWritten | EventsWritten | { sequence: number } | null } | { error: string };
+type Value = ItemWritten | EventsWritten | Erased | { sequence: number } | null;
+export type WriteOutcome = { value: Value } | { error: string };
 
 const bytesOf = (vector: Float32Array): Buffer => Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength);
 
 /** Applies operations to the database; the caller decides what one transaction is. */
 export function createWriter(database: Database.Database): (operations: WriteOperation[]) => WriteOutcome[] {
   const newest = database.prepare<[], { sequence: number | null }>(
-    'SELECT max(sequence) AS sequence FROM (SELECT max(sequence) AS sequence FROM items UNION ALL SELECT max(sequence) FROM tombstones UNION ALL SELECT max(sequence) FROM events)',
+    'SELECT max(sequence) AS sequence FROM (SELECT max(sequence) AS sequence FROM items UNION ALL SELECT max(sequence) FROM tombstones UNION ALL SELECT max(sequence) FROM events UNION ALL SELECT max(sequence) FROM erasures)',
   );
   const putItem = database.prepare(
     `INSERT INTO items (item_id, title, author_id, attributes, available_from, expires_at, hidden, created_at, updated_at, sequence)
@@ -36,21 +40,41 @@ export function createWriter(database: Database.Database): (operations: WriteOpe
   const putTombstone = database.prepare('INSERT OR REPLACE INTO tombstones (item_id, sequence) VALUES (?, ?)');
   const dropTombstone = database.prepare('DELETE FROM tombstones WHERE item_id = ?');
   const putEvent = database.prepare(
-    `INSERT INTO events (sequence, event_id, user_id, item_id, type, at, watch_ms, duration_ms, recommendation_id, positive)
-     VALUES (@sequence, @event_id, @user_id, @item_id, @type, @at, @watch_ms, @duration_ms, @recommendation_id, @positive)
+    `INSERT INTO events (sequence, event_id, user_id, item_id, type, at, watch_ms, duration_ms, watch_portion, recommendation_id, positive)
+     VALUES (@sequence, @event_id, @user_id, @item_id, @type, @at, @watch_ms, @duration_ms, @watch_portion, @recommendation_id, @positive)
      ON CONFLICT (event_id) DO NOTHING`,
   );
+  const userPositives = database.prepare<[string], { item_id: string; at: number }>(
+    'SELECT item_id, at FROM events WHERE user_id = ? AND positive = 1',
+  );
+  const dropUser = database.prepare('DELETE FROM events WHERE user_id = ?');
+  const oldest = database.prepare<[number, number], { sequence: number; item_id: string; at: number; positive: number }>(
+    'SELECT sequence, item_id, at, positive FROM events WHERE at < ? ORDER BY at LIMIT ?',
+  );
+  const dropEvent = database.prepare('DELETE FROM events WHERE sequence = ?');
+  const markErasure = database.prepare('INSERT OR REPLACE INTO erasures (kind, sequence) VALUES (?, ?)');
   const putMeta = database.prepare('INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)');
 
   let sequence = newest.get()?.sequence ?? 0;
 
-  const apply = (operation: WriteOperation): ItemWritten | EventsWritten | { sequence: number } | null => {
+  const rowOf = (item: ItemFields) => ({
+    ...item,
+    attributes: JSON.stringify(item.attributes),
+    hidden: item.hidden ? 1 : 0,
+    now: Date.now(),
+    sequence: ++sequence,
+  });
+  const erased = (kind: 'user' | 'age', events: number, positives: Erased['positives']): Erased => {
+    if (events > 0) markErasure.run(kind, ++sequence);
+    return { events, positives, sequence };
+  };
+
+  const apply = (operation: WriteOperation): Value => {
     switch (operation.type) {
       case 'putItem': {
         const { item, hiddenStates, vector } = operation.write;
         const created = exists.get(item.item_id) === undefined;
-        const row = { ...item, attributes: JSON.stringify(item.attributes), hidden: item.hidden ? 1 : 0, now: Date.now(), sequence: ++sequence };
-        putItem.run(row);
+        putItem.run(rowOf(item));
         dropTombstone.run(item.item_id);
         dropVectors.run(item.item_id);
         if (hiddenStates === null) dropStates.run(item.item_id);
@@ -58,6 +82,10 @@ export function createWriter(database: Database.Database): (operations: WriteOpe
         if (vector !== null) putVector.run(vector.fingerprint, vector.id_share, bytesOf(vector.vector), item.item_id);
         return { sequence, created };
       }
+      case 'updateItem':
+        if (exists.get(operation.item.item_id) === undefined) return null;
+        putItem.run(rowOf(operation.item));
+        return { sequence, created: false };
       case 'deleteItem': {
         if (dropItem.run(operation.itemId).changes === 0) return null;
         putTombstone.run(operation.itemId, ++sequence);
@@ -70,6 +98,16 @@ export function createWriter(database: Database.Database): (operations: WriteOpe
           return inserted;
         });
         return { accepted, sequence };
+      }
+      case 'eraseUser': {
+        const positives = userPositives.all(operation.userId);
+        return erased('user', dropUser.run(operation.userId).changes, positives);
+      }
+      case 'expireEvents': {
+        const rows = oldest.all(operation.before, operation.limit);
+        for (const row of rows) dropEvent.run(row.sequence);
+        const positives = rows.filter(({ positive }) => positive === 1).map(({ item_id, at }) => ({ item_id, at }));
+        return erased('age', rows.length, positives);
       }
       case 'saveVectors':
         for (const { item_id: itemId, vector, id_share: share } of operation.vectors)
@@ -96,7 +134,10 @@ export function createWriter(database: Database.Database): (operations: WriteOpe
   return (operations) => {
     const before = sequence;
     try {
-      return group.immediate(operations);
+      const outcomes = group.immediate(operations);
+      // the log still holds what was erased; fold it in and empty it
+      if (operations.some(({ type }) => type === 'eraseUser')) database.pragma('wal_checkpoint(TRUNCATE)');
+      return outcomes;
     } catch (error) {
       sequence = before; // the commit itself failed: nothing of the group is there
       throw error;

@@ -1,0 +1,32 @@
+import type { Erased, Store } from '../store/store.js';
+import type { Popularity } from './popularity.js';
+
+/** Events dropped in one transaction; bounds how long other writes wait behind it. */
+const EXPIRE_BATCH = 2000;
+const DAY_MS = 24 * 3600 * 1000;
+
+export interface Erasure {
+  /** Everything that is known of a user. Resolves when it is gone from the disk. */
+  eraseUser(userId: string): Promise<Erased>;
+  /** Drops events older than the retention; 0 days keep everything. @returns how many were dropped */
+  expireEvents(retentionDays: number, now: number): Promise<number>;
+}
+
+export function createErasure(store: Pick<Store, 'eraseUser' | 'expireEvents'>, popularity: Popularity): Erasure {
+  const forget = (erased: Erased): Erased => {
+    for (const { item_id: itemId, at } of erased.positives) popularity.remove(itemId, at);
+    return erased;
+  };
+  return {
+    eraseUser: async (userId) => forget(await store.eraseUser(userId)),
+    expireEvents: async (retentionDays, now) => {
+      if (retentionDays === 0) return 0;
+      let total = 0;
+      for (;;) {
+        const { events } = forget(await store.expireEvents(now - retentionDays * DAY_MS, EXPIRE_BATCH));
+        total += events;
+        if (events < EXPIRE_BATCH) return total;
+      }
+    },
+  };
+}

@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { TypedApp } from '../../src/http/typed-app.js';
+import { build, clip, putClips, temporaryFolder, view } from '../build.js';
+
+const post = (app: TypedApp, events: object[]) => app.inject({ method: 'POST', url: '/v1/events', payload: { events } });
+const historyOf = async (app: TypedApp, userId: string) =>
+  (await app.inject(`/v1/users/${userId}/history`)).json<{ items: { item_id: string }[]; sequence: number }>();
+const popular = async (app: TypedApp) => {
+  const answer = await app.inject({ method: 'POST', url: '/v1/recommendations', payload: { user_id: 'stranger', k: 5 } });
+  return answer.json<{ items: { item_id: string; score: number }[] }>().items;
+};
+
+test('an erased user is gone from answers, from the files and after a restart; other users stay', async (t) => {
+  const dataDir = temporaryFolder(t);
+  const first = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  await putClips(first.app, 5);
+  const now = new Date().toISOString();
+  await post(first.app, [
+    view('kept-1', 'other', clip(1), now),
+    view('secret-1', 'zz-secret-user', clip(4), now),
+    view('secret-2', 'zz-secret-user', clip(5), now),
+  ]);
+  const erased = await first.app.inject({ method: 'DELETE', url: '/v1/users/zz-secret-user' });
+  assert.deepEqual([erased.statusCode, erased.json<{ events_deleted: number }>().events_deleted], [200, 2]);
+  assert.deepEqual((await historyOf(first.app, 'zz-secret-user')).items, []);
+  const answer = await first.app.inject({ method: 'POST', url: '/v1/recommendations', payload: { user_id: 'zz-secret-user' } });
+  assert.equal(answer.json<{ fallback: string }>().fallback, 'no_history');
+  assert.equal((await popular(first.app)).find(({ item_id: itemId }) => itemId === clip(4))?.score, 0);
+  for (const name of readdirSync(dataDir)) assert.equal(readFileSync(join(dataDir, name)).includes('zz-secret-user'), false, name);
+
+  const { sequence } = await historyOf(first.app, 'other');
+  await first.stop();
+  const second = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  assert.deepEqual((await historyOf(second.app, 'zz-secret-user')).items, []);
+  const kept = await historyOf(second.app, 'other');
+  assert.deepEqual([kept.items.length, kept.sequence], [1, sequence]);
+  const next = await post(second.app, [view('kept-2', 'other', clip(2), now)]);
+  assert.equal(next.json<{ sequence: number }>().sequence, sequence + 1);
+});
+
+test('erasing an unknown user is no error', async (t) => {
+  const { app } = await build(t);
+  const answer = await app.inject({ method: 'DELETE', url: '/v1/users/nobody' });
+  assert.deepEqual([answer.statusCode, answer.json<{ events_deleted: number }>().events_deleted], [200, 0]);
+});
+
+test('events older than the retention are dropped, in as many steps as it takes, and no longer count as popular', async (t) => {
+  const { app, services } = await build(t);
+  await putClips(app, 3);
+  const now = Date.now();
+  const old = new Date(now - 40 * 86_400_000).toISOString();
+  for (const call of [0, 1, 2]) {
+    await post(
+      app,
+      Array.from({ length: 900 }, (_, n) => view(`old-${call}-${n}`, `u${n}`, clip(3), old)),
+    );
+  }
+  await post(app, [view('new', 'u1', clip(1), new Date(now).toISOString())]);
+  assert.equal(await services.erasure.expireEvents(0, now), 0);
+  assert.equal(await services.erasure.expireEvents(30, now), 2700);
+  assert.deepEqual(
+    (await historyOf(app, 'u1')).items.map(({ item_id: itemId }) => itemId),
+    [clip(1)],
+  );
+  assert.ok(Math.abs((await popular(app)).find(({ item_id: itemId }) => itemId === clip(3))?.score ?? 1) < 1e-6);
+});
+
+test('which events make a history, and from which portion a view does, is configuration', async (t) => {
+  const { app } = await build(t, { REELFUSE_POSITIVE_EVENTS: 'view,report', REELFUSE_POSITIVE_WATCH_PORTION: '0.8' });
+  await putClips(app, 5);
+  const at = (second: number) => `2026-11-24T10:00:0${second}Z`;
+  await post(app, [
+    { ...view('1', 'u', clip(1), at(1)), watch_portion: 0.79 },
+    { ...view('2', 'u', clip(2), at(2)), watch_portion: 1.7 },
+    { ...view('3', 'u', clip(3), at(3)), type: 'like' },
+    { ...view('4', 'u', clip(4), at(4)), type: 'report' },
+    { ...view('5', 'u', clip(5), at(5)), watch_ms: 8000, duration_ms: 10_000 },
+  ]);
+  assert.deepEqual(
+    (await historyOf(app, 'u')).items.map(({ item_id: itemId }) => itemId),
+    [clip(5), clip(4), clip(2)],
+  );
+});

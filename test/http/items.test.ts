@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { TypedApp } from '../../src/http/typed-app.js';
+import { build, clip, demoStates, putClips } from '../build.js';
+
+const patch = (app: TypedApp, itemId: string, payload: object, headers: Record<string, string> = {}) =>
+  app.inject({ method: 'PATCH', url: `/v1/items/${itemId}`, payload, headers });
+const get = async (app: TypedApp, itemId: string) => (await app.inject(`/v1/items/${itemId}`)).json<Record<string, unknown>>();
+const scores = async (app: TypedApp) => {
+  const payload = { history: [clip(1)], k: 50, exact: true };
+  const answer = await app.inject({ method: 'POST', url: '/v1/recommendations', payload });
+  const { items } = answer.json<{ items: { item_id: string; score: number }[] }>();
+  return new Map(items.map(({ item_id: itemId, score }) => [itemId, score]));
+};
+
+test('a patch changes what it names, keeps the rest and the vector', async (t) => {
+  const { app } = await build(t);
+  await putClips(app, 10);
+  const before = await scores(app);
+  await patch(app, clip(2), { attributes: { topic: 'cooking', duration_s: 20 }, available_from: '2026-01-01T00:00:00Z' });
+  const answer = await patch(app, clip(2), { attributes: { topic: null }, author_id: null });
+  assert.equal(answer.statusCode, 200);
+  const item = await get(app, clip(2));
+  assert.deepEqual(
+    [item.title, item.author_id, item.attributes, item.available_from, item.state],
+    [`title of ${clip(2)}`, null, { duration_s: 20 }, '2026-01-01T00:00:00.000Z', 'searchable'],
+  );
+  assert.deepEqual(await scores(app), before);
+});
+
+test('a patch that hides an item takes it out of the next answer, and one that shows it brings it back', async (t) => {
+  const { app } = await build(t);
+  await putClips(app, 10);
+  assert.equal((await patch(app, clip(3), { hidden: true })).json<{ state: string }>().state, 'hidden');
+  assert.equal((await scores(app)).has(clip(3)), false);
+  await patch(app, clip(3), { hidden: false });
+  assert.equal((await scores(app)).has(clip(3)), true);
+});
+
+test('a patch without hidden states of its own can still replace or drop them', async (t) => {
+  const { app } = await build(t);
+  await putClips(app, 10);
+  const before = await scores(app);
+  await patch(app, clip(2), { hidden_states: demoStates(clip(500)) });
+  assert.notEqual((await scores(app)).get(clip(2)), before.get(clip(2)));
+  await app.inject({ method: 'PUT', url: '/v1/items/unheard-of', payload: { hidden_states: demoStates(clip(7)) } });
+  assert.equal((await patch(app, 'unheard-of', { hidden_states: null })).json<{ state: string }>().state, 'pending_features');
+  const listed = await app.inject('/v1/items?state=pending_features&limit=3');
+  assert.deepEqual(
+    listed.json<{ items: { item_id: string }[] }>().items.map(({ item_id: itemId }) => itemId),
+    ['unheard-of'],
+  );
+});
+
+test('a patch is refused when it is empty, names an unknown field or an unknown item', async (t) => {
+  const { app } = await build(t);
+  await putClips(app, 1);
+  assert.equal((await patch(app, clip(1), {})).statusCode, 422);
+  const unknown = await patch(app, clip(1), { titel: 'x' });
+  assert.deepEqual([unknown.statusCode, unknown.json<{ errors: { pointer: string }[] }>().errors[0]?.pointer], [422, '/titel']);
+  assert.equal((await patch(app, 'nobody', { title: 'x' })).json<{ code: string }>().code, 'item_not_found');
+});
+
+test('of several writers that saw the same version one wins; the others are told which version there is', async (t) => {
+  const { app } = await build(t);
+  const url = '/v1/items/a';
+  const created = await app.inject({ method: 'PUT', url, payload: { title: '0' }, headers: { 'if-none-match': '*' } });
+  const etag = String(created.headers.etag);
+  const answers = await Promise.all(
+    [1, 2, 3].map((n) => app.inject({ method: 'PUT', url, payload: { title: String(n) }, headers: { 'if-match': etag } })),
+  );
+  assert.deepEqual(answers.map(({ statusCode }) => statusCode).sort(), [200, 412, 412]);
+  const item = await get(app, 'a');
+  assert.equal(item.title, String(answers.findIndex(({ statusCode }) => statusCode === 200) + 1));
+  assert.match(answers.find(({ statusCode }) => statusCode === 412)?.json<{ detail: string }>().detail ?? '', /is at version/);
+});
+
+test('preconditions hold for patch and delete too, and malformed ones are named', async (t) => {
+  const { app } = await build(t);
+  const put = (headers: Record<string, string>) => app.inject({ method: 'PUT', url: '/v1/items/a', payload: {}, headers });
+  assert.equal((await put({ 'if-match': '*' })).statusCode, 412);
+  const etag = String((await put({})).headers.etag);
+  assert.equal((await put({ 'if-none-match': '*' })).statusCode, 412);
+  assert.equal((await patch(app, 'a', { title: 'x' }, { 'if-match': '"999"' })).statusCode, 412);
+  const patched = await patch(app, 'a', { title: 'x' }, { 'if-match': etag });
+  assert.equal(patched.statusCode, 200);
+  const remove = (match: string) => app.inject({ method: 'DELETE', url: '/v1/items/a', headers: { 'if-match': match } });
+  assert.equal((await remove(etag)).statusCode, 412);
+  const malformed = await remove('W/"1"');
+  assert.deepEqual([malformed.statusCode, malformed.json<{ errors: { pointer: string }[] }>().errors[0]?.pointer], [422, '/headers/if-match']);
+  assert.equal((await remove(String(patched.headers.etag))).statusCode, 200);
+});
+
+test('with wait=stored the answer comes when the item is durable, and the item is searchable soon after', async (t) => {
+  const { app, services } = await build(t);
+  await putClips(app, 3);
+  const url = '/v1/items/late?wait=stored';
+  const answer = await app.inject({ method: 'PUT', url, payload: { hidden_states: demoStates(clip(9)) } });
+  const { state, searchable_after_ms: after } = answer.json<{ state: string; searchable_after_ms: number | null }>();
+  assert.deepEqual([answer.statusCode, state, after], [201, 'stored', null]);
+  await services.ingest.settle();
+  assert.equal((await scores(app)).has('late'), true);
+  await app.inject({ method: 'PUT', url, payload: { hidden: true, hidden_states: demoStates(clip(9)) } });
+  assert.equal((await scores(app)).has('late'), false);
+});
+
+test('hidden states that are all zeros are refused: the model would read them as none', async (t) => {
+  const { app } = await build(t);
+  const states = demoStates(clip(1));
+  const zeros = Buffer.alloc(Buffer.from(states.data, 'base64').length).toString('base64');
+  const answer = await app.inject({ method: 'PUT', url: '/v1/items/a', payload: { hidden_states: { ...states, data: zeros } } });
+  assert.equal(answer.statusCode, 422);
+  assert.equal(answer.json<{ errors: { pointer: string }[] }>().errors[0]?.pointer, '/hidden_states/data');
+});

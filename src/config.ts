@@ -101,6 +101,8 @@ const SETTINGS = {
   hnswM: setting('16', integer(4, 128), 'HNSW links per node'),
   hnswEfConstruction: setting('200', integer(8, 2000), 'HNSW candidates looked at while building'),
   hnswEf: setting('128', integer(8, 2000), 'HNSW candidates looked at while searching; never less than what is fetched'),
+  swapMinRecall: setting('0.9', number(0, 1), 'a new model is refused when recall@20 of its index against exact search is lower'),
+  recallCheckSeconds: setting('60', integer(0, 86_400), 'every so often a few queries are compared with exact search; 0: never'),
   positiveEvents: setting(
     'view,replay,like,share,save,comment,follow',
     (value) => list(value).map(oneOf(EVENT_NAMES)),

@@ -59,6 +59,9 @@ export function createMetrics() {
       labelNames: ['fingerprint', 'version', 'provider'] as const,
       registers,
     }),
+    swapProgress: new Gauge({ name: 'reelfuse_swap_progress_ratio', help: 'Items that the running swap has gone through', registers }),
+    swaps: new Counter({ name: 'reelfuse_swaps_total', help: 'Changes of the model', labelNames: ['outcome'] as const, registers }),
+    recall: new Gauge({ name: 'reelfuse_index_recall_ratio', help: 'Recall@20 of HNSW against exact search, of the last self-check', registers }),
     idShare: new Histogram({
       name: 'reelfuse_gate_id_share',
       help: 'Share of the ID embedding in fused item vectors (mean of the gate)',

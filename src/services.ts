@@ -1,7 +1,9 @@
 import { positiveRule } from './catalog/event-input.js';
 import { availableParallelism } from 'node:os';
 import type { Logger } from 'pino';
-import { createGeneration, loadGeneration, type Generation } from './catalog/generation.js';
+import { createGeneration, type Generation } from './catalog/generation.js';
+import { openGenerations, type Generations } from './catalog/generations.js';
+import { measureRecall } from './catalog/recall.js';
 import { importDemo } from './catalog/demo.js';
 import { createErasure, type Erasure } from './catalog/erasure.js';
 import { createIngest, type Ingest } from './catalog/ingest.js';
@@ -10,7 +12,7 @@ import { createPopularity, type Popularity } from './catalog/popularity.js';
 import type { Config } from './config.js';
 import { messageOf } from './errors.js';
 import { createMetrics, type Metrics } from './metrics.js';
-import { readArtifact } from './model/artifact.js';
+import { readArtifact, type Artifact } from './model/artifact.js';
 import { startFuser } from './model/fuser.js';
 import { startRecommenders } from './model/recommender-pool.js';
 import { lockDataDir } from './store/data-lock.js';
@@ -22,7 +24,9 @@ export interface Services {
   log: Logger;
   metrics: Metrics;
   store: Store;
-  generation: Generation;
+  generations: Generations;
+  /** The one that serves now; read it once a request. */
+  readonly generation: Generation;
   ingest: Ingest;
   popularity: Popularity;
   erasure: Erasure;
@@ -73,30 +77,30 @@ export async function openServices(config: Config, log: Logger): Promise<Service
     const { store } = opened;
     const model = chooseModel(config.modelDir, store);
     const artifact = await readArtifact(model.folder);
-    const fuser = await startFuser(artifact, config, metrics, crash(log));
-    closers.push(() => fuser.close());
-    const pool = await startRecommenders(artifact, poolSettings(config), metrics, crash(log));
-    closers.push(() => pool.close());
+    const generations = await openGenerations(artifact, {
+      store,
+      metrics,
+      log,
+      minRecall: config.swapMinRecall,
+      open: (wanted, onCrash) => openGeneration(wanted, config, metrics, log, onCrash),
+      onCrash: crash(log),
+      settleWrites: () => ingest.settle(),
+    });
+    closers.push(() => generations.close());
+    const ingest: Ingest = createIngest(store, generations, metrics, log);
+    closers.push(() => ingest.settle());
 
-    const { fingerprint, manifest } = artifact;
-    log.info(
-      { fingerprint, version: manifest.version, item_tower: fuser.provider, user_tower: pool.provider, passed_over: fuser.skipped },
-      'model verified: digests and golden vectors hold',
-    );
-    metrics.generation.set({ fingerprint, version: manifest.version, provider: fuser.provider }, 1);
-
+    const { manifest } = artifact;
     if (model.isFreshDemo) {
       await importDemo(store, { layers: manifest.layers.count, width: manifest.hidden_dim }, positiveRule(config));
       log.info({ items: store.countItems() }, 'imported the bundled demo: a synthetic catalogue');
     }
     await model.remember();
-    const generation = createGeneration(artifact, fuser, pool);
     const halfLifeMs = config.popularityHalfLifeHours * 3_600_000;
     const origin = Date.now();
     const popularity = createPopularity(origin, halfLifeMs, store.popularity(origin, halfLifeMs));
-    const ingest = createIngest(store, generation, metrics, log);
-    closers.push(() => ingest.settle());
     const erasure = createErasure(store, popularity);
+    closers.push(checkRecall(generations, store, metrics, config.recallCheckSeconds, log));
     closers.push(keepRetention(erasure, config.eventRetentionDays, log));
     let ready = false;
     const services: Services = {
@@ -104,16 +108,19 @@ export async function openServices(config: Config, log: Logger): Promise<Service
       log,
       metrics,
       store,
-      generation,
+      generations,
+      get generation() {
+        return generations.current;
+      },
       popularity,
       ingest,
       erasure,
       isReady: () => ready,
       load: async () => {
         const started = performance.now();
-        const { fused } = await loadGeneration(generation, store, (items) => log.debug({ items }, 'loading'));
+        const { fused } = await generations.load((items) => log.debug({ items }, 'loading'));
         ready = true;
-        log.info({ items: generation.catalogue.size, fused, seconds: (performance.now() - started) / 1000 }, 'catalogue loaded');
+        log.info({ items: generations.current.catalogue.size, fused, seconds: (performance.now() - started) / 1000 }, 'catalogue loaded');
       },
       close,
     };
@@ -122,6 +129,51 @@ export async function openServices(config: Config, log: Logger): Promise<Service
     await close().catch((problem: unknown) => log.error({ reason: messageOf(problem) }, 'closing failed'));
     throw error;
   }
+}
+
+async function openGeneration(
+  artifact: Artifact,
+  config: Config,
+  metrics: Metrics,
+  log: Logger,
+  onCrash: (error: Error) => void,
+): Promise<Generation> {
+  const fuser = await startFuser(artifact, config, metrics, onCrash);
+  try {
+    const pool = await startRecommenders(artifact, poolSettings(config), metrics, onCrash);
+    const { fingerprint, manifest } = artifact;
+    log.info(
+      { fingerprint, version: manifest.version, item_tower: fuser.provider, user_tower: pool.provider, passed_over: fuser.skipped },
+      'model verified: digests and golden vectors hold',
+    );
+    return createGeneration(artifact, fuser, pool);
+  } catch (error) {
+    await fuser.close();
+    throw error;
+  }
+}
+
+const CHECK_SAMPLES = 4;
+
+/** Keeps the recall gauge up to date. @returns a function that stops it */
+function checkRecall(generations: Generations, store: Store, metrics: Metrics, seconds: number, log: Logger): () => Promise<void> {
+  if (seconds === 0) return async () => {};
+  let running = Promise.resolve();
+  const check = async (): Promise<void> => {
+    try {
+      const recall = await measureRecall(generations.current, store, [], CHECK_SAMPLES);
+      if (recall !== null) metrics.recall.set(recall);
+    } catch (error) {
+      log.warn({ reason: messageOf(error) }, 'the recall self-check was skipped');
+    }
+  };
+  const timer = setInterval(() => {
+    running = running.then(check);
+  }, seconds * 1000);
+  return async () => {
+    clearInterval(timer);
+    await running;
+  };
 }
 
 const RETENTION_CHECK_MS = 3600_000;

@@ -11,56 +11,75 @@ export interface Generation {
   fuser: Fuser;
   pool: RecommenderPool;
   catalogue: Catalogue;
+  close(): Promise<void>;
 }
 
 export function createGeneration(artifact: Artifact, fuser: Fuser, pool: RecommenderPool): Generation {
   const { dim, similarity } = artifact.manifest;
-  return { artifact, fuser, pool, catalogue: createCatalogue(dim, similarity === 'cosine', pool) };
+  return {
+    artifact,
+    fuser,
+    pool,
+    catalogue: createCatalogue(dim, similarity === 'cosine', pool),
+    close: async () => void (await Promise.all([pool.close(), fuser.close()])),
+  };
 }
 
-/** Rows fused, saved and published together while loading. */
-const LOAD_BATCH = 1024;
-
-export const decodeHiddenStates = (states: HiddenStates): Float32Array => floatsOf(states.data, states.dtype === 'float16' ? 'F16' : 'F32');
-
 /** Whether the model can place the item: by its hidden states, or by its own row of the ID table. */
-export const isFusable = ({ manifest, idRows }: Artifact, itemId: string, hasStates: boolean): boolean =>
+const isFusable = ({ manifest, idRows }: Artifact, itemId: string, hasStates: boolean): boolean =>
   manifest.variant === 'id' ? idRows.has(itemId) : hasStates || (manifest.variant === 'dff' && idRows.has(itemId));
 
-/**
- * Fills the generation from the store: stored vectors of this fingerprint are taken as they are, the others are
- * fused and saved. Hidden states that do not fit the model count as absent.
- * @param onProgress called with the number of items published so far
- */
-export async function loadGeneration(
-  { artifact, fuser, catalogue }: Generation,
-  store: Store,
-  onProgress: (items: number) => void,
-): Promise<{ fused: number }> {
-  const { fingerprint, manifest } = artifact;
-  const fits = (states: HiddenStates | null): states is HiddenStates =>
-    states !== null && states.shape[0] === manifest.layers.count && states.shape[1] === manifest.hidden_dim;
-  // the statement must not be open while this thread awaits, so rows are collected first
-  const rows = [...store.itemsWithVectors(fingerprint)];
+export interface FusedVector {
+  vector: Float32Array;
+  id_share: number;
+  fingerprint: string;
+}
+
+/** Null when the model cannot place the item. Hidden states of another model's shape count as absent. */
+export async function fuseItem({ artifact, fuser }: Generation, itemId: string, states: HiddenStates | null): Promise<FusedVector | null> {
+  const { layers, hidden_dim: width } = artifact.manifest;
+  const usable = states !== null && states.shape[0] === layers.count && states.shape[1] === width ? states : null;
+  if (!isFusable(artifact, itemId, usable !== null)) return null;
+  const hiddenStates = usable === null ? null : floatsOf(usable.data, usable.dtype === 'float16' ? 'F16' : 'F32');
+  const { vector, idShare } = await fuser.fuse({ itemId, hiddenStates });
+  return { vector, id_share: idShare, fingerprint: artifact.fingerprint };
+}
+
+export interface LoadOptions {
+  /** Rows read, fused, saved and published together. */
+  batch: number;
+  /** Items that somebody else has published, or is about to. */
+  isTaken?: (itemId: string) => boolean;
+  /** Called after each batch with the number of items gone through; throwing ends the loading. */
+  onProgress: (items: number) => void;
+}
+
+/** Fills the generation from the store: stored vectors of its fingerprint are taken as they are, the others are fused and saved. */
+export async function loadGeneration(generation: Generation, store: Store, options: LoadOptions): Promise<{ fused: number }> {
+  const { artifact, catalogue } = generation;
+  const { isTaken = () => false } = options;
   let fused = 0;
-  for (let first = 0; first < rows.length; first += LOAD_BATCH) {
-    const batch = rows.slice(first, first + LOAD_BATCH);
+  let done = 0;
+  let last: string | null = null;
+  for (;;) {
+    const rows = store.itemsWithVectors(artifact.fingerprint, last, options.batch);
+    if (rows.length === 0) return { fused };
     const made: { item_id: string; vector: Float32Array; id_share: number }[] = [];
-    const published = await Promise.all(
-      batch.map(async ({ stored, has_hidden_states: has, created_at: created, updated_at: _, sequence: __, ...fields }): Promise<PublishedItem> => {
+    const ready = await Promise.all(
+      rows.map(async ({ stored, has_hidden_states: has, created_at: created, updated_at: _, sequence: __, ...fields }): Promise<PublishedItem> => {
         if (stored !== null) return { fields, created, vector: stored.vector, idShare: stored.id_share };
-        const states = has && manifest.variant !== 'id' ? store.hiddenStates(fields.item_id) : null;
-        const usable = fits(states) ? decodeHiddenStates(states) : null;
-        if (!isFusable(artifact, fields.item_id, usable !== null)) return { fields, created, vector: null, idShare: null };
-        const { vector, idShare } = await fuser.fuse({ itemId: fields.item_id, hiddenStates: usable });
-        made.push({ item_id: fields.item_id, vector, id_share: idShare });
-        return { fields, created, vector, idShare };
+        const result = await fuseItem(generation, fields.item_id, has ? store.hiddenStates(fields.item_id) : null);
+        if (result === null) return { fields, created, vector: null, idShare: null };
+        made.push({ item_id: fields.item_id, vector: result.vector, id_share: result.id_share });
+        return { fields, created, vector: result.vector, idShare: result.id_share };
       }),
     );
-    if (made.length > 0) await store.saveVectors(fingerprint, made);
-    fused += made.length;
-    await catalogue.publish(published);
-    onProgress(catalogue.size);
+    const own = made.filter(({ item_id: itemId }) => !isTaken(itemId));
+    if (own.length > 0) await store.saveVectors(artifact.fingerprint, own);
+    fused += own.length;
+    await catalogue.publish(ready.filter(({ fields }) => !isTaken(fields.item_id)));
+    done += rows.length;
+    last = rows.at(-1)?.item_id ?? null;
+    options.onProgress(done);
   }
-  return { fused };
 }

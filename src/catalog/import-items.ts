@@ -132,7 +132,7 @@ export function importItems(
         if (error instanceof InputError) return [{ pointer: '/hidden_states', detail: error.message }];
         throw error;
       }
-      await store.putItem({ item: parsed.fields, hiddenStates, vector: null });
+      await store.putItem({ item: parsed.fields, hiddenStates, vectors: [] });
       return null;
     },
     progress,

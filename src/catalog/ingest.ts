@@ -3,7 +3,8 @@ import { notFound, preconditionFailed } from '../errors.js';
 import type { Metrics } from '../metrics.js';
 import type { HiddenStates, ItemFields, ItemWritten, Store, StoredItem } from '../store/store.js';
 import { stateOf, type ItemState } from './catalogue.js';
-import { decodeHiddenStates, isFusable, type Generation } from './generation.js';
+import { fuseItem, type FusedVector } from './generation.js';
+import type { Generations, Target } from './generations.js';
 
 export interface Receipt {
   item_id: string;
@@ -46,9 +47,8 @@ export interface Ingest {
   settle(): Promise<void>;
 }
 
-export function createIngest(store: Store, generation: Generation, metrics: Metrics, log: Logger): Ingest {
-  const { artifact, fuser, catalogue } = generation;
-  const { fingerprint } = artifact;
+/** Live writes go to every generation: the one that serves, the one kept for a rollback and the one that is being prepared. */
+export function createIngest(store: Store, generations: Pick<Generations, 'current' | 'targets'>, metrics: Metrics, log: Logger): Ingest {
   const last = new Map<string, Promise<unknown>>();
 
   /** Writes to one item take effect in the order of their arrival; different items do not wait for each other. */
@@ -72,64 +72,116 @@ export function createIngest(store: Store, generation: Generation, metrics: Metr
       throw preconditionFailed(`item ${itemId} is at version ${sequence}, not at ${precondition}`);
   };
 
-  const fuse = async (itemId: string, states: HiddenStates | null) => {
-    if (!isFusable(artifact, itemId, states !== null)) return null;
-    const { vector, idShare } = await fuser.fuse({ itemId, hiddenStates: states === null ? null : decodeHiddenStates(states) });
-    return { vector, id_share: idShare, fingerprint };
+  /** From here on a loading generation leaves the item to this write, before the store or any vector changes. */
+  const take = (itemId: string): readonly Target[] => {
+    const { targets } = generations;
+    for (const { taken } of targets) taken?.add(itemId);
+    return targets;
   };
 
-  const publish = async (fields: ItemFields, fused: Awaited<ReturnType<typeof fuse>>): Promise<void> => {
-    const created = catalogue.get(fields.item_id)?.created ?? Date.now();
-    await catalogue.publish([{ fields, created, vector: fused?.vector ?? null, idShare: fused?.id_share ?? null }]);
-  };
+  /** Does the step for every target; only the serving one can fail the write, another one is marked as incomplete. */
+  const forEach = async <Value>(targets: readonly Target[], step: (target: Target, position: number) => Promise<Value>): Promise<(Value | null)[]> =>
+    Promise.all(
+      targets.map(async (target, position) => {
+        try {
+          return await step(target, position);
+        } catch (error) {
+          if (position === 0) throw error;
+          target.failure ??= error as Error;
+          log.error({ err: error }, 'a write did not reach a generation that is not serving');
+          return null;
+        }
+      }),
+    );
+  const isFused = (fused: FusedVector | null): fused is FusedVector => fused !== null;
+
+  const publish = (targets: readonly Target[], fields: ItemFields, fused: readonly (FusedVector | null)[]) =>
+    forEach(targets, async ({ generation: { catalogue } }, position) => {
+      const { vector = null, id_share: idShare = null } = fused[position] ?? {};
+      const created = catalogue.get(fields.item_id)?.created ?? Date.now();
+      await catalogue.publish([{ fields, created, vector, idShare }]);
+    });
 
   const receiptOf = (itemId: string, written: ItemWritten, searchableAfterMs: number | null): Receipt => {
+    const { catalogue, artifact } = generations.current;
     const item = catalogue.get(itemId);
     const state = item === undefined ? 'stored' : stateOf(item, true);
-    return { item_id: itemId, ...written, state, searchable_after_ms: searchableAfterMs, fingerprint };
+    return { item_id: itemId, ...written, state, searchable_after_ms: searchableAfterMs, fingerprint: artifact.fingerprint };
   };
 
-  const write = async (fields: ItemFields, states: HiddenStates | null, received: number): Promise<Receipt> => {
-    const fused = await fuse(fields.item_id, states);
-    const written = await store.putItem({ item: fields, hiddenStates: states, vector: fused });
-    await publish(fields, fused);
-    const elapsed = performance.now() - received;
-    if (fused !== null) metrics.searchableSeconds.observe(elapsed / 1000);
-    return receiptOf(fields.item_id, written, fused === null ? null : elapsed);
+  /** The store has changed or may have: a generation that did not get the write must not become active. */
+  const orMark = async <Value>(targets: readonly Target[], task: () => Promise<Value>): Promise<Value> => {
+    try {
+      return await task();
+    } catch (error) {
+      for (const target of targets) if (target.taken !== null) target.failure ??= error as Error;
+      throw error;
+    }
+  };
+
+  const write = (fields: ItemFields, states: HiddenStates | null, received: number): Promise<Receipt> => {
+    const targets = take(fields.item_id);
+    return orMark(targets, async () => {
+      const fused = await forEach(targets, ({ generation }) => fuseItem(generation, fields.item_id, states));
+      const written = await store.putItem({ item: fields, hiddenStates: states, vectors: fused.filter(isFused) });
+      await publish(targets, fields, fused);
+      const elapsed = performance.now() - received;
+      const isSearchable = isFused(fused[0] ?? null);
+      if (isSearchable) metrics.searchableSeconds.observe(elapsed / 1000);
+      return receiptOf(fields.item_id, written, isSearchable ? elapsed : null);
+    });
   };
 
   /** `acknowledge` is called once the item is on the disk; what follows is made up for at the next start if it fails. */
   const writeDurably = async (fields: ItemFields, states: HiddenStates | null, received: number, acknowledge: (receipt: Receipt) => void) => {
-    const written = await store.putItem({ item: fields, hiddenStates: states, vector: null });
-    catalogue.describe(fields); // an item that is hidden from now on must not be served by its old fields
+    const targets = take(fields.item_id);
+    const written = await orMark(targets, () => store.putItem({ item: fields, hiddenStates: states, vectors: [] }));
+    // an item that is hidden from now on must not be served by its old fields
+    for (const { generation } of targets) generation.catalogue.describe(fields);
     acknowledge({ ...receiptOf(fields.item_id, written, null), state: fields.hidden ? 'hidden' : 'stored' });
     try {
-      const fused = await fuse(fields.item_id, states);
-      if (fused !== null) await store.saveVectors(fingerprint, [{ ...fused, item_id: fields.item_id }]);
-      await publish(fields, fused);
-      if (fused !== null) metrics.searchableSeconds.observe((performance.now() - received) / 1000);
+      await complete(targets, fields, states);
+      metrics.searchableSeconds.observe((performance.now() - received) / 1000);
     } catch (error) {
       log.error({ err: error }, 'a stored item could not be published');
     }
   };
 
-  const put: Ingest['put'] = (fields, states, { precondition, wait } = {}) => {
-    const received = performance.now();
-    if (wait !== 'stored')
-      return inOrder(fields.item_id, () => {
-        check(fields.item_id, precondition);
-        return write(fields, states, received);
-      });
-    return new Promise((resolve, reject) => {
-      inOrder(fields.item_id, async () => {
-        check(fields.item_id, precondition);
-        await writeDurably(fields, states, received, resolve);
-      }).catch(reject);
+  /** Fuses and publishes what the store already has. */
+  const complete = (targets: readonly Target[], fields: ItemFields, states: HiddenStates | null) =>
+    orMark(targets, async () => {
+      const fused = await forEach(targets, ({ generation }) => fuseItem(generation, fields.item_id, states));
+      await Promise.all(fused.filter(isFused).map((vector) => store.saveVectors(vector.fingerprint, [{ ...vector, item_id: fields.item_id }])));
+      await publish(targets, fields, fused);
     });
+
+  /** Changes fields only; a generation that has not loaded the item yet gets it whole. */
+  const update = async (fields: ItemFields, received: number): Promise<Receipt> => {
+    const targets = take(fields.item_id);
+    const written = await orMark(targets, () => store.updateItem(fields));
+    if (written === null) throw notFound('item', fields.item_id);
+    const missing = targets.filter(({ generation }) => generation.catalogue.get(fields.item_id) === undefined);
+    for (const { generation } of targets) generation.catalogue.describe(fields);
+    if (missing.length > 0) await complete(missing, fields, store.hiddenStates(fields.item_id));
+    const isSearchable = generations.current.catalogue.get(fields.item_id)?.slot != null;
+    return receiptOf(fields.item_id, written, isSearchable ? performance.now() - received : null);
   };
 
   return {
-    put,
+    put: (fields, states, { precondition, wait } = {}) => {
+      const received = performance.now();
+      if (wait !== 'stored')
+        return inOrder(fields.item_id, async () => {
+          check(fields.item_id, precondition);
+          return write(fields, states, received);
+        });
+      return new Promise((resolve, reject) => {
+        inOrder(fields.item_id, async () => {
+          check(fields.item_id, precondition);
+          await writeDurably(fields, states, received, resolve);
+        }).catch(reject);
+      });
+    },
     patch: (itemId, change, { precondition } = {}) => {
       const received = performance.now();
       return inOrder(itemId, async () => {
@@ -137,19 +189,16 @@ export function createIngest(store: Store, generation: Generation, metrics: Metr
         if (stored === null) throw notFound('item', itemId);
         check(itemId, precondition);
         const fields = change.fields(stored);
-        if (change.hiddenStates !== undefined) return write(fields, change.hiddenStates, received);
-        const written = await store.updateItem(fields);
-        if (written === null) throw notFound('item', itemId);
-        catalogue.describe(fields);
-        return receiptOf(itemId, written, catalogue.get(itemId)?.slot == null ? null : performance.now() - received);
+        return change.hiddenStates === undefined ? update(fields, received) : write(fields, change.hiddenStates, received);
       });
     },
     remove: (itemId, precondition) =>
       inOrder(itemId, async () => {
         if (store.item(itemId) === null) throw notFound('item', itemId);
         check(itemId, precondition);
-        const deleted = await store.deleteItem(itemId);
-        await catalogue.remove(itemId);
+        const targets = take(itemId);
+        const deleted = await orMark(targets, () => store.deleteItem(itemId));
+        await forEach(targets, ({ generation }) => generation.catalogue.remove(itemId));
         if (deleted === null) throw notFound('item', itemId);
         return deleted;
       }),

@@ -4,6 +4,8 @@ import { packageFile } from '../package-root.js';
 import type { Store } from '../store/store.js';
 
 const KEY = 'model_dir';
+/** REELFUSE_MODEL_DIR as it was when the model was chosen. */
+const SETTING_KEY = 'model_setting';
 /** Remembered by name, because the package may move. */
 const DEMO = 'demo';
 
@@ -17,17 +19,26 @@ export interface ModelChoice {
   remember: () => Promise<void>;
 }
 
-/** REELFUSE_MODEL_DIR, else the model of the last start, else the bundled demo for an empty data folder. @throws ConfigError */
+/**
+ * The model of the last start, or the one that was activated since; another REELFUSE_MODEL_DIR than then wins over it.
+ * Without either, the bundled demo for an empty data folder.
+ * @throws ConfigError
+ */
 export function chooseModel(setting: string, store: Pick<Store, 'meta' | 'setMeta' | 'countItems'>): ModelChoice {
   const remembered = store.meta(KEY);
   const isEmpty = store.countItems() === 0;
-  const chosen = setting !== '' ? resolve(setting) : (remembered ?? (isEmpty ? DEMO : null));
+  const given = setting === '' ? '' : resolve(setting);
+  const isOverruled = given !== '' && given !== store.meta(SETTING_KEY);
+  const chosen = isOverruled ? given : (remembered ?? (isEmpty ? DEMO : null));
   if (chosen === null)
     throw new ConfigError('REELFUSE_MODEL_DIR is not set, and the data folder holds a catalogue that was imported without a model');
   const isDemo = chosen === DEMO;
   return {
     folder: isDemo ? demoFile('artifact') : chosen,
     isFreshDemo: isDemo && isEmpty,
-    remember: () => (remembered === chosen ? Promise.resolve() : store.setMeta(KEY, chosen)),
+    remember: async () => {
+      if (remembered !== chosen) await store.setMeta(KEY, chosen);
+      if (isOverruled) await store.setMeta(SETTING_KEY, given);
+    },
   };
 }

@@ -5,6 +5,7 @@ import { Type, type Static } from 'typebox';
 import { ITEM_STATES, stateOf, type ItemState } from '../catalog/catalogue.js';
 import type { Precondition, Receipt } from '../catalog/ingest.js';
 import {
+  type ExpectedShape,
   Id,
   ItemBody,
   ItemPatch,
@@ -91,19 +92,24 @@ function preconditionOf(headers: Static<typeof Headers>): Precondition | undefin
 const isErrors = (parsed: ParsedItem | FieldError[]): parsed is FieldError[] => Array.isArray(parsed);
 
 export function registerItems(app: TypedApp, services: Services): void {
-  const { manifest } = services.generation.artifact;
-  const expected = { layers: manifest.layers.count, width: manifest.hidden_dim };
+  const expected = (): ExpectedShape => {
+    const { layers, hidden_dim: width } = services.generation.artifact.manifest;
+    return { layers: layers.count, width };
+  };
+  const model = (): Static<typeof Model> => {
+    const { fingerprint, manifest } = services.generation.artifact;
+    return { fingerprint, version: manifest.version };
+  };
 
   const requireReady = (): void => {
     if (!services.isReady()) throw new ReelfuseError(503, 'starting', 'the catalogue is still loading', { retryAfter: 1 });
   };
   const put = ({ fields, hiddenStates }: ParsedItem): Promise<Receipt> => services.ingest.put(fields, hiddenStates);
-  const model = { fingerprint: services.generation.artifact.fingerprint, version: manifest.version };
 
   const putRow = async (value: unknown, prefix: string): Promise<RowResult> => {
     const named = (value as { item_id?: unknown } | null)?.item_id;
     const id = typeof named === 'string' ? { item_id: named } : {};
-    const parsed = parseItemRow(value, prefix, expected);
+    const parsed = parseItemRow(value, prefix, expected());
     if (isErrors(parsed)) {
       const { pointer, detail } = parsed[0] ?? { pointer: prefix, detail: 'is not valid' };
       return { ...id, status: 422, error: { code: 'invalid_request', pointer, detail } };
@@ -133,12 +139,12 @@ export function registerItems(app: TypedApp, services: Services): void {
     },
     async ({ params, query, headers, body }, reply) => {
       requireReady();
-      const parsed = parseItem(params.item_id, body, '', expected);
+      const parsed = parseItem(params.item_id, body, '', expected());
       if (isErrors(parsed)) throw invalidRequest(parsed);
       const options = { precondition: preconditionOf(headers), wait: query.wait };
       const { created, fingerprint: _, ...receipt } = await services.ingest.put(parsed.fields, parsed.hiddenStates, options);
       void reply.status(created ? 201 : 200).header('etag', etagOf(receipt.sequence));
-      return { ...receipt, model };
+      return { ...receipt, model: model() };
     },
   );
 
@@ -157,7 +163,7 @@ export function registerItems(app: TypedApp, services: Services): void {
     },
     async ({ params, headers, body }, reply) => {
       requireReady();
-      const states = body.hidden_states == null ? body.hidden_states : parseHiddenStates(body.hidden_states, expected);
+      const states = body.hidden_states == null ? body.hidden_states : parseHiddenStates(body.hidden_states, expected());
       if (states != null && 'pointer' in states) throw invalidRequest([states]);
       const change = { fields: (stored: StoredItem) => patchFields(stored, body), ...(states !== undefined && { hiddenStates: states }) };
       const {
@@ -166,7 +172,7 @@ export function registerItems(app: TypedApp, services: Services): void {
         ...receipt
       } = await services.ingest.patch(params.item_id, change, { precondition: preconditionOf(headers) });
       void reply.header('etag', etagOf(receipt.sequence));
-      return { ...receipt, model };
+      return { ...receipt, model: model() };
     },
   );
 

@@ -1,7 +1,15 @@
-import { Type } from 'typebox';
+import { isAbsolute } from 'node:path';
+import { Type, type Static } from 'typebox';
+import type { Swap } from '../catalog/generations.js';
+import { fromTime } from '../catalog/item-input.js';
+import { ArtifactError, ReelfuseError, invalidRequest } from '../errors.js';
+import type { Manifest } from '../model/artifact.js';
 import type { Services } from '../services.js';
+import type { ModelRecord } from '../store/store.js';
 import { problemResponses } from './problem.js';
 import type { TypedApp } from './typed-app.js';
+
+const Nullable = (type: string) => Type.Unsafe<never>({ type: [type, 'null'] });
 
 const Model = Type.Object({
   fingerprint: Type.String(),
@@ -9,47 +17,122 @@ const Model = Type.Object({
   version: Type.String(),
   variant: Type.String(),
   active: Type.Boolean(),
+  state: Type.String({ description: 'active | standby: switched to at once | registered: switched to after fusing' }),
   dim: Type.Integer(),
   max_history: Type.Integer(),
   layers: Type.Integer(),
   layer_weights: Type.Array(Type.Number()),
   hidden_dim: Type.Integer(),
   similarity: Type.String(),
-  items: Type.Record(Type.String(), Type.Integer()),
-  provider: Type.String(),
-  user_tower_provider: Type.String(),
+  registered_at: Type.String(),
+  items: Type.Optional(Type.Record(Type.String(), Type.Integer())),
+  provider: Type.Optional(Type.String()),
+  user_tower_provider: Type.Optional(Type.String()),
   training: Type.Record(Type.String(), Type.Unknown()),
 });
 
-export function registerModels(app: TypedApp, { generation }: Services): void {
+const SwapSchema = Type.Object({
+  fingerprint: Type.String(),
+  state: Type.String({ description: 'verifying | fusing | checking | active | failed' }),
+  items_done: Type.Integer(),
+  items_total: Type.Integer(),
+  recall: Type.Unsafe<number | null>({ ...Nullable('number'), description: 'recall@20 of the new index against exact search' }),
+  error: Type.Unsafe<string | null>(Nullable('string')),
+  started_at: Type.String(),
+  finished_at: Type.Unsafe<string | null>(Nullable('string')),
+});
+
+const presentSwap = ({ started_at: started, finished_at: finished, ...swap }: Swap): Static<typeof SwapSchema> => ({
+  ...swap,
+  started_at: new Date(started).toISOString(),
+  finished_at: fromTime(finished),
+});
+
+export function registerModels(app: TypedApp, services: Services): void {
+  const { generations, store } = services;
+
+  const present = ({ fingerprint, manifest, registered_at: registered }: ModelRecord): Static<typeof Model> => {
+    const { layers, training, name, version, variant, dim, max_history, hidden_dim, similarity, layer_weights } = JSON.parse(manifest) as Manifest; // written by this program only
+    const loaded = [generations.current, generations.standby].find((generation) => generation?.artifact.fingerprint === fingerprint);
+    const active = loaded === generations.current;
+    return {
+      fingerprint,
+      active,
+      state: active ? 'active' : loaded == null ? 'registered' : 'standby',
+      ...{ name, version, variant, dim, max_history, hidden_dim, similarity, layer_weights },
+      layers: layers.count,
+      registered_at: new Date(registered).toISOString(),
+      ...(loaded != null && {
+        items: { ...loaded.catalogue.counts(), total: loaded.catalogue.size },
+        provider: loaded.fuser.provider,
+        user_tower_provider: loaded.pool.provider,
+      }),
+      training: training ?? {},
+    };
+  };
+
   app.get(
     '/v1/models',
     {
       config: { scope: 'recommend' },
       schema: {
         tags: ['models'],
-        summary: 'The models that this server knows',
-        response: { 200: Type.Object({ models: Type.Array(Model) }), ...problemResponses },
+        summary: 'The models that this server knows, and the last or running swap',
+        response: {
+          200: Type.Object({ models: Type.Array(Model), swap: Type.Union([SwapSchema, Type.Null()]) }),
+          ...problemResponses,
+        },
       },
     },
-    async () => {
-      const { artifact, catalogue, fuser, pool } = generation;
-      const { layers, training, name, version, variant, dim, max_history, hidden_dim, similarity, layer_weights } = artifact.manifest;
-      const items = { ...catalogue.counts(), total: catalogue.size };
-      return {
-        models: [
-          {
-            fingerprint: artifact.fingerprint,
-            active: true,
-            ...{ name, version, variant, dim, max_history, hidden_dim, similarity, layer_weights },
-            layers: layers.count,
-            items,
-            provider: fuser.provider,
-            user_tower_provider: pool.provider,
-            training: training ?? {},
-          },
-        ],
-      };
+    async () => ({ models: store.models().map(present), swap: generations.swap === null ? null : presentSwap(generations.swap) }),
+  );
+
+  app.post(
+    '/v1/models',
+    {
+      config: { scope: 'admin' },
+      schema: {
+        tags: ['models'],
+        summary: 'Register an artifact that lies in a folder of the server; its digests are verified',
+        body: Type.Object(
+          { folder: Type.String({ minLength: 1, maxLength: 4096, description: 'absolute path of an artifact, or of a training run' }) },
+          { additionalProperties: false },
+        ),
+        response: { 201: Model, ...problemResponses },
+      },
+    },
+    async ({ body }, reply) => {
+      if (!isAbsolute(body.folder)) throw invalidRequest([{ pointer: '/folder', detail: 'must be an absolute path' }]);
+      try {
+        const record = await generations.register(body.folder);
+        void reply.status(201);
+        return present(record);
+      } catch (error) {
+        if (error instanceof ArtifactError) throw invalidRequest([{ pointer: '/folder', detail: error.message }], 'the artifact must not be served');
+        throw error;
+      }
+    },
+  );
+
+  app.post(
+    '/v1/models/:fingerprint/activate',
+    {
+      config: { scope: 'admin' },
+      schema: {
+        tags: ['models'],
+        summary: 'Switch to a registered model; 200 when it serves already, 202 when it is being prepared (GET /v1/models tells how far)',
+        description:
+          'The catalogue is fused in the background while requests and writes go on, the index is checked against exact search, and the switch ' +
+          'happens between two requests. Whatever fails leaves the serving model in place. The previous model stays loaded: switching back is immediate.',
+        params: Type.Object({ fingerprint: Type.String({ minLength: 1, maxLength: 128 }) }),
+        response: { 200: SwapSchema, 202: SwapSchema, ...problemResponses },
+      },
+    },
+    async ({ params }, reply) => {
+      if (!services.isReady()) throw new ReelfuseError(503, 'starting', 'the catalogue is still loading', { retryAfter: 1 });
+      const swap = await generations.activate(params.fingerprint);
+      void reply.status(swap.state === 'active' ? 200 : 202);
+      return presentSwap(swap);
     },
   );
 }

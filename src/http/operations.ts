@@ -4,7 +4,8 @@ import type { TypedApp } from './typed-app.js';
 
 const Status = Type.Object({ status: Type.String(), items: Type.Optional(Type.Integer()) });
 
-export function registerOperations(app: TypedApp, { metrics, isReady, generation }: Services): void {
+export function registerOperations(app: TypedApp, services: Services): void {
+  const { metrics } = services;
   app.get(
     '/livez',
     { config: { scope: 'public' }, logLevel: 'error', schema: { tags: ['operations'], summary: 'The process runs', response: { 200: Status } } },
@@ -18,8 +19,9 @@ export function registerOperations(app: TypedApp, { metrics, isReady, generation
       schema: { tags: ['operations'], summary: 'The catalogue is loaded and the model answers', response: { 200: Status, 503: Status } },
     },
     async (_request, reply) => {
-      if (!isReady()) void reply.status(503).header('retry-after', '1');
-      return { status: isReady() ? 'ready' : 'starting', items: generation.catalogue.size };
+      const isReady = services.isReady();
+      if (!isReady) void reply.status(503).header('retry-after', '1');
+      return { status: isReady ? 'ready' : 'starting', items: services.generation.catalogue.size };
     },
   );
   app.get(
@@ -30,7 +32,7 @@ export function registerOperations(app: TypedApp, { metrics, isReady, generation
       schema: { tags: ['operations'], summary: 'Prometheus exposition', response: { 200: Type.String() }, produces: [metrics.registry.contentType] },
     },
     async (_request, reply) => {
-      for (const [state, count] of Object.entries(generation.catalogue.counts())) metrics.items.set({ state }, count);
+      for (const [state, count] of Object.entries(services.generation.catalogue.counts())) metrics.items.set({ state }, count);
       void reply.header('content-type', metrics.registry.contentType);
       return metrics.registry.metrics();
     },

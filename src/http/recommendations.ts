@@ -68,9 +68,11 @@ const Answer = Type.Object({
 
 export function registerRecommendations(app: TypedApp, services: Services): void {
   const answer = async (request: RecommendRequest, fields: readonly string[], reply: FastifyReply) => {
-    const result = await recommend(services, request);
+    const { store, popularity, isReady, generation } = services; // one generation for the whole answer
+    const context = { store, popularity, isReady: () => isReady(), generation };
+    const result = await recommend(context, request);
     observe(services, result, reply);
-    return present(services, result, fields);
+    return present(context, result, fields);
   };
 
   app.post(
@@ -130,7 +132,11 @@ function observe({ metrics }: Services, { timings, fallback }: RecommendAnswer, 
   void reply.header('server-timing', header.join(', '));
 }
 
-function present({ generation, store }: Services, result: RecommendAnswer, fields: readonly string[]): Static<typeof Answer> {
+function present(
+  { generation, store }: Pick<Services, 'generation' | 'store'>,
+  result: RecommendAnswer,
+  fields: readonly string[],
+): Static<typeof Answer> {
   const { artifact } = generation;
   return {
     recommendation_id: `rec_${randomUUID().replaceAll('-', '')}`,

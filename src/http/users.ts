@@ -12,7 +12,8 @@ const Entry = Type.Object({
   item: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
 });
 
-export function registerUsers(app: TypedApp, { store, generation, erasure }: Services): void {
+export function registerUsers(app: TypedApp, services: Services): void {
+  const { store, erasure } = services;
   app.get(
     '/v1/users/:user_id/history',
     {
@@ -30,6 +31,7 @@ export function registerUsers(app: TypedApp, { store, generation, erasure }: Ser
     },
     async ({ params, query }) => {
       const fields = query.fields?.split(',') ?? [];
+      const { generation } = services;
       const items = store.history(params.user_id, query.limit ?? 100).map(({ item_id: itemId, at, type }) => {
         const known = generation.catalogue.get(itemId);
         return {

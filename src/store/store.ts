@@ -34,8 +34,8 @@ export interface StoredVector {
 export interface ItemWrite {
   item: ItemFields;
   hiddenStates: HiddenStates | null;
-  /** Vectors of other fingerprints are dropped with every write: they were fused from older hidden states. */
-  vector: (StoredVector & { fingerprint: string }) | null;
+  /** One for each generation; those of other fingerprints are dropped: they were fused from older hidden states. */
+  vectors: (StoredVector & { fingerprint: string })[];
 }
 
 export interface EventWrite {
@@ -71,6 +71,15 @@ export interface EventsWritten {
   sequence: number;
 }
 
+/** An artifact that was verified once. */
+export interface ModelRecord {
+  fingerprint: string;
+  folder: string;
+  /** model.json */
+  manifest: string;
+  registered_at: number;
+}
+
 /** What an erasure took out of the store; popularity has to let go of the positives. */
 export interface Erased {
   events: number;
@@ -92,6 +101,10 @@ export interface Store {
   /** Drops up to `limit` events older than `before`, oldest first. */
   expireEvents(before: number, limit: number): Promise<Erased>;
   saveVectors(fingerprint: string, vectors: (StoredVector & { item_id: string })[]): Promise<void>;
+  /** Drops up to `limit` vectors of all fingerprints but these. */
+  dropVectors(keep: string[], limit: number): Promise<{ dropped: number }>;
+  /** A fingerprint that is known gets the new folder. */
+  registerModel(model: ModelRecord): Promise<void>;
   setMeta(key: string, value: string): Promise<void>;
 
   meta(key: string): string | null;
@@ -102,8 +115,14 @@ export interface Store {
   /** By item_id, after the given one. */
   items(after: string | null, limit: number): StoredItem[];
   countItems(): number;
-  /** Every item with its vector of this fingerprint, if there is one. */
-  itemsWithVectors(fingerprint: string): Iterable<StoredItem & { stored: StoredVector | null; has_hidden_states: boolean }>;
+  /** Items by item_id, after the given one, with their vectors of this fingerprint where there are any. */
+  itemsWithVectors(
+    fingerprint: string,
+    after: string | null,
+    limit: number,
+  ): (StoredItem & { stored: StoredVector | null; has_hidden_states: boolean })[];
+  /** Oldest first. */
+  models(): ModelRecord[];
   /** Newest positives of a user, newest first. */
   history(userId: string, limit: number): HistoryEntry[];
   /** Items that a user has met in any way but an impression, newest first, possibly repeated. */

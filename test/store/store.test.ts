@@ -26,7 +26,7 @@ const event = (id: string, user: string, item: string, at: number, positive = tr
 const item = (id: string, change: Partial<ItemWrite> = {}): ItemWrite => ({
   item: { item_id: id, title: id, author_id: null, attributes: { topic: 'x' }, available_from: null, expires_at: null, hidden: false },
   hiddenStates: null,
-  vector: null,
+  vectors: [],
   ...change,
 });
 
@@ -79,14 +79,14 @@ function conformance(engine: string, create: OpenStore): void {
   test(`${engine}: vectors belong to a fingerprint and end with their item's features`, async (t) => {
     const store = create(t).open();
     const vector = new Float32Array([0.5, -1]);
-    await store.putItem(item('a', { vector: { vector, id_share: 0.5, fingerprint: 'f1' } }));
+    await store.putItem(item('a', { vectors: [{ vector, id_share: 0.5, fingerprint: 'f1' }] }));
     await store.saveVectors('f2', [
       { item_id: 'a', vector, id_share: 0.25 },
       { item_id: 'gone', vector, id_share: 1 },
     ]);
-    const shares = (fingerprint: string) => [...store.itemsWithVectors(fingerprint)].map(({ stored }) => stored?.id_share ?? null);
+    const shares = (fingerprint: string) => store.itemsWithVectors(fingerprint, null, 100).map(({ stored }) => stored?.id_share ?? null);
     assert.deepEqual([shares('f1'), shares('f2'), shares('f3')], [[0.5], [0.25], [null]]);
-    assert.deepEqual([...store.itemsWithVectors('f1')][0]?.stored?.vector, vector);
+    assert.deepEqual(store.itemsWithVectors('f1', null, 100)[0]?.stored?.vector, vector);
     await store.putItem(item('a'));
     assert.deepEqual([shares('f1'), shares('f2')], [[null], [null]]);
     await store.close();

@@ -1,5 +1,5 @@
 import type Database from 'better-sqlite3';
-import type { HiddenStates, HistoryEntry, Store, StoredItem, StoredVector } from '../store.js';
+import type { HiddenStates, HistoryEntry, ModelRecord, Store, StoredItem, StoredVector } from '../store.js';
 
 type Reads = Pick<
   Store,
@@ -11,6 +11,7 @@ type Reads = Pick<
   | 'items'
   | 'countItems'
   | 'itemsWithVectors'
+  | 'models'
   | 'history'
   | 'seen'
   | 'users'
@@ -45,10 +46,12 @@ export function createReader(database: Database.Database): Reads {
     'SELECT dtype, layers, width, data FROM hidden_states WHERE item_id = ?',
   );
   const hasStates = database.prepare<[string]>('SELECT 1 FROM hidden_states WHERE item_id = ?');
-  const withVectors = database.prepare<[string], ItemRow & { vector: Buffer | null; id_share: number | null; states: number }>(
+  const withVectors = database.prepare<[string, string, number], ItemRow & { vector: Buffer | null; id_share: number | null; states: number }>(
     `SELECT ${COLUMNS}, v.vector, v.id_share, EXISTS (SELECT 1 FROM hidden_states h WHERE h.item_id = i.item_id) AS states
-     FROM items i LEFT JOIN vectors v ON v.fingerprint = ? AND v.item_id = i.item_id`,
+     FROM items i LEFT JOIN vectors v ON v.fingerprint = ? AND v.item_id = i.item_id
+     WHERE i.item_id > ? ORDER BY i.item_id LIMIT ?`,
   );
+  const models = database.prepare<[], ModelRecord>('SELECT fingerprint, folder, manifest, registered_at FROM models ORDER BY registered_at');
   const history = database.prepare<[string, number], HistoryEntry>(
     'SELECT item_id, type, at FROM events WHERE user_id = ? AND positive = 1 ORDER BY at DESC, sequence DESC LIMIT ?',
   );
@@ -76,12 +79,12 @@ export function createReader(database: Database.Database): Reads {
     hasHiddenStates: (itemId) => hasStates.get(itemId) !== undefined,
     items: (after, limit) => items.all(after ?? '', limit).map(toItem),
     countItems: () => countItems.get()?.count ?? 0,
-    *itemsWithVectors(fingerprint) {
-      for (const { vector, id_share: share, states: has, ...row } of withVectors.iterate(fingerprint)) {
+    itemsWithVectors: (fingerprint, after, limit) =>
+      withVectors.all(fingerprint, after ?? '', limit).map(({ vector, id_share: share, states: has, ...row }) => {
         const stored: StoredVector | null = vector === null || share === null ? null : { vector: toVector(vector), id_share: share };
-        yield { ...toItem(row), stored, has_hidden_states: has === 1 };
-      }
-    },
+        return { ...toItem(row), stored, has_hidden_states: has === 1 };
+      }),
+    models: () => models.all(),
     history: (userId, limit) => history.all(userId, limit),
     seen: (userId, limit) => seen.all(userId, limit),
     users: (after, limit) => users.all(after ?? '', limit),

@@ -79,6 +79,8 @@ export function openSqliteStore(dataDir: string, metrics: Metrics, onCrash: (err
     eraseUser: (userId) => write<Erased>({ type: 'eraseUser', userId }),
     expireEvents: (before, limit) => write<Erased>({ type: 'expireEvents', before, limit }),
     saveVectors: (fingerprint, vectors) => write({ type: 'saveVectors', fingerprint, vectors }),
+    dropVectors: (keep, limit) => write<{ dropped: number }>({ type: 'dropVectors', keep, limit }),
+    registerModel: (model) => write({ type: 'registerModel', model }),
     setMeta: (key, value) => write({ type: 'setMeta', key, value }),
     close: async () => {
       while (running !== null) await running;

@@ -1,5 +1,5 @@
 import type Database from 'better-sqlite3';
-import type { Erased, EventWrite, EventsWritten, ItemFields, ItemWrite, ItemWritten, StoredVector } from '../store.js';
+import type { Erased, EventWrite, EventsWritten, ItemFields, ItemWrite, ItemWritten, ModelRecord, StoredVector } from '../store.js';
 
 export type WriteOperation =
   | { type: 'putItem'; write: ItemWrite }
@@ -9,9 +9,11 @@ export type WriteOperation =
   | { type: 'eraseUser'; userId: string }
   | { type: 'expireEvents'; before: number; limit: number }
   | { type: 'saveVectors'; fingerprint: string; vectors: (StoredVector & { item_id: string })[] }
+  | { type: 'dropVectors'; keep: string[]; limit: number }
+  | { type: 'registerModel'; model: ModelRecord }
   | { type: 'setMeta'; key: string; value: string };
 
-type Value = ItemWritten | EventsWritten | Erased | { sequence: number } | null;
+type Value = ItemWritten | EventsWritten | Erased | { dropped: number } | { sequence: number } | null;
 export type WriteOutcome = { value: Value } | { error: string };
 
 const bytesOf = (vector: Float32Array): Buffer => Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength);
@@ -53,6 +55,14 @@ export function createWriter(database: Database.Database): (operations: WriteOpe
   );
   const dropEvent = database.prepare('DELETE FROM events WHERE sequence = ?');
   const markErasure = database.prepare('INSERT OR REPLACE INTO erasures (kind, sequence) VALUES (?, ?)');
+  const dropOthers = database.prepare(
+    `DELETE FROM vectors WHERE (fingerprint, item_id) IN
+       (SELECT fingerprint, item_id FROM vectors WHERE fingerprint NOT IN (SELECT value FROM json_each(?)) LIMIT ?)`,
+  );
+  const putModel = database.prepare(
+    `INSERT INTO models (fingerprint, folder, manifest, registered_at) VALUES (@fingerprint, @folder, @manifest, @registered_at)
+     ON CONFLICT (fingerprint) DO UPDATE SET folder = excluded.folder`,
+  );
   const putMeta = database.prepare('INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)');
 
   let sequence = newest.get()?.sequence ?? 0;
@@ -72,14 +82,14 @@ export function createWriter(database: Database.Database): (operations: WriteOpe
   const apply = (operation: WriteOperation): Value => {
     switch (operation.type) {
       case 'putItem': {
-        const { item, hiddenStates, vector } = operation.write;
+        const { item, hiddenStates, vectors } = operation.write;
         const created = exists.get(item.item_id) === undefined;
         putItem.run(rowOf(item));
         dropTombstone.run(item.item_id);
         dropVectors.run(item.item_id);
         if (hiddenStates === null) dropStates.run(item.item_id);
         else putStates.run(item.item_id, hiddenStates.dtype, ...hiddenStates.shape, hiddenStates.data);
-        if (vector !== null) putVector.run(vector.fingerprint, vector.id_share, bytesOf(vector.vector), item.item_id);
+        for (const { fingerprint, id_share: share, vector } of vectors) putVector.run(fingerprint, share, bytesOf(vector), item.item_id);
         return { sequence, created };
       }
       case 'updateItem':
@@ -112,6 +122,11 @@ export function createWriter(database: Database.Database): (operations: WriteOpe
       case 'saveVectors':
         for (const { item_id: itemId, vector, id_share: share } of operation.vectors)
           putVector.run(operation.fingerprint, share, bytesOf(vector), itemId);
+        return null;
+      case 'dropVectors':
+        return { dropped: dropOthers.run(JSON.stringify(operation.keep), operation.limit).changes };
+      case 'registerModel':
+        putModel.run(operation.model);
         return null;
       case 'setMeta':
         putMeta.run(operation.key, operation.value);

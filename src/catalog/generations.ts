@@ -1,0 +1,250 @@
+import type { Logger } from 'pino';
+import { ArtifactError, ReelfuseError, messageOf, notFound } from '../errors.js';
+import type { Metrics } from '../metrics.js';
+import { readArtifact, type Artifact } from '../model/artifact.js';
+import type { ModelRecord, Store } from '../store/store.js';
+import { loadGeneration, type Generation } from './generation.js';
+import { measureRecall } from './recall.js';
+
+/** Rows of one step while requests are served; short steps keep the event loop free. */
+const SWAP_BATCH = 64;
+const START_BATCH = 1024;
+const DROP_BATCH = 2000;
+const GATE_SAMPLES = 64;
+
+/** A generation that live writes go to. */
+export interface Target {
+  generation: Generation;
+  /** While it loads: the items that live writes have taken over from the loading. */
+  taken: Set<string> | null;
+  /** Why it must not become active: a write that reached the store did not reach it. */
+  failure: Error | null;
+}
+
+export type SwapState = 'verifying' | 'fusing' | 'checking' | 'active' | 'failed';
+
+export interface Swap {
+  fingerprint: string;
+  state: SwapState;
+  items_done: number;
+  items_total: number;
+  /** Recall@20 of the new index against exact search; null until it is measured. */
+  recall: number | null;
+  error: string | null;
+  started_at: number;
+  finished_at: number | null;
+}
+
+/** The generation that answers requests, the previous one kept ready for a rollback, and the one that is being prepared. */
+export interface Generations {
+  readonly current: Generation;
+  readonly standby: Generation | null;
+  /** The current one first; writes go to all of them. */
+  readonly targets: readonly Target[];
+  /** The last or the running swap. */
+  readonly swap: Swap | null;
+  /** Fills the current generation from the store at start. */
+  load(onProgress: (items: number) => void): Promise<{ fused: number }>;
+  /** Verifies a folder's digests and remembers it. @throws ArtifactError */
+  register(folder: string): Promise<ModelRecord>;
+  /**
+   * Switches to a registered model: at once when it is current or on standby, otherwise in the background; `swap`
+   * tells how far it is. Whatever fails leaves the current generation serving.
+   * @throws ReelfuseError 404 `model_not_found`, 409 `swap_in_progress`
+   */
+  activate(fingerprint: string): Promise<Swap>;
+  /** Resolves when no swap is running. */
+  idle(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface GenerationsSetup {
+  store: Store;
+  metrics: Metrics;
+  log: Logger;
+  /** Below this recall@20 a new generation is refused. */
+  minRecall: number;
+  /** Starts towers and index replicas and runs the golden vectors on the providers that will serve. */
+  open: (artifact: Artifact, onCrash: (error: Error) => void) => Promise<Generation>;
+  /** A dead thread of the current generation. */
+  onCrash: (error: Error) => void;
+  /** Resolves when the writes that have begun before this call are done. */
+  settleWrites: () => Promise<void>;
+}
+
+export async function openGenerations(first: Artifact, setup: GenerationsSetup): Promise<Generations> {
+  const { store, metrics, log } = setup;
+  let swap: Swap | null = null;
+  let running: Promise<void> | null = null;
+  let closing = false;
+
+  const openTarget = async (artifact: Artifact, taken: Set<string> | null): Promise<Target> => {
+    const early: { failure: Error | null } = { failure: null };
+    let target: Target | null = null;
+    const generation = await setup.open(artifact, (error) => {
+      if (target === null) early.failure = error;
+      else if (target === current) setup.onCrash(error);
+      else target.failure ??= error;
+    });
+    target = { generation, taken, failure: early.failure };
+    return target;
+  };
+  const remember = async (artifact: Artifact): Promise<ModelRecord> => {
+    const { fingerprint, folder, manifest } = artifact;
+    const known: ModelRecord = { fingerprint, folder, manifest: JSON.stringify(manifest), registered_at: Date.now() };
+    await store.registerModel(known);
+    return known;
+  };
+
+  let current: Target | null = null; // the callback of openTarget looks at it
+  const opened = await openTarget(first, null);
+  current = opened;
+  let active: Target = opened;
+  let standby: Target | null = null;
+  let preparing: Target | null = null;
+  await remember(first);
+
+  const announce = (): void => {
+    const { artifact, fuser } = active.generation;
+    metrics.generation.reset();
+    metrics.generation.set({ fingerprint: artifact.fingerprint, version: artifact.manifest.version, provider: fuser.provider }, 1);
+  };
+  announce();
+
+  /** Between two requests: what has begun on the old generation ends on it. */
+  const switchTo = async (next: Target): Promise<void> => {
+    await store.setMeta('model_dir', next.generation.artifact.folder);
+    standby = active;
+    active = next;
+    current = next;
+    announce();
+  };
+
+  /** Only when no write holds on to it any more. */
+  const retire = async (target: Target | null): Promise<void> => {
+    if (target === null) return;
+    await setup.settleWrites();
+    await target.generation.close();
+  };
+
+  const dropOldVectors = async (): Promise<void> => {
+    const keep = [active, standby].filter((target) => target !== null).map(({ generation }) => generation.artifact.fingerprint);
+    while (!closing && (await store.dropVectors(keep, DROP_BATCH)).dropped === DROP_BATCH);
+  };
+
+  const prepare = async (record: ModelRecord, state: Swap): Promise<Target> => {
+    const artifact = await readArtifact(record.folder);
+    if (artifact.fingerprint !== record.fingerprint) throw new ArtifactError(`${record.folder} holds another model now: ${artifact.fingerprint}`);
+    const next = await openTarget(artifact, new Set());
+    preparing = next;
+    await setup.settleWrites(); // writes that began without it are in the store before the store is read
+    state.state = 'fusing';
+    await loadGeneration(next.generation, store, {
+      batch: SWAP_BATCH,
+      isTaken: (itemId) => next.taken?.has(itemId) === true,
+      onProgress: (items) => {
+        state.items_done = items;
+        metrics.swapProgress.set(Math.min(1, items / Math.max(state.items_total, 1)));
+        if (closing) throw new Error('the server is stopping');
+      },
+    });
+    state.state = 'checking';
+    const users = store.users(null, GATE_SAMPLES / 2).map(({ user_id: userId }) => userId);
+    state.recall = await measureRecall(next.generation, store, users, GATE_SAMPLES);
+    if (state.recall !== null && state.recall < setup.minRecall)
+      throw new Error(`recall@20 of the new index is ${state.recall.toFixed(4)}, wanted is at least ${setup.minRecall}`);
+    if (next.failure !== null) throw next.failure;
+    return next;
+  };
+
+  const run = async (record: ModelRecord, state: Swap): Promise<void> => {
+    try {
+      const next = await prepare(record, state);
+      const dropped = standby;
+      await switchTo(next);
+      preparing = null;
+      next.taken = null;
+      state.state = 'active';
+      metrics.swaps.inc({ outcome: 'active' });
+      log.info({ ...state, seconds: (Date.now() - state.started_at) / 1000 }, 'switched to another model');
+      await retire(dropped);
+      await dropOldVectors();
+    } catch (error) {
+      if (state.state === 'active') log.error({ err: error }, 'what the swap left behind could not be cleared');
+      else {
+        const failed = preparing;
+        preparing = null;
+        state.state = 'failed';
+        state.error = messageOf(error);
+        metrics.swaps.inc({ outcome: 'failed' });
+        log.error({ err: error, fingerprint: record.fingerprint }, 'swap refused; the model that served goes on serving');
+        await retire(failed);
+      }
+    } finally {
+      state.finished_at = Date.now();
+    }
+  };
+
+  const begin = (fingerprint: string): Swap => ({
+    fingerprint,
+    state: 'verifying',
+    items_done: 0,
+    items_total: store.countItems(),
+    recall: null,
+    error: null,
+    started_at: Date.now(),
+    finished_at: null,
+  });
+  const atOnce = (fingerprint: string): Swap => {
+    const state = begin(fingerprint);
+    swap = { ...state, state: 'active', items_done: state.items_total, finished_at: Date.now() };
+    return swap;
+  };
+
+  return {
+    get current() {
+      return active.generation;
+    },
+    get standby() {
+      return standby?.generation ?? null;
+    },
+    get targets() {
+      return [active, standby, preparing].filter((target) => target !== null);
+    },
+    get swap() {
+      return swap;
+    },
+    load: (onProgress) => loadGeneration(active.generation, store, { batch: START_BATCH, onProgress }),
+    register: async (folder) => remember(await readArtifact(folder)),
+    activate: async (fingerprint) => {
+      const record = store.models().find((known) => known.fingerprint === fingerprint);
+      if (record === undefined) throw notFound('model', fingerprint);
+      if (running !== null) throw new ReelfuseError(409, 'swap_in_progress', `a swap to ${swap?.fingerprint} is running`, { retryAfter: 5 });
+      if (active.generation.artifact.fingerprint === fingerprint) return atOnce(fingerprint);
+      if (standby !== null && standby.failure === null && standby.generation.artifact.fingerprint === fingerprint) {
+        const back = switchTo(standby);
+        running = back.finally(() => {
+          running = null;
+        });
+        await back;
+        log.info({ fingerprint }, 'rolled back to the previous model');
+        metrics.swaps.inc({ outcome: 'active' });
+        return atOnce(fingerprint);
+      }
+      const state = begin(fingerprint);
+      swap = state;
+      running = run(record, state).finally(() => {
+        running = null;
+      });
+      return state;
+    },
+    idle: async () => {
+      await running;
+    },
+    close: async () => {
+      closing = true;
+      await running;
+      await Promise.all([active, standby].map((target) => target?.generation.close()));
+    },
+  };
+}

@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import type { TypedApp } from '../../src/http/typed-app.js';
+import { build, clip, DEMO_ARTIFACT, demoStates, putClips, temporaryFolder, view } from '../build.js';
+
+interface Model {
+  fingerprint: string;
+  version: string;
+  state: string;
+  active: boolean;
+}
+interface Swap {
+  fingerprint: string;
+  state: string;
+  error: string | null;
+  recall: number | null;
+  items_done: number;
+}
+
+/** The bundled model under another version, and so another fingerprint; `change` may damage a file before its digest is taken. */
+function otherModel(t: TestContext, change: { file: string; edit: (bytes: Buffer) => void } | null = null): string {
+  const folder = join(temporaryFolder(t), 'artifact');
+  cpSync(DEMO_ARTIFACT, folder, { recursive: true });
+  const path = join(folder, 'model.json');
+  const manifest = JSON.parse(readFileSync(path, 'utf8')) as { version: string; files: Record<string, { sha256: string; bytes: number }> };
+  manifest.version = 'next';
+  if (change !== null) {
+    const bytes = readFileSync(join(folder, change.file));
+    change.edit(bytes);
+    writeFileSync(join(folder, change.file), bytes);
+    manifest.files[change.file] = { sha256: createHash('sha256').update(bytes).digest('hex'), bytes: bytes.length };
+  }
+  writeFileSync(path, JSON.stringify(manifest));
+  return folder;
+}
+
+const register = (app: TypedApp, folder: string) => app.inject({ method: 'POST', url: '/v1/models', payload: { folder } });
+const activate = (app: TypedApp, fingerprint: string) => app.inject({ method: 'POST', url: `/v1/models/${fingerprint}/activate` });
+const models = async (app: TypedApp) => (await app.inject('/v1/models')).json<{ models: Model[]; swap: Swap }>();
+const recommend = (app: TypedApp, history: string[], k = 50) =>
+  app.inject({ method: 'POST', url: '/v1/recommendations', payload: { history, k, exact: true } });
+const idsOf = async (app: TypedApp, history = [clip(1)]) =>
+  (await recommend(app, history)).json<{ items: { item_id: string }[] }>().items.map(({ item_id: itemId }) => itemId);
+
+test('a swap answers every request by one model, keeps the writes made meanwhile, and survives a restart', async (t) => {
+  const dataDir = temporaryFolder(t);
+  const { app, services, stop } = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  await putClips(app, 300);
+  await app.inject({ method: 'POST', url: '/v1/events', payload: { events: [view('e', 'u', clip(1))] } });
+  const before = services.generation.artifact.fingerprint;
+  const registered = await register(app, otherModel(t));
+  assert.deepEqual([registered.statusCode, registered.json<Model>().state], [201, 'registered']);
+  const { fingerprint } = registered.json<Model>();
+
+  const started = await activate(app, fingerprint);
+  assert.deepEqual([started.statusCode, (await activate(app, fingerprint)).statusCode], [202, 409]);
+  let swapping = true;
+  const finished = services.generations.idle().then(() => {
+    swapping = false;
+  });
+  const seen = new Set<string>();
+  for (let n = 301; swapping; n++) {
+    const [answer, ...writes] = await Promise.all([
+      recommend(app, [clip(1)]),
+      app.inject({ method: 'PUT', url: `/v1/items/${clip(n)}`, payload: { hidden_states: demoStates(clip(n)) } }),
+      app.inject({ method: 'DELETE', url: `/v1/items/${clip(n - 299)}` }),
+      app.inject({ method: 'PATCH', url: `/v1/items/${clip(n - 1)}`, payload: { title: 'changed' } }),
+    ]);
+    assert.deepEqual([answer.statusCode, ...writes.map(({ statusCode }) => statusCode)], [200, 201, 200, 200]);
+    seen.add(answer.json<{ model: Model }>().model.fingerprint);
+  }
+  await finished;
+  assert.ok([...seen].every((one) => one === before || one === fingerprint));
+
+  const after = await models(app);
+  assert.deepEqual([after.swap.state, after.swap.error], ['active', null]);
+  assert.ok((after.swap.recall ?? 0) >= 0.9);
+  assert.deepEqual(
+    after.models.map(({ fingerprint: one, state }) => [one, state]),
+    [
+      [before, 'standby'],
+      [fingerprint, 'active'],
+    ],
+  );
+  const onNew = await idsOf(app);
+  const known = new Set([...services.generation.catalogue.items()].map(({ fields }) => fields.item_id));
+  assert.deepEqual(known, new Set([...(services.generations.standby?.catalogue.items() ?? [])].map(({ fields }) => fields.item_id)));
+  await stop();
+
+  const again = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  assert.equal(again.services.generation.artifact.fingerprint, fingerprint);
+  assert.deepEqual(new Set([...again.services.generation.catalogue.items()].map(({ fields }) => fields.item_id)), known);
+  assert.deepEqual(await idsOf(again.app), onNew);
+});
+
+test('switching back is immediate and finds the writes made since', async (t) => {
+  const { app, services } = await build(t);
+  await putClips(app, 30);
+  const before = services.generation.artifact.fingerprint;
+  const { fingerprint } = (await register(app, otherModel(t))).json<Model>();
+  await activate(app, fingerprint);
+  await services.generations.idle();
+  await app.inject({ method: 'PUT', url: '/v1/items/written-since', payload: { hidden_states: demoStates(clip(40)) } });
+  await app.inject({ method: 'DELETE', url: `/v1/items/${clip(2)}` });
+  const back = await activate(app, before);
+  assert.deepEqual([back.statusCode, back.json<Swap>().state], [200, 'active']);
+  const ids = await idsOf(app);
+  assert.deepEqual([ids.includes('written-since'), ids.includes(clip(2)), ids.length], [true, false, 29]);
+  assert.equal((await recommend(app, [clip(1)])).json<{ model: Model }>().model.fingerprint, before);
+});
+
+test('a model whose golden vectors do not hold is refused, and the one that serves goes on', async (t) => {
+  const { app, services } = await build(t);
+  await putClips(app, 5);
+  const folder = otherModel(t, { file: 'golden.safetensors', edit: (bytes) => bytes.writeFloatLE(1e6, bytes.length - 4) });
+  const { fingerprint } = (await register(app, folder)).json<Model>();
+  await activate(app, fingerprint);
+  await services.generations.idle();
+  const { swap, models: known } = await models(app);
+  assert.equal(swap.state, 'failed');
+  assert.match(swap.error ?? '', /golden output differs/);
+  assert.deepEqual([known[0]?.active, known[1]?.state], [true, 'registered']);
+  assert.equal((await idsOf(app)).length, 4);
+  const put = await app.inject({ method: 'PUT', url: '/v1/items/a', payload: { hidden_states: demoStates(clip(9)) } });
+  assert.equal(put.statusCode, 201);
+});
+
+test('a file that changes after the registration is named by the swap', async (t) => {
+  const { app, services } = await build(t);
+  const folder = otherModel(t);
+  const { fingerprint } = (await register(app, folder)).json<Model>();
+  writeFileSync(join(folder, 'item_ids.txt'), 'x\n');
+  await activate(app, fingerprint);
+  await services.generations.idle();
+  assert.match((await models(app)).swap.error ?? '', /item_ids\.txt/);
+});
+
+test('what cannot be registered or activated is said', async (t) => {
+  const { app, services } = await build(t);
+  const problem = async (folder: string) => (await register(app, folder)).json<{ errors: { pointer: string; detail: string }[] }>().errors[0];
+  assert.match((await problem(temporaryFolder(t)))?.detail ?? '', /model\.json cannot be read/);
+  assert.deepEqual(await problem('relative'), { pointer: '/folder', detail: 'must be an absolute path' });
+  assert.deepEqual([(await activate(app, 'nobody')).statusCode], [404]);
+  const same = await activate(app, services.generation.artifact.fingerprint);
+  assert.deepEqual([same.statusCode, same.json<Swap>().state], [200, 'active']);
+});
+
+test('a setting that names another model than last time wins over the one that was activated', async (t) => {
+  const dataDir = temporaryFolder(t);
+  const first = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  const other = otherModel(t);
+  const { fingerprint } = (await register(first.app, other)).json<Model>();
+  const original = first.services.generation.artifact.fingerprint;
+  await activate(first.app, fingerprint);
+  await first.services.generations.idle();
+  await first.stop();
+  const copy = join(temporaryFolder(t), 'copy');
+  cpSync(DEMO_ARTIFACT, copy, { recursive: true });
+  const second = await build(t, { REELFUSE_DATA_DIR: dataDir, REELFUSE_MODEL_DIR: copy });
+  assert.equal(second.services.generation.artifact.fingerprint, original);
+});

@@ -12,7 +12,7 @@ import { registerModels } from './http/models.js';
 import { registerObservation, requestId } from './http/observe.js';
 import { registerOperations } from './http/operations.js';
 import { registerProblems } from './http/problem.js';
-import { registerRecommendations } from './http/recommendations.js';
+import { registerRecommendations, registerSimilar } from './http/recommendations.js';
 import type { TypedApp } from './http/typed-app.js';
 import { registerUsers } from './http/users.js';
 import { packageFile } from './package-root.js';
@@ -60,6 +60,7 @@ export async function buildApp(services: Services): Promise<TypedApp> {
   await app.register(async (scope) => {
     const routes = scope as unknown as TypedApp; // plugins lose the type provider
     registerRecommendations(routes, services);
+    registerSimilar(routes, services);
     registerItems(routes, services);
     registerEvents(routes, services);
     registerUsers(routes, services);

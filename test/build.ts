@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -85,3 +86,20 @@ export const view = (eventId: string, userId: string, itemId: string, at = '2026
   type: 'view',
   at,
 });
+
+/** The bundled model under another version, and so another fingerprint; `change` may damage a file before its digest is taken. */
+export function otherModel(t: Pick<TestContext, 'after'>, change: { file: string; edit: (bytes: Buffer) => void } | null = null): string {
+  const folder = join(temporaryFolder(t), 'artifact');
+  cpSync(DEMO_ARTIFACT, folder, { recursive: true });
+  const path = join(folder, 'model.json');
+  const manifest = JSON.parse(readFileSync(path, 'utf8')) as { version: string; files: Record<string, { sha256: string; bytes: number }> };
+  manifest.version = 'next';
+  if (change !== null) {
+    const bytes = readFileSync(join(folder, change.file));
+    change.edit(bytes);
+    writeFileSync(join(folder, change.file), bytes);
+    manifest.files[change.file] = { sha256: createHash('sha256').update(bytes).digest('hex'), bytes: bytes.length };
+  }
+  writeFileSync(path, JSON.stringify(manifest));
+  return folder;
+}

@@ -1,7 +1,5 @@
 import { isServable, type Catalogue, type CatalogueItem } from './catalogue.js';
 
-/** How long a ranking may be served after it was computed. What is hidden or deleted is left out at once all the same. */
-const RANKING_AGE_MS = 1000;
 const RANKING_LENGTH = 5000;
 
 export interface Popularity {
@@ -9,8 +7,11 @@ export interface Popularity {
   add(itemId: string, at: number): void;
   /** Takes back what was counted for an event that is erased. */
   remove(itemId: string, at: number): void;
-  /** Items by falling fallback score: popular with time decay, every fifth place the freshest one. */
-  ranking(catalogue: Catalogue, now: number): CatalogueItem[];
+  /**
+   * Servable items by falling fallback score: popular with time decay, every fifth place the freshest one.
+   * @param maxAgeMs what has become servable since may be missing for as long
+   */
+  ranking(catalogue: Catalogue, now: number, maxAgeMs: number): CatalogueItem[];
   /** Decayed number of positive events, as of now. */
   weight(itemId: string, now: number): number;
 }
@@ -45,10 +46,10 @@ export function createPopularity(origin: number, halfLifeMs: number, initial: It
   return {
     add: (itemId, at) => void weights.set(itemId, (weights.get(itemId) ?? 0) + worth(at)),
     remove: (itemId, at) => void weights.set(itemId, Math.max(0, (weights.get(itemId) ?? 0) - worth(at))),
-    ranking: (catalogue, now) => {
+    ranking: (catalogue, now, maxAgeMs) => {
       // wall time may be set back: an age that is negative counts as old
       const age = cached === null ? Infinity : Math.abs(now - cached.at);
-      if (cached === null || cached.catalogue !== catalogue || cached.size !== catalogue.size || age > RANKING_AGE_MS) {
+      if (cached === null || cached.catalogue !== catalogue || cached.size !== catalogue.size || age >= maxAgeMs) {
         cached = { at: now, catalogue, size: catalogue.size, ranking: rank(catalogue, now) };
       }
       return cached.ranking;

@@ -118,6 +118,7 @@ export function registerItems(app: TypedApp, services: Services): void {
       const receipt = await put(parsed);
       return { item_id: receipt.item_id, status: receipt.created ? 201 : 200, state: receipt.state, sequence: receipt.sequence };
     } catch (error) {
+      if (error instanceof ReelfuseError) return { ...id, status: error.status, error: { code: error.code, pointer: prefix, detail: error.message } };
       services.log.error({ err: error }, 'an item of a batch could not be stored');
       return { ...id, status: 500, error: { code: 'internal_error', pointer: prefix, detail: 'the item could not be stored' } };
     }

@@ -35,6 +35,7 @@ const TITLES: Record<number, string> = {
   422: 'Unprocessable content',
   429: 'Too many requests',
   503: 'Service unavailable',
+  507: 'Insufficient storage',
 };
 
 /** Fastify's own errors by their code. */

@@ -4,6 +4,7 @@ import { Type, type Static } from 'typebox';
 import { Id } from '../catalog/item-input.js';
 import { invalidRequest } from '../errors.js';
 import { recommend } from '../recommend/pipeline.js';
+import { findSimilar } from '../recommend/similar.js';
 import type { RecommendAnswer, RecommendRequest } from '../recommend/request.js';
 import type { Services } from '../services.js';
 import type { TypedApp } from './typed-app.js';
@@ -39,7 +40,7 @@ const Answer = Type.Object({
     Type.Object({
       item_id: Type.String(),
       score: Type.Number(),
-      reason: Type.String({ description: 'history | popular' }),
+      reason: Type.String({ description: 'history | popular | similar' }),
       item: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
       explain: Type.Optional(
         Type.Object({
@@ -109,6 +110,40 @@ export function registerRecommendations(app: TypedApp, services: Services): void
     async ({ params, query }, reply) => {
       const { fields, ...options } = query;
       return answer(toRequest({ user_id: params.user_id, ...options }), fields?.split(',') ?? [], reply);
+    },
+  );
+}
+
+const SimilarBody = Type.Object(
+  {
+    k: Body.properties.k,
+    exclude: Body.properties.exclude,
+    exact: Body.properties.exact,
+    fields: Body.properties.fields,
+  },
+  { additionalProperties: false },
+);
+
+export function registerSimilar(app: TypedApp, services: Services): void {
+  app.post(
+    '/v1/items/:item_id/similar',
+    {
+      config: { scope: 'recommend' },
+      schema: {
+        tags: ['recommendations'],
+        summary: 'The items nearest to one item, by fused vectors',
+        params: Type.Object({ item_id: Id }),
+        body: SimilarBody,
+        response: { 200: Answer, ...problemResponses },
+      },
+    },
+    async ({ params, body }, reply) => {
+      const { generation, store } = services;
+      const { k = 20, exclude = [], exact = false, fields = [] } = body;
+      const found = await findSimilar(generation, { itemId: params.item_id, k, exclude, exact });
+      const answer: RecommendAnswer = { ...found, explanations: null, fallback: null };
+      observe(services, answer, reply);
+      return present({ generation, store }, answer, fields);
     },
   );
 }

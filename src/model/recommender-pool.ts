@@ -18,8 +18,10 @@ export interface RecommenderSetup {
 
 /** One user's search, as a worker sees it. */
 export interface SearchJob {
-  /** Slots, oldest first; at least one and at most T. */
+  /** Slots, oldest first; at least one and at most T. Empty when `near` is given. */
   history: Int32Array;
+  /** Search around this item's vector instead of a user's. */
+  near: number | null;
   count: number;
   exact: boolean;
   explain: boolean;
@@ -28,7 +30,7 @@ export interface SearchJob {
 export interface SearchResult {
   slots: Int32Array;
   similarities: Float32Array;
-  /** [d], normalised where the similarity is cosine */
+  /** What was searched for, [d]; normalised where the similarity is cosine. */
   user: Float32Array;
   /** For an explanation: the user vector without history item i, for each i. */
   without: Float32Array[];

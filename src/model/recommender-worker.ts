@@ -51,13 +51,24 @@ function normalise(vector: Float32Array): Float32Array {
 }
 
 /** The history, and for an explanation also the history without each of its items. */
-const variantsOf = ({ history, explain }: SearchJob): Int32Array[] =>
-  explain && history.length > 1 ? [history, ...Array.from(history, (_, left) => history.filter((_, position) => position !== left))] : [history];
+const variantsOf = ({ history, explain, near }: SearchJob): Int32Array[] => {
+  if (near !== null) return [];
+  return explain && history.length > 1
+    ? [history, ...Array.from(history, (_, left) => history.filter((_, position) => position !== left))]
+    : [history];
+};
+
+/** The item's vector as a query. */
+function queryOf(slot: number): Float32Array {
+  const scale = table.scale(slot);
+  return table.vector(slot).map((value) => value * scale);
+}
 
 async function search(jobs: SearchJob[]): Promise<SearchAnswer> {
   const started = performance.now();
   const variants = jobs.map(variantsOf);
-  const raw = await embed(variants.flat());
+  const histories = variants.flat();
+  const raw = histories.length === 0 ? new Float32Array(0) : await embed(histories);
   const embedded = performance.now();
   let row = 0;
   const results = jobs.map((job, position) => {
@@ -65,7 +76,7 @@ async function search(jobs: SearchJob[]): Promise<SearchAnswer> {
       const vector = raw.slice(row * dim, ++row * dim);
       return manifest.similarity === 'cosine' ? normalise(vector) : vector;
     });
-    const [user = new Float32Array(dim), ...without] = vectors;
+    const [user = queryOf(job.near ?? 0), ...without] = vectors; // without a history there is an item
     const index: AnnIndex = job.exact ? exact : hnsw;
     return { ...index.search(user, job.count), user, without };
   });

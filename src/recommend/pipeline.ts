@@ -1,9 +1,8 @@
-import { findCandidates } from './candidates.js';
+import { fetchAllowed, historyJob } from './candidates.js';
 import { explain } from './explain.js';
 import { rankFallback } from './fallback.js';
 import { collectHistory, type History } from './history.js';
-import type { FallbackReason, RecommendAnswer, RecommendContext, RecommendRequest, Timings } from './request.js';
-import { applyRules } from './rules.js';
+import { noTimings, type FallbackReason, type RecommendAnswer, type RecommendContext, type RecommendRequest, type Timings } from './request.js';
 
 /**
  * history → candidates → rules → explain. As many items as asked whenever that many are allowed; otherwise
@@ -12,7 +11,7 @@ import { applyRules } from './rules.js';
  */
 export async function recommend(context: RecommendContext, request: RecommendRequest): Promise<RecommendAnswer> {
   const started = performance.now();
-  const timings: Timings = { queue: 0, history: 0, user_tower: 0, search: 0, rules: 0, total: 0 };
+  const timings = noTimings();
   const history = collectHistory(context, request);
   timings.history = performance.now() - started;
 
@@ -32,24 +31,14 @@ function missingFor({ isReady }: RecommendContext, history: History): FallbackRe
 }
 
 async function rankByModel(context: RecommendContext, request: RecommendRequest, history: History, timings: Timings): Promise<Ranked | null> {
-  const { catalogue, artifact } = context.generation;
-  let count = request.k + history.withheld.size;
-  for (;;) {
-    const found = await findCandidates(context, request, history.items, count);
-    if (found === null) return null;
-    timings.queue += found.queueMs;
-    timings.user_tower += found.towerMs;
-    timings.search += found.searchMs;
-    const before = performance.now();
-    const items = applyRules(catalogue, found, history.withheld, request.k, artifact.manifest.temperature, Date.now());
-    timings.rules += performance.now() - before;
-    // hidden and expired items may have eaten the candidates: fetch more, until the index is exhausted
-    if (items.length === request.k || found.slots.length < count || count >= catalogue.size) {
-      const explanations = request.explain ? explain(context.generation, items, history.items, found) : null;
-      return { items, explanations, fallback: null };
-    }
-    count = Math.min(count * 4, catalogue.size);
-  }
+  const { generation } = context;
+  const { temperature } = generation.artifact.manifest;
+  const limits = { withheld: history.withheld, k: request.k, temperature, reason: 'history' } as const;
+  const fetched = await fetchAllowed(generation, historyJob(generation, request, history.items), limits, timings);
+  if (fetched === null) return null;
+  const { items, found } = fetched;
+  const explanations = request.explain ? explain(generation, items, history.items, found) : null;
+  return { items, explanations, fallback: null };
 }
 
 function rankByPopularity(context: RecommendContext, request: RecommendRequest, history: History, fallback: FallbackReason): Ranked {

@@ -1,4 +1,4 @@
-import type { Catalogue, CatalogueItem } from '../catalog/catalogue.js';
+import type { CatalogueItem } from '../catalog/catalogue.js';
 import type { Generation } from '../catalog/generation.js';
 import type { Popularity } from '../catalog/popularity.js';
 import type { Store } from '../store/store.js';
@@ -30,7 +30,7 @@ export type FallbackReason = 'no_history' | 'unknown_history' | 'starting';
 export interface Recommended {
   item: CatalogueItem;
   score: number;
-  reason: 'history' | 'popular';
+  reason: 'history' | 'popular' | 'similar';
 }
 
 export interface Contribution {
@@ -62,4 +62,4 @@ export interface Timings {
   total: number;
 }
 
-export type { Catalogue };
+export const noTimings = (): Timings => ({ queue: 0, history: 0, user_tower: 0, search: 0, rules: 0, total: 0 });

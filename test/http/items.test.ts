@@ -104,6 +104,26 @@ test('with wait=stored the answer comes when the item is durable, and the item i
   assert.equal((await scores(app)).has('late'), false);
 });
 
+test('items similar to one are the nearest by vector, without the item itself, hidden ones and excluded ones', async (t) => {
+  const { app } = await build(t);
+  await putClips(app, 30);
+  const same = { hidden_states: demoStates(clip(5)) };
+  for (const id of ['twin', 'hidden-twin', 'excluded-twin']) await app.inject({ method: 'PUT', url: `/v1/items/${id}`, payload: same });
+  await patch(app, 'hidden-twin', { hidden: true });
+  const ask = (itemId: string, payload: object) => app.inject({ method: 'POST', url: `/v1/items/${itemId}/similar`, payload });
+  const answer = await ask('twin', { k: 40, exclude: ['excluded-twin'], exact: true });
+  const { items, short_reason: short } = answer.json<{ items: { item_id: string; score: number; reason: string }[]; short_reason: string }>();
+  assert.deepEqual([items.length, short, items[0]?.reason], [30, 'catalogue_exhausted', 'similar']);
+  assert.ok(items.every(({ score }, rank) => rank === 0 || score <= (items[rank - 1]?.score ?? 0)));
+  assert.ok(items.every(({ item_id: id }) => !id.includes('twin')));
+  const [first] = (await ask('hidden-twin', { k: 1 })).json<{ items: { item_id: string; score: number }[] }>().items;
+  assert.match(first?.item_id ?? '', /twin/);
+  assert.ok(Math.abs((first?.score ?? 0) - 1) < 1e-5);
+  assert.equal((await ask('nobody', {})).statusCode, 404);
+  await app.inject({ method: 'PUT', url: '/v1/items/pending', payload: {} });
+  assert.deepEqual([(await ask('pending', {})).json<{ code: string }>().code], ['item_without_vector']);
+});
+
 test('hidden states that are all zeros are refused: the model would read them as none', async (t) => {
   const { app } = await build(t);
   const states = demoStates(clip(1));
@@ -111,4 +131,17 @@ test('hidden states that are all zeros are refused: the model would read them as
   const answer = await app.inject({ method: 'PUT', url: '/v1/items/a', payload: { hidden_states: { ...states, data: zeros } } });
   assert.equal(answer.statusCode, 422);
   assert.equal(answer.json<{ errors: { pointer: string }[] }>().errors[0]?.pointer, '/hidden_states/data');
+});
+
+test('an item that becomes visible fills a fallback answer that would be short without it', async (t) => {
+  const { app } = await build(t);
+  await putClips(app, 3);
+  await patch(app, clip(3), { hidden: true });
+  const ask = async () => {
+    const answer = await app.inject({ method: 'POST', url: '/v1/recommendations', payload: { user_id: 'stranger', k: 3 } });
+    return answer.json<{ items: unknown[] }>().items.length;
+  };
+  assert.equal(await ask(), 2);
+  await patch(app, clip(3), { hidden: false });
+  assert.equal(await ask(), 3);
 });

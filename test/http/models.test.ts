@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
-import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import type { TypedApp } from '../../src/http/typed-app.js';
-import { build, clip, DEMO_ARTIFACT, demoStates, putClips, temporaryFolder, view } from '../build.js';
+import { build, clip, DEMO_ARTIFACT, demoStates, otherModel, putClips, temporaryFolder, view } from '../build.js';
 
 interface Model {
   fingerprint: string;
@@ -18,23 +17,6 @@ interface Swap {
   error: string | null;
   recall: number | null;
   items_done: number;
-}
-
-/** The bundled model under another version, and so another fingerprint; `change` may damage a file before its digest is taken. */
-function otherModel(t: TestContext, change: { file: string; edit: (bytes: Buffer) => void } | null = null): string {
-  const folder = join(temporaryFolder(t), 'artifact');
-  cpSync(DEMO_ARTIFACT, folder, { recursive: true });
-  const path = join(folder, 'model.json');
-  const manifest = JSON.parse(readFileSync(path, 'utf8')) as { version: string; files: Record<string, { sha256: string; bytes: number }> };
-  manifest.version = 'next';
-  if (change !== null) {
-    const bytes = readFileSync(join(folder, change.file));
-    change.edit(bytes);
-    writeFileSync(join(folder, change.file), bytes);
-    manifest.files[change.file] = { sha256: createHash('sha256').update(bytes).digest('hex'), bytes: bytes.length };
-  }
-  writeFileSync(path, JSON.stringify(manifest));
-  return folder;
 }
 
 const register = (app: TypedApp, folder: string) => app.inject({ method: 'POST', url: '/v1/models', payload: { folder } });

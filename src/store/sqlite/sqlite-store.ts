@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { messageOf, storageFull } from '../../errors.js';
 import type { Metrics } from '../../metrics.js';
 import { startWorker } from '../../threads/worker-client.js';
 import { packageFile } from '../../package-root.js';
@@ -10,6 +11,9 @@ import { createReader } from './reader.js';
 import type { WriteOperation, WriteOutcome } from './writer.js';
 
 const WORKER = new URL('./writer-worker.js', import.meta.url).href;
+
+/** SQLite's message for SQLITE_FULL; workers hand on messages only. */
+const isFull = (message: string): boolean => message.includes('disk is full');
 
 /** Writes taken into one commit; bounds the time that the first of them waits for the last. */
 const MAX_GROUP = 1024;
@@ -47,11 +51,12 @@ export function openSqliteStore(dataDir: string, metrics: Metrics, onCrash: (err
       metrics.commitSize.observe(group.length);
       group.forEach(({ resolve, reject }, index) => {
         const outcome = outcomes[index];
-        if (outcome === undefined || 'error' in outcome) reject(new Error(`the store refused a write: ${outcome?.error ?? 'no outcome'}`));
+        if (outcome === undefined || 'error' in outcome)
+          reject(isFull(outcome?.error ?? '') ? storageFull() : new Error(`the store refused a write: ${outcome?.error ?? 'no outcome'}`));
         else resolve(outcome.value as never); // each operation has one kind of value, see Store
       });
     } catch (error) {
-      for (const { reject } of group) reject(error as Error);
+      for (const { reject } of group) reject(isFull(messageOf(error)) ? storageFull() : (error as Error));
     } finally {
       stop();
     }

@@ -141,6 +141,8 @@ export function createWriter(database: Database.Database): (operations: WriteOpe
       try {
         return { value: savepoint(operation) };
       } catch (error) {
+        // a full disk rolls the whole group back: going on would begin another transaction
+        if (!database.inTransaction) throw error;
         sequence = before;
         return { error: error instanceof Error ? error.message : String(error) };
       }

@@ -1,7 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { percentiles, randomStates, startServer } from './server.js';
+import { clip, demoStates } from '../test/build.js';
+import { percentiles, startServer } from './server.js';
 
 /** Time from sending a PUT to being returned by `similar`, while --rate requests a second are served: --items 200. */
 export async function freshness(options: ReadonlyMap<string, number>): Promise<unknown> {
@@ -15,7 +16,7 @@ export async function freshness(options: ReadonlyMap<string, number>): Promise<u
     let running = true;
     const request = async (): Promise<void> => {
       const sent = performance.now();
-      const { status } = await server.call('GET', '/v1/users/cooking-fan/recommendations?k=20');
+      const { status } = await server.call('GET', '/v1/users/cooking-fan/recommendations?k=20').catch(() => ({ status: 0 }));
       if (status === 200) served.push(performance.now() - sent);
       else failed++;
     };
@@ -31,7 +32,7 @@ export async function freshness(options: ReadonlyMap<string, number>): Promise<u
     })();
     const fresh: number[] = [];
     for (let n = 0; n < count; n++) {
-      const states = randomStates();
+      const states = demoStates(clip(n + 1));
       await server.call('PUT', `/v1/items/near-${n}`, { hidden_states: states });
       const sent = performance.now();
       const put = server.call('PUT', `/v1/items/fresh-${n}`, { hidden_states: states });

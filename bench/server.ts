@@ -2,7 +2,9 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { Pool } from 'undici';
+import { floatsOf } from '../src/model/safetensors.js';
 import { packageFile } from '../src/package-root.js';
+import { clip, demoStates } from '../test/build.js';
 
 export interface Server {
   url: string;
@@ -70,6 +72,14 @@ export function percentiles(values: readonly number[]): { n: number; p50: number
   const sorted = [...values].sort((a, b) => a - b);
   const at = (share: number): number => Math.round((sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? NaN) * 1000) / 1000;
   return { n: sorted.length, p50: at(0.5), p99: at(0.99), max: at(1) };
+}
+
+/** Hidden states between those of two demo clips, so that fused vectors spread as real ones do. */
+export function mixedStates(): { dtype: 'float32'; shape: [number, number]; data: string } {
+  const [a, b] = [0, 1].map(() => demoStates(clip(1 + Math.floor(Math.random() * 1000))));
+  const [first, second] = [a, b].map((states) => floatsOf(Buffer.from(states?.data ?? '', 'base64'), 'F16'));
+  const values = first?.map((value, at) => 0.7 * value + 0.3 * (second?.[at] ?? 0)) ?? new Float32Array(0);
+  return { dtype: 'float32', shape: [a?.shape[0] ?? 0, a?.shape[1] ?? 0], data: Buffer.from(values.buffer).toString('base64') };
 }
 
 /** Hidden states of random values as they travel in JSON, at the demo model's shape. */

@@ -2,7 +2,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { packageFile } from '../src/package-root.js';
-import { percentiles, randomStates, startServer } from './server.js';
+import { percentiles, mixedStates, startServer } from './server.js';
 
 const CHUNK = 500;
 
@@ -17,7 +17,7 @@ export async function swap(options: ReadonlyMap<string, number>): Promise<unknow
   try {
     for (let first = 0; first < items; first += CHUNK) {
       const rows = Array.from({ length: Math.min(CHUNK, items - first) }, (_, n) =>
-        JSON.stringify({ item_id: `item-${first + n}`, hidden_states: randomStates() }),
+        JSON.stringify({ item_id: `item-${first + n}`, hidden_states: mixedStates() }),
       );
       const { status } = await server.call('POST', '/v1/items/batch', rows.join('\n'), 'application/x-ndjson');
       if (status !== 200) throw new Error(`batch answered ${status}`);
@@ -27,7 +27,7 @@ export async function swap(options: ReadonlyMap<string, number>): Promise<unknow
     const known = new Set<string>();
     const request = async (into: number[]): Promise<void> => {
       const sent = performance.now();
-      const { status, body } = await server.call('GET', '/v1/users/cooking-fan/recommendations?k=20');
+      const { status, body } = await server.call('GET', '/v1/users/cooking-fan/recommendations?k=20').catch(() => ({ status: 0, body: {} as never }));
       into.push(performance.now() - sent);
       if (status !== 200 || body.fallback !== null) failed++;
       else if (!known.has((body.model as unknown as { fingerprint: string }).fingerprint)) unknown++;

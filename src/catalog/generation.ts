@@ -50,8 +50,8 @@ export interface LoadOptions {
   batch: number;
   /** Items that somebody else has published, or is about to. */
   isTaken?: (itemId: string) => boolean;
-  /** Called after each batch with the number of items gone through; throwing ends the loading. */
-  onProgress: (items: number) => void;
+  /** Awaited after each batch, with the number of items gone through; throwing ends the loading. */
+  onProgress: (items: number) => void | Promise<void>;
 }
 
 /** Fills the generation from the store: stored vectors of its fingerprint are taken as they are, the others are fused and saved. */
@@ -80,6 +80,6 @@ export async function loadGeneration(generation: Generation, store: Store, optio
     await catalogue.publish(ready.filter(({ fields }) => !isTaken(fields.item_id)));
     done += rows.length;
     last = rows.at(-1)?.item_id ?? null;
-    options.onProgress(done);
+    await options.onProgress(done);
   }
 }

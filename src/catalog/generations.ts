@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { ArtifactError, ReelfuseError, messageOf, notFound } from '../errors.js';
 import type { Metrics } from '../metrics.js';
@@ -139,13 +140,17 @@ export async function openGenerations(first: Artifact, setup: GenerationsSetup):
     preparing = next;
     await setup.settleWrites(); // writes that began without it are in the store before the store is read
     state.state = 'fusing';
+    let stepped = performance.now();
     await loadGeneration(next.generation, store, {
       batch: SWAP_BATCH,
       isTaken: (itemId) => next.taken?.has(itemId) === true,
-      onProgress: (items) => {
+      onProgress: async (items) => {
         state.items_done = items;
         metrics.swapProgress.set(Math.min(1, items / Math.max(state.items_total, 1)));
         if (closing) throw new Error('the server is stopping');
+        // half of the time belongs to the requests: they share the cores with fusing and index building
+        await pause(performance.now() - stepped);
+        stepped = performance.now();
       },
     });
     state.state = 'checking';

@@ -8,7 +8,7 @@ import { loadGeneration, type Generation } from './generation.js';
 import { measureRecall } from './recall.js';
 
 /** Rows of one step while requests are served; short steps keep the event loop free. */
-const SWAP_BATCH = 64;
+const SWAP_BATCH = 16;
 const START_BATCH = 1024;
 const DROP_BATCH = 2000;
 const GATE_SAMPLES = 64;

@@ -149,6 +149,15 @@ export async function runOperations(t: Pick<TestContext, 'after'>, seed: number,
       assert.deepEqual({ title, hidden, state }, { title: known.title, hidden: known.hidden, state: expected });
     }
 
+    const count = (test: (item: Item) => boolean): number => [...items.values()].filter(test).length;
+    const { counts } = server.services.generation.catalogue;
+    assert.deepEqual(counts(), {
+      searchable: count((item) => !item.hidden && item.hasVector),
+      pending_features: count((item) => !item.hidden && !item.hasVector),
+      stored: 0,
+      hidden: count((item) => item.hidden),
+    });
+
     const userId = pick(users);
     const own = [...events.values()].filter((event) => event.userId === userId).sort((a, b) => b.at - a.at || b.order - a.order);
     const positives = own.filter(({ type }) => POSITIVE.has(type));

@@ -56,6 +56,7 @@ export function createCatalogue(dim: number, normalised: boolean, pool: Pick<Rec
   const byId = new Map<string, CatalogueItem>();
   const bySlot: (CatalogueItem | undefined)[] = [];
   const freeSlots: number[] = [];
+  const counts: Record<ItemState, number> = { searchable: 0, pending_features: 0, stored: 0, hidden: 0 };
   let growing: Promise<void> = Promise.resolve();
 
   const takeSlot = (): number => {
@@ -97,6 +98,8 @@ export function createCatalogue(dim: number, normalised: boolean, pool: Pick<Rec
           table.free(old.slot);
           remove.push(old.slot);
         }
+        if (old !== undefined) counts[stateOf(old, true)]--;
+        counts[stateOf(item, true)]++;
         byId.set(fields.item_id, item);
       }
       if (add.length + remove.length === 0) return;
@@ -106,12 +109,16 @@ export function createCatalogue(dim: number, normalised: boolean, pool: Pick<Rec
     },
     describe: (fields) => {
       const item = byId.get(fields.item_id);
-      if (item !== undefined) item.fields = fields;
+      if (item === undefined) return;
+      counts[stateOf(item, true)]--;
+      item.fields = fields;
+      counts[stateOf(item, true)]++;
     },
     remove: async (itemId) => {
       const item = byId.get(itemId);
       if (item === undefined) return;
       byId.delete(itemId);
+      counts[stateOf(item, true)]--;
       const { slot } = item;
       if (slot === null) return;
       bySlot[slot] = undefined;
@@ -119,10 +126,6 @@ export function createCatalogue(dim: number, normalised: boolean, pool: Pick<Rec
       await pool.update({ add: [], remove: [slot] });
       freeSlots.push(slot);
     },
-    counts: () => {
-      const counts = { searchable: 0, pending_features: 0, stored: 0, hidden: 0 };
-      for (const item of byId.values()) counts[stateOf(item, true)]++;
-      return counts;
-    },
+    counts: () => ({ ...counts }),
   };
 }

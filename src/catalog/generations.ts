@@ -228,9 +228,10 @@ export async function openGenerations(first: Artifact, setup: GenerationsSetup):
       if (active.generation.artifact.fingerprint === fingerprint) return atOnce(fingerprint);
       if (standby !== null && standby.failure === null && standby.generation.artifact.fingerprint === fingerprint) {
         const back = switchTo(standby);
-        running = back.finally(() => {
+        const end = (): void => {
           running = null;
-        });
+        };
+        running = back.then(end, end); // the caller is told of a failure, whoever waits for the end is not
         await back;
         log.info({ fingerprint }, 'rolled back to the previous model');
         metrics.swaps.inc({ outcome: 'active' });

@@ -140,8 +140,8 @@ export function createIngest(store: Store, generations: Pick<Generations, 'curre
     for (const { generation } of targets) generation.catalogue.describe(fields);
     acknowledge({ ...receiptOf(fields.item_id, written, null), state: fields.hidden ? 'hidden' : 'stored' });
     try {
-      await complete(targets, fields, states);
-      metrics.searchableSeconds.observe((performance.now() - received) / 1000);
+      const [fused = null] = await complete(targets, fields, states);
+      if (fused !== null) metrics.searchableSeconds.observe((performance.now() - received) / 1000);
     } catch (error) {
       log.error({ err: error }, 'a stored item could not be published');
     }
@@ -153,6 +153,7 @@ export function createIngest(store: Store, generations: Pick<Generations, 'curre
       const fused = await forEach(targets, ({ generation }) => fuseItem(generation, fields.item_id, states));
       await Promise.all(fused.filter(isFused).map((vector) => store.saveVectors(vector.fingerprint, [{ ...vector, item_id: fields.item_id }])));
       await publish(targets, fields, fused);
+      return fused;
     });
 
   /** Changes fields only; a generation that has not loaded the item yet gets it whole. */

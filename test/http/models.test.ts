@@ -94,6 +94,21 @@ test('switching back is immediate and finds the writes made since', async (t) =>
   assert.equal((await recommend(app, [clip(1)])).json<{ model: Model }>().model.fingerprint, before);
 });
 
+test('a switch back that the store cannot remember is refused, and the model that serves goes on', async (t) => {
+  const { app, services } = await build(t);
+  await putClips(app, 5);
+  const before = services.generation.artifact.fingerprint;
+  const { fingerprint } = (await register(app, otherModel(t))).json<Model>();
+  await activate(app, fingerprint);
+  await services.generations.idle();
+  const { setMeta } = services.store;
+  services.store.setMeta = () => Promise.reject(new Error('no space'));
+  assert.equal((await activate(app, before)).statusCode, 500);
+  services.store.setMeta = setMeta;
+  assert.equal((await recommend(app, [clip(1)])).json<{ model: Model }>().model.fingerprint, fingerprint);
+  assert.equal((await activate(app, before)).statusCode, 200);
+});
+
 test('a model whose golden vectors do not hold is refused, and the one that serves goes on', async (t) => {
   const { app, services } = await build(t);
   await putClips(app, 5);

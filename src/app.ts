@@ -12,6 +12,7 @@ import { registerModels } from './http/models.js';
 import { registerObservation, requestId } from './http/observe.js';
 import { registerOperations } from './http/operations.js';
 import { registerProblems } from './http/problem.js';
+import { registerSnapshots } from './http/snapshots.js';
 import { registerRecommendations, registerSimilar } from './http/recommendations.js';
 import type { TypedApp } from './http/typed-app.js';
 import { registerUsers } from './http/users.js';
@@ -65,6 +66,7 @@ export async function buildApp(services: Services): Promise<TypedApp> {
     registerEvents(routes, services);
     registerUsers(routes, services);
     registerModels(routes, services);
+    registerSnapshots(routes, services);
     registerOperations(routes, services);
   });
   app.get('/openapi.json', { config: { scope: 'public' }, schema: { hide: true } }, async () => app.swagger());

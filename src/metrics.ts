@@ -62,6 +62,19 @@ export function createMetrics() {
     swapProgress: new Gauge({ name: 'reelfuse_swap_progress_ratio', help: 'Items that the running swap has gone through', registers }),
     swaps: new Counter({ name: 'reelfuse_swaps_total', help: 'Changes of the model', labelNames: ['outcome'] as const, registers }),
     recall: new Gauge({ name: 'reelfuse_index_recall_ratio', help: 'Recall@20 of HNSW against exact search, of the last self-check', registers }),
+    snapshots: new Counter({
+      name: 'reelfuse_snapshots_total',
+      help: 'Snapshots of the index: written, failed, or damaged and set aside',
+      labelNames: ['outcome'] as const,
+      registers,
+    }),
+    snapshotAge: new Gauge({ name: 'reelfuse_snapshot_age_seconds', help: 'Age of the newest snapshot of the index', registers }),
+    rebuilds: new Counter({
+      name: 'reelfuse_index_rebuilds_total',
+      help: 'Index rebuilds in the background, by what made them necessary',
+      labelNames: ['reason'] as const,
+      registers,
+    }),
     idShare: new Histogram({
       name: 'reelfuse_gate_id_share',
       help: 'Share of the ID embedding in fused item vectors (mean of the gate)',

@@ -1,16 +1,19 @@
 import { positiveRule } from './catalog/event-input.js';
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { createGeneration, type Generation } from './catalog/generation.js';
 import { openGenerations, type Generations } from './catalog/generations.js';
-import { measureRecall } from './catalog/recall.js';
 import { importDemo } from './catalog/demo.js';
 import { createErasure, type Erasure } from './catalog/erasure.js';
 import { createIngest, type Ingest } from './catalog/ingest.js';
 import { chooseModel } from './catalog/model-choice.js';
 import { createPopularity, type Popularity } from './catalog/popularity.js';
+import { openSnapshots, type Restored, type Snapshots } from './catalog/snapshots.js';
+import { createUpkeep } from './catalog/upkeep.js';
 import type { Config } from './config.js';
 import { messageOf } from './errors.js';
+import type { HnswSettings } from './index/hnsw.js';
 import { createMetrics, type Metrics } from './metrics.js';
 import { readArtifact, type Artifact } from './model/artifact.js';
 import { startFuser } from './model/fuser.js';
@@ -30,9 +33,10 @@ export interface Services {
   ingest: Ingest;
   popularity: Popularity;
   erasure: Erasure;
+  snapshots: Snapshots;
   isReady: () => boolean;
-  /** Fills vectors and index from the store; until it is done, requests are answered by the fallback. */
-  load: () => Promise<void>;
+  /** Fills vectors and index from a snapshot or else from the store; until it is done, requests are answered by the fallback. */
+  load: () => Promise<Restored | null>;
   close: () => Promise<void>;
 }
 
@@ -100,9 +104,25 @@ export async function openServices(config: Config, log: Logger): Promise<Service
     const origin = Date.now();
     const popularity = createPopularity(origin, halfLifeMs, store.popularity(origin, halfLifeMs));
     const erasure = createErasure(store, popularity);
-    closers.push(checkRecall(generations, store, metrics, config.recallCheckSeconds, log));
-    closers.push(keepRetention(erasure, config.eventRetentionDays, log));
+    const snapshots = openSnapshots({
+      folder: join(config.dataDir, 'snapshots'),
+      store,
+      current: () => generations.current,
+      settleWrites: () => ingest.settle(),
+      hnsw: hnswSettings(config),
+      minutes: config.snapshotMinutes,
+      kept: config.snapshotsKept,
+      metrics,
+      log,
+    });
     let ready = false;
+    closers.push(async () => {
+      await snapshots.close();
+      await ingest.settle();
+      if (ready) await snapshots.writeIfStale();
+    });
+    closers.push(repeat(createUpkeep(generations, store, metrics, log), config.recallCheckSeconds * 1000));
+    closers.push(keepRetention(erasure, config.eventRetentionDays, log));
     const services: Services = {
       config,
       log,
@@ -115,12 +135,20 @@ export async function openServices(config: Config, log: Logger): Promise<Service
       popularity,
       ingest,
       erasure,
+      snapshots,
       isReady: () => ready,
       load: async () => {
         const started = performance.now();
-        const { fused } = await generations.load((items) => log.debug({ items }, 'loading'));
+        const restored = await snapshots.restore(generations.current);
+        const { fused } = restored === null ? await generations.load((items) => log.debug({ items }, 'loading')) : { fused: 0 };
         ready = true;
-        log.info({ items: generations.current.catalogue.size, fused, seconds: (performance.now() - started) / 1000 }, 'catalogue loaded');
+        log.info(
+          { items: generations.current.catalogue.size, fused, ...restored, seconds: (performance.now() - started) / 1000 },
+          'catalogue loaded',
+        );
+        // built from scratch: the next start should not have to
+        if (restored === null && generations.current.catalogue.size > 0) void snapshots.writeIfStale();
+        return restored;
       },
       close,
     };
@@ -153,23 +181,13 @@ async function openGeneration(
   }
 }
 
-const CHECK_SAMPLES = 4;
-
-/** Keeps the recall gauge up to date. @returns a function that stops it */
-function checkRecall(generations: Generations, store: Store, metrics: Metrics, seconds: number, log: Logger): () => Promise<void> {
-  if (seconds === 0) return async () => {};
+/** Runs the task every so often, never twice at once. @returns a function that stops it and waits for its end */
+function repeat(task: () => Promise<void>, milliseconds: number): () => Promise<void> {
+  if (milliseconds === 0) return async () => {};
   let running = Promise.resolve();
-  const check = async (): Promise<void> => {
-    try {
-      const recall = await measureRecall(generations.current, store, [], CHECK_SAMPLES);
-      if (recall !== null) metrics.recall.set(recall);
-    } catch (error) {
-      log.warn({ reason: messageOf(error) }, 'the recall self-check was skipped');
-    }
-  };
   const timer = setInterval(() => {
-    running = running.then(check);
-  }, seconds * 1000);
+    running = running.then(task);
+  }, milliseconds);
   return async () => {
     clearInterval(timer);
     await running;
@@ -189,13 +207,11 @@ function keepRetention(erasure: Erasure, days: number, log: Logger): () => Promi
       log.error({ err: error }, 'old events could not be expired');
     }
   };
-  let running = expire();
-  const timer = setInterval(() => {
-    running = running.then(expire);
-  }, RETENTION_CHECK_MS);
+  const first = expire();
+  const stop = repeat(expire, RETENTION_CHECK_MS);
   return async () => {
-    clearInterval(timer);
-    await running;
+    await stop();
+    await first;
   };
 }
 
@@ -205,5 +221,7 @@ const poolSettings = (config: Config) => ({
   workers: config.recommenderWorkers === 0 ? Math.max(1, availableParallelism() - 1) : config.recommenderWorkers,
   maxBatch: config.maxBatch,
   maxQueue: config.maxQueue,
-  hnsw: { m: config.hnswM, efConstruction: config.hnswEfConstruction, ef: config.hnswEf },
+  hnsw: hnswSettings(config),
 });
+
+const hnswSettings = (config: Config): HnswSettings => ({ m: config.hnswM, efConstruction: config.hnswEfConstruction, ef: config.hnswEf });

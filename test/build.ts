@@ -7,6 +7,7 @@ import { pino } from 'pino';
 import { buildApp } from '../src/app.js';
 import { openFeatures, type Features } from '../src/catalog/import-items.js';
 import { demoFile } from '../src/catalog/model-choice.js';
+import type { Restored } from '../src/catalog/snapshots.js';
 import { readConfig } from '../src/config.js';
 import type { TypedApp } from '../src/http/typed-app.js';
 import { openServices, type Services } from '../src/services.js';
@@ -23,6 +24,8 @@ export interface Built {
   app: TypedApp;
   services: Services;
   dataDir: string;
+  /** What the start took from a snapshot. */
+  restored: Restored | null;
   /** Ends the server; called by itself when the test is over. */
   stop: () => Promise<void>;
 }
@@ -51,8 +54,8 @@ export async function build(t: Pick<TestContext, 'after'>, environment: Record<s
     await stop();
     if (own !== null) rmSync(own, { recursive: true, force: true }); // only after the store has let go of it
   });
-  await services.load();
-  return { app, services, dataDir, stop };
+  const restored = await services.load();
+  return { app, services, dataDir, restored, stop };
 }
 
 let demo: Features | undefined;

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { cpSync } from 'node:fs';
 import type { TestContext } from 'node:test';
 import { messageOf } from '../src/errors.js';
 import { build, clip, demoStates, otherModel, temporaryFolder } from './build.js';
@@ -40,7 +41,7 @@ export async function runOperations(t: Pick<TestContext, 'after'>, seed: number,
   const random = randomOf(seed);
   const below = (limit: number): number => Math.floor(random() * limit);
   const pick = <Value>(values: readonly Value[]): Value => values[below(values.length)] as Value; // never asked of an empty list
-  const dataDir = temporaryFolder(t);
+  let dataDir = temporaryFolder(t);
   let server = await build(t, { REELFUSE_DATA_DIR: dataDir });
   const call = async (method: 'GET' | 'PUT' | 'PATCH' | 'POST' | 'DELETE', url: string, payload?: object) =>
     server.app.inject({ method, url, ...(payload !== undefined && { payload }) });
@@ -57,6 +58,13 @@ export async function runOperations(t: Pick<TestContext, 'after'>, seed: number,
   const ids = Array.from({ length: ITEMS }, (_, n) => (n % 2 === 0 ? clip(n + 1) : `new-${n}`));
   const hasRow = (itemId: string): boolean => itemId.startsWith('clip-');
   const users = Array.from({ length: USERS }, (_, n) => `user-${n}`);
+
+  const reopen = async (folder = dataDir): Promise<void> => {
+    await server.stop();
+    dataDir = folder;
+    server = await build(t, { REELFUSE_DATA_DIR: dataDir });
+    if (server.restored !== null) done.restored = (done.restored ?? 0) + 1;
+  };
 
   const steps: Record<string, { weight: number; run: () => Promise<void> }> = {
     put: {
@@ -128,11 +136,24 @@ export async function runOperations(t: Pick<TestContext, 'after'>, seed: number,
         if (random() < 0.5) await server.services.generations.idle();
       },
     },
-    reopen: {
-      weight: 1,
+    snapshot: {
+      weight: 2,
       run: async () => {
-        await server.stop();
-        server = await build(t, { REELFUSE_DATA_DIR: dataDir });
+        const answer = call('POST', '/v1/snapshots');
+        answer.catch(() => undefined); // not awaited half of the time: what follows then runs while it is written
+        // a swap that ends meanwhile may close the generation that is being written
+        if (random() < 0.5) assert.ok([201, 409, 503].includes((await answer).statusCode));
+      },
+    },
+    reopen: { weight: 1, run: () => reopen() },
+    kill: {
+      weight: 1,
+      // the folder as kill -9 leaves it: copied while everything is open, without what an orderly end writes
+      run: async () => {
+        await server.services.generations.idle();
+        const copy = temporaryFolder(t);
+        cpSync(dataDir, copy, { recursive: true, filter: (path) => !path.endsWith('.lock') });
+        await reopen(copy);
       },
     },
   };

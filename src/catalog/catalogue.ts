@@ -1,4 +1,4 @@
-import { createVectorTable, makeChunk, type VectorTable } from '../index/vector-table.js';
+import { createVectorTable, makeChunk, type VectorChunk, type VectorTable } from '../index/vector-table.js';
 import type { RecommenderPool } from '../model/recommender-pool.js';
 import type { ItemFields } from '../store/store.js';
 
@@ -32,6 +32,17 @@ export interface Catalogue {
   /** The item is not served from this call on; resolves when its slot is free again. */
   remove(itemId: string): Promise<void>;
   counts(): Record<ItemState, number>;
+  /** Slots that were ever given out. */
+  readonly slots: number;
+  /** Slots that wait to be used again; the graph still holds their dead nodes. */
+  readonly freeSlots: number;
+  readonly chunks: readonly VectorChunk[];
+  /** Makes room for this many slots in an empty catalogue, here and in every replica; their vectors are then filled in from outside. */
+  reserve(slots: number): Promise<void>;
+  /** Takes an item whose vector stands in its slot, and in the replicas, already. */
+  adopt(item: CatalogueItem): void;
+  /** After the last adoption: slots that no item has taken leave the replicas and can be used again. @param indexed what the replicas hold */
+  releaseUnadopted(indexed: Int32Array): Promise<void>;
 }
 
 export interface PublishedItem {
@@ -57,18 +68,21 @@ export function createCatalogue(dim: number, normalised: boolean, pool: Pick<Rec
   const bySlot: (CatalogueItem | undefined)[] = [];
   const freeSlots: number[] = [];
   const counts: Record<ItemState, number> = { searchable: 0, pending_features: 0, stored: 0, hidden: 0 };
+  const chunks: VectorChunk[] = [];
   let growing: Promise<void> = Promise.resolve();
 
+  const grow = (): void => {
+    const chunk = makeChunk(dim);
+    chunks.push(chunk);
+    table.attach(chunk);
+    growing = pool.grow(chunk); // posted before any update that needs it
+  };
   const takeSlot = (): number => {
     const reused = freeSlots.pop();
     if (reused !== undefined) return reused;
     const slot = bySlot.length;
     bySlot.push(undefined);
-    if (slot >= table.capacity) {
-      const chunk = makeChunk(dim);
-      table.attach(chunk);
-      growing = pool.grow(chunk); // posted before any update that needs it
-    }
+    if (slot >= table.capacity) grow();
     return slot;
   };
 
@@ -127,5 +141,31 @@ export function createCatalogue(dim: number, normalised: boolean, pool: Pick<Rec
       freeSlots.push(slot);
     },
     counts: () => ({ ...counts }),
+    get slots() {
+      return bySlot.length;
+    },
+    get freeSlots() {
+      return freeSlots.length;
+    },
+    chunks,
+    reserve: async (slots) => {
+      while (table.capacity < slots) grow();
+      while (bySlot.length < slots) bySlot.push(undefined);
+      await growing;
+    },
+    adopt: (item) => {
+      byId.set(item.fields.item_id, item);
+      counts[stateOf(item, true)]++;
+      if (item.slot === null) return;
+      bySlot[item.slot] = item;
+      table.revive(item.slot, normalised);
+    },
+    releaseUnadopted: async (indexed) => {
+      const remove = [...indexed.filter((slot) => bySlot[slot] === undefined)];
+      if (remove.length > 0) await pool.update({ add: [], remove });
+      bySlot.forEach((item, slot) => {
+        if (item === undefined) freeSlots.push(slot);
+      });
+    },
   };
 }

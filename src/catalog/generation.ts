@@ -2,7 +2,7 @@ import { floatsOf } from '../model/safetensors.js';
 import type { Artifact } from '../model/artifact.js';
 import type { Fuser } from '../model/fuser.js';
 import type { RecommenderPool } from '../model/recommender-pool.js';
-import type { HiddenStates, Store } from '../store/store.js';
+import type { HiddenStates, ItemWithVector, Store, StoredItem } from '../store/store.js';
 import { createCatalogue, type Catalogue, type PublishedItem } from './catalogue.js';
 
 /** One model's towers, vectors and index: a request is answered by exactly one. */
@@ -56,30 +56,46 @@ export interface LoadOptions {
 
 /** Fills the generation from the store: stored vectors of its fingerprint are taken as they are, the others are fused and saved. */
 export async function loadGeneration(generation: Generation, store: Store, options: LoadOptions): Promise<{ fused: number }> {
-  const { artifact, catalogue } = generation;
   const { isTaken = () => false } = options;
   let fused = 0;
   let done = 0;
   let last: string | null = null;
   for (;;) {
-    const rows = store.itemsWithVectors(artifact.fingerprint, last, options.batch);
+    const rows = store.itemsWithVectors(generation.artifact.fingerprint, last, options.batch);
     if (rows.length === 0) return { fused };
-    const made: { item_id: string; vector: Float32Array; id_share: number }[] = [];
-    const ready = await Promise.all(
-      rows.map(async ({ stored, has_hidden_states: has, created_at: created, updated_at: _, sequence: __, ...fields }): Promise<PublishedItem> => {
-        if (stored !== null) return { fields, created, vector: stored.vector, idShare: stored.id_share };
-        const result = await fuseItem(generation, fields.item_id, has ? store.hiddenStates(fields.item_id) : null);
-        if (result === null) return { fields, created, vector: null, idShare: null };
-        made.push({ item_id: fields.item_id, vector: result.vector, id_share: result.id_share });
-        return { fields, created, vector: result.vector, idShare: result.id_share };
-      }),
-    );
-    const own = made.filter(({ item_id: itemId }) => !isTaken(itemId));
-    if (own.length > 0) await store.saveVectors(artifact.fingerprint, own);
-    fused += own.length;
-    await catalogue.publish(ready.filter(({ fields }) => !isTaken(fields.item_id)));
+    fused += await loadRows(generation, store, rows, isTaken);
     done += rows.length;
     last = rows.at(-1)?.item_id ?? null;
     await options.onProgress(done);
   }
+}
+
+/** Fuses what has no vector yet and publishes all. @returns how many were fused */
+export async function loadRows(
+  generation: Generation,
+  store: Store,
+  rows: readonly ItemWithVector[],
+  isTaken: (itemId: string) => boolean = () => false,
+): Promise<number> {
+  const { artifact, catalogue } = generation;
+  const made: { item_id: string; vector: Float32Array; id_share: number }[] = [];
+  const ready = await Promise.all(
+    rows.map(async ({ stored, has_hidden_states: has, ...row }): Promise<PublishedItem> => {
+      const { fields, created } = publishable(row);
+      if (stored !== null) return { fields, created, vector: stored.vector, idShare: stored.id_share };
+      const result = await fuseItem(generation, fields.item_id, has ? store.hiddenStates(fields.item_id) : null);
+      if (result === null) return { fields, created, vector: null, idShare: null };
+      made.push({ item_id: fields.item_id, vector: result.vector, id_share: result.id_share });
+      return { fields, created, vector: result.vector, idShare: result.id_share };
+    }),
+  );
+  const own = made.filter(({ item_id: itemId }) => !isTaken(itemId));
+  if (own.length > 0) await store.saveVectors(artifact.fingerprint, own);
+  await catalogue.publish(ready.filter(({ fields }) => !isTaken(fields.item_id)));
+  return own.length;
+}
+
+/** What the catalogue keeps of a stored item. */
+export function publishable({ created_at: created, updated_at: _, sequence: __, ...fields }: StoredItem): Pick<PublishedItem, 'fields' | 'created'> {
+  return { fields, created };
 }

@@ -54,6 +54,11 @@ export interface Generations {
    * @throws ReelfuseError 404 `model_not_found`, 409 `swap_in_progress`
    */
   activate(fingerprint: string): Promise<Swap>;
+  /**
+   * Builds vectors and index of the serving model anew beside it and switches over, as a swap does; frees what deleted
+   * and replaced items have left behind. Null when a swap is running.
+   */
+  rebuild(): Swap | null;
   /** Resolves when no swap is running. */
   idle(): Promise<void>;
   close(): Promise<void>;
@@ -112,13 +117,17 @@ export async function openGenerations(first: Artifact, setup: GenerationsSetup):
   };
   announce();
 
-  /** Between two requests: what has begun on the old generation ends on it. */
-  const switchTo = async (next: Target): Promise<void> => {
+  /** Between two requests: what has begun on the old generation ends on it. @returns what serves nobody any more */
+  const switchTo = async (next: Target): Promise<Target | null> => {
+    const old = active;
+    const isRebuilt = old.generation.artifact.fingerprint === next.generation.artifact.fingerprint;
     await store.setMeta('model_dir', next.generation.artifact.folder);
-    standby = active;
+    const dropped = isRebuilt ? old : standby === next ? null : standby;
+    if (!isRebuilt) standby = old;
     active = next;
     current = next;
     announce();
+    return dropped;
   };
 
   /** Only when no write holds on to it any more. */
@@ -165,8 +174,7 @@ export async function openGenerations(first: Artifact, setup: GenerationsSetup):
   const run = async (record: ModelRecord, state: Swap): Promise<void> => {
     try {
       const next = await prepare(record, state);
-      const dropped = standby;
-      await switchTo(next);
+      const dropped = await switchTo(next);
       preparing = null;
       next.taken = null;
       state.state = 'active';
@@ -206,6 +214,15 @@ export async function openGenerations(first: Artifact, setup: GenerationsSetup):
     return swap;
   };
 
+  const start = (record: ModelRecord): Swap => {
+    const state = begin(record.fingerprint);
+    swap = state;
+    running = run(record, state).finally(() => {
+      running = null;
+    });
+    return state;
+  };
+
   return {
     get current() {
       return active.generation;
@@ -237,12 +254,13 @@ export async function openGenerations(first: Artifact, setup: GenerationsSetup):
         metrics.swaps.inc({ outcome: 'active' });
         return atOnce(fingerprint);
       }
-      const state = begin(fingerprint);
-      swap = state;
-      running = run(record, state).finally(() => {
-        running = null;
-      });
-      return state;
+      return start(record);
+    },
+    rebuild: () => {
+      const { fingerprint } = active.generation.artifact;
+      const record = store.models().find((known) => known.fingerprint === fingerprint);
+      if (running !== null || record === undefined) return null;
+      return start(record);
     },
     idle: async () => {
       await running;

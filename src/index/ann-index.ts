@@ -18,3 +18,14 @@ export interface AnnIndex {
    */
   search(query: Float32Array, count: number): Neighbours;
 }
+
+/** An index whose structure is worth keeping over a restart. */
+export interface PersistentIndex extends AnnIndex {
+  /**
+   * Writes the index as it is at this call; searches, adds and removes go on meanwhile and take effect at once.
+   * @returns the slots that the file holds, rising
+   */
+  save(file: string): Promise<Int32Array>;
+  /** Takes over a file that `save` has written, into an empty index. @param slots what `save` returned */
+  load(file: string, slots: Int32Array): Promise<void>;
+}

@@ -1,21 +1,27 @@
 import type { AnnIndex, Neighbours } from './ann-index.js';
+import { createSlotSet } from './slot-set.js';
 import type { VectorTable } from './vector-table.js';
 
 /** Scores every slot: the truth that HNSW is measured against, and the better choice when few slots are allowed. */
 export function createExactIndex(table: VectorTable): AnnIndex {
-  const slots = new Set<number>();
+  const live = createSlotSet();
+  let slots: Int32Array | null = null; // listed again after a change
   return {
     get size() {
-      return slots.size;
+      return live.size;
     },
-    add: (slot) => void slots.add(slot),
-    remove: (slot) => void slots.delete(slot),
-    search: (query, count) => nearest(table, slots, query, count),
+    add: (slot) => {
+      if (live.add(slot)) slots = null;
+    },
+    remove: (slot) => {
+      if (live.delete(slot)) slots = null;
+    },
+    search: (query, count) => nearest(table, (slots ??= live.slots()), query, count),
   };
 }
 
-/** The `count` best slots by a bounded min-heap; equal similarities are ordered by slot, so that answers repeat. */
-function nearest(table: VectorTable, slots: Iterable<number>, query: Float32Array, count: number): Neighbours {
+/** The `count` best of these slots by a bounded min-heap; equal similarities are ordered by slot, so that answers repeat. */
+export function nearest(table: VectorTable, slots: Iterable<number>, query: Float32Array, count: number): Neighbours {
   const heap: { slot: number; similarity: number }[] = [];
   const worse = (a: { slot: number; similarity: number }, b: { slot: number; similarity: number }): boolean =>
     a.similarity < b.similarity || (a.similarity === b.similarity && a.slot > b.slot);
@@ -33,14 +39,16 @@ function nearest(table: VectorTable, slots: Iterable<number>, query: Float32Arra
     }
   };
   for (const slot of slots) {
-    const entry = { slot, similarity: table.similarity(query, slot) };
+    const similarity = table.similarity(query, slot);
     if (heap.length < count) {
-      heap.push(entry);
+      heap.push({ slot, similarity });
       if (heap.length === count) for (let at = count >> 1; at >= 0; at--) sink(at);
-    } else if (count > 0 && worse(heap[0] as (typeof heap)[0], entry)) {
-      heap[0] = entry;
-      sink(0);
+      continue;
     }
+    const last = heap[0];
+    if (last === undefined || similarity < last.similarity || (similarity === last.similarity && slot > last.slot)) continue;
+    heap[0] = { slot, similarity };
+    sink(0);
   }
   heap.sort((a, b) => (worse(a, b) ? 1 : -1));
   return { slots: Int32Array.from(heap, ({ slot }) => slot), similarities: Float32Array.from(heap, ({ similarity }) => similarity) };

@@ -1,5 +1,5 @@
 /** Slots in one chunk. Chunks are never moved, so growing needs no copy and no lock. */
-const CHUNK_SLOTS = 65_536;
+export const CHUNK_SLOTS = 65_536;
 
 /** Shared memory of one chunk; posted to worker threads as it is. */
 export interface VectorChunk {
@@ -23,6 +23,8 @@ export interface VectorTable {
   similarity(query: Float32Array, slot: number): number;
   isLive(slot: number): boolean;
   write(slot: number, vector: Float32Array, normalised: boolean): void;
+  /** Makes the vector that a snapshot has left in this slot searchable, as `write` would. */
+  revive(slot: number, normalised: boolean): void;
   free(slot: number): void;
 }
 
@@ -38,6 +40,12 @@ export function createVectorTable(dim: number): VectorTable {
     const chunk = chunks[Math.floor(slot / CHUNK_SLOTS)];
     if (chunk === undefined) throw new RangeError(`slot ${slot} is beyond the vector table`);
     return { chunk, row: slot % CHUNK_SLOTS };
+  };
+  const enliven = (chunk: (typeof chunks)[0], row: number, normalised: boolean): void => {
+    let squares = 0;
+    for (let i = row * dim; i < (row + 1) * dim; i++) squares += (chunk.vectors[i] as number) ** 2; // within the chunk
+    chunk.scales[row] = normalised ? 1 / Math.max(Math.sqrt(squares), 1e-12) : 1;
+    chunk.live[row] = 1;
   };
   return {
     dim,
@@ -70,10 +78,11 @@ export function createVectorTable(dim: number): VectorTable {
     write: (slot, vector, normalised) => {
       const { chunk, row } = locate(slot);
       chunk.vectors.set(vector, row * dim);
-      let squares = 0;
-      for (const value of vector) squares += value * value;
-      chunk.scales[row] = normalised ? 1 / Math.max(Math.sqrt(squares), 1e-12) : 1;
-      chunk.live[row] = 1;
+      enliven(chunk, row, normalised);
+    },
+    revive: (slot, normalised) => {
+      const { chunk, row } = locate(slot);
+      enliven(chunk, row, normalised);
     },
     free: (slot) => {
       const { chunk, row } = locate(slot);

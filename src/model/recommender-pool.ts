@@ -47,6 +47,8 @@ export type RecommenderRequest = { id: number } & (
   | { type: 'grow'; chunk: VectorChunk }
   | { type: 'update'; add: number[]; remove: number[] }
   | { type: 'search'; jobs: SearchJob[] }
+  | { type: 'save'; file: string }
+  | { type: 'load'; file: string; slots: Int32Array }
 );
 
 export interface Searched extends SearchResult {
@@ -67,6 +69,10 @@ export interface RecommenderPool {
   /** Resolves when every replica has applied the change; answers computed before it have then been handed over. */
   update(change: { add: number[]; remove: number[] }): Promise<void>;
   grow(chunk: VectorChunk): Promise<void>;
+  /** Writes one replica's HNSW graph as it is now; searches and updates go on. @returns the slots that the file holds */
+  save(file: string): Promise<Int32Array>;
+  /** Takes a saved graph into every empty replica; the table must hold the vectors already. */
+  load(file: string, slots: Int32Array): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -173,6 +179,12 @@ export async function startRecommenders(
       }),
     update: async (change) => void (await Promise.all(workers.map((worker) => worker.call({ type: 'update', ...change })))),
     grow: async (chunk) => void (await Promise.all(workers.map((worker) => worker.call({ type: 'grow', chunk })))),
+    save: async (file) => {
+      const [worker] = workers;
+      if (worker === undefined) throw new Error('there is no recommender');
+      return worker.call<Int32Array>({ type: 'save', file });
+    },
+    load: async (file, slots) => void (await Promise.all(workers.map((worker) => worker.call({ type: 'load', file, slots })))),
     close,
   };
 }

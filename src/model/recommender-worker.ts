@@ -7,7 +7,7 @@ import { createVectorTable } from '../index/vector-table.js';
 import { checkGolden } from './golden.js';
 import type { RecommenderRequest, RecommenderSetup, SearchAnswer, SearchJob } from './recommender-pool.js';
 import { openTower } from './tower-session.js';
-import { serveRequests } from '../threads/worker-loop.js';
+import { serveRequests, type Answered } from '../threads/worker-loop.js';
 
 const setup = workerData as RecommenderSetup;
 const { manifest, golden } = setup;
@@ -64,7 +64,7 @@ function queryOf(slot: number): Float32Array {
   return table.vector(slot).map((value) => value * scale);
 }
 
-async function search(jobs: SearchJob[]): Promise<SearchAnswer> {
+async function search(jobs: SearchJob[]): Promise<Answered> {
   const started = performance.now();
   const variants = jobs.map(variantsOf);
   const histories = variants.flat();
@@ -80,34 +80,52 @@ async function search(jobs: SearchJob[]): Promise<SearchAnswer> {
     const index: AnnIndex = job.exact ? exact : hnsw;
     return { ...index.search(user, job.count), user, without };
   });
-  return { results, towerMs: embedded - started, searchMs: performance.now() - embedded };
+  const answer: SearchAnswer = { results, towerMs: embedded - started, searchMs: performance.now() - embedded };
+  return { answer };
 }
 
-async function verify() {
+async function verify(): Promise<Answered> {
   const { provider, skipped } = await opened;
   const vectors = await runTower(golden.itemVectors, golden.mask, golden.histories, manifest.max_history);
   checkGolden('user_tower.onnx user_vector', provider, vectors, golden.userVector);
-  return { provider, skipped };
+  return { answer: { provider, skipped } };
 }
 
-serveRequests<RecommenderRequest>(async (request) => {
+/** Not awaited by the loop: searches and updates go on while the file is written. */
+const save = async (file: string): Promise<Answered> => ({ answer: await hnsw.save(file) });
+
+async function load(file: string, slots: Int32Array): Promise<Answered> {
+  await hnsw.load(file, slots);
+  for (const slot of slots) exact.add(slot);
+  return { answer: null };
+}
+
+function update(add: number[], remove: number[]): Answered {
+  for (const slot of remove) {
+    hnsw.remove(slot);
+    exact.remove(slot);
+  }
+  for (const slot of add) {
+    hnsw.add(slot);
+    exact.add(slot);
+  }
+  return { answer: null };
+}
+
+serveRequests<RecommenderRequest>((request) => {
   switch (request.type) {
     case 'verify':
-      return { answer: await verify() };
+      return verify();
     case 'grow':
       table.attach(request.chunk);
       return { answer: null };
     case 'update':
-      for (const slot of request.remove) {
-        hnsw.remove(slot);
-        exact.remove(slot);
-      }
-      for (const slot of request.add) {
-        hnsw.add(slot);
-        exact.add(slot);
-      }
-      return { answer: null };
+      return update(request.add, request.remove);
     case 'search':
-      return { answer: await search(request.jobs) };
+      return search(request.jobs);
+    case 'save':
+      return { later: save(request.file) };
+    case 'load':
+      return load(request.file, request.slots);
   }
 });

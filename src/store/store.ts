@@ -87,6 +87,11 @@ export interface Erased {
   sequence: number;
 }
 
+export interface ItemWithVector extends StoredItem {
+  stored: StoredVector | null;
+  has_hidden_states: boolean;
+}
+
 /** Writes resolve when they are durable (fsync); each is applied whole or not at all. Reads see every resolved write. */
 export interface Store {
   putItem(write: ItemWrite): Promise<ItemWritten>;
@@ -108,7 +113,10 @@ export interface Store {
   setMeta(key: string, value: string): Promise<void>;
 
   meta(key: string): string | null;
+  /** Of the newest change. */
   sequence(): number;
+  /** Of the newest change to an item; events do not count. */
+  itemSequence(): number;
   item(itemId: string): StoredItem | null;
   hiddenStates(itemId: string): HiddenStates | null;
   hasHiddenStates(itemId: string): boolean;
@@ -116,11 +124,9 @@ export interface Store {
   items(after: string | null, limit: number): StoredItem[];
   countItems(): number;
   /** Items by item_id, after the given one, with their vectors of this fingerprint where there are any. */
-  itemsWithVectors(
-    fingerprint: string,
-    after: string | null,
-    limit: number,
-  ): (StoredItem & { stored: StoredVector | null; has_hidden_states: boolean })[];
+  itemsWithVectors(fingerprint: string, after: string | null, limit: number): ItemWithVector[];
+  /** The same for these items; unknown ones are left out. */
+  itemsWithVectorsOf(fingerprint: string, itemIds: readonly string[]): ItemWithVector[];
   /** Oldest first. */
   models(): ModelRecord[];
   /** Newest positives of a user, newest first. */

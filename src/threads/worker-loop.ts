@@ -8,20 +8,38 @@ export interface Answered {
   transfer?: ArrayBuffer[];
 }
 
+/** The request has begun; later ones are served while it goes on. */
+export interface Detached {
+  later: Promise<Answered>;
+}
+
 /** Serves requests one after another in the order of arrival; an error answers its own request only. */
-export function serveRequests<Request extends { id: number }>(handle: (request: Request) => Answered | Promise<Answered>): void {
+export function serveRequests<Request extends { id: number }>(handle: (request: Request) => Answered | Promise<Answered> | Detached): void {
   const port = parentPort;
   if (port === null) throw new Error('this file runs in a worker thread');
+  const reply = async (id: number, work: Promise<Answered>): Promise<void> => {
+    try {
+      const { answer, transfer } = await work;
+      port.postMessage({ id, answer } satisfies WorkerReply<unknown>, transfer ?? []);
+    } catch (error) {
+      const kind = error instanceof ArtifactError ? 'artifact' : 'other';
+      port.postMessage({ id, error: messageOf(error), kind } satisfies WorkerReply<unknown>);
+    }
+  };
   let last: Promise<void> = Promise.resolve();
   port.on('message', (request: Request) => {
-    last = last.then(async () => {
+    last = last.then(() => {
+      let handled: ReturnType<typeof handle>;
       try {
-        const { answer, transfer } = await handle(request);
-        port.postMessage({ id: request.id, answer } satisfies WorkerReply<unknown>, transfer ?? []);
+        handled = handle(request);
       } catch (error) {
-        const kind = error instanceof ArtifactError ? 'artifact' : 'other';
-        port.postMessage({ id: request.id, error: messageOf(error), kind } satisfies WorkerReply<unknown>);
+        handled = Promise.reject(error as Error);
       }
+      if ('later' in handled) {
+        void reply(request.id, handled.later);
+        return undefined;
+      }
+      return reply(request.id, Promise.resolve(handled));
     });
   });
 }

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
+import { truncateSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import type { AnnIndex } from '../../src/index/ann-index.js';
 import { createExactIndex } from '../../src/index/exact.js';
 import { createHnswIndex } from '../../src/index/hnsw.js';
+import { temporaryFolder } from '../build.js';
 import { createVectorTable, makeChunk, type VectorTable } from '../../src/index/vector-table.js';
 
 const DIM = 16;
@@ -85,3 +88,61 @@ function conformance(engine: string, create: (table: VectorTable) => AnnIndex): 
 
 conformance('exact', createExactIndex);
 conformance('hnsw', (table) => createHnswIndex(table, { m: 16, efConstruction: 200, ef: 300 }));
+
+const hnswOf = (table: VectorTable) => createHnswIndex(table, { m: 16, efConstruction: 200, ef: 300 });
+
+test('hnsw: changes during a save take effect at once, and the file holds the state before them', async (t) => {
+  const table = filledTable(3000, true);
+  const index = hnswOf(table);
+  for (let slot = 0; slot < 2000; slot++) index.add(slot);
+  index.remove(1999);
+  const file = join(temporaryFolder(t), 'graph');
+  const saved = index.save(file);
+  await Promise.resolve(); // the save has begun
+  for (let slot = 2000; slot < 2100; slot++) index.add(slot);
+  for (let slot = 0; slot < 100; slot++) index.remove(slot);
+  index.add(0);
+  index.add(1);
+  index.remove(1);
+  table.write(500, query(9), true);
+  index.add(500);
+  const expected = new Set([0, 500, ...Array.from({ length: 1899 }, (_, n) => 100 + n), ...Array.from({ length: 100 }, (_, n) => 2000 + n)]);
+  const check = (): void => {
+    assert.equal(index.size, expected.size);
+    assert.deepEqual(new Set(index.search(query(2), 3000).slots), expected);
+    const found = index.search(query(9), 1);
+    assert.equal(found.slots[0], 500);
+    assert.ok(Math.abs((found.similarities[0] ?? 0) - table.similarity(query(9), 500)) < 1e-5);
+  };
+  check();
+  const slots = await saved;
+  check();
+  assert.deepEqual(
+    [...slots],
+    Array.from({ length: 1999 }, (_, slot) => slot),
+  );
+  await index.save(join(temporaryFolder(t), 'again')); // first puts everything that waited into the graph
+  check();
+
+  const loaded = hnswOf(table);
+  await loaded.load(file, slots);
+  assert.equal(loaded.size, 1999);
+  assert.deepEqual(new Set(loaded.search(query(2), 3000).slots), new Set(slots));
+  loaded.add(1999); // a dead node of the file is taken over
+  assert.equal(loaded.size, 2000);
+  for (let slot = 2000; slot < 3000; slot++) loaded.add(slot); // beyond the capacity of the file
+  assert.equal(new Set(loaded.search(query(2), 3000).slots).size, 3000);
+});
+
+test('hnsw: a file that is cut off is refused and leaves an index that works', async (t) => {
+  const table = filledTable(300, true);
+  const index = hnswOf(table);
+  for (let slot = 0; slot < 300; slot++) index.add(slot);
+  const file = join(temporaryFolder(t), 'graph');
+  const slots = await index.save(file);
+  truncateSync(file, 5000);
+  const other = hnswOf(table);
+  await assert.rejects(other.load(file, slots));
+  other.add(7);
+  assert.deepEqual([...other.search(query(1), 5).slots], [7]);
+});

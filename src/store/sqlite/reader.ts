@@ -1,16 +1,16 @@
 import type Database from 'better-sqlite3';
-import type { HiddenStates, HistoryEntry, ModelRecord, Store, StoredItem, StoredVector } from '../store.js';
+import type { HiddenStates, HistoryEntry, ItemWithVector, ModelRecord, Store, StoredItem, StoredVector } from '../store.js';
 
 type Reads = Pick<
   Store,
   | 'meta'
-  | 'sequence'
   | 'item'
   | 'hiddenStates'
   | 'hasHiddenStates'
   | 'items'
   | 'countItems'
   | 'itemsWithVectors'
+  | 'itemsWithVectorsOf'
   | 'models'
   | 'history'
   | 'seen'
@@ -31,14 +31,21 @@ const toItem = (row: ItemRow): StoredItem => ({
 
 const COLUMNS = 'i.item_id, i.title, i.author_id, i.attributes, i.available_from, i.expires_at, i.hidden, i.created_at, i.updated_at, i.sequence';
 
+interface VectorRow extends ItemRow {
+  vector: Buffer | null;
+  id_share: number | null;
+  states: number;
+}
+
 const toVector = (blob: Buffer): Float32Array => new Float32Array(new Uint8Array(blob).buffer);
+
+function toItemWithVector({ vector, id_share: share, states: has, ...row }: VectorRow): ItemWithVector {
+  const stored: StoredVector | null = vector === null || share === null ? null : { vector: toVector(vector), id_share: share };
+  return { ...toItem(row), stored, has_hidden_states: has === 1 };
+}
 
 export function createReader(database: Database.Database): Reads {
   const meta = database.prepare<[string], { value: string }>('SELECT value FROM meta WHERE key = ?');
-  const sequence = database.prepare<[], { sequence: number }>(
-    `SELECT max(coalesce((SELECT max(sequence) FROM items), 0), coalesce((SELECT max(sequence) FROM tombstones), 0),
-                coalesce((SELECT max(sequence) FROM events), 0), coalesce((SELECT max(sequence) FROM erasures), 0)) AS sequence`,
-  );
   const item = database.prepare<[string], ItemRow>(`SELECT ${COLUMNS} FROM items i WHERE item_id = ?`);
   const items = database.prepare<[string, number], ItemRow>(`SELECT ${COLUMNS} FROM items i WHERE item_id > ? ORDER BY item_id LIMIT ?`);
   const countItems = database.prepare<[], { count: number }>('SELECT count(*) AS count FROM items');
@@ -46,10 +53,11 @@ export function createReader(database: Database.Database): Reads {
     'SELECT dtype, layers, width, data FROM hidden_states WHERE item_id = ?',
   );
   const hasStates = database.prepare<[string]>('SELECT 1 FROM hidden_states WHERE item_id = ?');
-  const withVectors = database.prepare<[string, string, number], ItemRow & { vector: Buffer | null; id_share: number | null; states: number }>(
-    `SELECT ${COLUMNS}, v.vector, v.id_share, EXISTS (SELECT 1 FROM hidden_states h WHERE h.item_id = i.item_id) AS states
-     FROM items i LEFT JOIN vectors v ON v.fingerprint = ? AND v.item_id = i.item_id
-     WHERE i.item_id > ? ORDER BY i.item_id LIMIT ?`,
+  const selectWithVectors = `SELECT ${COLUMNS}, v.vector, v.id_share, EXISTS (SELECT 1 FROM hidden_states h WHERE h.item_id = i.item_id) AS states
+     FROM items i LEFT JOIN vectors v ON v.fingerprint = ? AND v.item_id = i.item_id`;
+  const withVectors = database.prepare<[string, string, number], VectorRow>(`${selectWithVectors} WHERE i.item_id > ? ORDER BY i.item_id LIMIT ?`);
+  const withVectorsOf = database.prepare<[string, string], VectorRow>(
+    `${selectWithVectors} WHERE i.item_id IN (SELECT value FROM json_each(?)) ORDER BY i.item_id`,
   );
   const models = database.prepare<[], ModelRecord>('SELECT fingerprint, folder, manifest, registered_at FROM models ORDER BY registered_at');
   const history = database.prepare<[string, number], HistoryEntry>(
@@ -67,7 +75,6 @@ export function createReader(database: Database.Database): Reads {
 
   return {
     meta: (key) => meta.get(key)?.value ?? null,
-    sequence: () => sequence.get()?.sequence ?? 0,
     item: (itemId) => {
       const row = item.get(itemId);
       return row === undefined ? null : toItem(row);
@@ -79,11 +86,8 @@ export function createReader(database: Database.Database): Reads {
     hasHiddenStates: (itemId) => hasStates.get(itemId) !== undefined,
     items: (after, limit) => items.all(after ?? '', limit).map(toItem),
     countItems: () => countItems.get()?.count ?? 0,
-    itemsWithVectors: (fingerprint, after, limit) =>
-      withVectors.all(fingerprint, after ?? '', limit).map(({ vector, id_share: share, states: has, ...row }) => {
-        const stored: StoredVector | null = vector === null || share === null ? null : { vector: toVector(vector), id_share: share };
-        return { ...toItem(row), stored, has_hidden_states: has === 1 };
-      }),
+    itemsWithVectors: (fingerprint, after, limit) => withVectors.all(fingerprint, after ?? '', limit).map(toItemWithVector),
+    itemsWithVectorsOf: (fingerprint, itemIds) => withVectorsOf.all(fingerprint, JSON.stringify(itemIds)).map(toItemWithVector),
     models: () => models.all(),
     history: (userId, limit) => history.all(userId, limit),
     seen: (userId, limit) => seen.all(userId, limit),

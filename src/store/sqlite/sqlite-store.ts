@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type Database from 'better-sqlite3';
 import { messageOf, storageFull } from '../../errors.js';
 import type { Metrics } from '../../metrics.js';
 import { startWorker } from '../../threads/worker-client.js';
@@ -41,6 +42,15 @@ export function openSqliteStore(dataDir: string, metrics: Metrics, onCrash: (err
   const database = openDatabase(file, { readonly: true });
   const worker = startWorker(WORKER, { file }, onCrash);
 
+  // kept in memory: every answer names the newest sequence
+  const newest = newestSequences(database);
+  const note = ({ type }: WriteOperation, value: unknown): void => {
+    const { sequence } = (value ?? {}) as { sequence?: number }; // null, or a value of WriteOutcome
+    if (sequence === undefined) return;
+    newest.any = Math.max(newest.any, sequence);
+    if (ITEM_OPERATIONS.has(type)) newest.items = Math.max(newest.items, sequence);
+  };
+
   let queue: Waiting[] = [];
   let running: Promise<void> | null = null;
 
@@ -49,11 +59,14 @@ export function openSqliteStore(dataDir: string, metrics: Metrics, onCrash: (err
     try {
       const outcomes = await worker.call<WriteOutcome[]>({ type: 'write', operations: group.map(({ operation }) => operation) });
       metrics.commitSize.observe(group.length);
-      group.forEach(({ resolve, reject }, index) => {
+      group.forEach(({ operation, resolve, reject }, index) => {
         const outcome = outcomes[index];
         if (outcome === undefined || 'error' in outcome)
           reject(isFull(outcome?.error ?? '') ? storageFull() : new Error(`the store refused a write: ${outcome?.error ?? 'no outcome'}`));
-        else resolve(outcome.value as never); // each operation has one kind of value, see Store
+        else {
+          note(operation, outcome.value);
+          resolve(outcome.value as never); // each operation has one kind of value, see Store
+        }
       });
     } catch (error) {
       for (const { reject } of group) reject(isFull(messageOf(error)) ? storageFull() : (error as Error));
@@ -77,6 +90,8 @@ export function openSqliteStore(dataDir: string, metrics: Metrics, onCrash: (err
 
   return {
     ...createReader(database),
+    sequence: () => newest.any,
+    itemSequence: () => newest.items,
     putItem: (item) => write<ItemWritten>({ type: 'putItem', write: item }),
     updateItem: (item) => write<ItemWritten | null>({ type: 'updateItem', item }),
     deleteItem: (itemId) => write<{ sequence: number } | null>({ type: 'deleteItem', itemId }),
@@ -94,4 +109,12 @@ export function openSqliteStore(dataDir: string, metrics: Metrics, onCrash: (err
       await worker.close();
     },
   };
+}
+
+const ITEM_OPERATIONS: ReadonlySet<WriteOperation['type']> = new Set(['putItem', 'updateItem', 'deleteItem']);
+
+function newestSequences(database: Database.Database): { any: number; items: number } {
+  const of = (table: string): number => database.prepare<[], number | null>(`SELECT max(sequence) FROM ${table}`).pluck().get() ?? 0; // one of the names below
+  const items = Math.max(of('items'), of('tombstones'));
+  return { items, any: Math.max(items, of('events'), of('erasures')) };
 }

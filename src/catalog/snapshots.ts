@@ -1,0 +1,285 @@
+import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { InputError, ReelfuseError, messageOf } from '../errors.js';
+import type { HnswSettings } from '../index/hnsw.js';
+import type { Metrics } from '../metrics.js';
+import type { Store } from '../store/store.js';
+import { startWorker, type WorkerClient } from '../threads/worker-client.js';
+import { loadRows, publishable, type Generation } from './generation.js';
+import { GRAPH, MANIFEST, parseSnapshotManifest, type SnapshotManifest } from './snapshot-files.js';
+import type { SnapshotContent } from './snapshot-worker.js';
+
+export interface Snapshot {
+  name: string;
+  fingerprint: string;
+  sequence: number;
+  created_at: number;
+  items: number;
+  bytes: number;
+}
+
+export interface Restored {
+  snapshot: string;
+  /** Taken as they were. */
+  adopted: number;
+  /** Changed since, and read from the store. */
+  replayed: number;
+}
+
+/**
+ * The vectors, slots and HNSW graph of the serving generation on the disk, so that a restart need not build them again.
+ * The store stays the truth: what has changed since a snapshot is read from it, by the change sequence.
+ */
+export interface Snapshots {
+  /** Writes one now, beside reads and writes. @throws ReelfuseError 409 `snapshot_in_progress`, 503 `snapshot_failed` */
+  write(): Promise<Snapshot>;
+  /** Fills an empty generation from the newest intact snapshot of its model. Null: there is none. Damaged ones are set aside. */
+  restore(generation: Generation): Promise<Restored | null>;
+  /** Newest first. */
+  list(): Snapshot[];
+  /** Writes one when items have changed since the last. */
+  writeIfStale(): Promise<void>;
+  /** Stops the schedule and waits for a snapshot on its way. */
+  close(): Promise<void>;
+}
+
+export interface SnapshotsSetup {
+  folder: string;
+  store: Store;
+  current: () => Generation;
+  /** Resolves when the writes that have begun before this call are published. */
+  settleWrites: () => Promise<void>;
+  hnsw: HnswSettings;
+  /** 0: only when asked. */
+  minutes: number;
+  kept: number;
+  metrics: Metrics;
+  log: Logger;
+}
+
+const TEMPORARY = '.writing';
+const DAMAGED = '.damaged-';
+/** Slots and rows handled between two turns of the event loop: a few milliseconds. */
+const SLICE = 2048;
+const WORKER = new URL('./snapshot-worker.js', import.meta.url).href;
+
+export function openSnapshots(setup: SnapshotsSetup): Snapshots {
+  const { folder, store, metrics, log } = setup;
+  let running: Promise<Snapshot> | null = null;
+  /** Item sequence and model of the last one that was written or restored. */
+  let last: { sequence: number; fingerprint: string } | null = null;
+
+  const withWorker = async <Value>(task: (worker: WorkerClient) => Promise<Value>): Promise<Value> => {
+    const worker = startWorker(WORKER, null, (error) => log.error({ err: error }, 'the snapshot thread has died'));
+    try {
+      return await task(worker);
+    } finally {
+      await worker.close();
+    }
+  };
+
+  const folders = (): { name: string; manifest: SnapshotManifest | null }[] => {
+    return namesIn(folder)
+      .filter((name) => !name.startsWith('.'))
+      .map((name) => ({ name, manifest: manifestIn(join(folder, name)) }))
+      .sort((a, b) => (b.manifest?.created_at ?? 0) - (a.manifest?.created_at ?? 0));
+  };
+  const list = (): Snapshot[] =>
+    folders().flatMap(({ name, manifest }) => {
+      if (manifest === null) return [];
+      const { fingerprint, sequence, created_at, items, files } = manifest;
+      return [{ name, fingerprint, sequence, created_at, items, bytes: Object.values(files).reduce((sum, { bytes }) => sum + bytes, 0) }];
+    });
+
+  const write = async (generation: Generation): Promise<Snapshot> => {
+    const { artifact, catalogue, pool } = generation;
+    const { fingerprint, manifest } = artifact;
+    const temporary = join(folder, TEMPORARY);
+    rmSync(temporary, { recursive: true, force: true });
+    mkdirSync(temporary, { recursive: true });
+    const sequence = store.itemSequence();
+    await setup.settleWrites(); // every change up to that sequence is in its slot now
+    const indexed = await pool.save(join(temporary, GRAPH));
+    const { slots, size: items } = catalogue;
+    const created = Date.now();
+    const name = `${created}-${fingerprint.slice(0, 12)}`;
+    return withWorker(async (worker) => {
+      for (let first = 0; first < slots || first === 0; first += SLICE) {
+        const count = Math.min(SLICE, slots - first);
+        const found = Array.from({ length: count }, (_, row) => catalogue.atSlot(first + row));
+        const ids = found.map((item) => `${item?.fields.item_id ?? ''}\n`).join('');
+        const shares = Float32Array.from(found, (item) => item?.idShare ?? 0);
+        await worker.call({ type: 'slots', folder: temporary, ids, shares });
+      }
+      const bytes = await worker.call<number>({
+        type: 'finish',
+        folder: temporary,
+        target: join(folder, name),
+        manifest: {
+          format: 'reelfuse-snapshot',
+          format_version: 1,
+          fingerprint,
+          sequence,
+          created_at: created,
+          dim: manifest.dim,
+          hnsw: { m: setup.hnsw.m, ef_construction: setup.hnsw.efConstruction },
+          slots,
+          items,
+        } satisfies Omit<SnapshotManifest, 'files'>,
+        indexed,
+        chunks: [...catalogue.chunks],
+      });
+      last = { sequence, fingerprint };
+      return { name, fingerprint, sequence, created_at: created, items, bytes };
+    });
+  };
+
+  const prune = (): void => {
+    for (const { name } of folders().slice(setup.kept)) rmSync(join(folder, name), { recursive: true, force: true });
+    for (const name of namesIn(folder)) if (name.startsWith(DAMAGED)) rmSync(join(folder, name), { recursive: true, force: true });
+  };
+
+  const begin = (): Promise<Snapshot> => {
+    const started = performance.now();
+    const work = write(setup.current()).then(
+      (snapshot) => {
+        prune();
+        metrics.snapshots.inc({ outcome: 'written' });
+        log.info({ ...snapshot, seconds: (performance.now() - started) / 1000 }, 'snapshot written');
+        return snapshot;
+      },
+      (error: unknown) => {
+        metrics.snapshots.inc({ outcome: 'failed' });
+        log.error({ err: error }, 'no snapshot was written; the next start reads the store instead');
+        throw new ReelfuseError(503, 'snapshot_failed', `the snapshot was not written: ${messageOf(error)}`, { retryAfter: 60, cause: error });
+      },
+    );
+    running = work;
+    const end = (): void => {
+      running = null;
+    };
+    work.then(end, end);
+    return work;
+  };
+
+  const setAside = (name: string, reason: string): void => {
+    log.warn({ snapshot: name, reason }, 'a damaged snapshot was set aside');
+    metrics.snapshots.inc({ outcome: 'damaged' });
+    rmSync(join(folder, DAMAGED + name), { recursive: true, force: true });
+    renameSync(join(folder, name), join(folder, DAMAGED + name));
+  };
+
+  const isOurs = (generation: Generation, manifest: SnapshotManifest): boolean =>
+    manifest.fingerprint === generation.artifact.fingerprint &&
+    manifest.dim === generation.artifact.manifest.dim &&
+    manifest.hnsw.m === setup.hnsw.m &&
+    manifest.hnsw.ef_construction === setup.hnsw.efConstruction;
+
+  /** Items that the snapshot has as the store has them are adopted. @returns the ids of the others */
+  const adopt = async ({ catalogue }: Generation, manifest: SnapshotManifest, { ids, shares, indexed }: SnapshotContent): Promise<string[]> => {
+    const slotOf = new Map<string, number>();
+    const itemIds = ids.split('\n');
+    for (const slot of indexed) {
+      const itemId = itemIds[slot] ?? '';
+      if (itemId !== '') slotOf.set(itemId, slot);
+    }
+    const changed: string[] = [];
+    let after: string | null = null;
+    for (;;) {
+      const rows = store.items(after, SLICE);
+      if (rows.length === 0) return changed;
+      for (const row of rows) {
+        const slot = slotOf.get(row.item_id);
+        if (slot === undefined || row.sequence > manifest.sequence) changed.push(row.item_id);
+        else catalogue.adopt({ ...publishable(row), slot, idShare: shares[slot] ?? null });
+      }
+      after = rows.at(-1)?.item_id ?? null;
+      await nextTurn();
+    }
+  };
+
+  const restoreFrom = async (generation: Generation, name: string, manifest: SnapshotManifest): Promise<Restored> => {
+    const { artifact, catalogue, pool } = generation;
+    const path = join(folder, name);
+    await catalogue.reserve(manifest.slots);
+    const content = await withWorker((worker) =>
+      worker.call<SnapshotContent>({ type: 'read', folder: path, manifest, chunks: [...catalogue.chunks] }),
+    );
+    try {
+      await pool.load(join(path, GRAPH), content.indexed);
+    } catch (error) {
+      await catalogue.releaseUnadopted(content.indexed);
+      throw new InputError(`${GRAPH} cannot be loaded: ${messageOf(error)}`, { cause: error });
+    }
+    const changed = await adopt(generation, manifest, content);
+    const adopted = catalogue.size;
+    await catalogue.releaseUnadopted(content.indexed);
+    for (let first = 0; first < changed.length; first += SLICE) {
+      await loadRows(generation, store, store.itemsWithVectorsOf(artifact.fingerprint, changed.slice(first, first + SLICE)));
+    }
+    last = { sequence: manifest.sequence, fingerprint: manifest.fingerprint };
+    return { snapshot: name, adopted, replayed: changed.length };
+  };
+
+  const writeIfStale = async (): Promise<void> => {
+    const { fingerprint } = setup.current().artifact;
+    if (running !== null || (last?.sequence === store.itemSequence() && last.fingerprint === fingerprint)) return;
+    await begin().catch(() => undefined); // logged and counted; asked for by nobody
+  };
+  let scheduled = Promise.resolve();
+  const timer =
+    setup.minutes === 0
+      ? null
+      : setInterval(() => {
+          scheduled = writeIfStale();
+        }, setup.minutes * 60_000);
+
+  return {
+    list,
+    write: () => {
+      if (running !== null) throw new ReelfuseError(409, 'snapshot_in_progress', 'a snapshot is being written', { retryAfter: 5 });
+      return begin();
+    },
+    restore: async (generation) => {
+      for (const { name, manifest } of folders()) if (manifest === null) setAside(name, `${MANIFEST} is missing or malformed`);
+      for (const { name, manifest } of folders()) {
+        if (manifest === null) continue; // could not even be set aside
+        if (manifest.sequence > store.itemSequence())
+          setAside(name, `it knows change ${manifest.sequence}, the store ends at ${store.itemSequence()}`);
+        else if (!isOurs(generation, manifest))
+          log.info({ snapshot: name, of: manifest.fingerprint }, 'a snapshot of another model or index was passed over');
+        else
+          try {
+            return await restoreFrom(generation, name, manifest);
+          } catch (error) {
+            setAside(name, messageOf(error));
+          }
+      }
+      return null;
+    },
+    writeIfStale,
+    close: async () => {
+      if (timer !== null) clearInterval(timer);
+      await scheduled;
+      await running?.catch(() => undefined); // logged already
+    },
+  };
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return []; // nothing was written yet, or the folder cannot be read: writing will say so
+  }
+}
+
+function manifestIn(folder: string): SnapshotManifest | null {
+  try {
+    return parseSnapshotManifest(readFileSync(join(folder, MANIFEST), 'utf8'));
+  } catch {
+    return null; // a folder without a manifest is a snapshot that was never finished
+  }
+}

@@ -1,0 +1,57 @@
+import type { Logger } from 'pino';
+import { messageOf } from '../errors.js';
+import type { Metrics } from '../metrics.js';
+import type { Store } from '../store/store.js';
+import type { Generation } from './generation.js';
+import type { Generations } from './generations.js';
+import { measureRecall } from './recall.js';
+
+/** Queries of one self-check. */
+const SAMPLES = 4;
+/** Checks whose mean is compared: 64 queries, a standard error of about .01 at a recall of .98. */
+const WINDOW = 16;
+/** A fall of the mean recall by this much since the generation began makes a rebuild worth its work. */
+const TOLERATED_FALL = 0.03;
+/** Dead nodes slow every search down; below this number it does not matter. */
+const MIN_DEAD = 10_000;
+
+const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+/**
+ * Watches the serving index: compares a few queries with exact search, and has it rebuilt beside the serving one when
+ * it has lost recall since it was built, or when most of the graph is dead nodes of deleted and replaced items.
+ */
+export function createUpkeep(generations: Generations, store: Pick<Store, 'history'>, metrics: Metrics, log: Logger): () => Promise<void> {
+  let watched: Generation | null = null;
+  let first: number[] = [];
+  let recent: number[] = [];
+
+  const reasonToRebuild = ({ catalogue }: Generation): 'dead_nodes' | 'recall' | null => {
+    if (catalogue.freeSlots >= MIN_DEAD && catalogue.freeSlots > catalogue.slots / 2) return 'dead_nodes';
+    return recent.length === WINDOW && mean(recent) < mean(first) - TOLERATED_FALL ? 'recall' : null;
+  };
+
+  return async () => {
+    const { current } = generations;
+    if (current !== watched) {
+      watched = current;
+      first = [];
+      recent = [];
+    }
+    try {
+      const recall = await measureRecall(current, store, [], SAMPLES);
+      if (recall === null) return;
+      metrics.recall.set(recall);
+      if (first.length < WINDOW) first.push(recall);
+      else recent = [...recent, recall].slice(-WINDOW);
+    } catch (error) {
+      log.warn({ reason: messageOf(error) }, 'the recall self-check was skipped');
+      return;
+    }
+    const reason = reasonToRebuild(current);
+    if (reason === null || generations.rebuild() === null) return;
+    recent = [];
+    metrics.rebuilds.inc({ reason });
+    log.info({ reason, dead: current.catalogue.freeSlots, slots: current.catalogue.slots }, 'the index is rebuilt in the background');
+  };
+}

@@ -1,0 +1,54 @@
+import { Type, type Static } from 'typebox';
+import type { Snapshot } from '../catalog/snapshots.js';
+import { ReelfuseError } from '../errors.js';
+import type { Services } from '../services.js';
+import { problemResponses } from './problem.js';
+import type { TypedApp } from './typed-app.js';
+
+const SnapshotSchema = Type.Object({
+  name: Type.String(),
+  fingerprint: Type.String({ description: 'of the model whose index it holds' }),
+  sequence: Type.Integer({ description: 'every item change up to this one is in it' }),
+  created_at: Type.String(),
+  items: Type.Integer(),
+  bytes: Type.Integer(),
+});
+
+const present = ({ created_at: created, ...snapshot }: Snapshot): Static<typeof SnapshotSchema> => ({
+  ...snapshot,
+  created_at: new Date(created).toISOString(),
+});
+
+export function registerSnapshots(app: TypedApp, { snapshots, isReady }: Pick<Services, 'snapshots' | 'isReady'>): void {
+  app.get(
+    '/v1/snapshots',
+    {
+      config: { scope: 'admin' },
+      schema: {
+        tags: ['operations'],
+        summary: 'Snapshots of the index, newest first',
+        response: { 200: Type.Object({ snapshots: Type.Array(SnapshotSchema) }), ...problemResponses },
+      },
+    },
+    async () => ({ snapshots: snapshots.list().map(present) }),
+  );
+
+  app.post(
+    '/v1/snapshots',
+    {
+      config: { scope: 'admin' },
+      schema: {
+        tags: ['operations'],
+        summary: 'Write a snapshot of the index now; answers when it is on the disk',
+        description: 'Reads and writes go on meanwhile. A restart loads the newest intact snapshot and replays what has changed since.',
+        response: { 201: SnapshotSchema, ...problemResponses },
+      },
+    },
+    async (_request, reply) => {
+      if (!isReady()) throw new ReelfuseError(503, 'starting', 'the catalogue is still loading', { retryAfter: 1 });
+      const snapshot = await snapshots.write();
+      void reply.status(201);
+      return present(snapshot);
+    },
+  );
+}

@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict';
+import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { build, clip, demoStates, otherModel, putClips, temporaryFolder, type Built } from '../build.js';
+
+const exact = async ({ app }: Built, history: string[]): Promise<[string, number][]> => {
+  const answer = await app.inject({ method: 'POST', url: '/v1/recommendations', payload: { history, k: 200, exact: true } });
+  return answer.json<{ items: { item_id: string; score: number }[] }>().items.map(({ item_id: id, score }) => [id, score]);
+};
+const hnsw = async ({ app }: Built, history: string[]): Promise<string[]> => {
+  const answer = await app.inject({ method: 'POST', url: '/v1/recommendations', payload: { history, k: 200 } });
+  return answer.json<{ items: { item_id: string }[] }>().items.map(({ item_id: id }) => id);
+};
+const snapshot = async ({ app }: Built): Promise<{ name: string; items: number; sequence: number }> => {
+  const answer = await app.inject({ method: 'POST', url: '/v1/snapshots' });
+  assert.equal(answer.statusCode, 201, answer.body);
+  return answer.json();
+};
+const put = (built: Built, id: string, states: number, fields: object = {}) =>
+  built.app.inject({ method: 'PUT', url: `/v1/items/${id}`, payload: { ...fields, hidden_states: demoStates(clip(states)) } });
+
+/** As after kill -9: without the snapshot that an orderly end writes. */
+const forgetShutdown = (dataDir: string, keep: string): void => {
+  for (const name of readdirSync(join(dataDir, 'snapshots'))) if (name !== keep) rmSync(join(dataDir, 'snapshots', name), { recursive: true });
+};
+
+test('a restart adopts the snapshot and replays what was put, changed, deleted and patched since', async (t) => {
+  const dataDir = temporaryFolder(t);
+  const first = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  await putClips(first.app, 80);
+  await first.app.inject({ method: 'DELETE', url: `/v1/items/${clip(3)}` });
+  const { name, items } = await snapshot(first);
+  assert.equal(items, 79);
+  await put(first, 'new', 200);
+  await put(first, clip(5), 300); // another vector
+  await first.app.inject({ method: 'PATCH', url: `/v1/items/${clip(6)}`, payload: { hidden: true } });
+  await first.app.inject({ method: 'DELETE', url: `/v1/items/${clip(7)}` });
+  const before = await exact(first, [clip(1), clip(2)]);
+  await first.stop();
+  forgetShutdown(dataDir, name);
+
+  const second = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  assert.deepEqual(second.restored, { snapshot: name, adopted: 76, replayed: 3 });
+  assert.deepEqual(await exact(second, [clip(1), clip(2)]), before);
+  assert.deepEqual(new Set(await hnsw(second, [clip(1), clip(2)])), new Set(before.map(([id]) => id)));
+  await put(second, 'newer', 400);
+  assert.ok((await hnsw(second, [clip(1)])).includes('newer'));
+});
+
+test('an orderly end writes a snapshot when items have changed, and only then', async (t) => {
+  const dataDir = temporaryFolder(t);
+  const names = (): string[] => readdirSync(join(dataDir, 'snapshots')).sort();
+  const first = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  await putClips(first.app, 10);
+  await first.stop();
+  const written = names();
+  assert.equal(written.length, 1);
+  const second = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  assert.equal(second.restored?.adopted, 10);
+  await second.app.inject('/v1/users/nobody/recommendations');
+  await second.stop();
+  assert.deepEqual(names(), written);
+});
+
+test('the newest are kept, as many as the setting says', async (t) => {
+  const built = await build(t, { REELFUSE_SNAPSHOTS_KEPT: '2' });
+  await putClips(built.app, 3);
+  const made = [await snapshot(built), await snapshot(built), await snapshot(built)].map(({ name }) => name);
+  const listed = (await built.app.inject('/v1/snapshots')).json<{ snapshots: { name: string }[] }>().snapshots.map(({ name }) => name);
+  assert.deepEqual(listed, [made[2], made[1]]);
+  const metrics = (await built.app.inject('/metrics')).body;
+  assert.match(metrics, /reelfuse_snapshot_age_seconds \d/);
+  assert.match(metrics, /reelfuse_snapshots_total\{outcome="written"\} 3/);
+});
+
+for (const file of ['graph.hnsw', 'vectors.f32', 'ids.txt', 'id_shares.f32', 'indexed.i32', 'snapshot.json']) {
+  test(`a snapshot with a torn ${file} is set aside; the one before it is taken`, async (t) => {
+    const dataDir = temporaryFolder(t);
+    const first = await build(t, { REELFUSE_DATA_DIR: dataDir });
+    await putClips(first.app, 20);
+    const older = await snapshot(first);
+    await put(first, 'later', 100);
+    await first.stop();
+    const newest = readdirSync(join(dataDir, 'snapshots')).find((name) => name !== older.name) ?? '';
+    const path = join(dataDir, 'snapshots', newest, file);
+    const bytes = readFileSync(path);
+    writeFileSync(path, bytes.subarray(0, bytes.length >> 1));
+
+    const second = await build(t, { REELFUSE_DATA_DIR: dataDir });
+    assert.deepEqual(second.restored, { snapshot: older.name, adopted: 20, replayed: 1 });
+    assert.ok((await hnsw(second, [clip(1)])).includes('later'));
+    assert.ok(readdirSync(join(dataDir, 'snapshots')).includes(`.damaged-${newest}`));
+  });
+}
+
+test('a snapshot that is whole but newer than the store, or of another model, is not used', async (t) => {
+  const dataDir = temporaryFolder(t);
+  const first = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  await putClips(first.app, 5);
+  const { name, sequence } = await snapshot(first);
+  await first.stop();
+  const path = join(dataDir, 'snapshots', name, 'snapshot.json');
+  const text = readFileSync(path, 'utf8');
+  writeFileSync(path, text.replace(`"sequence":${sequence}`, `"sequence":${sequence + 1000}`));
+  const second = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  assert.equal(second.restored, null);
+  await second.stop();
+
+  const third = await build(t, { REELFUSE_DATA_DIR: dataDir, REELFUSE_MODEL_DIR: otherModel(t) });
+  assert.equal(third.restored, null);
+  assert.equal((await hnsw(third, [clip(1)])).length, 4);
+});
+
+test('a snapshot that cannot be written says so and leaves nothing half done', async (t) => {
+  const built = await build(t);
+  await putClips(built.app, 5);
+  rmSync(join(built.dataDir, 'snapshots'), { recursive: true, force: true });
+  writeFileSync(join(built.dataDir, 'snapshots'), 'in the way');
+  const answer = await built.app.inject({ method: 'POST', url: '/v1/snapshots' });
+  assert.equal(answer.statusCode, 503);
+  assert.equal(answer.json<{ code: string }>().code, 'snapshot_failed');
+  assert.equal((await hnsw(built, [clip(1)])).length, 4);
+  rmSync(join(built.dataDir, 'snapshots'));
+  await snapshot(built);
+});
+
+test('a rebuild of the serving model frees the slots of what was deleted and goes on serving', async (t) => {
+  const built = await build(t);
+  await putClips(built.app, 60);
+  for (let n = 1; n <= 40; n++) await built.app.inject({ method: 'DELETE', url: `/v1/items/${clip(n)}` });
+  const { generations } = built.services;
+  const old = generations.current;
+  assert.equal(old.catalogue.freeSlots, 40);
+  const before = await exact(built, [clip(50)]);
+  assert.equal(generations.rebuild()?.fingerprint, old.artifact.fingerprint);
+  await put(built, 'meanwhile', 100);
+  await generations.idle();
+  assert.equal(generations.swap?.state, 'active');
+  assert.notEqual(generations.current, old);
+  assert.equal(generations.standby, null);
+  assert.ok(generations.current.catalogue.freeSlots <= 1);
+  const after = await exact(built, [clip(50)]);
+  assert.deepEqual(
+    after.filter(([id]) => id !== 'meanwhile'),
+    before,
+  );
+  assert.equal(after.length, before.length + 1);
+});

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { appendFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, truncateSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomStates, startServer, type Server } from './server.js';
@@ -26,6 +26,7 @@ export async function crash(options: ReadonlyMap<string, number>): Promise<unkno
   const lost: string[] = [];
   let events = 0;
   let torn = 0;
+  let tornSnapshots = 0;
   try {
     for (let round = 0; round < rounds; round++) {
       const server = await startServer(dataDir);
@@ -34,6 +35,7 @@ export async function crash(options: ReadonlyMap<string, number>): Promise<unkno
         appendFileSync(wal, Buffer.alloc(1 + Math.floor(Math.random() * 5000), 0xa5));
         torn++;
       }
+      if (round % 5 === 2 && tearSnapshot(join(dataDir, 'snapshots'))) tornSnapshots++;
       const again = await startServer(dataDir);
       lost.push(...(await checkItems(again, items)), ...(await checkEvents(again, sent)));
       events += sent.reduce((sum, { acknowledged }) => sum + acknowledged.length, 0);
@@ -46,6 +48,7 @@ export async function crash(options: ReadonlyMap<string, number>): Promise<unkno
     return {
       rounds,
       rounds_with_torn_log: torn,
+      rounds_with_torn_snapshot: tornSnapshots,
       items: items.size,
       events_acknowledged: events,
       lost_or_doubled: lost,
@@ -55,6 +58,21 @@ export async function crash(options: ReadonlyMap<string, number>): Promise<unkno
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** Cuts a random file of the newest snapshot. @returns false when there is none */
+function tearSnapshot(folder: string): boolean {
+  const newest = existsSync(folder)
+    ? readdirSync(folder)
+        .filter((name) => !name.startsWith('.'))
+        .sort()
+        .at(-1)
+    : undefined;
+  if (newest === undefined) return false;
+  const files = readdirSync(join(folder, newest));
+  const file = join(folder, newest, files[Math.floor(Math.random() * files.length)] ?? '');
+  truncateSync(file, Math.floor(statSync(file).size * Math.random()));
+  return true;
 }
 
 interface Sent {
@@ -103,7 +121,11 @@ async function load(server: Server, round: number, items: Map<string, Written>, 
       own.open = [];
       return true;
     });
-  const writers = [...[0, 1, 2, 3].map(itemWriter), ...sent.map(eventWriter)];
+  const snapshots = untilKilled(async () => {
+    await server.call('POST', '/v1/snapshots');
+    return true;
+  });
+  const writers = [snapshots, ...[0, 1, 2, 3].map(itemWriter), ...sent.map(eventWriter)];
   await new Promise((resolve) => setTimeout(resolve, ms));
   process.kill(server.pid, 'SIGKILL');
   isDead = true;

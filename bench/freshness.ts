@@ -2,13 +2,18 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { clip, demoStates } from '../test/build.js';
+import { fillStore } from './catalogue.js';
+import { atRate } from './load.js';
 import { percentiles, startServer } from './server.js';
 
-/** Time from sending a PUT to being returned by `similar`, while --rate requests a second are served: --items 200. */
+/** Time from sending a PUT to being returned by `similar`, while --rate requests a second are served: --items 200 --catalogue 0, more items beside the demo's. */
 export async function freshness(options: ReadonlyMap<string, number>): Promise<unknown> {
   const rate = options.get('rate') ?? 500;
   const count = options.get('items') ?? 200;
   const folder = mkdtempSync(join(tmpdir(), 'reelfuse-freshness-'));
+  const catalogue = options.get('catalogue') ?? 0;
+  if (catalogue > 0) await fillStore(join(folder, 'data'), catalogue, 200);
+  const user = catalogue > 0 ? 'user-7' : 'cooking-fan';
   const server = await startServer(join(folder, 'data'));
   try {
     const served: number[] = [];
@@ -16,20 +21,12 @@ export async function freshness(options: ReadonlyMap<string, number>): Promise<u
     let running = true;
     const request = async (): Promise<void> => {
       const sent = performance.now();
-      const { status } = await server.call('GET', '/v1/users/cooking-fan/recommendations?k=20').catch(() => ({ status: 0 }));
+      const { status } = await server.call('GET', `/v1/users/${user}/recommendations?k=20`).catch(() => ({ status: 0 }));
       if (status === 200) served.push(performance.now() - sent);
       else failed++;
     };
     const began = performance.now();
-    const background = (async () => {
-      const open = new Set<Promise<void>>();
-      for (let n = 0; running; n++) {
-        while (performance.now() - began < (n * 1000) / rate) await new Promise((resolve) => setTimeout(resolve, 1));
-        const one = request().finally(() => open.delete(one));
-        open.add(one);
-      }
-      await Promise.all(open);
-    })();
+    const background = atRate(rate, () => running, request);
     const fresh: number[] = [];
     for (let n = 0; n < count; n++) {
       const states = demoStates(clip(n + 1));

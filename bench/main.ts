@@ -1,10 +1,19 @@
+import { churn } from './churn.js';
 import { crash } from './crash.js';
 import { freshness } from './freshness.js';
 import { operations } from './operations.js';
+import { restart } from './restart.js';
 import { swap } from './swap.js';
 
 /** Each prints a table and returns its figures. */
-const BENCHES: Record<string, (options: ReadonlyMap<string, number>) => Promise<unknown>> = { crash, freshness, operations, swap };
+const BENCHES: Record<string, (options: ReadonlyMap<string, number>) => Promise<unknown>> = {
+  churn,
+  crash,
+  freshness,
+  operations,
+  restart,
+  swap,
+};
 
 const [name = '', ...rest] = process.argv.slice(2);
 const bench = BENCHES[name];

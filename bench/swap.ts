@@ -2,6 +2,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { packageFile } from '../src/package-root.js';
+import { atRate, recallOverHttp, residentMib } from './load.js';
 import { percentiles, mixedStates, startServer } from './server.js';
 
 const CHUNK = 500;
@@ -13,7 +14,6 @@ export async function swap(options: ReadonlyMap<string, number>): Promise<unknow
   const swaps = options.get('swaps') ?? 1;
   const folder = mkdtempSync(join(tmpdir(), 'reelfuse-swap-'));
   const server = await startServer(join(folder, 'data'));
-  const memory = (): number => Math.round(Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${server.pid}/status`, 'utf8'))?.[1]) / 1024);
   try {
     for (let first = 0; first < items; first += CHUNK) {
       const rows = Array.from({ length: Math.min(CHUNK, items - first) }, (_, n) =>
@@ -25,29 +25,18 @@ export async function swap(options: ReadonlyMap<string, number>): Promise<unknow
     let failed = 0;
     let unknown = 0;
     const known = new Set<string>();
-    const request = async (into: number[]): Promise<void> => {
-      const sent = performance.now();
+    const request = async (): Promise<void> => {
       const { status, body } = await server.call('GET', '/v1/users/cooking-fan/recommendations?k=20').catch(() => ({ status: 0, body: {} as never }));
-      into.push(performance.now() - sent);
       if (status !== 200 || body.fallback !== null) failed++;
       else if (!known.has((body.model as unknown as { fingerprint: string }).fingerprint)) unknown++;
     };
-    const serveWhile = async (goesOn: () => boolean): Promise<number[]> => {
-      const times: number[] = [];
-      const open = new Set<Promise<void>>();
-      const began = performance.now();
-      for (let n = 0; goesOn(); n++) {
-        while (performance.now() - began < (n * 1000) / rate) await new Promise((resolve) => setTimeout(resolve, 1));
-        const one = request(times).finally(() => open.delete(one));
-        open.add(one);
-      }
-      await Promise.all(open);
-      return times;
-    };
+    const serveWhile = (goesOn: () => boolean) => atRate(rate, goesOn, request);
+    const samples = Array.from({ length: 50 }, () => `item-${Math.floor(Math.random() * items)}`);
     const models = (await server.call('GET', '/v1/models')).body.models as unknown as { fingerprint: string }[];
     for (const { fingerprint } of models) known.add(fingerprint);
     const until = performance.now() + 5000;
     const before = await serveWhile(() => performance.now() < until);
+    const recallBefore = await recallOverHttp(server, samples);
     const rounds: unknown[] = [];
     for (let round = 0; round < swaps; round++) {
       const artifact = join(folder, `model-${round}`);
@@ -67,9 +56,17 @@ export async function swap(options: ReadonlyMap<string, number>): Promise<unknow
           await new Promise((resolve) => setTimeout(resolve, 250));
         }
       })();
+      const duringRecall = recallOverHttp(server, samples);
       const during = await serveWhile(() => !['active', 'failed'].includes(state.state));
       await watching;
-      rounds.push({ seconds: Math.round((performance.now() - started) / 100) / 10, ...state, during_ms: percentiles(during), rss_mib: memory() });
+      const recalls = { recall_before: recallBefore, recall_during: await duringRecall, recall_after: await recallOverHttp(server, samples) };
+      rounds.push({
+        seconds: Math.round((performance.now() - started) / 100) / 10,
+        ...state,
+        ...recalls,
+        during_ms: percentiles(during),
+        rss_mib: residentMib(server.pid),
+      });
     }
     const back = performance.now();
     const { status } = await server.call('POST', `/v1/models/${models[0]?.fingerprint}/activate`);

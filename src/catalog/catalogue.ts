@@ -1,6 +1,8 @@
 import { createVectorTable, makeChunk, type VectorChunk, type VectorTable } from '../index/vector-table.js';
 import type { RecommenderPool } from '../model/recommender-pool.js';
 import type { ItemFields } from '../store/store.js';
+import { createAttributeTypes, type AttributeTypes } from './attribute-types.js';
+import { createSlotFilters, type SlotFilters } from './slot-filters.js';
 
 export const ITEM_STATES = ['searchable', 'pending_features', 'stored', 'hidden'] as const;
 export type ItemState = (typeof ITEM_STATES)[number];
@@ -32,6 +34,9 @@ export interface Catalogue {
   /** The item is not served from this call on; resolves when its slot is free again. */
   remove(itemId: string): Promise<void>;
   counts(): Record<ItemState, number>;
+  /** Of all items, with or without a vector. */
+  readonly attributes: AttributeTypes;
+  readonly filters: SlotFilters;
   /** Slots that were ever given out. */
   readonly slots: number;
   /** Slots that wait to be used again; the graph still holds their dead nodes. */
@@ -77,6 +82,22 @@ export function createCatalogue(dim: number, normalised: boolean, pool: Pick<Rec
     table.attach(chunk);
     growing = pool.grow(chunk); // posted before any update that needs it
   };
+  const attributes = createAttributeTypes();
+  const filters = createSlotFilters({ capacity: () => table.capacity, slots: () => bySlot.length, atSlot: (slot) => bySlot[slot] });
+  const place = (slot: number, item: CatalogueItem | undefined): void => {
+    bySlot[slot] = item;
+    filters.changed(slot, item);
+  };
+  /** The item's part in what is counted over all items. */
+  const enter = (item: CatalogueItem): void => {
+    counts[stateOf(item, true)]++;
+    attributes.add(item.fields.attributes);
+  };
+  const leave = (item: CatalogueItem): void => {
+    counts[stateOf(item, true)]--;
+    attributes.remove(item.fields.attributes);
+  };
+
   const takeSlot = (): number => {
     const reused = freeSlots.pop();
     if (reused !== undefined) return reused;
@@ -106,14 +127,14 @@ export function createCatalogue(dim: number, normalised: boolean, pool: Pick<Rec
           add.push(slot);
         }
         const item: CatalogueItem = { fields, created, slot, idShare };
-        if (slot !== null) bySlot[slot] = item;
+        if (slot !== null) place(slot, item);
         if (old !== undefined && old.slot !== null) {
-          bySlot[old.slot] = undefined;
+          place(old.slot, undefined);
           table.free(old.slot);
           remove.push(old.slot);
         }
-        if (old !== undefined) counts[stateOf(old, true)]--;
-        counts[stateOf(item, true)]++;
+        if (old !== undefined) leave(old);
+        enter(item);
         byId.set(fields.item_id, item);
       }
       if (add.length + remove.length === 0) return;
@@ -124,23 +145,26 @@ export function createCatalogue(dim: number, normalised: boolean, pool: Pick<Rec
     describe: (fields) => {
       const item = byId.get(fields.item_id);
       if (item === undefined) return;
-      counts[stateOf(item, true)]--;
+      leave(item);
       item.fields = fields;
-      counts[stateOf(item, true)]++;
+      enter(item);
+      if (item.slot !== null) filters.changed(item.slot, item);
     },
     remove: async (itemId) => {
       const item = byId.get(itemId);
       if (item === undefined) return;
       byId.delete(itemId);
-      counts[stateOf(item, true)]--;
+      leave(item);
       const { slot } = item;
       if (slot === null) return;
-      bySlot[slot] = undefined;
+      place(slot, undefined);
       table.free(slot);
       await pool.update({ add: [], remove: [slot] });
       freeSlots.push(slot);
     },
     counts: () => ({ ...counts }),
+    attributes,
+    filters,
     get slots() {
       return bySlot.length;
     },
@@ -155,9 +179,9 @@ export function createCatalogue(dim: number, normalised: boolean, pool: Pick<Rec
     },
     adopt: (item) => {
       byId.set(item.fields.item_id, item);
-      counts[stateOf(item, true)]++;
+      enter(item);
       if (item.slot === null) return;
-      bySlot[item.slot] = item;
+      place(item.slot, item);
       table.revive(item.slot, normalised);
     },
     releaseUnadopted: async (indexed) => {

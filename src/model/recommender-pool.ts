@@ -66,7 +66,7 @@ export interface RecommenderPool {
    * @throws ReelfuseError 503 `overloaded` when the queue is full
    */
   search(prepare: () => SearchJob | null): Promise<Searched | null>;
-  /** Resolves when every replica has applied the change; answers computed before it have then been handed over. */
+  /** Resolves when every replica has applied the change. */
   update(change: { add: number[]; remove: number[] }): Promise<void>;
   grow(chunk: VectorChunk): Promise<void>;
   /** Writes one replica's HNSW graph as it is now; searches and updates go on. @returns the slots that the file holds */

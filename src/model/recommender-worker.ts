@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { workerData } from 'node:worker_threads';
 import { Tensor } from 'onnxruntime-node';
 import type { AnnIndex } from '../index/ann-index.js';
@@ -100,16 +101,27 @@ async function load(file: string, slots: Int32Array): Promise<Answered> {
   return { answer: null };
 }
 
-function update(add: number[], remove: number[]): Answered {
-  for (const slot of remove) {
-    hnsw.remove(slot);
-    exact.remove(slot);
-  }
-  for (const slot of add) {
-    hnsw.add(slot);
-    exact.add(slot);
-  }
-  return { answer: null };
+/** Insertions between two turns of the thread: a search waits for 2 or 3 ms at most, whatever is being ingested. */
+const UPDATE_STEP = 4;
+let inserted = 0;
+let lastUpdate: Promise<unknown> = Promise.resolve();
+
+/** In the order of arrival, but searches come in between: the sender learns when it is done. */
+function update(add: number[], remove: number[]): Promise<Answered> {
+  const mine = lastUpdate.then(async (): Promise<Answered> => {
+    for (const slot of remove) {
+      hnsw.remove(slot);
+      exact.remove(slot);
+    }
+    for (const slot of add) {
+      hnsw.add(slot);
+      exact.add(slot);
+      if (++inserted % UPDATE_STEP === 0) await nextTurn();
+    }
+    return { answer: null };
+  });
+  lastUpdate = mine.catch(() => undefined); // the sender is told
+  return mine;
 }
 
 serveRequests<RecommenderRequest>((request) => {
@@ -120,7 +132,7 @@ serveRequests<RecommenderRequest>((request) => {
       table.attach(request.chunk);
       return { answer: null };
     case 'update':
-      return update(request.add, request.remove);
+      return { later: update(request.add, request.remove) };
     case 'search':
       return search(request.jobs);
     case 'save':

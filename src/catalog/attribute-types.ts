@@ -1,0 +1,45 @@
+export type AttributeType = 'string' | 'number' | 'boolean' | 'list' | 'time';
+
+/** The types that attributes have among the items of a catalogue; a filter on anything else is a mistake. */
+export interface AttributeTypes {
+  add(attributes: Record<string, unknown>): void;
+  remove(attributes: Record<string, unknown>): void;
+  /** Null: no item has this attribute. */
+  of(name: string): ReadonlySet<AttributeType> | null;
+}
+
+const RFC_3339 = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})$/i;
+
+export const isTime = (text: string): boolean => text.length >= 20 && RFC_3339.test(text) && !Number.isNaN(Date.parse(text));
+
+/** A string that is a time is both. */
+function typesOf(value: unknown): readonly AttributeType[] {
+  if (typeof value === 'string') return isTime(value) ? ['string', 'time'] : ['string'];
+  if (typeof value === 'number') return ['number'];
+  if (typeof value === 'boolean') return ['boolean'];
+  return ['list'];
+}
+
+export function createAttributeTypes(): AttributeTypes {
+  const counts = new Map<string, Map<AttributeType, number>>();
+  const count = (attributes: Record<string, unknown>, step: 1 | -1): void => {
+    for (const [name, value] of Object.entries(attributes)) {
+      const types = counts.get(name) ?? new Map<AttributeType, number>();
+      for (const type of typesOf(value)) {
+        const next = (types.get(type) ?? 0) + step;
+        if (next > 0) types.set(type, next);
+        else types.delete(type);
+      }
+      if (types.size > 0) counts.set(name, types);
+      else counts.delete(name);
+    }
+  };
+  return {
+    add: (attributes) => count(attributes, 1),
+    remove: (attributes) => count(attributes, -1),
+    of: (name) => {
+      const types = counts.get(name);
+      return types === undefined ? null : new Set(types.keys());
+    },
+  };
+}

@@ -13,7 +13,8 @@ import { registerObservation, requestId } from './http/observe.js';
 import { registerOperations } from './http/operations.js';
 import { registerProblems } from './http/problem.js';
 import { registerSnapshots } from './http/snapshots.js';
-import { registerRecommendations, registerSimilar } from './http/recommendations.js';
+import { registerRecommendations } from './http/recommendations.js';
+import { registerReports } from './http/reports.js';
 import type { TypedApp } from './http/typed-app.js';
 import { registerUsers } from './http/users.js';
 import { packageFile } from './package-root.js';
@@ -61,11 +62,11 @@ export async function buildApp(services: Services): Promise<TypedApp> {
   await app.register(async (scope) => {
     const routes = scope as unknown as TypedApp; // plugins lose the type provider
     registerRecommendations(routes, services);
-    registerSimilar(routes, services);
     registerItems(routes, services);
     registerEvents(routes, services);
     registerUsers(routes, services);
     registerModels(routes, services);
+    registerReports(routes, services);
     registerSnapshots(routes, services);
     registerOperations(routes, services);
   });

@@ -105,6 +105,14 @@ const SETTINGS = {
   recallCheckSeconds: setting('60', integer(0, 86_400), 'every so often a few queries are compared with exact search; 0: never'),
   snapshotMinutes: setting('15', integer(0, 100_000), 'minutes between snapshots of the index while items change; 0: only at shutdown or when asked'),
   snapshotsKept: setting('2', integer(1, 100), 'snapshots of the index that are kept'),
+  servedDays: setting('7', integer(0, 100_000), 'days that answers are kept for replay and reports; 0 keeps none'),
+  cursorMinutes: setting('60', integer(1, 100_000), 'minutes until the cursor of a feed expires'),
+  cursorSecret: {
+    ...setting('', text, 'signs cursors; replicas that share a feed need the same one. Unset: one is made and kept in the data folder'),
+    secret: true as const,
+  },
+  explorationBudget: setting('200', integer(1, 1_000_000_000), 'a new item is explored until it had so many impressions'),
+  explorationDays: setting('7', number(0.01, 100_000), 'and while it is younger than so many days'),
   positiveEvents: setting(
     'view,replay,like,share,save,comment,follow',
     (value) => list(value).map(oneOf(EVENT_NAMES)),

@@ -46,6 +46,8 @@ export function createMetrics() {
       labelNames: ['reason'] as const,
       registers,
     }),
+    explored: new Counter({ name: 'reelfuse_explored_items_total', help: 'New items that were given a place by exploration', registers }),
+    servedLogErrors: new Counter({ name: 'reelfuse_served_log_errors_total', help: 'Answers that could not be kept for replay', registers }),
     searchableSeconds: new Histogram({
       name: 'reelfuse_ingest_to_searchable_seconds',
       help: 'Time from a received item to its presence in every index replica',

@@ -1,4 +1,5 @@
 import { positiveRule } from './catalog/event-input.js';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
@@ -20,6 +21,8 @@ import { startFuser } from './model/fuser.js';
 import { startRecommenders } from './model/recommender-pool.js';
 import { lockDataDir } from './store/data-lock.js';
 import { openSqliteStore } from './store/sqlite/sqlite-store.js';
+import { createCursors, type Cursors } from './recommend/page.js';
+import { openServedLog, type ServedEntry, type ServedLog } from './store/served-log.js';
 import type { Store } from './store/store.js';
 
 export interface Services {
@@ -33,6 +36,11 @@ export interface Services {
   ingest: Ingest;
   popularity: Popularity;
   erasure: Erasure;
+  cursors: Cursors;
+  /** Null: nothing is kept of what was served. */
+  served: ServedLog | null;
+  /** Keeps an answer. @returns its id */
+  serve: (entry: ServedEntry) => string;
   snapshots: Snapshots;
   isReady: () => boolean;
   /** Fills vectors and index from a snapshot or else from the store; until it is done, requests are answered by the fallback. */
@@ -102,7 +110,10 @@ export async function openServices(config: Config, log: Logger): Promise<Service
     await model.remember();
     const halfLifeMs = config.popularityHalfLifeHours * 3_600_000;
     const origin = Date.now();
-    const popularity = createPopularity(origin, halfLifeMs, store.popularity(origin, halfLifeMs));
+    const popularity = createPopularity(origin, halfLifeMs, {
+      positives: store.popularity(origin, halfLifeMs),
+      impressions: store.impressionCounts(),
+    });
     const erasure = createErasure(store, popularity);
     const snapshots = openSnapshots({
       folder: join(config.dataDir, 'snapshots'),
@@ -123,6 +134,8 @@ export async function openServices(config: Config, log: Logger): Promise<Service
     });
     closers.push(repeat(createUpkeep(generations, store, metrics, log), config.recallCheckSeconds * 1000));
     closers.push(keepRetention(erasure, config.eventRetentionDays, log));
+    const served = config.servedDays === 0 ? null : openServed(config, metrics, log);
+    if (served !== null) closers.push(served.close);
     const services: Services = {
       config,
       log,
@@ -135,6 +148,9 @@ export async function openServices(config: Config, log: Logger): Promise<Service
       popularity,
       ingest,
       erasure,
+      cursors: createCursors(await cursorSecret(config, store), config.cursorMinutes),
+      served,
+      serve: (entry) => served?.append(entry) ?? `rec_${randomUUID().replaceAll('-', '')}`,
       snapshots,
       isReady: () => ready,
       load: async () => {
@@ -179,6 +195,33 @@ async function openGeneration(
     await fuser.close();
     throw error;
   }
+}
+
+function openServed(config: Config, metrics: Metrics, log: Logger): ServedLog {
+  const served = openServedLog(join(config.dataDir, 'served'), (error) => {
+    metrics.servedLogErrors.inc();
+    log.error({ err: error }, 'answers could not be kept');
+  });
+  const expire = async (): Promise<void> => served.expire(Date.now() - config.servedDays * 24 * 3_600_000);
+  void expire();
+  const stop = repeat(expire, RETENTION_CHECK_MS);
+  return {
+    ...served,
+    close: async () => {
+      await stop();
+      await served.close();
+    },
+  };
+}
+
+const CURSOR_SECRET_KEY = 'cursor_secret';
+
+async function cursorSecret({ cursorSecret: given }: Config, store: Store): Promise<string> {
+  const known = given === '' ? store.meta(CURSOR_SECRET_KEY) : given;
+  if (known !== null) return known;
+  const made = randomBytes(32).toString('hex');
+  await store.setMeta(CURSOR_SECRET_KEY, made);
+  return made;
 }
 
 /** Runs the task every so often, never twice at once. @returns a function that stops it and waits for its end */

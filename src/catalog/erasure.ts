@@ -15,6 +15,7 @@ export interface Erasure {
 export function createErasure(store: Pick<Store, 'eraseUser' | 'expireEvents'>, popularity: Popularity): Erasure {
   const forget = (erased: Erased): Erased => {
     for (const { item_id: itemId, at } of erased.positives) popularity.remove(itemId, at);
+    for (const itemId of erased.impressions) popularity.show(itemId, -1);
     return erased;
   };
   return {

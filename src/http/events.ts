@@ -60,6 +60,7 @@ export function registerEvents(app: TypedApp, services: Services): void {
         if (accepted[index] !== true) return;
         count++;
         if (event.positive) popularity.add(event.item_id, event.at);
+        if (event.type === 'impression') popularity.show(event.item_id, 1);
       });
       void reply.status(rejected.length > 0 ? 207 : 200);
       return { accepted: count, duplicates: events.length - count, rejected, sequence };

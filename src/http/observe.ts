@@ -12,8 +12,16 @@ export function requestId(request: Pick<IncomingMessage, 'headers'>): string {
   return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
 }
 
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Added to the request's line in the log. */
+    logged: Record<string, string> | null;
+  }
+}
+
 /** Echoes ids, measures every request and logs one line for it. The log names the route, not the URL: URLs hold user ids. */
 export function registerObservation(app: FastifyInstance, metrics: Metrics): void {
+  app.decorateRequest('logged', null);
   app.addHook('onRequest', async (request, reply) => {
     void reply.header('x-request-id', request.id);
     const trace = request.headers.traceparent;
@@ -24,7 +32,7 @@ export function registerObservation(app: FastifyInstance, metrics: Metrics): voi
     const seconds = reply.elapsedTime / 1000;
     const statusClass = `${Math.floor(reply.statusCode / 100)}xx`;
     metrics.requestSeconds.observe({ route, method: request.method, status_class: statusClass }, seconds);
-    const line = { method: request.method, route, status: reply.statusCode, ms: Math.round(reply.elapsedTime * 1000) / 1000 };
+    const line = { method: request.method, route, status: reply.statusCode, ms: Math.round(reply.elapsedTime * 1000) / 1000, ...request.logged };
     if (reply.statusCode >= 500) request.log.warn(line, 'request');
     else request.log.info(line, 'request');
   });

@@ -1,79 +1,44 @@
-import { randomUUID } from 'node:crypto';
-import type { FastifyReply } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type, type Static } from 'typebox';
 import { Id } from '../catalog/item-input.js';
-import { invalidRequest } from '../errors.js';
+import { ReelfuseError, messageOf, notFound } from '../errors.js';
 import { recommend } from '../recommend/pipeline.js';
-import { findSimilar } from '../recommend/similar.js';
-import type { RecommendAnswer, RecommendRequest } from '../recommend/request.js';
+import type { RecommendAnswer, RecommendContext, RecommendRequest } from '../recommend/request.js';
 import type { Services } from '../services.js';
-import type { TypedApp } from './typed-app.js';
-import { presentFields, Field, FieldNames } from './fields.js';
+import type { ServedItem } from '../store/served-log.js';
+import { presentFields } from './fields.js';
 import { problemResponses } from './problem.js';
+import { Answer, RecommendBody, RecommendQuery, Replay, SimilarBody, bodyOfQuery, toRequest } from './recommendation-schema.js';
+import type { TypedApp } from './typed-app.js';
 
-const K = Type.Integer({ minimum: 1, maximum: 500, default: 20 });
-const Flag = Type.Boolean({ default: false });
+const MAX_BATCH = 100;
 
-const Body = Type.Object(
-  {
-    user_id: Type.Optional(Id),
-    history: Type.Optional(Type.Array(Id, { maxItems: 1000, description: 'oldest first; appended to the stored history of user_id' })),
-    k: Type.Optional(K),
-    exclude: Type.Optional(Type.Array(Id, { maxItems: 1000, description: 'never returned' })),
-    exact: Type.Optional(Type.Boolean({ default: false, description: 'score the whole catalogue instead of asking HNSW' })),
-    explain: Type.Optional(Type.Boolean({ default: false, description: 'adds leave-one-out contributions of history items and ID shares' })),
-    fields: Type.Optional(Type.Array(Field, { maxItems: 32, description: 'adds these fields of each item' })),
-  },
-  { additionalProperties: false },
-);
-
-const Query = Type.Object(
-  { k: Type.Optional(K), exact: Type.Optional(Flag), explain: Type.Optional(Flag), fields: Type.Optional(FieldNames) },
-  { additionalProperties: false },
-);
-
-const Nullable = (schema: object) => Type.Unsafe<unknown>({ anyOf: [schema, { type: 'null' }] });
-
-const Answer = Type.Object({
-  recommendation_id: Type.String(),
-  items: Type.Array(
+const BatchBody = Type.Object({ requests: Type.Array(RecommendBody, { minItems: 1, maxItems: MAX_BATCH }) }, { additionalProperties: false });
+const BatchResult = Type.Object({
+  status: Type.Integer(),
+  answer: Type.Optional(Answer),
+  error: Type.Optional(
     Type.Object({
-      item_id: Type.String(),
-      score: Type.Number(),
-      reason: Type.String({ description: 'history | popular | similar' }),
-      item: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
-      explain: Type.Optional(
-        Type.Object({
-          id_share: Nullable({ type: 'number' }),
-          history: Type.Array(Type.Object({ item_id: Type.String(), contribution: Type.Number() })),
-          moved_by: Type.Array(Type.String()),
-        }),
-      ),
+      code: Type.String(),
+      detail: Type.String(),
+      errors: Type.Array(Type.Object({ pointer: Type.String(), detail: Type.String() })),
     }),
   ),
-  next_cursor: Type.Null(),
-  fallback: Nullable({ type: 'string', enum: ['no_history', 'unknown_history', 'starting'] }),
-  short_reason: Nullable({ type: 'string', enum: ['catalogue_exhausted'] }),
-  model: Type.Object({ fingerprint: Type.String(), version: Type.String() }),
-  sequence: Type.Integer({ description: 'newest change that the answer knows of' }),
-  layer_weights: Type.Optional(Type.Array(Type.Number())),
-  timings_ms: Type.Object({
-    queue: Type.Number(),
-    history: Type.Number(),
-    user_tower: Type.Number(),
-    search: Type.Number(),
-    rules: Type.Number(),
-    total: Type.Number(),
-  }),
 });
+const BatchAnswer = Type.Object({ results: Type.Array(BatchResult) });
 
 export function registerRecommendations(app: TypedApp, services: Services): void {
-  const answer = async (request: RecommendRequest, fields: readonly string[], reply: FastifyReply) => {
-    const { store, popularity, isReady, generation } = services; // one generation for the whole answer
-    const context = { store, popularity, isReady: () => isReady(), generation };
+  const answer = async (request: RecommendRequest, fields: readonly string[], http: FastifyRequest): Promise<[Answer, RecommendAnswer]> => {
+    const context = contextOf(services); // one generation for the whole answer
     const result = await recommend(context, request);
-    observe(services, result, reply);
-    return present(context, result, fields);
+    count(services, result);
+    if (result.arm !== null) http.logged = { ...http.logged, experiment: result.arm.name, arm: result.arm.arm };
+    return [present(services, context, request, result, fields), result];
+  };
+  const reply = async (request: RecommendRequest, fields: readonly string[], http: FastifyRequest, response: FastifyReply): Promise<Answer> => {
+    const [presented, result] = await answer(request, fields, http);
+    void response.header('server-timing', serverTiming(result));
+    return presented;
   };
 
   app.post(
@@ -82,17 +47,12 @@ export function registerRecommendations(app: TypedApp, services: Services): void
       config: { scope: 'recommend' },
       schema: {
         tags: ['recommendations'],
-        summary: 'The next k items for a user, a history, or both',
-        body: Body,
+        summary: 'The next k items for a user, a history, examples, or all of them',
+        body: RecommendBody,
         response: { 200: Answer, ...problemResponses },
       },
     },
-    async ({ body }, reply) => {
-      if (body.user_id === undefined && body.history === undefined) {
-        throw invalidRequest([{ pointer: '/user_id', detail: 'is required when there is no history' }]);
-      }
-      return answer(toRequest(body), body.fields ?? [], reply);
-    },
+    (request, response) => reply(toRequest(request.body, null), request.body.fields ?? [], request, response),
   );
 
   app.get(
@@ -103,94 +63,165 @@ export function registerRecommendations(app: TypedApp, services: Services): void
         tags: ['recommendations'],
         summary: 'The same by query string',
         params: Type.Object({ user_id: Id }),
-        querystring: Query,
+        querystring: RecommendQuery,
         response: { 200: Answer, ...problemResponses },
       },
     },
-    async ({ params, query }, reply) => {
-      const { fields, ...options } = query;
-      return answer(toRequest({ user_id: params.user_id, ...options }), fields?.split(',') ?? [], reply);
+    (request, response) => {
+      const { params, query } = request;
+      return reply(toRequest(bodyOfQuery(params.user_id, query), null), query.fields?.split(',') ?? [], request, response);
     },
   );
-}
 
-const SimilarBody = Type.Object(
-  {
-    k: Body.properties.k,
-    exclude: Body.properties.exclude,
-    exact: Body.properties.exact,
-    fields: Body.properties.fields,
-  },
-  { additionalProperties: false },
-);
-
-export function registerSimilar(app: TypedApp, services: Services): void {
   app.post(
     '/v1/items/:item_id/similar',
     {
       config: { scope: 'recommend' },
       schema: {
         tags: ['recommendations'],
-        summary: 'The items nearest to one item, by fused vectors',
+        summary: 'The items nearest to one item, by fused vectors; the score is the similarity, before the temperature',
         params: Type.Object({ item_id: Id }),
         body: SimilarBody,
         response: { 200: Answer, ...problemResponses },
       },
     },
-    async ({ params, body }, reply) => {
-      const { generation, store } = services;
-      const { k = 20, exclude = [], exact = false, fields = [] } = body;
-      const found = await findSimilar(generation, { itemId: params.item_id, k, exclude, exact });
-      const answer: RecommendAnswer = { ...found, explanations: null, fallback: null };
-      observe(services, answer, reply);
-      return present({ generation, store }, answer, fields);
+    (request, response) => reply(toRequest(request.body, request.params.item_id), request.body.fields ?? [], request, response),
+  );
+
+  app.post(
+    '/v1/recommendations/batch',
+    {
+      config: { scope: 'recommend' },
+      schema: {
+        tags: ['recommendations'],
+        summary: 'Up to 100 requests at once, for feeds and emails; one result each, in order',
+        description: '200 when all were answered, else 207; pointers of an error are relative to its request.',
+        body: BatchBody,
+        response: { 200: BatchAnswer, 207: BatchAnswer, ...problemResponses },
+      },
+    },
+    async (request, response) => {
+      const results = await Promise.all(
+        request.body.requests.map(async (body): Promise<Static<typeof BatchResult>> => {
+          try {
+            const [presented] = await answer(toRequest(body, null), body.fields ?? [], request);
+            return { status: 200, answer: presented };
+          } catch (error) {
+            if (error instanceof ReelfuseError)
+              return { status: error.status, error: { code: error.code, detail: error.message, errors: error.errors } };
+            request.log.error({ err: error }, 'a request of a batch failed');
+            return { status: 500, error: { code: 'internal_error', detail: messageOf(error), errors: [] } };
+          }
+        }),
+      );
+      void response.status(results.some(({ status }) => status !== 200) ? 207 : 200);
+      return { results };
+    },
+  );
+
+  app.get(
+    '/v1/recommendations/:recommendation_id',
+    {
+      config: { scope: 'recommend' },
+      schema: {
+        tags: ['recommendations'],
+        summary: 'What was served under this id, by which model and why, for as long as the retention says',
+        params: Type.Object({ recommendation_id: Id }),
+        response: { 200: Replay, ...problemResponses },
+      },
+    },
+    async ({ params }) => {
+      const id = params.recommendation_id;
+      const entry = await services.served?.read(id);
+      if (entry == null) throw notFound('recommendation', id);
+      const { at, fingerprint, version, ...rest } = entry;
+      return { recommendation_id: id, served_at: new Date(at).toISOString(), model: { fingerprint, version }, ...rest };
     },
   );
 }
 
-const toRequest = (body: Static<typeof Body>): RecommendRequest => ({
-  userId: body.user_id ?? null,
-  history: body.history ?? [],
-  k: body.k ?? 20,
-  exclude: body.exclude ?? [],
-  exact: body.exact ?? false,
-  explain: body.explain ?? false,
+const contextOf = ({ store, popularity, cursors, isReady, generation, config }: Services): RecommendContext => ({
+  store,
+  popularity,
+  cursors,
+  isReady,
+  generation,
+  exploration: { budget: config.explorationBudget, maxAgeMs: config.explorationDays * 24 * 3_600_000 },
 });
 
-function observe({ metrics }: Services, { timings, fallback }: RecommendAnswer, reply: FastifyReply): void {
+function count({ metrics }: Services, { timings, fallback, items }: RecommendAnswer): void {
   if (fallback !== null) metrics.fallbacks.inc({ reason: fallback });
-  const header: string[] = [];
-  for (const [stage, ms] of Object.entries(timings)) {
-    metrics.stageSeconds.observe({ stage }, ms / 1000);
-    header.push(`${stage};dur=${ms.toFixed(3)}`);
-  }
-  void reply.header('server-timing', header.join(', '));
+  for (const { reason } of items) if (reason === 'exploration') metrics.explored.inc();
+  for (const [stage, ms] of Object.entries(timings)) metrics.stageSeconds.observe({ stage }, ms / 1000);
 }
 
+const serverTiming = ({ timings }: RecommendAnswer): string =>
+  Object.entries(timings)
+    .map(([stage, ms]) => `${stage};dur=${(ms as number).toFixed(3)}`) // every timing is a number
+    .join(', ');
+
+/** What of the request is kept with the answer: no user, no history. */
+const wishesOf = ({ near, filter, diversity, caps, boosts, freshness, rotation, minScore, exploration, exact, pins }: RecommendRequest) => ({
+  ...(near !== null && { similar_to: near }),
+  ...(filter !== null && { filter }),
+  ...(diversity > 0 && { diversity }),
+  ...(caps.length > 0 && { caps }),
+  ...(boosts.length > 0 && { boosts }),
+  ...(freshness !== null && { freshness }),
+  ...(rotation !== null && { rotation }),
+  ...(minScore !== null && { min_score: minScore }),
+  ...(exploration !== null && { exploration }),
+  ...(pins.length > 0 && { pins }),
+  ...(exact && { exact }),
+});
+
 function present(
-  { generation, store }: Pick<Services, 'generation' | 'store'>,
+  services: Services,
+  { generation, store }: RecommendContext,
+  request: RecommendRequest,
   result: RecommendAnswer,
   fields: readonly string[],
-): Static<typeof Answer> {
-  const { artifact } = generation;
+): Answer {
+  const { fingerprint, manifest } = generation.artifact;
+  const { items, explanations, fallback, shortReason, arm, seed } = result;
+  const served = items.map(({ item, score, reason, propensity, movedBy }): ServedItem => ({
+    item_id: item.fields.item_id,
+    score,
+    reason,
+    ...(propensity !== undefined && { propensity }),
+    ...(movedBy.length > 0 && { moved_by: movedBy }),
+  }));
+  const id = services.serve({
+    at: Date.now(),
+    fingerprint,
+    version: manifest.version,
+    k: request.k,
+    items: served,
+    fallback,
+    short_reason: shortReason,
+    experiment: arm,
+    seed,
+    request: wishesOf(request),
+  });
   return {
-    recommendation_id: `rec_${randomUUID().replaceAll('-', '')}`,
-    items: result.items.map(({ item, score, reason }, rank) => {
-      const explanation = result.explanations?.[rank];
+    recommendation_id: id,
+    items: served.map(({ moved_by: _, ...entry }, rank) => {
+      const fieldsOf = items[rank]?.item.fields;
+      const explanation = explanations?.[rank];
       return {
-        item_id: item.fields.item_id,
-        score,
-        reason,
-        ...(fields.length > 0 && { item: presentFields(item.fields, fields) }),
+        ...entry,
+        ...(fields.length > 0 && fieldsOf !== undefined && { item: presentFields(fieldsOf, fields) }),
         ...(explanation !== undefined && { explain: explanation }),
       };
     }),
-    next_cursor: null,
-    fallback: result.fallback,
-    short_reason: result.shortReason,
-    model: { fingerprint: artifact.fingerprint, version: artifact.manifest.version },
+    next_cursor: result.nextCursor,
+    fallback,
+    short_reason: shortReason,
+    model: { fingerprint, version: manifest.version },
+    ...(arm !== null && { experiment: arm }),
+    ...(seed !== null && { exploration_seed: seed }),
     sequence: store.sequence(),
-    ...(result.explanations !== null && { layer_weights: artifact.manifest.layer_weights }),
+    ...(explanations !== null && { layer_weights: manifest.layer_weights }),
     timings_ms: result.timings,
   };
 }

@@ -1,5 +1,6 @@
 import type { Provider } from '../config.js';
 import { overloaded } from '../errors.js';
+import type { AllowedSlots } from '../index/filtered.js';
 import type { HnswSettings } from '../index/hnsw.js';
 import type { VectorChunk } from '../index/vector-table.js';
 import type { Metrics } from '../metrics.js';
@@ -22,16 +23,22 @@ export interface SearchJob {
   history: Int32Array;
   /** Search around this item's vector instead of a user's. */
   near: number | null;
+  /** Slots of disliked examples: the query moves away from them. */
+  disliked: Int32Array;
   count: number;
+  /** Slots that may be returned; null: all. */
+  allowed: AllowedSlots | null;
   exact: boolean;
   explain: boolean;
+  /** Whether the answer needs the user vector too. */
+  wantsUser: boolean;
 }
 
 export interface SearchResult {
   slots: Int32Array;
   similarities: Float32Array;
-  /** What was searched for, [d]; normalised where the similarity is cosine. */
-  user: Float32Array;
+  /** What was searched for, [d], normalised where the similarity is cosine; null unless the job asked for it. */
+  user: Float32Array | null;
   /** For an explanation: the user vector without history item i, for each i. */
   without: Float32Array[];
 }

@@ -1,8 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { workerData } from 'node:worker_threads';
 import { Tensor } from 'onnxruntime-node';
-import type { AnnIndex } from '../index/ann-index.js';
+import type { Neighbours } from '../index/ann-index.js';
 import { createExactIndex } from '../index/exact.js';
+import { searchAllowed } from '../index/filtered.js';
 import { createHnswIndex } from '../index/hnsw.js';
 import { createVectorTable } from '../index/vector-table.js';
 import { checkGolden } from './golden.js';
@@ -65,6 +66,30 @@ function queryOf(slot: number): Float32Array {
   return table.vector(slot).map((value) => value * scale);
 }
 
+const DISLIKE = 0.5;
+
+/** Rocchio (1971): the query less half of its length times the mean direction of the disliked items. */
+function moveAway(query: Float32Array, disliked: Int32Array): Float32Array {
+  let squares = 0;
+  for (const value of query) squares += value * value;
+  const moved = query.slice();
+  for (const slot of disliked) {
+    const direction = normalise(table.vector(slot));
+    const step = (DISLIKE * Math.sqrt(squares)) / disliked.length;
+    direction.forEach((value, i) => {
+      moved[i] = (moved[i] as number) - step * value; // both have d values
+    });
+  }
+  return manifest.similarity === 'cosine' ? normalise(moved) : moved;
+}
+
+/** Exact with a filter means scoring what the filter allows: no search of the graph is ever cheap enough. */
+const find = ({ allowed, exact: isExact, count }: SearchJob, query: Float32Array): Neighbours => {
+  if (allowed === null) return (isExact ? exact : hnsw).search(query, count);
+  if (isExact) return searchAllowed(exact, table, allowed, query, count, Infinity);
+  return searchAllowed(hnsw, table, allowed, query, count, setup.hnsw.ef);
+};
+
 async function search(jobs: SearchJob[]): Promise<Answered> {
   const started = performance.now();
   const variants = jobs.map(variantsOf);
@@ -77,9 +102,9 @@ async function search(jobs: SearchJob[]): Promise<Answered> {
       const vector = raw.slice(row * dim, ++row * dim);
       return manifest.similarity === 'cosine' ? normalise(vector) : vector;
     });
-    const [user = queryOf(job.near ?? 0), ...without] = vectors; // without a history there is an item
-    const index: AnnIndex = job.exact ? exact : hnsw;
-    return { ...index.search(user, job.count), user, without };
+    const [own = queryOf(job.near ?? 0), ...without] = vectors; // without a history there is an item
+    const user = job.disliked.length === 0 ? own : moveAway(own, job.disliked);
+    return { ...find(job, user), user: job.wantsUser ? user : null, without };
   });
   const answer: SearchAnswer = { results, towerMs: embedded - started, searchMs: performance.now() - embedded };
   return { answer };

@@ -1,48 +1,93 @@
 import type { Generation } from '../catalog/generation.js';
+import type { SlotBitmap } from '../catalog/slot-filters.js';
 import type { SearchJob, Searched } from '../model/recommender-pool.js';
-import type { RecommendRequest, Recommended, Timings } from './request.js';
-import { applyRules, type Limits } from './rules.js';
+import type { Candidate, Reason, RecommendRequest, Timings } from './request.js';
+import { isAllowed, type Limits } from './rules.js';
 
-/** Made when a worker takes the job: slots are looked up as late as possible. Null: nothing to search for any more. */
-export type MakeJob = (count: number) => SearchJob | null;
+/** What to search for; slots are looked up when a worker takes the job, as late as possible. */
+export interface Query {
+  /** Item ids, oldest first. */
+  history: readonly string[];
+  near: string | null;
+  disliked: readonly string[];
+  exact: boolean;
+  explain: boolean;
+  /** Whether items from elsewhere are to be scored too. */
+  wantsUser: boolean;
+}
 
-export const historyJob =
-  ({ catalogue }: Generation, { exact, explain }: Pick<RecommendRequest, 'exact' | 'explain'>, history: readonly string[]): MakeJob =>
-  (count) => {
-    const slots = history.map((itemId) => catalogue.get(itemId)?.slot ?? null).filter((slot) => slot !== null);
-    return slots.length === 0 ? null : { history: Int32Array.from(slots), near: null, count, exact, explain };
+export const queryOf = (request: RecommendRequest, history: readonly string[]): Query => ({
+  history,
+  near: request.near,
+  disliked: request.disliked,
+  exact: request.exact,
+  explain: request.explain,
+  wantsUser: request.pins.length > 0 || request.exploration !== null,
+});
+
+export interface Fetched {
+  /** Best first. */
+  candidates: Candidate[];
+  /** The index has no more that are allowed. */
+  isExhausted: boolean;
+  found: Searched;
+  temperature: number;
+}
+
+const slotsOf = ({ catalogue }: Generation, itemIds: readonly string[]): Int32Array =>
+  Int32Array.from(itemIds.map((itemId) => catalogue.get(itemId)?.slot ?? null).filter((slot) => slot !== null));
+
+/** Null: nothing to search for any more. */
+function jobOf(generation: Generation, query: Query, count: number, allowed: SlotBitmap | null): SearchJob | null {
+  const history = slotsOf(generation, query.history);
+  const near = query.near === null ? null : (generation.catalogue.get(query.near)?.slot ?? null);
+  if (query.near === null ? history.length === 0 : near === null) return null;
+  return {
+    history: near === null ? history : new Int32Array(0),
+    near,
+    disliked: slotsOf(generation, query.disliked),
+    count,
+    allowed: allowed === null ? null : { words: allowed.words, count: allowed.count },
+    exact: query.exact,
+    explain: query.explain,
+    wantsUser: query.wantsUser,
   };
-
-export const similarJob =
-  ({ catalogue }: Generation, itemId: string, exact: boolean): MakeJob =>
-  (count) => {
-    const slot = catalogue.get(itemId)?.slot ?? null;
-    return slot === null ? null : { history: new Int32Array(0), near: slot, count, exact, explain: false };
-  };
+}
 
 /**
- * Embeds and searches, in one hop to a worker; hidden, expired and withheld items may eat the candidates, so more are
- * fetched until there are k or the index is exhausted. Null when the job has nothing to search for.
+ * Embeds and searches, in one hop to a worker; more than wanted are fetched, because hidden, expired and withheld
+ * items are among them. Null when the query has nothing to search for.
+ * @param isLate asked when a worker takes the job: a request that nobody waits for is not computed
  * @throws ReelfuseError 503 `overloaded`
  */
-export async function fetchAllowed(
-  { pool, catalogue }: Generation,
-  makeJob: MakeJob,
+export async function fetchCandidates(
+  generation: Generation,
+  query: Query,
+  wanted: number,
   limits: Limits,
+  isLate: () => boolean,
   timings: Timings,
-): Promise<{ items: Recommended[]; found: Searched } | null> {
-  let count = limits.k + limits.withheld.size;
-  for (;;) {
-    const wanted = count;
-    const found = await pool.search(() => makeJob(wanted));
-    if (found === null) return null;
-    timings.queue += found.queueMs;
-    timings.user_tower += found.towerMs;
-    timings.search += found.searchMs;
-    const before = performance.now();
-    const items = applyRules(catalogue, found, limits, Date.now());
-    timings.rules += performance.now() - before;
-    if (items.length === limits.k || found.slots.length < count || count >= catalogue.size) return { items, found };
-    count = Math.min(count * 4, catalogue.size);
+): Promise<Fetched | null> {
+  const { pool, catalogue, artifact } = generation;
+  const temperature = query.near === null ? artifact.manifest.temperature : 1;
+  const reason: Reason = query.near === null ? 'history' : 'similar';
+  const allowed = limits.filter === null ? null : await catalogue.filters.bitmap(limits.filter);
+  const count = wanted + limits.withheld.size + limits.served.size;
+  const found = await pool.search(() => (isLate() ? null : jobOf(generation, query, count, allowed)));
+  if (found === null) return null;
+  timings.queue += found.queueMs;
+  timings.user_tower += found.towerMs;
+  timings.search += found.searchMs;
+
+  const before = performance.now();
+  const now = Date.now();
+  const candidates: Candidate[] = [];
+  for (let rank = 0; rank < found.slots.length && candidates.length < wanted; rank++) {
+    const item = catalogue.atSlot(found.slots[rank] as number); // rank < length
+    if (item === undefined || !isAllowed(item, limits, now)) continue;
+    const score = (found.similarities[rank] as number) / temperature; // rank < length
+    candidates.push({ item, score, rankScore: score, reason, movedBy: [] });
   }
+  timings.rules += performance.now() - before;
+  return { candidates, isExhausted: found.slots.length < count, found, temperature };
 }

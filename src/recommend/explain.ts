@@ -1,17 +1,23 @@
 import type { Generation } from '../catalog/generation.js';
+import { layerShares } from '../catalog/layer-shares.js';
 import type { Searched } from '../model/recommender-pool.js';
-import type { Explanation, Recommended } from './request.js';
+import type { Explanation, RecommendContext, Recommended } from './request.js';
 
 /**
  * Leave-one-out attribution: a history item's contribution to a recommendation is the score minus the score that the
  * user tower gives without that item. With a single item it is the score itself.
  */
-export function explain({ artifact, catalogue }: Generation, items: Recommended[], history: string[], found: Searched): Explanation[] {
+export function explain(
+  { artifact, catalogue }: Generation,
+  items: readonly Recommended[],
+  history: readonly string[],
+  found: Searched | null,
+): Explanation[] {
   const { temperature } = artifact.manifest;
-  return items.map(({ item, score }) => {
+  return items.map(({ item, score, movedBy, reason }) => {
     const { slot, idShare } = item;
     const contributions =
-      slot === null
+      slot === null || found === null || reason !== 'history'
         ? []
         : history.map((itemId, position) => {
             const without = found.without[position];
@@ -19,6 +25,19 @@ export function explain({ artifact, catalogue }: Generation, items: Recommended[
             return { item_id: itemId, contribution: score - rest };
           });
     contributions.sort((a, b) => b.contribution - a.contribution);
-    return { id_share: idShare, history: contributions, moved_by: [] };
+    return { id_share: idShare, history: contributions, moved_by: movedBy };
   });
 }
+
+/** Adds what each layer of the hidden states does to the item's vector. */
+export const explainLayers = (
+  { generation, store }: Pick<RecommendContext, 'generation' | 'store'>,
+  items: readonly Recommended[],
+  explanations: readonly Explanation[],
+): Promise<Explanation[]> =>
+  Promise.all(
+    explanations.map(async (explanation, rank) => {
+      const itemId = items[rank]?.item.fields.item_id ?? '';
+      return { ...explanation, layers: await layerShares(generation, itemId, store.hiddenStates(itemId)) };
+    }),
+  );

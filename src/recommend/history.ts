@@ -10,21 +10,26 @@ export interface History {
   items: string[];
   /** Whether the user or the request named any item at all. */
   isEmpty: boolean;
-  /** Never to be recommended: what the user met, what the request lists as history, what it excludes. */
+  /** Never to be recommended: what the user met, what the request lists as history or example, what it excludes. */
   withheld: Set<string>;
 }
 
-export function collectHistory({ store, generation }: RecommendContext, request: RecommendRequest): History {
+export function collectHistory({ store, generation }: RecommendContext, request: RecommendRequest, now: number): History {
   const length = generation.artifact.manifest.max_history;
   const { catalogue } = generation;
-  const withheld = new Set([...request.exclude, ...request.history]);
-  const newestFirst = [...request.history].reverse();
-  if (request.userId !== null) {
-    for (const itemId of store.seen(request.userId, SEEN_LIMIT)) withheld.add(itemId);
-    for (const { item_id: itemId } of store.history(request.userId, length * STORED_HISTORY_FACTOR)) newestFirst.push(itemId);
+  const { exclude, history, liked, disliked, without, near, userId } = request;
+  const withheld = new Set([...exclude, ...history, ...liked, ...disliked]);
+  if (near !== null) withheld.add(near);
+  const newestFirst = [...history, ...liked].reverse();
+  if (userId !== null) {
+    if (request.excludeSeen) {
+      const since = request.seenWithinMs === null ? 0 : now - request.seenWithinMs;
+      for (const itemId of store.seen(userId, since, SEEN_LIMIT)) withheld.add(itemId);
+    }
+    for (const { item_id: itemId } of store.history(userId, length * STORED_HISTORY_FACTOR)) newestFirst.push(itemId);
   }
+  const taken = new Set<string>(without);
   const items: string[] = [];
-  const taken = new Set<string>();
   for (const itemId of newestFirst) {
     if (items.length === length) break;
     const slot = catalogue.get(itemId)?.slot ?? null;

@@ -59,6 +59,13 @@ export interface HistoryEntry {
   at: number;
 }
 
+export interface PositiveEvent {
+  sequence: number;
+  item_id: string;
+  at: number;
+  recommendation_id: string | null;
+}
+
 export interface ItemWritten {
   sequence: number;
   created: boolean;
@@ -80,10 +87,12 @@ export interface ModelRecord {
   registered_at: number;
 }
 
-/** What an erasure took out of the store; popularity has to let go of the positives. */
+/** What an erasure took out of the store; popularity has to let go of the positives and impressions. */
 export interface Erased {
   events: number;
   positives: { item_id: string; at: number }[];
+  /** Items of the impressions, one entry each. */
+  impressions: string[];
   sequence: number;
 }
 
@@ -117,6 +126,8 @@ export interface Store {
   sequence(): number;
   /** Of the newest change to an item; events do not count. */
   itemSequence(): number;
+  /** Resolves to true when this change is visible, to false when it is not after so many milliseconds. */
+  reached(sequence: number, timeoutMs: number): Promise<boolean>;
   item(itemId: string): StoredItem | null;
   hiddenStates(itemId: string): HiddenStates | null;
   hasHiddenStates(itemId: string): boolean;
@@ -131,8 +142,14 @@ export interface Store {
   models(): ModelRecord[];
   /** Newest positives of a user, newest first. */
   history(userId: string, limit: number): HistoryEntry[];
-  /** Items that a user has met in any way but an impression, newest first, possibly repeated. */
-  seen(userId: string, limit: number): string[];
+  /** Items that a user has met in any way but an impression since that time, newest first, possibly repeated. */
+  seen(userId: string, since: number, limit: number): string[];
+  /** How often each item was shown to the user since that time. */
+  impressions(userId: string, since: number): { item_id: string; shown: number }[];
+  /** How often each item was shown to anybody. */
+  impressionCounts(): Iterable<{ item_id: string; shown: number }>;
+  /** Positive events since that time, by sequence after the given one. */
+  positives(since: number, after: number, limit: number): PositiveEvent[];
   /** Users by user_id after the given one, with their number of positives. */
   users(after: string | null, limit: number): { user_id: string; events: number }[];
   /** Σ 2^((at - origin) / halfLife) over the positive events of each item. */

@@ -71,7 +71,7 @@ function conformance(engine: string, create: OpenStore): void {
       store.history('u', 1).map((entry) => entry.item_id),
       ['new'],
     );
-    assert.deepEqual(store.seen('u', 10), ['new', 'skipped', 'old']);
+    assert.deepEqual(store.seen('u', 0, 10), ['new', 'skipped', 'old']);
     assert.deepEqual(store.users(null, 10), [{ user_id: 'u', events: 2 }]);
     await store.close();
   });

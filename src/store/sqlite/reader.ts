@@ -1,5 +1,5 @@
 import type Database from 'better-sqlite3';
-import type { HiddenStates, HistoryEntry, ItemWithVector, ModelRecord, Store, StoredItem, StoredVector } from '../store.js';
+import type { HiddenStates, HistoryEntry, ItemWithVector, ModelRecord, PositiveEvent, Store, StoredItem, StoredVector } from '../store.js';
 
 type Reads = Pick<
   Store,
@@ -14,6 +14,9 @@ type Reads = Pick<
   | 'models'
   | 'history'
   | 'seen'
+  | 'impressions'
+  | 'impressionCounts'
+  | 'positives'
   | 'users'
   | 'popularity'
 >;
@@ -64,8 +67,19 @@ export function createReader(database: Database.Database): Reads {
     'SELECT item_id, type, at FROM events WHERE user_id = ? AND positive = 1 ORDER BY at DESC, sequence DESC LIMIT ?',
   );
   const seen = database
-    .prepare<[string, number], string>(`SELECT item_id FROM events WHERE user_id = ? AND type <> 'impression' ORDER BY at DESC LIMIT ?`)
+    .prepare<[string, number, number], string>(
+      `SELECT item_id FROM events WHERE user_id = ? AND type <> 'impression' AND at >= ? ORDER BY at DESC LIMIT ?`,
+    )
     .pluck();
+  const impressions = database.prepare<[string, number], { item_id: string; shown: number }>(
+    `SELECT item_id, count(*) AS shown FROM events WHERE user_id = ? AND type = 'impression' AND at >= ? GROUP BY item_id`,
+  );
+  const impressionCounts = database.prepare<[], { item_id: string; shown: number }>(
+    `SELECT item_id, count(*) AS shown FROM events WHERE type = 'impression' GROUP BY item_id`,
+  );
+  const positives = database.prepare<[number, number, number], PositiveEvent>(
+    'SELECT sequence, item_id, at, recommendation_id FROM events WHERE positive = 1 AND at >= ? AND sequence > ? ORDER BY sequence LIMIT ?',
+  );
   const users = database.prepare<[string, number], { user_id: string; events: number }>(
     'SELECT user_id, count(*) AS events FROM events WHERE positive = 1 AND user_id > ? GROUP BY user_id ORDER BY user_id LIMIT ?',
   );
@@ -90,7 +104,10 @@ export function createReader(database: Database.Database): Reads {
     itemsWithVectorsOf: (fingerprint, itemIds) => withVectorsOf.all(fingerprint, JSON.stringify(itemIds)).map(toItemWithVector),
     models: () => models.all(),
     history: (userId, limit) => history.all(userId, limit),
-    seen: (userId, limit) => seen.all(userId, limit),
+    seen: (userId, since, limit) => seen.all(userId, since, limit),
+    impressions: (userId, since) => impressions.all(userId, since),
+    impressionCounts: () => impressionCounts.iterate(),
+    positives: (since, after, limit) => positives.all(since, after, limit),
     users: (after, limit) => users.all(after ?? '', limit),
     popularity: (origin, halfLifeMs) => popularity.iterate(origin, halfLifeMs),
   };

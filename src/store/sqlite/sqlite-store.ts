@@ -44,10 +44,28 @@ export function openSqliteStore(dataDir: string, metrics: Metrics, onCrash: (err
 
   // kept in memory: every answer names the newest sequence
   const newest = newestSequences(database);
+  let awaited: { sequence: number; resolve: () => void }[] = [];
+  const reached = async (sequence: number, timeoutMs: number): Promise<boolean> => {
+    if (newest.any >= sequence) return true;
+    let timer: NodeJS.Timeout | undefined;
+    const entry = { sequence, resolve: (): void => undefined };
+    const arrived = new Promise<true>((resolve) => {
+      entry.resolve = () => resolve(true);
+      awaited.push(entry);
+    });
+    const late = new Promise<false>((resolve) => {
+      timer = setTimeout(() => resolve(false), timeoutMs);
+    });
+    const inTime = await Promise.race([arrived, late]);
+    clearTimeout(timer);
+    awaited = awaited.filter((other) => other !== entry);
+    return inTime;
+  };
   const note = ({ type }: WriteOperation, value: unknown): void => {
     const { sequence } = (value ?? {}) as { sequence?: number }; // null, or a value of WriteOutcome
     if (sequence === undefined) return;
     newest.any = Math.max(newest.any, sequence);
+    for (const waiting of awaited) if (waiting.sequence <= newest.any) waiting.resolve();
     if (ITEM_OPERATIONS.has(type)) newest.items = Math.max(newest.items, sequence);
   };
 
@@ -92,6 +110,7 @@ export function openSqliteStore(dataDir: string, metrics: Metrics, onCrash: (err
     ...createReader(database),
     sequence: () => newest.any,
     itemSequence: () => newest.items,
+    reached,
     putItem: (item) => write<ItemWritten>({ type: 'putItem', write: item }),
     updateItem: (item) => write<ItemWritten | null>({ type: 'updateItem', item }),
     deleteItem: (itemId) => write<{ sequence: number } | null>({ type: 'deleteItem', itemId }),

@@ -18,6 +18,14 @@ export type WriteOutcome = { value: Value } | { error: string };
 
 const bytesOf = (vector: Float32Array): Buffer => Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength);
 
+interface ErasedRow {
+  sequence: number;
+  item_id: string;
+  at: number;
+  type: string;
+  positive: number;
+}
+
 /** Applies operations to the database; the caller decides what one transaction is. */
 export function createWriter(database: Database.Database): (operations: WriteOperation[]) => WriteOutcome[] {
   const newest = database.prepare<[], { sequence: number | null }>(
@@ -46,12 +54,10 @@ export function createWriter(database: Database.Database): (operations: WriteOpe
      VALUES (@sequence, @event_id, @user_id, @item_id, @type, @at, @watch_ms, @duration_ms, @watch_portion, @recommendation_id, @positive)
      ON CONFLICT (event_id) DO NOTHING`,
   );
-  const userPositives = database.prepare<[string], { item_id: string; at: number }>(
-    'SELECT item_id, at FROM events WHERE user_id = ? AND positive = 1',
-  );
+  const ofUser = database.prepare<[string], ErasedRow>('SELECT sequence, item_id, at, type, positive FROM events WHERE user_id = ?');
   const dropUser = database.prepare('DELETE FROM events WHERE user_id = ?');
-  const oldest = database.prepare<[number, number], { sequence: number; item_id: string; at: number; positive: number }>(
-    'SELECT sequence, item_id, at, positive FROM events WHERE at < ? ORDER BY at LIMIT ?',
+  const oldest = database.prepare<[number, number], ErasedRow>(
+    'SELECT sequence, item_id, at, type, positive FROM events WHERE at < ? ORDER BY at LIMIT ?',
   );
   const dropEvent = database.prepare('DELETE FROM events WHERE sequence = ?');
   const markErasure = database.prepare('INSERT OR REPLACE INTO erasures (kind, sequence) VALUES (?, ?)');
@@ -74,9 +80,11 @@ export function createWriter(database: Database.Database): (operations: WriteOpe
     now: Date.now(),
     sequence: ++sequence,
   });
-  const erased = (kind: 'user' | 'age', events: number, positives: Erased['positives']): Erased => {
-    if (events > 0) markErasure.run(kind, ++sequence);
-    return { events, positives, sequence };
+  const erased = (kind: 'user' | 'age', rows: ErasedRow[]): Erased => {
+    if (rows.length > 0) markErasure.run(kind, ++sequence);
+    const positives = rows.filter(({ positive }) => positive === 1).map(({ item_id, at }) => ({ item_id, at }));
+    const impressions = rows.filter(({ type }) => type === 'impression').map(({ item_id: itemId }) => itemId);
+    return { events: rows.length, positives, impressions, sequence };
   };
 
   const apply = (operation: WriteOperation): Value => {
@@ -110,14 +118,14 @@ export function createWriter(database: Database.Database): (operations: WriteOpe
         return { accepted, sequence };
       }
       case 'eraseUser': {
-        const positives = userPositives.all(operation.userId);
-        return erased('user', dropUser.run(operation.userId).changes, positives);
+        const rows = ofUser.all(operation.userId);
+        dropUser.run(operation.userId);
+        return erased('user', rows);
       }
       case 'expireEvents': {
         const rows = oldest.all(operation.before, operation.limit);
         for (const row of rows) dropEvent.run(row.sequence);
-        const positives = rows.filter(({ positive }) => positive === 1).map(({ item_id, at }) => ({ item_id, at }));
-        return erased('age', rows.length, positives);
+        return erased('age', rows);
       }
       case 'saveVectors':
         for (const { item_id: itemId, vector, id_share: share } of operation.vectors)

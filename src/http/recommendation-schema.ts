@@ -1,0 +1,257 @@
+import { Type, type Static, type TObject } from 'typebox';
+import { Id } from '../catalog/item-input.js';
+import { invalidRequest, type FieldError } from '../errors.js';
+import { MAX_CURSOR_LENGTH } from '../recommend/page.js';
+import { plainRequest, type Cap, type RecommendRequest } from '../recommend/request.js';
+import { Field, FieldNames } from './fields.js';
+
+const HOUR_MS = 3_600_000;
+export const DEFAULT_K = 20;
+const K = Type.Integer({ minimum: 1, maximum: 500, default: DEFAULT_K });
+const Ids = (maxItems: number, description: string) => Type.Optional(Type.Array(Id, { maxItems, description }));
+const Filter = Type.Unsafe<unknown>({
+  type: 'object',
+  description:
+    '{"all": […]}, {"any": […]}, {"not": …} or {"field": NAME, eq | in | gte | gt | lte | lt | exists: …}; NAME is an attribute, or ' +
+    'author_id, item_id, created_at, available_from, expires_at. An attribute that no item has, or another type, is an error.',
+});
+const Hours = Type.Number({ exclusiveMinimum: 0, maximum: 100_000 });
+const Factor = Type.Number({ minimum: 0.001, maximum: 1000, description: 'on the odds of being chosen: above 1 up, below 1 down' });
+const Name = Type.String({ minLength: 1, maxLength: 64, pattern: '^[\\w.:-]+$' });
+
+/** Wishes that hold for users and for similar items. */
+const Shared = {
+  k: Type.Optional(K),
+  filter: Type.Optional(Filter),
+  exclude: Ids(1000, 'never returned'),
+  exclude_seen: Type.Optional(Type.Boolean({ default: true, description: 'false: what the user has met may come again' })),
+  seen_window_hours: Type.Optional(Type.Number({ ...Hours, description: 'only what was met lately is excluded' })),
+  diversity: Type.Optional(
+    Type.Number({ minimum: 0, maximum: 1, description: 'maximal marginal relevance: 0 by score alone, 1 by difference alone' }),
+  ),
+  max_per_author: Type.Optional(Type.Integer({ minimum: 1, maximum: 500 })),
+  caps: Type.Optional(
+    Type.Array(
+      Type.Object(
+        { field: Type.String({ minLength: 1, maxLength: 75 }), max: Type.Integer({ minimum: 1, maximum: 500 }) },
+        { additionalProperties: false },
+      ),
+      { maxItems: 8, description: 'at most so many items of each value of an attribute' },
+    ),
+  ),
+  boosts: Type.Optional(Type.Array(Type.Object({ filter: Filter, factor: Factor }, { additionalProperties: false }), { maxItems: 16 })),
+  freshness: Type.Optional(
+    Type.Object(
+      { half_life_hours: Hours, factor: Factor },
+      { additionalProperties: false, description: 'a boost that fades with the age of the item' },
+    ),
+  ),
+  rotation: Type.Optional(
+    Type.Object(
+      { window_hours: Hours, factor: Factor },
+      { additionalProperties: false, description: 'the factor counts once for each impression of the item in the window' },
+    ),
+  ),
+  pins: Type.Optional(
+    Type.Array(Type.Object({ item_id: Id, position: Type.Integer({ minimum: 1, maximum: 500 }) }, { additionalProperties: false }), {
+      maxItems: 50,
+      description: 'put at a 1-based position, whatever filter, caps and history say',
+    }),
+  ),
+  min_score: Type.Optional(Type.Number({ description: 'of the model; fallback answers are not cut' })),
+  exploration: Type.Optional(
+    Type.Object(
+      { slots: Type.Integer({ minimum: 1, maximum: 50 }), seed: Type.Optional(Type.Integer({ minimum: 0, maximum: 2 ** 32 - 1 })) },
+      { additionalProperties: false, description: 'places for new items that were shown less often than their budget' },
+    ),
+  ),
+  exact: Type.Optional(Type.Boolean({ default: false, description: 'score the whole catalogue instead of asking HNSW' })),
+  explain: Type.Optional(
+    Type.Union([Type.Boolean(), Type.Literal('layers')], {
+      description: 'adds leave-one-out contributions of history items, ID shares and what moved the item; layers: also the share of each layer',
+    }),
+  ),
+  fields: Type.Optional(Type.Array(Field, { maxItems: 32, description: 'adds these fields of each item' })),
+  deadline_ms: Type.Optional(Type.Integer({ minimum: 1, maximum: 60_000, description: 'when it is near, the fallback ranking answers' })),
+  at_least_sequence: Type.Optional(Type.Integer({ minimum: 0, description: 'wait until this change is visible; 503 when it does not come' })),
+  cursor: Type.Optional(
+    Type.String({ minLength: 1, maxLength: MAX_CURSOR_LENGTH, description: 'next_cursor of the page before: nothing of earlier pages comes again' }),
+  ),
+  experiment: Type.Optional(
+    Type.Object(
+      {
+        name: Name,
+        arm: Type.Optional(Name),
+        arms: Type.Optional(
+          Type.Array(
+            Type.Object({ name: Name, weight: Type.Number({ exclusiveMinimum: 0, maximum: 1e6, default: 1 }) }, { additionalProperties: false }),
+            {
+              minItems: 1,
+              maxItems: 20,
+            },
+          ),
+        ),
+      },
+      { additionalProperties: false, description: 'arm: as assigned by the caller; arms: one is assigned by a stable hash of name and user' },
+    ),
+  ),
+};
+
+export const RecommendBody = Type.Object(
+  {
+    user_id: Type.Optional(Id),
+    history: Ids(1000, 'oldest first; appended to the stored history of user_id'),
+    without_history: Ids(1000, 'history items that are left out: what would come without them?'),
+    liked: Ids(50, 'examples, taken as if just watched'),
+    disliked: Ids(50, 'examples that the answer moves away from'),
+    fallback_mix_by: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 64, description: 'attribute whose values take turns in a fallback answer' }),
+    ),
+    ...Shared,
+  },
+  { additionalProperties: false },
+);
+export type RecommendBody = Static<typeof RecommendBody>;
+
+export const SimilarBody = Type.Object(
+  { user_id: Type.Optional(Type.String({ ...Id, description: 'what this user has met is left out' })), ...Shared },
+  { additionalProperties: false },
+);
+export type SimilarBody = Static<typeof SimilarBody>;
+
+/** The commonest wishes in a query string; `filter` is the JSON of a filter. */
+export const RecommendQuery = Type.Object(
+  {
+    k: Type.Optional(K),
+    exact: Type.Optional(Type.Boolean({ default: false })),
+    explain: Type.Optional(Type.Boolean({ default: false })),
+    exclude_seen: Type.Optional(Type.Boolean({ default: true })),
+    diversity: Shared.diversity,
+    max_per_author: Shared.max_per_author,
+    deadline_ms: Shared.deadline_ms,
+    at_least_sequence: Shared.at_least_sequence,
+    cursor: Shared.cursor,
+    filter: Type.Optional(Type.String({ maxLength: 8192, description: 'JSON' })),
+    fields: Type.Optional(FieldNames),
+  },
+  { additionalProperties: false },
+);
+export type RecommendQuery = Static<typeof RecommendQuery>;
+
+/** @throws ReelfuseError 422 `invalid_request` for what no schema can say */
+export function toRequest(body: RecommendBody & SimilarBody, near: string | null): RecommendRequest {
+  const { k = DEFAULT_K, pins = [], experiment, freshness, rotation, exploration, seen_window_hours: window, max_per_author: perAuthor } = body;
+  const errors: FieldError[] = [];
+  pins.forEach(({ item_id: itemId, position }, index) => {
+    if (position > k) errors.push({ pointer: `/pins/${index}/position`, detail: `must be <= k, which is ${k}` });
+    if (pins.findIndex((other) => other.item_id === itemId) !== index) errors.push({ pointer: `/pins/${index}/item_id`, detail: 'is pinned twice' });
+  });
+  if (experiment !== undefined && (experiment.arm === undefined) === (experiment.arms === undefined))
+    errors.push({ pointer: '/experiment', detail: 'needs either arm or arms' });
+  if (near === null && body.user_id === undefined && body.history === undefined && (body.liked ?? []).length === 0)
+    errors.push({ pointer: '/user_id', detail: 'is required when there is neither history nor liked' });
+  if (errors.length > 0) throw invalidRequest(errors);
+  const caps: Cap[] = [...(perAuthor === undefined ? [] : [{ field: 'author_id', max: perAuthor }]), ...(body.caps ?? [])];
+  return {
+    ...plainRequest(k),
+    userId: body.user_id ?? null,
+    near,
+    history: body.history ?? [],
+    without: body.without_history ?? [],
+    liked: body.liked ?? [],
+    disliked: body.disliked ?? [],
+    filter: body.filter ?? null,
+    exclude: body.exclude ?? [],
+    excludeSeen: body.exclude_seen ?? true,
+    seenWithinMs: window === undefined ? null : window * HOUR_MS,
+    diversity: body.diversity ?? 0,
+    caps,
+    boosts: body.boosts ?? [],
+    freshness: freshness === undefined ? null : { halfLifeMs: freshness.half_life_hours * HOUR_MS, factor: freshness.factor },
+    rotation: rotation === undefined ? null : { withinMs: rotation.window_hours * HOUR_MS, factor: rotation.factor },
+    pins: pins.map(({ item_id: itemId, position }) => ({ itemId, position })),
+    minScore: body.min_score ?? null,
+    exploration: exploration === undefined ? null : { slots: exploration.slots, seed: exploration.seed ?? null },
+    exact: body.exact ?? false,
+    explain: body.explain !== undefined && body.explain !== false,
+    explainLayers: body.explain === 'layers',
+    deadlineMs: body.deadline_ms ?? null,
+    atLeastSequence: body.at_least_sequence ?? null,
+    cursor: body.cursor ?? null,
+    experiment: experiment === undefined ? null : { name: experiment.name, arms: experiment.arms ?? [{ name: experiment.arm ?? '', weight: 1 }] },
+    fallbackMix: body.fallback_mix_by ?? null,
+  };
+}
+
+/** The query string's filter as a value. @throws ReelfuseError 422 `invalid_request` */
+export function bodyOfQuery(userId: string, { filter, fields: _, ...rest }: RecommendQuery): RecommendBody {
+  if (filter === undefined) return { user_id: userId, ...rest };
+  try {
+    return { user_id: userId, ...rest, filter: JSON.parse(filter) as unknown };
+  } catch {
+    throw invalidRequest([{ pointer: '/query/filter', detail: 'is not JSON' }]);
+  }
+}
+
+const Nullable = (schema: object) => Type.Unsafe<unknown>({ anyOf: [schema, { type: 'null' }] });
+
+const Explanation = Type.Object({
+  id_share: Nullable({ type: 'number' }),
+  history: Type.Array(Type.Object({ item_id: Type.String(), contribution: Type.Number() })),
+  layers: Type.Optional(
+    Nullable({ type: 'array', items: { type: 'number' }, description: 'share of each layer in the item vector, by leaving it out' }),
+  ),
+  moved_by: Type.Array(Type.String({ description: 'boost:N, freshness, rotation, diversity, exploration, pin' })),
+});
+
+export const Answer = Type.Object({
+  recommendation_id: Type.String({ description: 'events may name it; GET /v1/recommendations/{id} replays the answer' }),
+  items: Type.Array(
+    Type.Object({
+      item_id: Type.String(),
+      score: Type.Number(),
+      reason: Type.String({ description: 'history | popular | similar | exploration | pinned' }),
+      propensity: Type.Optional(Type.Number({ description: 'of an explored item: probability of having been chosen' })),
+      item: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+      explain: Type.Optional(Explanation),
+    }),
+  ),
+  next_cursor: Type.Unsafe<string | null>({ anyOf: [{ type: 'string' }, { type: 'null' }] }),
+  fallback: Nullable({ type: 'string', enum: ['no_history', 'unknown_history', 'starting', 'deadline'] }),
+  short_reason: Nullable({ type: 'string', enum: ['catalogue_exhausted', 'filter', 'caps', 'min_score'] }),
+  model: Type.Object({ fingerprint: Type.String(), version: Type.String() }),
+  experiment: Type.Optional(Type.Object({ name: Type.String(), arm: Type.String() })),
+  exploration_seed: Type.Optional(Type.Integer({ description: 'sent again it gives the same draw' })),
+  sequence: Type.Integer({ description: 'newest change that the answer knows of' }),
+  layer_weights: Type.Optional(Type.Array(Type.Number())),
+  timings_ms: Type.Object({
+    queue: Type.Number(),
+    history: Type.Number(),
+    user_tower: Type.Number(),
+    search: Type.Number(),
+    rules: Type.Number(),
+    total: Type.Number(),
+  }),
+});
+export type Answer = Static<typeof Answer>;
+
+const Served = Type.Object({
+  item_id: Type.String(),
+  score: Type.Number(),
+  reason: Type.String(),
+  propensity: Type.Optional(Type.Number()),
+  moved_by: Type.Optional(Type.Array(Type.String())),
+});
+
+export const Replay: TObject = Type.Object({
+  recommendation_id: Type.String(),
+  served_at: Type.String(),
+  items: Type.Array(Served),
+  model: Type.Object({ fingerprint: Type.String(), version: Type.String() }),
+  k: Type.Integer(),
+  fallback: Nullable({ type: 'string' }),
+  short_reason: Nullable({ type: 'string' }),
+  experiment: Nullable({ type: 'object', additionalProperties: { type: 'string' } }),
+  seed: Nullable({ type: 'integer' }),
+  request: Type.Record(Type.String(), Type.Unknown(), { description: 'wishes that shaped the answer; never the user or the history' }),
+});

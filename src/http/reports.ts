@@ -1,0 +1,52 @@
+import { Type } from 'typebox';
+import { measureQuality } from '../recommend/quality.js';
+import { ReelfuseError } from '../errors.js';
+import type { Services } from '../services.js';
+import { problemResponses } from './problem.js';
+import type { TypedApp } from './typed-app.js';
+
+const Estimate = Type.Object({ value: Type.Number(), low: Type.Number(), high: Type.Number() });
+const Nullable = Type.Unsafe<string | null>({ type: ['string', 'null'] });
+
+const QualitySchema = Type.Object({
+  since: Type.String(),
+  groups: Type.Array(
+    Type.Object({
+      model: Type.Object({ fingerprint: Type.String(), version: Type.String() }),
+      experiment: Nullable,
+      arm: Nullable,
+      fallback: Type.Boolean(),
+      events: Type.Integer({ description: 'positive events that name an answer of this group' }),
+      hr_at_10: Estimate,
+      hr_at_20: Estimate,
+      ndcg_at_10: Estimate,
+    }),
+  ),
+  unattributed: Type.Integer({ description: 'positive events that name no recommendation, or one that is not known any more' }),
+  truncated: Type.Boolean({ description: 'there were more events than one report goes through' }),
+});
+
+export function registerReports(app: TypedApp, { store, served }: Pick<Services, 'store' | 'served'>): void {
+  app.get(
+    '/v1/reports/quality',
+    {
+      config: { scope: 'admin' },
+      schema: {
+        tags: ['operations'],
+        summary: 'HR and NDCG of what was served, judged by the positive events that name it, by model and experiment arm',
+        description:
+          'Intervals are 95 %. An event whose item was not in the answer it names is a miss: let events name the last answer that the user was shown.',
+        querystring: Type.Object(
+          { hours: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 24 * 366, default: 24 })) },
+          { additionalProperties: false },
+        ),
+        response: { 200: QualitySchema, ...problemResponses },
+      },
+    },
+    async ({ query }) => {
+      if (served === null) throw new ReelfuseError(409, 'served_log_off', 'REELFUSE_SERVED_DAYS is 0: nothing is kept of what was served');
+      const quality = await measureQuality(store, served, Date.now() - (query.hours ?? 24) * 3_600_000);
+      return { ...quality, since: new Date(quality.since).toISOString() };
+    },
+  );
+}

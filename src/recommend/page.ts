@@ -1,0 +1,75 @@
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { ReelfuseError, invalidRequest } from '../errors.js';
+
+/** What a cursor carries: everything that its pages need, so that a restart, a swap or another replica can go on. */
+export interface Session {
+  /** Hashes of the items that were shown, in order. */
+  shown: number[];
+  expiresAt: number;
+}
+
+export interface Cursors {
+  /**
+   * @param identity what must stay the same from page to page
+   * @throws ReelfuseError 422 `invalid_request`, 410 `cursor_expired`
+   */
+  open(cursor: string, identity: string, now: number): Session;
+  /** Null: the session has shown as much as it may. */
+  seal(shown: readonly number[], identity: string, now: number): string | null;
+}
+
+const VERSION = 1;
+const MAC_BYTES = 16;
+const IDENTITY_BYTES = 8;
+const HASH_BYTES = 6;
+/** version, expiry in seconds, identity */
+const HEADER_BYTES = 1 + 4 + IDENTITY_BYTES;
+/** Items of one session; a cursor of so many is 40 kB. */
+export const MAX_SHOWN = 5000;
+export const MAX_CURSOR_LENGTH = Math.ceil(((HEADER_BYTES + MAX_SHOWN * HASH_BYTES + MAC_BYTES) * 4) / 3) + 4;
+
+/** 48 bits of a multiplicative string hash (two 32-bit lanes): two of a million ids meet with a probability of .002. */
+export function hashOf(itemId: string): number {
+  let low = 0x9e3779b9;
+  let high = 0x85ebca6b;
+  for (let at = 0; at < itemId.length; at++) {
+    const code = itemId.charCodeAt(at);
+    low = Math.imul(low ^ code, 0x9e3779b1);
+    high = Math.imul(high ^ code, 0x5f356495);
+  }
+  low = Math.imul(low ^ (low >>> 16), 0x85ebca6b) ^ Math.imul(high ^ (high >>> 13), 0xc2b2ae35);
+  high = Math.imul(high ^ (high >>> 16), 0x85ebca6b) ^ Math.imul(low ^ (low >>> 13), 0xc2b2ae35);
+  return ((high >>> 0) & 0xffff) * 0x1_0000_0000 + (low >>> 0);
+}
+
+/** Pages without state on the server: a cursor lists, signed, what was shown; whoever holds the secret can read it. */
+export function createCursors(secret: string, minutes: number): Cursors {
+  const identityOf = (identity: string): Buffer => createHash('sha256').update(identity).digest().subarray(0, IDENTITY_BYTES);
+  const macOf = (content: Buffer): Buffer => createHmac('sha256', secret).update(content).digest().subarray(0, MAC_BYTES);
+  const refuse = (detail: string): ReelfuseError => invalidRequest([{ pointer: '/cursor', detail }]);
+
+  return {
+    open: (cursor, identity, now) => {
+      const bytes = Buffer.from(cursor, 'base64url');
+      const end = bytes.length - MAC_BYTES;
+      const content = bytes.subarray(0, Math.max(end, 0));
+      if (end < HEADER_BYTES || content[0] !== VERSION || !timingSafeEqual(macOf(content), bytes.subarray(end)))
+        throw refuse('is not a cursor of this server');
+      const expiresAt = content.readUInt32BE(1) * 1000;
+      if (!content.subarray(5, HEADER_BYTES).equals(identityOf(identity))) throw refuse('belongs to another user, item or filter');
+      if (expiresAt <= now) throw new ReelfuseError(410, 'cursor_expired', 'the session of this cursor has expired; ask for a first page');
+      const shown: number[] = [];
+      for (let at = HEADER_BYTES; at < end; at += HASH_BYTES) shown.push(content.readUIntBE(at, HASH_BYTES));
+      return { shown, expiresAt };
+    },
+    seal: (shown, identity, now) => {
+      if (shown.length > MAX_SHOWN) return null;
+      const content = Buffer.alloc(HEADER_BYTES + shown.length * HASH_BYTES);
+      content[0] = VERSION;
+      content.writeUInt32BE(Math.floor(now / 1000) + minutes * 60, 1);
+      identityOf(identity).copy(content, 5);
+      shown.forEach((hash, position) => content.writeUIntBE(hash, HEADER_BYTES + position * HASH_BYTES, HASH_BYTES));
+      return Buffer.concat([content, macOf(content)]).toString('base64url');
+    },
+  };
+}

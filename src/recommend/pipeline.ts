@@ -111,7 +111,7 @@ async function rank(
   if (missing === null) {
     const work = rankByModel(context, request, history, limits, boost, deadline, timings);
     const ranked = deadline === Infinity ? await work : await unlessLate(work, deadline);
-    if (ranked === 'late') return rankByPopularity(context, request, limits, boost, 'deadline');
+    if (ranked === 'late' || (ranked === null && performance.now() > deadline)) return rankByPopularity(context, request, limits, boost, 'deadline');
     if (ranked !== null) return ranked;
     if (request.near !== null)
       throw new ReelfuseError(409, 'item_without_vector', `item ${request.near} has no vector yet: it waits for hidden states`);

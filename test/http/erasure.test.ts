@@ -29,7 +29,9 @@ test('an erased user is gone from answers, from the files and after a restart; o
   const answer = await first.app.inject({ method: 'POST', url: '/v1/recommendations', payload: { user_id: 'zz-secret-user' } });
   assert.equal(answer.json<{ fallback: string }>().fallback, 'no_history');
   assert.equal((await popular(first.app)).find(({ item_id: itemId }) => itemId === clip(4))?.score, 0);
-  for (const name of readdirSync(dataDir)) assert.equal(readFileSync(join(dataDir, name)).includes('zz-secret-user'), false, name);
+  for (const entry of readdirSync(dataDir, { recursive: true, withFileTypes: true })) {
+    if (entry.isFile()) assert.equal(readFileSync(join(entry.parentPath, entry.name)).includes('zz-secret-user'), false, entry.name);
+  }
 
   const { sequence } = await historyOf(first.app, 'other');
   await first.stop();

@@ -77,6 +77,12 @@ export function createMetrics() {
       labelNames: ['reason'] as const,
       registers,
     }),
+    normRatio: new Histogram({
+      name: 'reelfuse_hidden_state_norm_ratio',
+      help: 'Norm of hidden states against that of the model’s own items, mean over layers; drift shows as a move away from 1',
+      buckets: [0.01, 0.1, 0.25, 0.5, 0.7, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 4, 10, 100],
+      registers,
+    }),
     idShare: new Histogram({
       name: 'reelfuse_gate_id_share',
       help: 'Share of the ID embedding in fused item vectors (mean of the gate)',

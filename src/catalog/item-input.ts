@@ -1,5 +1,7 @@
 import { Type, type Static } from 'typebox';
-import type { FieldError } from '../errors.js';
+import { InputError, type FieldError } from '../errors.js';
+import { layerNorms } from '../model/golden.js';
+import { floatsOf, tensorOf } from '../model/safetensors.js';
 import { compileSchema, fieldErrors } from '../schema.js';
 import type { HiddenStates, ItemFields, StoredItem } from '../store/store.js';
 
@@ -15,7 +17,7 @@ const AttributeValue = Type.Union([
 ]);
 export const Attributes = Type.Record(Type.String({ minLength: 1, maxLength: 64 }), AttributeValue, { maxProperties: 64 });
 
-export const HiddenStatesBody = Type.Object(
+const RawStates = Type.Object(
   {
     dtype: Type.Union([Type.Literal('float16'), Type.Literal('float32')]),
     shape: Type.Array(Type.Integer({ minimum: 1, maximum: 65536 }), { minItems: 2, maxItems: 2, description: '[layers, hidden size]' }),
@@ -23,6 +25,21 @@ export const HiddenStatesBody = Type.Object(
   },
   { additionalProperties: false },
 );
+const SafetensorsStates = Type.Object(
+  {
+    format: Type.Literal('safetensors'),
+    data: Type.String({ description: 'base64 of a safetensors file with the tensor hidden_states [layers, hidden size], F16 or F32' }),
+  },
+  { additionalProperties: false },
+);
+/** Told apart by `format`, so that an error names the field and not the union. */
+export const HiddenStatesBody = Type.Unsafe<Static<typeof RawStates> | Static<typeof SafetensorsStates>>({
+  type: 'object',
+  required: ['data'],
+  if: { required: ['format'] },
+  then: SafetensorsStates,
+  else: RawStates,
+});
 
 export const ItemBody = Type.Object(
   {
@@ -94,24 +111,59 @@ export const presentItem = ({ available_from: from, expires_at: until, created_a
 export interface ExpectedShape {
   layers: number;
   width: number;
+  /** Typical L2 norm of each layer; absent when the artifact cannot tell. */
+  norms?: readonly number[] | null;
 }
 
 const WIDTH = { float16: 2, float32: 4 };
+/** Another extractor, layer or unit changes norms by factors like this; clips do not. */
+const NORM_FACTOR = 100;
 
-/** Checks shape, length and finiteness; pointers are relative to the item. */
+/** Checks shape, length, finiteness and norms; pointers are relative to the item. */
 export function parseHiddenStates(body: Static<typeof HiddenStatesBody>, expected: ExpectedShape | null): HiddenStates | FieldError {
-  const [layers = 0, width = 0] = body.shape;
+  const raw = rawStates(body);
+  if ('pointer' in raw) return raw;
+  const { dtype, shape, data } = raw;
+  const [layers = 0, width = 0] = shape;
   if (expected !== null && (layers !== expected.layers || width !== expected.width)) {
     return { pointer: '/hidden_states/shape', detail: `is [${layers}, ${width}], the active model wants [${expected.layers}, ${expected.width}]` };
   }
+  const refuse = (detail: string): FieldError => ({ pointer: '/hidden_states/data', detail });
+  const needed = layers * width * WIDTH[dtype];
+  if (data.length !== needed) return refuse(`decodes to ${data.length} bytes, ${dtype} ${layers} × ${width} needs ${needed}`);
+  if (data.every((byte) => byte === 0)) return refuse('holds only zeros, which the model reads as no features; leave hidden_states out instead');
+  if (hasNonFinite(data, dtype)) return refuse('holds NaN or infinite values');
+  const states: HiddenStates = { dtype, shape: [layers, width], data };
+  const strange = expected?.norms == null ? null : strangeLayer(states, expected.norms);
+  return strange === null ? states : refuse(strange);
+}
+
+/** Either form as bytes. */
+function rawStates(body: Static<typeof HiddenStatesBody>): { dtype: HiddenStates['dtype']; shape: number[]; data: Buffer } | FieldError {
   const data = Buffer.from(body.data, 'base64');
-  const needed = layers * width * WIDTH[body.dtype];
-  if (data.length !== needed)
-    return { pointer: '/hidden_states/data', detail: `decodes to ${data.length} bytes, ${body.dtype} ${layers} × ${width} needs ${needed}` };
-  if (data.every((byte) => byte === 0))
-    return { pointer: '/hidden_states/data', detail: 'holds only zeros, which the model reads as no features; leave hidden_states out instead' };
-  if (hasNonFinite(data, body.dtype)) return { pointer: '/hidden_states/data', detail: 'holds NaN or infinite values' };
-  return { dtype: body.dtype, shape: [layers, width], data };
+  if (!('format' in body)) return { dtype: body.dtype, shape: body.shape, data };
+  try {
+    const tensor = tensorOf(data, 'hidden_states');
+    if (tensor.dtype !== 'F16' && tensor.dtype !== 'F32')
+      return { pointer: '/hidden_states/data', detail: `holds ${tensor.dtype}, wanted is F16 or F32` };
+    if (tensor.shape.length !== 2)
+      return { pointer: '/hidden_states/shape', detail: `is [${tensor.shape.join(', ')}], wanted is [layers, hidden size]` };
+    return { dtype: tensor.dtype === 'F16' ? 'float16' : 'float32', shape: tensor.shape, data: tensor.data };
+  } catch (error) {
+    if (error instanceof InputError) return { pointer: '/hidden_states/data', detail: error.message };
+    throw error;
+  }
+}
+
+/** Says which layer has a norm that no clip of this model's extractor has. */
+function strangeLayer(states: HiddenStates, typical: readonly number[]): string | null {
+  const norms = layerNorms(floatsOf(states.data, states.dtype === 'float16' ? 'F16' : 'F32'), typical.length);
+  for (const [layer, norm] of norms.entries()) {
+    const usual = typical[layer] ?? 0;
+    if (usual > 0 && (norm > usual * NORM_FACTOR || norm < usual / NORM_FACTOR))
+      return `layer ${layer} has the norm ${norm.toPrecision(3)}, of the model's own items it is about ${usual.toPrecision(3)}: is it another extractor or unit?`;
+  }
+  return null;
 }
 
 /** All exponent bits set = NaN or infinity. */

@@ -11,6 +11,8 @@ const DEMO = 'demo';
 
 export const demoFile = (...parts: string[]): string => packageFile('models', 'demo', ...parts);
 
+export const isDemoModel = (folder: string): boolean => folder === DEMO || folder === demoFile('artifact');
+
 export interface ModelChoice {
   folder: string;
   /** The bundled model, and no catalogue yet. */

@@ -1,5 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { ArtifactError, ConfigError, InputError } from '../errors.js';
+import { addBackup, addRestore } from './backup.js';
+import { addReport } from './report.js';
 import { addDemo, addServe } from './serve.js';
 import { addEvaluate } from './evaluate.js';
 import { addImport } from './import.js';
@@ -15,7 +17,7 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   const finish = (code: number): void => {
     exitCode = code;
   };
-  for (const add of [addServe, addDemo, addImport, addEvaluate, addOpenapi]) add(program, finish);
+  for (const add of [addServe, addDemo, addImport, addEvaluate, addReport, addBackup, addRestore, addOpenapi]) add(program, finish);
   try {
     await program.parseAsync([...argv]);
   } catch (error) {

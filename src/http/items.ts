@@ -1,5 +1,5 @@
 import { createInterface } from 'node:readline';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Type, type Static } from 'typebox';
 import { ITEM_STATES, stateOf, type ItemState } from '../catalog/catalogue.js';
@@ -21,6 +21,7 @@ import { ReelfuseError, invalidRequest, messageOf, notFound, type FieldError } f
 import { compileSchema } from '../schema.js';
 import type { Services } from '../services.js';
 import type { StoredItem } from '../store/store.js';
+import { IdempotencyKey, createIdempotency, type JsonAnswer } from './idempotency.js';
 import { problemResponses } from './problem.js';
 import type { TypedApp } from './typed-app.js';
 
@@ -35,7 +36,7 @@ const WaitQuery = Type.Object({ wait: Wait }, { additionalProperties: false });
 const Headers = Type.Object({ 'if-match': Type.Optional(Type.String()), 'if-none-match': Type.Optional(Type.String()) });
 const Params = Type.Object({ item_id: Id });
 const State = Type.String({ description: 'searchable | pending_features | stored | hidden' });
-const Model = Type.Object({ fingerprint: Type.String(), version: Type.String() });
+const Model = Type.Object({ fingerprint: Type.String(), version: Type.String() }, { description: 'the generation that the item is searchable in' });
 const ReceiptSchema = Type.Object({
   item_id: Type.String(),
   state: State,
@@ -62,6 +63,7 @@ const RowResult = Type.Object({
   status: Type.Integer(),
   state: Type.Optional(State),
   sequence: Type.Optional(Type.Integer()),
+  searchable_after_ms: Type.Optional(Type.Unsafe<number | null>({ anyOf: [{ type: 'number' }, { type: 'null' }] })),
   error: Type.Optional(Type.Object({ code: Type.String(), pointer: Type.String(), detail: Type.String() })),
 });
 type RowResult = Static<typeof RowResult>;
@@ -93,14 +95,15 @@ const isErrors = (parsed: ParsedItem | FieldError[]): parsed is FieldError[] => 
 
 export function registerItems(app: TypedApp, services: Services): void {
   const expected = (): ExpectedShape => {
-    const { layers, hidden_dim: width } = services.generation.artifact.manifest;
-    return { layers: layers.count, width };
+    const { manifest, norms } = services.generation.artifact;
+    return { layers: manifest.layers.count, width: manifest.hidden_dim, norms };
   };
   const model = (): Static<typeof Model> => {
     const { fingerprint, manifest } = services.generation.artifact;
     return { fingerprint, version: manifest.version };
   };
 
+  const idempotency = createIdempotency(services.store);
   const requireReady = (): void => {
     if (!services.isReady()) throw new ReelfuseError(503, 'starting', 'the catalogue is still loading', { retryAfter: 1 });
   };
@@ -116,7 +119,8 @@ export function registerItems(app: TypedApp, services: Services): void {
     }
     try {
       const receipt = await put(parsed);
-      return { item_id: receipt.item_id, status: receipt.created ? 201 : 200, state: receipt.state, sequence: receipt.sequence };
+      const { item_id, created, state, sequence, searchable_after_ms } = receipt;
+      return { item_id, status: created ? 201 : 200, state, sequence, searchable_after_ms };
     } catch (error) {
       if (error instanceof ReelfuseError) return { ...id, status: error.status, error: { code: error.code, pointer: prefix, detail: error.message } };
       services.log.error({ err: error }, 'an item of a batch could not be stored');
@@ -256,29 +260,53 @@ export function registerItems(app: TypedApp, services: Services): void {
       schema: {
         tags: ['items'],
         summary: 'Many items: JSON with up to 1,000, or an NDJSON stream (application/x-ndjson) of any length',
-        description: 'Good rows land, bad ones are reported. 200 when every row landed, else 207.',
+        description:
+          'Good rows land, bad ones are reported. 200 when every row landed, else 207. An NDJSON stream with Accept: application/x-ndjson is answered ' +
+          'by 200 and one result a line, as the rows are put, so that its length does not matter on either side.',
+        headers: Type.Object({ 'idempotency-key': IdempotencyKey }),
         body: Batch,
         response: { 200: BatchAnswer, 207: BatchAnswer, ...problemResponses },
       },
-      validatorCompiler: () => (body: unknown) =>
-        isStream(body) || validateEnvelope(body) || { error: Object.assign(new Error(), { validation: validateEnvelope.errors }) },
+      validatorCompiler:
+        ({ httpPart }) =>
+        (part: unknown) =>
+          httpPart !== 'body' ||
+          isStream(part) ||
+          validateEnvelope(part) || { error: Object.assign(new Error(), { validation: validateEnvelope.errors }) },
     },
     async (request, reply) => {
       requireReady();
       const body: unknown = request.body;
-      const results = isStream(body)
-        ? await putStream(body, putRow, services.config.bodyLimitMb * 1024 * 1024)
-        : await Promise.all((body as { items: unknown[] }).items.map((row, index) => putRow(row, `/items/${index}`)));
-      void reply.status(results.some(({ error }) => error !== undefined) ? 207 : 200);
-      return { results };
+      const key = request.headers['idempotency-key'];
+      const maxLine = services.config.bodyLimitMb * 1024 * 1024;
+      if (isStream(body) && wantsLines(request.headers.accept)) {
+        if (key !== undefined)
+          throw invalidRequest([{ pointer: '/headers/idempotency-key', detail: 'cannot be kept for an answer that is streamed' }]);
+        return reply.type('application/x-ndjson').send(Readable.from(resultLines(body, putRow, maxLine)) as never); // a stream passes the serialiser by
+      }
+      const answer = async (source: Readable | string): Promise<JsonAnswer> => {
+        const results: RowResult[] = [];
+        if (typeof source !== 'string') for await (const group of putStream(source, putRow, maxLine)) results.push(...group);
+        else results.push(...(await Promise.all((body as { items: unknown[] }).items.map((row, index) => putRow(row, `/items/${index}`))))); // validated above
+        return { status: results.some(({ error }) => error !== undefined) ? 207 : 200, body: { results } };
+      };
+      const source = isStream(body) ? body : key === undefined ? '' : JSON.stringify(body);
+      const { status, body: answered } = await (key === undefined ? answer(source) : idempotency.run(key, source, answer));
+      void reply.status(status);
+      return answered as Static<typeof BatchAnswer>; // made above, now or when the key came first
     },
   );
 }
 
 const isStream = (body: unknown): body is Readable => typeof (body as { pipe?: unknown } | null)?.pipe === 'function';
 
-async function putStream(stream: Readable, putRow: (value: unknown, prefix: string) => Promise<RowResult>, maxLine: number): Promise<RowResult[]> {
-  const results: RowResult[] = [];
+/** Whether the caller reads one result a line, as the rows are put. */
+const wantsLines = (accept: string | undefined): boolean => accept?.includes('application/x-ndjson') === true;
+
+type PutRow = (value: unknown, prefix: string) => Promise<RowResult>;
+
+/** Results of a window of rows at a time: whoever takes them decides how much is in memory. */
+async function* putStream(stream: Readable, putRow: PutRow, maxLine: number): AsyncGenerator<RowResult[]> {
   let pending: Promise<RowResult>[] = [];
   let line = 0;
   for await (const text of createInterface({ input: stream, crlfDelay: Infinity })) {
@@ -286,15 +314,19 @@ async function putStream(stream: Readable, putRow: (value: unknown, prefix: stri
     if (text.trim() === '') continue;
     pending.push(text.length > maxLine ? Promise.resolve(rowError(prefix, 'is too long')) : putLine(text, prefix, putRow));
     if (pending.length < STREAM_WINDOW) continue;
-    results.push(...(await Promise.all(pending)));
+    yield await Promise.all(pending);
     pending = [];
   }
-  return [...results, ...(await Promise.all(pending))];
+  yield await Promise.all(pending);
+}
+
+async function* resultLines(stream: Readable, putRow: PutRow, maxLine: number): AsyncGenerator<string> {
+  for await (const group of putStream(stream, putRow, maxLine)) for (const result of group) yield `${JSON.stringify(result)}\n`;
 }
 
 const rowError = (pointer: string, detail: string): RowResult => ({ status: 422, error: { code: 'invalid_request', pointer, detail } });
 
-function putLine(text: string, prefix: string, putRow: (value: unknown, prefix: string) => Promise<RowResult>): Promise<RowResult> {
+function putLine(text: string, prefix: string, putRow: PutRow): Promise<RowResult> {
   let value: unknown;
   try {
     value = JSON.parse(text);

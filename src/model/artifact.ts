@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Type, type Static } from 'typebox';
 import { Value } from 'typebox/value';
 import { ArtifactError, messageOf } from '../errors.js';
-import { readGolden, type Golden } from './golden.js';
+import { readGolden, typicalNorms, type Golden } from './golden.js';
 
 const count = (minimum: number) => Type.Integer({ minimum });
 const FileDigest = Type.Object({ sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }), bytes: count(0) });
@@ -41,6 +41,8 @@ export interface Artifact {
   /** Item id → row of the ID table (1-based; row 0 is padding). */
   idRows: Map<string, number>;
   golden: Golden;
+  /** Typical norm of each layer of hidden states; null when the golden items have none. */
+  norms: number[] | null;
   itemTowerPath: string;
   userTowerPath: string;
 }
@@ -60,12 +62,14 @@ export async function readArtifact(given: string): Promise<Artifact> {
   }
   await Promise.all(Object.entries(manifest.files).map(([name, digest]) => verifyFile(folder, name, digest)));
   const idRows = readIds(readFile(folder, 'item_ids.txt').toString('utf8'), manifest.item_count);
+  const golden = readGolden(join(folder, 'golden.safetensors'), manifest);
   return {
     folder,
     fingerprint: createHash('sha256').update(bytes).digest('hex'),
     manifest,
     idRows,
-    golden: readGolden(join(folder, 'golden.safetensors'), manifest),
+    golden,
+    norms: typicalNorms(golden, manifest.layers.count, manifest.hidden_dim),
     itemTowerPath: join(folder, 'item_tower.onnx'),
     userTowerPath: join(folder, 'user_tower.onnx'),
   };

@@ -1,7 +1,7 @@
 import type { Provider } from '../config.js';
 import type { Metrics } from '../metrics.js';
 import type { Artifact, Manifest } from './artifact.js';
-import type { Golden } from './golden.js';
+import { layerNorms, type Golden } from './golden.js';
 import { startWorker } from '../threads/worker-client.js';
 
 export interface FuserSetup {
@@ -45,6 +45,12 @@ export interface Fuser {
   close(): Promise<void>;
 }
 
+/** Mean over layers of the norm against the typical one: 1 as long as the extractor stays the same. */
+function normRatio(states: Float32Array, typical: readonly number[]): number {
+  const ratios = layerNorms(states, typical.length).map((norm, layer) => norm / Math.max(typical[layer] ?? 0, 1e-12));
+  return ratios.reduce((sum, ratio) => sum + ratio, 0) / ratios.length;
+}
+
 /** Starts the thread and runs the golden vectors. @throws ArtifactError when the tower does not load or does not match */
 export async function startFuser(
   artifact: Artifact,
@@ -78,7 +84,9 @@ export async function startFuser(
     const itemIndex = BigInt64Array.from(batch, ({ itemId }) => BigInt(artifact.idRows.get(itemId) ?? manifest.unknown_item_row));
     const hiddenStates = new Float32Array(batch.length * width); // zeros mean "no features" to the tower
     batch.forEach((item, row) => {
-      if (item.hiddenStates !== null && width > 0) hiddenStates.set(item.hiddenStates, row * width);
+      if (item.hiddenStates === null || width === 0) return;
+      hiddenStates.set(item.hiddenStates, row * width);
+      if (artifact.norms !== null) metrics.normRatio.observe(normRatio(item.hiddenStates, artifact.norms));
     });
     try {
       const request = { type: 'fuse', itemIndex, hiddenStates };

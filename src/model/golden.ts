@@ -78,3 +78,28 @@ export function checkGolden(tower: string, provider: string, actual: Float32Arra
   const allowed = provider === 'cpu' ? 1e-4 : 1e-2;
   if (error > allowed) throw new ArtifactError(`${tower}: golden output differs by ${error.toExponential(2)} on ${provider}, allowed is ${allowed}`);
 }
+
+/** L2 norm of each layer of hidden states [L, D]. */
+export function layerNorms(states: Float32Array, layers: number): number[] {
+  const width = states.length / layers;
+  return Array.from({ length: layers }, (_, layer) => {
+    let squares = 0;
+    for (let at = layer * width; at < (layer + 1) * width; at++) squares += (states[at] as number) ** 2; // within the states
+    return Math.sqrt(squares);
+  });
+}
+
+/** Median norm of each layer over the golden items that have features; null when none has. */
+export function typicalNorms({ hiddenStates }: Pick<Golden, 'hiddenStates'>, layers: number, width: number): number[] | null {
+  const size = layers * width;
+  const norms: number[][] = [];
+  for (let first = 0; size > 0 && first < hiddenStates.length; first += size) {
+    const row = hiddenStates.subarray(first, first + size);
+    if (row.some((value) => value !== 0)) norms.push(layerNorms(row, layers));
+  }
+  if (norms.length === 0) return null;
+  return Array.from({ length: layers }, (_, layer) => {
+    const sorted = norms.map((row) => row[layer] ?? 0).sort((a, b) => a - b);
+    return sorted[sorted.length >> 1] ?? 0;
+  });
+}

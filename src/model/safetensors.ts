@@ -78,12 +78,13 @@ function readHeader(path: string, size: number, read: (position: number, length:
   const base = 8 + length;
   const tensors = new Map<string, TensorInfo>();
   let metadata: Record<string, string> = {};
+  if (typeof header !== 'object' || header === null) throw new InputError(`${path}: the safetensors header is not an object`);
   for (const [name, entry] of Object.entries(header)) {
     if (name === '__metadata__') {
       metadata = entry as Record<string, string>;
       continue;
     }
-    const { dtype, shape, data_offsets: offsets } = entry as { dtype?: string; shape?: number[]; data_offsets?: number[] };
+    const { dtype, shape, data_offsets: offsets } = (entry ?? {}) as { dtype?: string; shape?: number[]; data_offsets?: number[] };
     const [begin = -1, end = -1] = offsets ?? [];
     const width = BYTES[dtype ?? ''];
     const expected = Array.isArray(shape) ? shape.reduce((product, axis) => product * axis, width ?? 0) : -1;
@@ -93,6 +94,14 @@ function readHeader(path: string, size: number, read: (position: number, length:
     tensors.set(name, { dtype, shape, begin: base + begin, end: base + end });
   }
   return { tensors, metadata };
+}
+
+/** The one tensor of a safetensors file in memory. @throws InputError */
+export function tensorOf(bytes: Buffer, name: string): { dtype: string; shape: number[]; data: Buffer } {
+  const { tensors } = readHeader('the safetensors', bytes.length, (position, length) => bytes.subarray(position, position + length));
+  const found = tensors.get(name);
+  if (found === undefined) throw new InputError(`has no tensor ${name}; it holds ${[...tensors.keys()].join(', ') || 'none'}`);
+  return { dtype: found.dtype, shape: found.shape, data: bytes.subarray(found.begin, found.end) };
 }
 
 /** Little-endian bytes of F16 or F32 as float32; copies, so that the source may be unaligned. */

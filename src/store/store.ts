@@ -87,6 +87,16 @@ export interface ModelRecord {
   registered_at: number;
 }
 
+/** The answer to a request with an Idempotency-Key. */
+export interface KeptAnswer {
+  key: string;
+  /** Of the request's body. */
+  digest: string;
+  status: number;
+  answer: string;
+  created_at: number;
+}
+
 /** What an erasure took out of the store; popularity has to let go of the positives and impressions. */
 export interface Erased {
   events: number;
@@ -119,9 +129,12 @@ export interface Store {
   dropVectors(keep: string[], limit: number): Promise<{ dropped: number }>;
   /** A fingerprint that is known gets the new folder. */
   registerModel(model: ModelRecord): Promise<void>;
+  /** Also drops some of those that were kept before the given time. */
+  keepAnswer(answer: KeptAnswer, dropBefore: number): Promise<void>;
   setMeta(key: string, value: string): Promise<void>;
 
   meta(key: string): string | null;
+  keptAnswer(key: string): KeptAnswer | null;
   /** Of the newest change. */
   sequence(): number;
   /** Of the newest change to an item; events do not count. */

@@ -1,5 +1,7 @@
 import Database from 'better-sqlite3';
 
+export const DATABASE_FILE = 'reelfuse.sqlite';
+
 /** synchronous = FULL: a commit is on the disk, not only in its cache, before it is acknowledged. */
 export function openDatabase(file: string, options: { readonly?: boolean } = {}): Database.Database {
   const database = new Database(file, options);

@@ -1,9 +1,20 @@
 import type Database from 'better-sqlite3';
-import type { HiddenStates, HistoryEntry, ItemWithVector, ModelRecord, PositiveEvent, Store, StoredItem, StoredVector } from '../store.js';
+import type {
+  HiddenStates,
+  HistoryEntry,
+  ItemWithVector,
+  KeptAnswer,
+  ModelRecord,
+  PositiveEvent,
+  Store,
+  StoredItem,
+  StoredVector,
+} from '../store.js';
 
 type Reads = Pick<
   Store,
   | 'meta'
+  | 'keptAnswer'
   | 'item'
   | 'hiddenStates'
   | 'hasHiddenStates'
@@ -49,6 +60,7 @@ function toItemWithVector({ vector, id_share: share, states: has, ...row }: Vect
 
 export function createReader(database: Database.Database): Reads {
   const meta = database.prepare<[string], { value: string }>('SELECT value FROM meta WHERE key = ?');
+  const keptAnswer = database.prepare<[string], KeptAnswer>('SELECT key, digest, status, answer, created_at FROM kept_answers WHERE key = ?');
   const item = database.prepare<[string], ItemRow>(`SELECT ${COLUMNS} FROM items i WHERE item_id = ?`);
   const items = database.prepare<[string, number], ItemRow>(`SELECT ${COLUMNS} FROM items i WHERE item_id > ? ORDER BY item_id LIMIT ?`);
   const countItems = database.prepare<[], { count: number }>('SELECT count(*) AS count FROM items');
@@ -88,6 +100,7 @@ export function createReader(database: Database.Database): Reads {
   );
 
   return {
+    keptAnswer: (key) => keptAnswer.get(key) ?? null,
     meta: (key) => meta.get(key)?.value ?? null,
     item: (itemId) => {
       const row = item.get(itemId);

@@ -6,7 +6,7 @@ import type { Metrics } from '../../metrics.js';
 import { startWorker } from '../../threads/worker-client.js';
 import { packageFile } from '../../package-root.js';
 import type { Erased, EventsWritten, ItemWritten, Store } from '../store.js';
-import { openDatabase } from './database.js';
+import { DATABASE_FILE, openDatabase } from './database.js';
 import { migrate } from './migrate.js';
 import { createReader } from './reader.js';
 import type { WriteOperation, WriteOutcome } from './writer.js';
@@ -32,7 +32,7 @@ interface Waiting {
  */
 export function openSqliteStore(dataDir: string, metrics: Metrics, onCrash: (error: Error) => void): Store {
   mkdirSync(dataDir, { recursive: true });
-  const file = join(dataDir, 'reelfuse.sqlite');
+  const file = join(dataDir, DATABASE_FILE);
   const setup = openDatabase(file);
   try {
     migrate(setup, packageFile('migrations', 'sqlite'));
@@ -120,6 +120,7 @@ export function openSqliteStore(dataDir: string, metrics: Metrics, onCrash: (err
     saveVectors: (fingerprint, vectors) => write({ type: 'saveVectors', fingerprint, vectors }),
     dropVectors: (keep, limit) => write<{ dropped: number }>({ type: 'dropVectors', keep, limit }),
     registerModel: (model) => write({ type: 'registerModel', model }),
+    keepAnswer: (answer, dropBefore) => write({ type: 'keepAnswer', answer, dropBefore }),
     setMeta: (key, value) => write({ type: 'setMeta', key, value }),
     close: async () => {
       while (running !== null) await running;

@@ -1,5 +1,5 @@
 import type Database from 'better-sqlite3';
-import type { Erased, EventWrite, EventsWritten, ItemFields, ItemWrite, ItemWritten, ModelRecord, StoredVector } from '../store.js';
+import type { Erased, EventWrite, EventsWritten, ItemFields, ItemWrite, ItemWritten, KeptAnswer, ModelRecord, StoredVector } from '../store.js';
 
 export type WriteOperation =
   | { type: 'putItem'; write: ItemWrite }
@@ -11,6 +11,7 @@ export type WriteOperation =
   | { type: 'saveVectors'; fingerprint: string; vectors: (StoredVector & { item_id: string })[] }
   | { type: 'dropVectors'; keep: string[]; limit: number }
   | { type: 'registerModel'; model: ModelRecord }
+  | { type: 'keepAnswer'; answer: KeptAnswer; dropBefore: number }
   | { type: 'setMeta'; key: string; value: string };
 
 type Value = ItemWritten | EventsWritten | Erased | { dropped: number } | { sequence: number } | null;
@@ -68,6 +69,12 @@ export function createWriter(database: Database.Database): (operations: WriteOpe
   const putModel = database.prepare(
     `INSERT INTO models (fingerprint, folder, manifest, registered_at) VALUES (@fingerprint, @folder, @manifest, @registered_at)
      ON CONFLICT (fingerprint) DO UPDATE SET folder = excluded.folder`,
+  );
+  const putAnswer = database.prepare(
+    'INSERT OR REPLACE INTO kept_answers (key, digest, status, answer, created_at) VALUES (@key, @digest, @status, @answer, @created_at)',
+  );
+  const dropAnswers = database.prepare(
+    'DELETE FROM kept_answers WHERE key IN (SELECT key FROM kept_answers WHERE created_at < ? ORDER BY created_at LIMIT 20)',
   );
   const putMeta = database.prepare('INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)');
 
@@ -135,6 +142,10 @@ export function createWriter(database: Database.Database): (operations: WriteOpe
         return { dropped: dropOthers.run(JSON.stringify(operation.keep), operation.limit).changes };
       case 'registerModel':
         putModel.run(operation.model);
+        return null;
+      case 'keepAnswer':
+        dropAnswers.run(operation.dropBefore);
+        putAnswer.run(operation.answer);
         return null;
       case 'setMeta':
         putMeta.run(operation.key, operation.value);

@@ -1,0 +1,87 @@
+import { createHash } from 'node:crypto';
+import { Transform, type Readable } from 'node:stream';
+import { finished } from 'node:stream/promises';
+import { Type } from 'typebox';
+import { ReelfuseError, invalidRequest } from '../errors.js';
+import type { Store } from '../store/store.js';
+
+export const IdempotencyKey = Type.Optional(
+  Type.String({
+    description:
+      '1 to 128 visible characters. The same key with the same body within a day gets the first answer and changes nothing. ' +
+      'Answers above 8 MiB are not kept. If the server ends between the rows and the answer, a retry puts the rows again, which is harmless.',
+  }),
+);
+
+export interface JsonAnswer {
+  status: number;
+  body: unknown;
+}
+
+export interface Idempotency {
+  /**
+   * @param source what the digest is taken of; a stream is passed on as it is read
+   * @throws ReelfuseError 409 `idempotency_key_in_use`, 422 `idempotency_key_reused`
+   */
+  run(key: string, source: Readable | string, task: (source: Readable | string) => Promise<JsonAnswer>): Promise<JsonAnswer>;
+}
+
+const KEPT_MS = 24 * 3_600_000;
+const MAX_KEPT_BYTES = 8 * 1024 * 1024;
+const KEY = /^[\x21-\x7e]{1,128}$/;
+
+/** A key is in use from its first request until that is answered, and then for a day. */
+export function createIdempotency(store: Pick<Store, 'keptAnswer' | 'keepAnswer'>): Idempotency {
+  const running = new Set<string>();
+
+  return {
+    run: async (key, source, task) => {
+      if (!KEY.test(key)) throw invalidRequest([{ pointer: '/headers/idempotency-key', detail: 'must be 1 to 128 visible characters' }]);
+      if (running.has(key))
+        throw new ReelfuseError(409, 'idempotency_key_in_use', 'the first request with this key is still being served', { retryAfter: 1 });
+      running.add(key);
+      try {
+        const now = Date.now();
+        const kept = store.keptAnswer(key);
+        const { digest, passed } = hashed(source);
+        if (kept !== null && now - kept.created_at < KEPT_MS) {
+          if (typeof passed !== 'string') await finished(passed.resume());
+          if (digest() !== kept.digest)
+            throw new ReelfuseError(422, 'idempotency_key_reused', 'this key came with another body before', {
+              errors: [{ pointer: '/headers/idempotency-key', detail: 'belongs to another body' }],
+            });
+          return { status: kept.status, body: JSON.parse(kept.answer) as unknown };
+        }
+        const answer = await task(passed);
+        const text = JSON.stringify(answer.body);
+        if (text.length <= MAX_KEPT_BYTES)
+          await store.keepAnswer({ key, digest: digest(), status: answer.status, answer: text, created_at: now }, now - KEPT_MS);
+        return answer;
+      } finally {
+        running.delete(key);
+      }
+    },
+  };
+}
+
+/** The digest is complete when the stream has ended. */
+function hashed(source: Readable | string): { digest: () => string; passed: Readable | string } {
+  const hash = createHash('sha256');
+  if (typeof source === 'string') {
+    hash.update(source);
+    return { digest: once(() => hash.digest('hex')), passed: source };
+  }
+  const passed = new Transform({
+    transform: (chunk: Buffer, _encoding, done) => {
+      hash.update(chunk);
+      done(null, chunk);
+    },
+  });
+  source.on('error', (error: Error) => passed.destroy(error));
+  return { digest: once(() => hash.digest('hex')), passed: source.pipe(passed) };
+}
+
+function once<Value>(make: () => Value): () => Value {
+  let made: { value: Value } | null = null;
+  return () => (made ??= { value: make() }).value;
+}

@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { build, clip, demoStates, temporaryFolder, type Built } from '../build.js';
+
+const row = (n: number): object => ({ item_id: `b-${n}`, title: `t${n}`, hidden_states: demoStates(clip(n)) });
+const post = ({ app }: Built, payload: object | string, headers: Record<string, string>) =>
+  app.inject({ method: 'POST', url: '/v1/items/batch', payload, headers });
+const lines = (...rows: object[]): string => rows.map((entry) => JSON.stringify(entry)).join('\n');
+const ndjson = { 'content-type': 'application/x-ndjson' };
+const titleOf = async ({ app }: Built, id: string): Promise<string> => (await app.inject(`/v1/items/${id}`)).json<{ title: string }>().title;
+const codeOf = (answer: { json: <T>() => T }): string => answer.json<{ code: string }>().code;
+
+for (const [form, payload, other, type] of [
+  ['JSON', { items: [row(1), { item_id: 'bad', title: 3 }] }, { items: [row(2)] }, {}],
+  ['NDJSON', lines(row(1), { item_id: 'bad', title: 3 }), lines(row(2)), ndjson],
+] as const) {
+  test(`${form}: the same key gives the first answer again and changes nothing, also after a restart`, async (t) => {
+    const dataDir = temporaryFolder(t);
+    const first = await build(t, { REELFUSE_DATA_DIR: dataDir });
+    const headers = { ...type, 'idempotency-key': 'night-1' };
+    const answer = await post(first, payload, headers);
+    assert.equal(answer.statusCode, 207, answer.body);
+    await first.app.inject({ method: 'PATCH', url: '/v1/items/b-1', payload: { title: 'changed since' } });
+    const again = await post(first, payload, headers);
+    assert.deepEqual([again.statusCode, again.json()], [207, answer.json()]);
+    assert.equal(await titleOf(first, 'b-1'), 'changed since');
+    await first.stop();
+    const second = await build(t, { REELFUSE_DATA_DIR: dataDir });
+    assert.deepEqual((await post(second, payload, headers)).json(), answer.json());
+    assert.equal(await titleOf(second, 'b-1'), 'changed since');
+    const reused = await post(second, other, headers);
+    assert.deepEqual([reused.statusCode, codeOf(reused)], [422, 'idempotency_key_reused']);
+    assert.equal((await second.app.inject('/v1/items/b-2')).statusCode, 404);
+    assert.equal((await post(second, other, { ...type, 'idempotency-key': 'night-2' })).statusCode, 200);
+  });
+}
+
+test('a key that is in use, or not visible characters, is refused', async (t) => {
+  const built = await build(t);
+  const headers = { 'idempotency-key': 'twice' };
+  const answers = await Promise.all([post(built, { items: [row(1)] }, headers), post(built, { items: [row(1)] }, headers)]);
+  assert.deepEqual(answers.map(({ statusCode }) => statusCode).sort(), [200, 409]);
+  const busy = answers.find(({ statusCode }) => statusCode === 409);
+  assert.deepEqual([busy && codeOf(busy), busy?.headers['retry-after']], ['idempotency_key_in_use', '1']);
+  const bad = await post(built, { items: [row(1)] }, { 'idempotency-key': 'a b' });
+  assert.equal(bad.json<{ errors: { pointer: string }[] }>().errors[0]?.pointer, '/headers/idempotency-key');
+});
+
+test('a stream can be answered by one result a line', async (t) => {
+  const built = await build(t);
+  const rows = Array.from({ length: 600 }, (_, n) => (n === 300 ? { item_id: 'bad id' } : { item_id: `s-${n}` }));
+  const answer = await post(built, lines(...rows), { ...ndjson, accept: 'application/x-ndjson' });
+  assert.match(String(answer.headers['content-type']), /ndjson/);
+  const results = answer.body
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { status: number });
+  assert.equal(results.length, 600);
+  assert.deepEqual(
+    results.map(({ status }) => status),
+    rows.map((_, n) => (n === 300 ? 422 : 201)),
+  );
+  const kept = await post(built, lines(...rows), { ...ndjson, accept: 'application/x-ndjson', 'idempotency-key': 'k' });
+  assert.equal(kept.statusCode, 422);
+});
+
+/** A safetensors file with one tensor. */
+function safetensors(name: string, dtype: string, shape: number[], data: Buffer): string {
+  const header = Buffer.from(JSON.stringify({ [name]: { dtype, shape, data_offsets: [0, data.length] } }));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(header.length));
+  return Buffer.concat([length, header, data]).toString('base64');
+}
+
+test('hidden states may come as safetensors, and give the same vector', async (t) => {
+  const built = await build(t);
+  const states = demoStates(clip(9));
+  const data = Buffer.from(states.data, 'base64');
+  const put = (id: string, hidden_states: object) => built.app.inject({ method: 'PUT', url: `/v1/items/${id}`, payload: { hidden_states } });
+  await put('raw', states);
+  const answer = await put('packed', { format: 'safetensors', data: safetensors('hidden_states', 'F16', [7, 384], data) });
+  assert.equal(answer.statusCode, 201, answer.body);
+  const { catalogue } = built.services.generation;
+  const vectorOf = (id: string): number[] => [...catalogue.table.vector(catalogue.get(id)?.slot ?? -1)];
+  assert.deepEqual(vectorOf('packed'), vectorOf('raw'));
+
+  const refusals: [object, string, RegExp][] = [
+    [
+      { format: 'safetensors', data: safetensors('states', 'F16', [7, 384], data) },
+      '/hidden_states/data',
+      /no tensor hidden_states; it holds states/,
+    ],
+    [{ format: 'safetensors', data: safetensors('hidden_states', 'I64', [7, 96], data) }, '/hidden_states/data', /I64/],
+    [{ format: 'safetensors', data: safetensors('hidden_states', 'F16', [6, 448], data) }, '/hidden_states/shape', /\[6, 448\]/],
+    [{ format: 'safetensors', data: safetensors('hidden_states', 'F16', [7, 1, 384], data) }, '/hidden_states/shape', /layers/],
+    [{ format: 'safetensors', data: Buffer.from('nonsense').toString('base64') }, '/hidden_states/data', /safetensors/],
+    [{ format: 'gguf', data: '' }, '/hidden_states/format', /safetensors/],
+    [{ dtype: 'float16', data: '' }, '/hidden_states/shape', /required/],
+  ];
+  for (const [body, pointer, reason] of refusals) {
+    const refused = await put('bad', body);
+    assert.equal(refused.statusCode, 422);
+    const error = refused.json<{ errors: { pointer: string; detail: string }[] }>().errors.find((entry) => entry.pointer === pointer);
+    assert.match(error?.detail ?? refused.body, reason);
+  }
+});
+
+test('hidden states whose norm no item of this model has are refused by layer; the metric shows the ratio', async (t) => {
+  const built = await build(t);
+  const states = demoStates(clip(9));
+  const floats = new Float16Of(Buffer.from(states.data, 'base64'));
+  const scaled = (factor: number): object => ({ dtype: 'float32', shape: states.shape, data: floats.scaled(factor).toString('base64') });
+  const put = (hidden_states: object) => built.app.inject({ method: 'PUT', url: '/v1/items/x', payload: { hidden_states } });
+  assert.equal((await put(scaled(1))).statusCode, 201);
+  for (const factor of [1000, 0.001]) {
+    const refused = await put(scaled(factor));
+    const { errors } = refused.json<{ errors: { pointer: string; detail: string }[] }>();
+    assert.equal(errors[0]?.pointer, '/hidden_states/data');
+    assert.match(errors[0]?.detail ?? '', /layer 0 has the norm .* about/);
+  }
+  assert.match((await built.app.inject('/metrics')).body, /reelfuse_hidden_state_norm_ratio_count 1/);
+});
+
+/** Half precision read by its definition, independent of the code under test. */
+class Float16Of {
+  private readonly values: number[] = [];
+  constructor(bytes: Buffer) {
+    for (let at = 0; at < bytes.length; at += 2) {
+      const bits = bytes.readUInt16LE(at);
+      const [sign, exponent, fraction] = [bits >> 15 ? -1 : 1, (bits >> 10) & 31, bits & 1023];
+      this.values.push(exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1 + fraction / 1024) * 2 ** (exponent - 15));
+    }
+  }
+  scaled(factor: number): Buffer {
+    return Buffer.from(Float32Array.from(this.values, (value) => value * factor).buffer);
+  }
+}

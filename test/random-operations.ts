@@ -3,17 +3,7 @@ import { cpSync } from 'node:fs';
 import type { TestContext } from 'node:test';
 import { messageOf } from '../src/errors.js';
 import { build, clip, demoStates, otherModel, temporaryFolder } from './build.js';
-
-/** mulberry32: small, seeded, good enough to choose operations. */
-function randomOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  };
-}
+import { randomOf } from './random.js';
 
 interface Item {
   title: string | null;

@@ -1,26 +1,38 @@
 import { churn } from './churn.js';
 import { crash } from './crash.js';
+import { diversity } from './diversity.js';
+import { features } from './features.js';
 import { freshness } from './freshness.js';
 import { operations } from './operations.js';
 import { restart } from './restart.js';
+import { selectivity } from './selectivity.js';
 import { swap } from './swap.js';
 
-/** Each prints a table and returns its figures. */
-const BENCHES: Record<string, (options: ReadonlyMap<string, number>) => Promise<unknown>> = {
+/** Each returns its figures; options are numbers, or text where a bench asks for it. */
+const BENCHES: Record<string, (options: ReadonlyMap<string, number>, text: ReadonlyMap<string, string>) => Promise<unknown>> = {
   churn,
   crash,
+  diversity,
+  features,
   freshness,
   operations,
   restart,
+  selectivity,
   swap,
 };
 
 const [name = '', ...rest] = process.argv.slice(2);
 const bench = BENCHES[name];
 if (bench === undefined) {
-  process.stderr.write(`usage: npm run bench -- ${Object.keys(BENCHES).join(' | ')} [--option number]…\n`);
+  process.stderr.write(`usage: npm run bench -- ${Object.keys(BENCHES).join(' | ')} [--option value]…\n`);
   process.exit(2);
 }
-const options = new Map<string, number>();
-for (let at = 0; at < rest.length; at += 2) options.set(String(rest[at]).replace(/^--/, ''), Number(rest[at + 1]));
-process.stdout.write(`${JSON.stringify(await bench(options), null, 2)}\n`);
+const text = new Map<string, string>();
+for (let at = 0; at < rest.length; at++) {
+  const value = rest[at + 1];
+  const isFlag = value === undefined || value.startsWith('--');
+  text.set(String(rest[at]).replace(/^--/, ''), isFlag ? '1' : value);
+  if (!isFlag) at++;
+}
+const numbers = new Map([...text].map(([key, value]): [string, number] => [key, Number(value)]).filter(([, value]) => !Number.isNaN(value)));
+process.stdout.write(`${JSON.stringify(await bench(numbers, text), null, 2)}\n`);

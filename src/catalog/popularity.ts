@@ -1,7 +1,10 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { createTop } from '../index/top.js';
 import { isServable, type Catalogue, type CatalogueItem } from './catalogue.js';
 
 const RANKING_LENGTH = 5000;
+/** Items between two turns of the event loop while the ranking is made anew. */
+const SLICE = 1000;
 
 /** What events say of items, for the fallback ranking and for exploration. */
 export interface Popularity {
@@ -14,7 +17,7 @@ export interface Popularity {
   shown(itemId: string): number;
   /**
    * Servable items by falling fallback score: popular with time decay, every fifth place the freshest one.
-   * @param maxAgeMs what has become servable since may be missing for as long
+   * Older than `maxAgeMs` it is made anew in the background, beside requests; items of it may meanwhile be gone or hidden.
    */
   ranking(catalogue: Catalogue, now: number, maxAgeMs: number): Ranking;
   /** The first `limit` of all servable items that pass, in the order of the ranking's two orders; goes through the catalogue. */
@@ -31,6 +34,15 @@ export interface Ranking {
 
 export const bornAt = ({ fields, created }: CatalogueItem): number => fields.available_from ?? created;
 
+interface Ranked {
+  item: CatalogueItem;
+  weight: number;
+  born: number;
+}
+
+const isOlder = (a: Ranked, b: Ranked): boolean => a.born < b.born || (a.born === b.born && a.item.fields.item_id > b.item.fields.item_id);
+const isLessPopular = (a: Ranked, b: Ranked): boolean => a.weight < b.weight || (a.weight === b.weight && isOlder(a, b));
+
 /** Exponential decay: the weight of an event halves each half-life. Kept relative to a fixed origin, so nothing has to be recomputed as time passes. */
 export function createPopularity(
   origin: number,
@@ -41,25 +53,26 @@ export function createPopularity(
   const impressions = new Map<string, number>();
   for (const { item_id: itemId, weight } of initial.positives) weights.set(itemId, weight);
   for (const { item_id: itemId, shown } of initial.impressions) impressions.set(itemId, shown);
-  let cached: { at: number; catalogue: Catalogue; ranking: Ranking } | null = null;
+  let cached: { at: number; ranking: Ranking } | null = null;
+  let refreshing: Promise<void> | null = null;
 
-  const weightOf = ({ fields }: CatalogueItem): number => weights.get(fields.item_id) ?? 0;
-  const isLess = (a: CatalogueItem, b: CatalogueItem): boolean => a.fields.item_id > b.fields.item_id;
-  const isOlder = (a: CatalogueItem, b: CatalogueItem): boolean => bornAt(a) < bornAt(b) || (bornAt(a) === bornAt(b) && isLess(a, b));
-  const isLessPopular = (a: CatalogueItem, b: CatalogueItem): boolean => weightOf(a) < weightOf(b) || (weightOf(a) === weightOf(b) && isOlder(a, b));
-
-  const rank = (catalogue: Catalogue, now: number, limit: number, passes: (item: CatalogueItem) => boolean): Ranking => {
+  /** Goes through the catalogue; pauses at each yield. */
+  function* rank(catalogue: Catalogue, now: number, limit: number, passes: (item: CatalogueItem) => boolean): Generator<void, Ranking> {
     const popular = createTop(limit, isLessPopular);
     const freshest = createTop(Math.ceil(limit / 4), isOlder);
+    let seen = 0;
     for (const item of catalogue.items()) {
+      if (++seen % SLICE === 0) yield;
       if (!isServable(item, now) || !passes(item)) continue;
-      popular.offer(item);
-      freshest.offer(item);
+      const entry = { item, weight: weights.get(item.fields.item_id) ?? 0, born: bornAt(item) };
+      popular.offer(entry);
+      freshest.offer(entry);
     }
-    const fresh = freshest.take();
+    const fresh = freshest.take().map(({ item }) => item);
+    yield;
     const mixed = new Set<CatalogueItem>();
     let next = 0;
-    for (const item of popular.take()) {
+    for (const { item } of popular.take()) {
       mixed.add(item);
       if (mixed.size % 5 !== 4) continue;
       while (next < fresh.length && mixed.has(fresh[next] as CatalogueItem)) next++; // next < length
@@ -67,6 +80,24 @@ export function createPopularity(
       if (freshItem !== undefined) mixed.add(freshItem);
     }
     return { mixed: [...mixed], fresh };
+  }
+  const rankNow = (...wanted: Parameters<typeof rank>): Ranking => {
+    const steps = rank(...wanted);
+    for (;;) {
+      const step = steps.next();
+      if (step.done === true) return step.value;
+    }
+  };
+  const refresh = async (catalogue: Catalogue, now: number): Promise<void> => {
+    const steps = rank(catalogue, now, RANKING_LENGTH, () => true);
+    for (;;) {
+      const step = steps.next();
+      if (step.done === true) {
+        cached = { at: now, ranking: step.value };
+        return;
+      }
+      await nextTurn();
+    }
   };
 
   const worth = (at: number): number => 2 ** ((at - origin) / halfLifeMs);
@@ -79,12 +110,14 @@ export function createPopularity(
     ranking: (catalogue, now, maxAgeMs) => {
       // wall time may be set back: an age that is negative counts as old
       const age = cached === null ? Infinity : Math.abs(now - cached.at);
-      if (cached === null || cached.catalogue !== catalogue || age >= maxAgeMs) {
-        cached = { at: now, catalogue, ranking: rank(catalogue, now, RANKING_LENGTH, () => true) };
-      }
+      if (cached === null) cached = { at: now, ranking: rankNow(catalogue, now, RANKING_LENGTH, () => true) };
+      else if (age >= maxAgeMs)
+        refreshing ??= refresh(catalogue, now).finally(() => {
+          refreshing = null;
+        });
       return cached.ranking;
     },
-    best: (catalogue, now, limit, passes) => rank(catalogue, now, limit, passes).mixed.slice(0, limit),
+    best: (catalogue, now, limit, passes) => rankNow(catalogue, now, limit, passes).mixed.slice(0, limit),
     weight: (itemId, now) => (weights.get(itemId) ?? 0) * 2 ** ((origin - now) / halfLifeMs),
   };
 }

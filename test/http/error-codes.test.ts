@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import Database from 'better-sqlite3';
+import { storageFull } from '../../src/errors.js';
+import { migrate } from '../../src/store/sqlite/migrate.js';
+import { createWriter } from '../../src/store/sqlite/writer.js';
+import { packageFile } from '../../src/package-root.js';
+import { build, clip, otherModel, putClips, type Built } from '../build.js';
+
+interface Refusal {
+  status: number;
+  code: string;
+  retryAfter: string | undefined;
+}
+
+async function refusal(answer: Promise<{ statusCode: number; headers: Record<string, unknown>; json: <T>() => T }>): Promise<Refusal> {
+  const { statusCode, headers, json } = await answer;
+  const retryAfter = headers['retry-after'];
+  return { status: statusCode, code: json<{ code: string }>().code, retryAfter: typeof retryAfter === 'string' ? retryAfter : undefined };
+}
+const post = ({ app }: Built, url: string, payload: object = {}, headers: Record<string, string> = {}) =>
+  app.inject({ method: 'POST', url, payload, headers });
+const codeOf = async (answer: Parameters<typeof refusal>[0]): Promise<[number, string]> => {
+  const { status, code } = await refusal(answer);
+  return [status, code];
+};
+
+test('keys: none, a wrong one and one without the scope are told apart', async (t) => {
+  const built = await build(t, { REELFUSE_API_KEYS: 'reading-key:recommend,writing-key:write+recommend' });
+  const body = { user_id: 'u' };
+  assert.deepEqual(await codeOf(post(built, '/v1/recommendations', body)), [401, 'api_key_missing']);
+  assert.deepEqual(await codeOf(post(built, '/v1/recommendations', body, { authorization: 'Bearer nobodys-key' })), [401, 'api_key_unknown']);
+  assert.deepEqual(await codeOf(post(built, '/v1/events', { events: [] }, { 'x-api-key': 'reading-key' })), [403, 'scope_missing']);
+  assert.equal((await post(built, '/v1/recommendations', body, { 'x-api-key': 'reading-key' })).statusCode, 200);
+});
+
+test('a body that is too large, of the wrong type or shorter than it says', async (t) => {
+  const built = await build(t, { REELFUSE_BODY_LIMIT_MB: '1' });
+  assert.deepEqual(await codeOf(post(built, '/v1/recommendations', { user_id: 'x'.repeat(2_000_000) })), [413, 'body_too_large']);
+  const text = (headers: Record<string, string>) =>
+    built.app.inject({ method: 'POST', url: '/v1/recommendations', payload: '{"user_id":"u"}', headers });
+  assert.deepEqual(await codeOf(text({ 'content-type': 'text/csv' })), [415, 'unsupported_media_type']);
+  assert.deepEqual(await codeOf(text({ 'content-type': 'application/json', 'content-length': '7' })), [400, 'invalid_content_length']);
+});
+
+test('a full queue is refused at once with Retry-After, and what was accepted is answered', async (t) => {
+  const built = await build(t, { REELFUSE_MAX_QUEUE: '2', REELFUSE_MAX_BATCH: '1' });
+  await putClips(built.app, 20);
+  const answers = await Promise.all(Array.from({ length: 30 }, () => post(built, '/v1/recommendations', { history: [clip(1)], k: 5 })));
+  const refused = answers.filter(({ statusCode }) => statusCode !== 200);
+  assert.ok(refused.length > 0 && refused.length < 30);
+  for (const answer of refused) assert.deepEqual(await refusal(Promise.resolve(answer)), { status: 503, code: 'overloaded', retryAfter: '1' });
+});
+
+test('a swap or a snapshot that is running already is a conflict', async (t) => {
+  const built = await build(t);
+  await putClips(built.app, 50);
+  const snapshots = await Promise.all([post(built, '/v1/snapshots'), post(built, '/v1/snapshots')]);
+  assert.deepEqual(snapshots.map(({ statusCode }) => statusCode).sort(), [201, 409]);
+  assert.deepEqual(await codeOf(Promise.resolve(snapshots.find(({ statusCode }) => statusCode === 409) as never)), [409, 'snapshot_in_progress']);
+  const { fingerprint } = (await post(built, '/v1/models', { folder: otherModel(t) })).json<{ fingerprint: string }>();
+  assert.equal((await post(built, `/v1/models/${fingerprint}/activate`)).statusCode, 202);
+  assert.deepEqual(await codeOf(post(built, `/v1/models/${fingerprint}/activate`)), [409, 'swap_in_progress']);
+  await built.services.generations.idle();
+});
+
+test('an expired cursor is gone', async (t) => {
+  const built = await build(t, { REELFUSE_CURSOR_MINUTES: '1' });
+  await putClips(built.app, 20);
+  const body = { history: [clip(1)], k: 5 };
+  const { next_cursor: cursor } = (await post(built, '/v1/recommendations', body)).json<{ next_cursor: string }>();
+  assert.equal((await post(built, '/v1/recommendations', { ...body, cursor })).statusCode, 200);
+  t.mock.timers.enable({ apis: ['Date'], now: Date.now() + 61_000 });
+  assert.deepEqual(await codeOf(post(built, '/v1/recommendations', { ...body, cursor })), [410, 'cursor_expired']);
+});
+
+test('without a log of what was served there is neither replay nor report', async (t) => {
+  const built = await build(t, { REELFUSE_SERVED_DAYS: '0' });
+  const { recommendation_id: id } = (await post(built, '/v1/recommendations', { user_id: 'u' })).json<{ recommendation_id: string }>();
+  assert.deepEqual(await codeOf(built.app.inject(`/v1/recommendations/${id}`)), [404, 'recommendation_not_found']);
+  assert.deepEqual(await codeOf(built.app.inject('/v1/reports/quality')), [409, 'served_log_off']);
+});
+
+test('a precondition that does not hold', async (t) => {
+  const built = await build(t);
+  const answer = built.app.inject({ method: 'PUT', url: '/v1/items/x', payload: {}, headers: { 'if-match': '*' } });
+  assert.deepEqual(await codeOf(answer), [412, 'precondition_failed']);
+});
+
+test('a disk that is full: nothing of the group is kept, and the caller is told when to come back', async (t) => {
+  const database = new Database(':memory:');
+  migrate(database, packageFile('migrations', 'sqlite'));
+  database.pragma(`max_page_count = ${(database.pragma('page_count', { simple: true }) as number) + 2}`);
+  const fields = { title: 'x'.repeat(20_000), author_id: null, attributes: {}, available_from: null, expires_at: null, hidden: false };
+  const write = createWriter(database);
+  assert.throws(() => write([{ type: 'putItem', write: { item: { ...fields, item_id: 'a' }, hiddenStates: null, vectors: [] } }]), /disk is full/);
+  assert.equal(database.prepare('SELECT count(*) FROM items').pluck().get(), 0);
+  database.close();
+
+  const built = await build(t);
+  built.services.store.putItem = () => Promise.reject(storageFull());
+  const answer = built.app.inject({ method: 'PUT', url: '/v1/items/x', payload: {} });
+  assert.deepEqual(await refusal(answer), { status: 507, code: 'storage_full', retryAfter: '30' });
+});
+
+test('an error of the server itself tells nothing but the request id', async (t) => {
+  const built = await build(t);
+  built.services.store.history = () => {
+    throw new Error('secret detail');
+  };
+  const answer = await post(built, '/v1/recommendations', { user_id: 'u' });
+  assert.deepEqual(await codeOf(Promise.resolve(answer)), [500, 'internal_error']);
+  assert.ok(!answer.body.includes('secret detail'));
+});

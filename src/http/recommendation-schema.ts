@@ -7,6 +7,8 @@ import { Field, FieldNames } from './fields.js';
 
 const HOUR_MS = 3_600_000;
 export const DEFAULT_K = 20;
+/** Most items whose layers are explained: the runs of the item tower wait in one queue with ingest. */
+const MAX_LAYERS_K = 50;
 const K = Type.Integer({ minimum: 1, maximum: 500, default: DEFAULT_K });
 const Ids = (maxItems: number, description: string) => Type.Optional(Type.Array(Id, { maxItems, description }));
 const Filter = Type.Unsafe<unknown>({
@@ -68,7 +70,9 @@ const Shared = {
   exact: Type.Optional(Type.Boolean({ default: false, description: 'score the whole catalogue instead of asking HNSW' })),
   explain: Type.Optional(
     Type.Union([Type.Boolean(), Type.Literal('layers')], {
-      description: 'adds leave-one-out contributions of history items, ID shares and what moved the item; layers: also the share of each layer',
+      description:
+        'adds leave-one-out contributions of history items, ID shares and what moved the item; layers: also the share of each layer, for k up to ' +
+        `${MAX_LAYERS_K}, not in a batch, and null where the deadline came first`,
     }),
   ),
   fields: Type.Optional(Type.Array(Field, { maxItems: 32, description: 'adds these fields of each item' })),
@@ -145,7 +149,12 @@ export function toRequest(body: RecommendBody & SimilarBody, near: string | null
   pins.forEach(({ item_id: itemId, position }, index) => {
     if (position > k) errors.push({ pointer: `/pins/${index}/position`, detail: `must be <= k, which is ${k}` });
     if (pins.findIndex((other) => other.item_id === itemId) !== index) errors.push({ pointer: `/pins/${index}/item_id`, detail: 'is pinned twice' });
+    if (pins.findIndex((other) => other.position === position) !== index)
+      errors.push({ pointer: `/pins/${index}/position`, detail: 'is the place of another pin' });
   });
+  if (exploration !== undefined && exploration.slots > k) errors.push({ pointer: '/exploration/slots', detail: `must be <= k, which is ${k}` });
+  if (body.explain === 'layers' && k > MAX_LAYERS_K)
+    errors.push({ pointer: '/explain', detail: `layers needs k <= ${MAX_LAYERS_K}: each item takes one run of the item tower a layer` });
   if (experiment !== undefined && (experiment.arm === undefined) === (experiment.arms === undefined))
     errors.push({ pointer: '/experiment', detail: 'needs either arm or arms' });
   if (near === null && body.user_id === undefined && body.history === undefined && (body.liked ?? []).length === 0)

@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type, type Static } from 'typebox';
 import { Id } from '../catalog/item-input.js';
-import { ReelfuseError, messageOf, notFound } from '../errors.js';
+import { ReelfuseError, invalidRequest, messageOf, notFound } from '../errors.js';
 import { recommend } from '../recommend/pipeline.js';
 import type { RecommendAnswer, RecommendContext, RecommendRequest } from '../recommend/request.js';
 import type { Services } from '../services.js';
@@ -104,6 +104,7 @@ export function registerRecommendations(app: TypedApp, services: Services): void
       const results = await Promise.all(
         request.body.requests.map(async (body): Promise<Static<typeof BatchResult>> => {
           try {
+            if (body.explain === 'layers') throw invalidRequest([{ pointer: '/explain', detail: 'layers are not explained in a batch' }]);
             const [presented] = await answer(toRequest(body, null), body.fields ?? [], request);
             return { status: 200, answer: presented };
           } catch (error) {

@@ -14,10 +14,12 @@ import { pin } from './pins.js';
 import {
   noTimings,
   type Candidate,
+  type Explanation,
   type FallbackReason,
   type RecommendAnswer,
   type RecommendContext,
   type RecommendRequest,
+  type Recommended,
   type ShortReason,
   type Timings,
 } from './request.js';
@@ -62,7 +64,7 @@ export async function recommend(context: RecommendContext, request: RecommendReq
   const items = request.pins.length === 0 ? explored : pin(context, explored, { ...request, scoreOf }, limits, now);
 
   const plain = request.explain ? explain(context.generation, items, history.items, ranked.found) : null;
-  const explanations = plain !== null && request.explainLayers ? await explainLayers(context, items, plain) : plain;
+  const explanations = plain !== null && request.explainLayers ? await withLayers(context, items, plain, deadline) : plain;
   const isShort = items.length < request.k;
   const nextCursor = isShort ? null : context.cursors.seal([...shown, ...items.map(({ item }) => hashOf(item.fields.item_id))], identity, now);
   const arm = request.experiment === null ? null : assignArm(request.experiment, request.userId ?? String(Math.random()));
@@ -110,7 +112,7 @@ async function rank(
   const missing = missingFor(context, request, history);
   if (missing === null) {
     const work = rankByModel(context, request, history, limits, boost, deadline, timings);
-    const ranked = deadline === Infinity ? await work : await unlessLate(work, deadline);
+    const ranked = await unlessLate(work, deadline);
     if (ranked === 'late' || (ranked === null && performance.now() > deadline)) return rankByPopularity(context, request, limits, boost, 'deadline');
     if (ranked !== null) return ranked;
     if (request.near !== null)
@@ -129,7 +131,21 @@ function missingFor({ isReady, generation }: RecommendContext, { near }: Recomme
   return history.items.length === 0 ? 'unknown_history' : null;
 }
 
+async function withLayers(
+  context: RecommendContext,
+  items: readonly Recommended[],
+  plain: readonly Explanation[],
+  deadline: number,
+): Promise<Explanation[]> {
+  const layered = await unlessLate(
+    explainLayers(context, items, plain, () => performance.now() > deadline),
+    deadline,
+  );
+  return layered === 'late' ? plain.map((explanation) => ({ ...explanation, layers: null })) : layered;
+}
+
 async function unlessLate<Value>(work: Promise<Value>, deadline: number): Promise<Value | 'late'> {
+  if (deadline === Infinity) return work;
   work.catch(() => undefined); // nobody waits for it after the deadline
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<'late'>((resolve) => {

@@ -8,7 +8,7 @@ interface Entry {
   score: number;
   reason: string;
   propensity?: number;
-  explain?: { moved_by: string[]; layers?: number[]; history: { item_id: string }[] };
+  explain?: { moved_by: string[]; layers?: number[] | null; history: { item_id: string }[] };
 }
 interface Answer {
   recommendation_id: string;
@@ -121,6 +121,32 @@ describe('feeds', () => {
       const { errors } = answer.json<{ errors: { pointer: string }[] }>();
       assert.deepEqual(
         errors.map((error) => error.pointer),
+        [pointer],
+      );
+    });
+  }
+
+  const contradictions: [string, object, string][] = [
+    ['more places for new items than the answer has', { k: 5, exploration: { slots: 6 } }, '/exploration/slots'],
+    [
+      'two pins at one position',
+      {
+        k: 5,
+        pins: [
+          { item_id: clip(1), position: 2 },
+          { item_id: clip(2), position: 2 },
+        ],
+      },
+      '/pins/1/position',
+    ],
+    ['shares of layers for more than 50 items', { k: 51, explain: 'layers' }, '/explain'],
+  ];
+  for (const [name, wishes, pointer] of contradictions) {
+    test(`${name}: refused at ${pointer}`, async () => {
+      const answer = await post('/v1/recommendations', { history, ...wishes });
+      assert.equal(answer.statusCode, 422, answer.body);
+      assert.deepEqual(
+        answer.json<{ errors: { pointer: string }[] }>().errors.map((error) => error.pointer),
         [pointer],
       );
     });
@@ -366,6 +392,27 @@ describe('feeds', () => {
       assert.equal(explain?.layers?.length, 7);
       assert.ok(Math.abs((explain?.layers ?? []).reduce((sum, share) => sum + share, 0) - 1) < 1e-6);
     }
+  });
+
+  test('shares of layers are left out when the deadline comes first, and refused in a batch', async () => {
+    let release = (): void => undefined;
+    const { fuser } = built.services.generation;
+    const fuse = fuser.fuse;
+    const busy = new Promise<void>((resolve) => (release = resolve));
+    fuser.fuse = (item) => busy.then(() => fuse(item)); // ingest keeps the item tower busy
+    try {
+      const late = await ask({ user_id: 'stranger', k: 2, explain: 'layers', deadline_ms: 20 });
+      assert.deepEqual(
+        late.items.map(({ explain }) => explain?.layers),
+        [null, null],
+      );
+    } finally {
+      release();
+      fuser.fuse = fuse;
+    }
+    const answer = await post('/v1/recommendations/batch', { requests: [{ history, k: 2, explain: 'layers' }] });
+    const { results } = answer.json<{ results: { status: number; error?: { errors: { pointer: string }[] } }[] }>();
+    assert.deepEqual([results[0]?.status, results[0]?.error?.errors[0]?.pointer], [422, '/explain']);
   });
 
   test('an experiment arm is stable by user, in proportion to the weights, and can be given', async () => {

@@ -10,7 +10,9 @@ export interface AttributeTypes {
 
 const RFC_3339 = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})$/i;
 
-export const isTime = (text: string): boolean => text.length >= 20 && RFC_3339.test(text) && !Number.isNaN(Date.parse(text));
+/** Milliseconds since 1970; NaN for a text that is no time. */
+export const timeOf = (text: string): number => (text.length >= 20 && RFC_3339.test(text) ? Date.parse(text) : NaN);
+export const isTime = (text: string): boolean => !Number.isNaN(timeOf(text));
 
 /** A string that is a time is both. */
 function typesOf(value: unknown): readonly AttributeType[] {

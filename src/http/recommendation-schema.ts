@@ -15,7 +15,8 @@ const Filter = Type.Unsafe<unknown>({
   type: 'object',
   description:
     '{"all": […]}, {"any": […]}, {"not": …} or {"field": NAME, eq | in | gte | gt | lte | lt | exists: …}; NAME is an attribute, or ' +
-    'author_id, item_id, created_at, available_from, expires_at. An attribute that no item has, or another type, is an error.',
+    'author_id, item_id, created_at, available_from, expires_at. An attribute that no item has, or another type, is an error. ' +
+    'Times are compared as instants. All filters of a request together: at most 65,536 characters of JSON.',
 });
 const Hours = Type.Number({ exclusiveMinimum: 0, maximum: 100_000 });
 const Factor = Type.Number({ minimum: 0.001, maximum: 1000, description: 'on the odds of being chosen: above 1 up, below 1 down' });

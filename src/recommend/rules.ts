@@ -7,6 +7,9 @@ import type { Compiled, RecommendContext, RecommendRequest } from './request.js'
 
 const ANY_TYPE: ReadonlySet<AttributeType> = new Set(['string', 'number', 'boolean', 'list', 'time']);
 
+/** Characters of all filters of a request as JSON: bitmaps are found by them, and they are kept with the answer. */
+const MAX_FILTER_TEXT = 65_536;
+
 /** What an item must pass to be in the answer at all. */
 export interface Limits {
   /** Seen, excluded, in the history or an example. */
@@ -36,11 +39,17 @@ export function compileRules({ generation, isReady }: Pick<RecommendContext, 'ge
     if (field !== 'author_id' && typesOf(field.replace(/^attributes\./, '')) === null)
       errors.push({ pointer: `/caps/${index}/field`, detail: `no item has the attribute ${JSON.stringify(field)}` });
   });
+  let text = 0;
   const compile = (value: unknown, pointer: string): Filter | null => {
     const compiled = compileFilter(value, pointer, typesOf);
-    if (!Array.isArray(compiled)) return compiled;
-    errors.push(...compiled);
-    return null;
+    if (Array.isArray(compiled)) {
+      errors.push(...compiled);
+      return null;
+    }
+    text += compiled.key.length;
+    if (text > MAX_FILTER_TEXT)
+      errors.push({ pointer, detail: `makes ${text} characters of filters; at most ${MAX_FILTER_TEXT} are allowed in one request` });
+    return compiled;
   };
   const own = filter === null ? null : compile(filter, '/filter');
   const gains = boosts.flatMap((boost, index) => {

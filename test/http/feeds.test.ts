@@ -152,6 +152,28 @@ describe('feeds', () => {
     });
   }
 
+  test('filters are bounded in size, all of a request together, and the largest can be replayed', async () => {
+    const filterOf = (values: number) => ({ field: 'item_id', in: Array.from({ length: values }, (_, n) => `${n}`.padStart(125, 'x')) });
+    const largest = await ask({ user_id: 'stranger', k: 1, filter: { not: filterOf(500) } });
+    const replay = await built.app.inject(`/v1/recommendations/${largest.recommendation_id}`);
+    assert.deepEqual(replay.json<{ request: object }>().request, { filter: { not: filterOf(500) } });
+    const refused = async (wishes: object): Promise<string[]> => {
+      const answer = await post('/v1/recommendations', { user_id: 'stranger', ...wishes });
+      assert.equal(answer.statusCode, 422, answer.body);
+      return answer.json<{ errors: { pointer: string }[] }>().errors.map(({ pointer }) => pointer);
+    };
+    assert.deepEqual(await refused({ filter: filterOf(520) }), ['/filter']);
+    assert.deepEqual(await refused({ filter: filterOf(300), boosts: [{ filter: filterOf(300), factor: 2 }] }), ['/boosts/0/filter']);
+    const deep = Array.from({ length: 100_000 }).reduce<string>((inner) => `{"not":${inner}}`, '{"field":"live","eq":true}');
+    const answer = await built.app.inject({
+      method: 'POST',
+      url: '/v1/recommendations',
+      payload: `{"user_id":"stranger","filter":${deep}}`,
+      headers: { 'content-type': 'application/json' },
+    });
+    assert.equal(answer.statusCode, 422);
+  });
+
   test('a filter follows what is put, patched, hidden and deleted', async () => {
     const filter = { field: 'topic', eq: 'brand-new' };
     const put = (id: string, topic: string) =>

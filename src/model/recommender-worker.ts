@@ -103,8 +103,9 @@ async function search(jobs: SearchJob[]): Promise<Answered> {
       return manifest.similarity === 'cosine' ? normalise(vector) : vector;
     });
     const [own = queryOf(job.near ?? 0), ...without] = vectors; // without a history there is an item
-    const user = job.disliked.length === 0 ? own : moveAway(own, job.disliked);
-    return { ...find(job, user), user: job.wantsUser ? user : null, without };
+    const away = (query: Float32Array): Float32Array => (job.disliked.length === 0 ? query : moveAway(query, job.disliked));
+    const user = away(own);
+    return { ...find(job, user), user: job.wantsUser ? user : null, without: without.map(away) };
   });
   const answer: SearchAnswer = { results, towerMs: embedded - started, searchMs: performance.now() - embedded };
   return { answer };

@@ -8,7 +8,7 @@ interface Entry {
   score: number;
   reason: string;
   propensity?: number;
-  explain?: { moved_by: string[]; layers?: number[] | null; history: { item_id: string }[] };
+  explain?: { moved_by: string[]; layers?: number[] | null; history: { item_id: string; contribution: number }[] };
 }
 interface Answer {
   recommendation_id: string;
@@ -389,6 +389,16 @@ describe('feeds', () => {
     const pushed = await ask({ liked: [clip(101)], disliked: [nearest], k: 50, exact: true });
     assert.ok(!ids(pushed).includes(nearest) && !ids(pushed).includes(clip(101)));
     assert.notDeepEqual(ids(pushed).slice(0, 9), ids(liked).slice(1));
+  });
+
+  test('with disliked examples a contribution is still what the score loses without that item', async () => {
+    const body = { liked: [clip(101), clip(105), clip(110)], disliked: [clip(50)], k: 200, exact: true };
+    const whole = await ask({ ...body, explain: true });
+    const without = new Map((await ask({ ...body, without_history: [clip(105)] })).items.map(({ item_id: id, score }) => [id, score]));
+    for (const { item_id: id, score, explain } of whole.items) {
+      const contribution = explain?.history.find((entry) => entry.item_id === clip(105))?.contribution ?? NaN;
+      assert.ok(Math.abs(contribution - (score - (without.get(id) ?? NaN))) < 1e-4, id);
+    }
   });
 
   test('seen items come back when asked, or when the window has passed', async () => {

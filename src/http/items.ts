@@ -30,7 +30,9 @@ const MAX_BATCH_ROWS = 1000;
 const STREAM_WINDOW = 256;
 
 const Wait = Type.Optional(
-  Type.Union([Type.Literal('searchable'), Type.Literal('stored')], { description: 'stored: answer when durable, searchable soon after' }),
+  Type.Union([Type.Literal('searchable'), Type.Literal('stored')], {
+    description: 'stored: answer when durable; searchable soon after, which at_least_sequence does not wait for',
+  }),
 );
 const WaitQuery = Type.Object({ wait: Wait }, { additionalProperties: false });
 const Headers = Type.Object({ 'if-match': Type.Optional(Type.String()), 'if-none-match': Type.Optional(Type.String()) });

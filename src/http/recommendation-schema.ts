@@ -78,7 +78,13 @@ const Shared = {
   ),
   fields: Type.Optional(Type.Array(Field, { maxItems: 32, description: 'adds these fields of each item' })),
   deadline_ms: Type.Optional(Type.Integer({ minimum: 1, maximum: 60_000, description: 'when it is near, the fallback ranking answers' })),
-  at_least_sequence: Type.Optional(Type.Integer({ minimum: 0, description: 'wait until this change is visible; 503 when it does not come' })),
+  at_least_sequence: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      description:
+        'wait until this change is in the store; 503 when it does not come. A vector is there when its PUT has returned; after wait=stored it follows on its own',
+    }),
+  ),
   cursor: Type.Optional(
     Type.String({ minLength: 1, maxLength: MAX_CURSOR_LENGTH, description: 'next_cursor of the page before: nothing of earlier pages comes again' }),
   ),
@@ -232,7 +238,7 @@ export const Answer = Type.Object({
   model: Type.Object({ fingerprint: Type.String(), version: Type.String() }),
   experiment: Type.Optional(Type.Object({ name: Type.String(), arm: Type.String() })),
   exploration_seed: Type.Optional(Type.Integer({ description: 'sent again it gives the same draw' })),
-  sequence: Type.Integer({ description: 'newest change that the answer knows of' }),
+  sequence: Type.Integer({ description: 'newest change of the store when the answer was begun; events up to it are in the answer' }),
   layer_weights: Type.Optional(Type.Array(Type.Number())),
   timings_ms: Type.Object({
     queue: Type.Number(),

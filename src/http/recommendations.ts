@@ -178,7 +178,7 @@ const wishesOf = ({ near, filter, diversity, caps, boosts, freshness, rotation, 
 
 function present(
   services: Services,
-  { generation, store }: RecommendContext,
+  { generation }: RecommendContext,
   request: RecommendRequest,
   result: RecommendAnswer,
   fields: readonly string[],
@@ -221,7 +221,7 @@ function present(
     model: { fingerprint, version: manifest.version },
     ...(arm !== null && { experiment: arm }),
     ...(seed !== null && { exploration_seed: seed }),
-    sequence: store.sequence(),
+    sequence: result.sequence,
     ...(explanations !== null && { layer_weights: manifest.layer_weights }),
     timings_ms: result.timings,
   };

@@ -45,6 +45,7 @@ export async function recommend(context: RecommendContext, request: RecommendReq
   const timings = noTimings();
   const deadline = request.deadlineMs === null ? Infinity : started + request.deadlineMs - DEADLINE_RESERVE_MS;
   await waitForSequence(context, request, deadline);
+  const sequence = context.store.sequence(); // before anything is read: whatever is newer may be missing
   const now = Date.now();
   const compiled = compileRules(context, request);
   const identity = identityOf(request);
@@ -69,7 +70,17 @@ export async function recommend(context: RecommendContext, request: RecommendReq
   const nextCursor = isShort ? null : context.cursors.seal([...shown, ...items.map(({ item }) => hashOf(item.fields.item_id))], identity, now);
   const arm = request.experiment === null ? null : assignArm(request.experiment, request.userId ?? String(Math.random()));
   timings.total = performance.now() - started;
-  return { items, explanations, fallback: ranked.fallback, shortReason: isShort ? ranked.shortReason : null, nextCursor, arm, seed, timings };
+  return {
+    items,
+    explanations,
+    fallback: ranked.fallback,
+    shortReason: isShort ? ranked.shortReason : null,
+    nextCursor,
+    arm,
+    seed,
+    sequence,
+    timings,
+  };
 }
 
 const identityOf = ({ userId, near, filter }: RecommendRequest): string => JSON.stringify([userId, near, filter]);

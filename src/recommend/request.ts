@@ -148,6 +148,8 @@ export interface RecommendAnswer {
   arm: { name: string; arm: string } | null;
   /** Of the exploration, when there was one. */
   seed: number | null;
+  /** Newest change of the store when the answer was begun. */
+  sequence: number;
   timings: Timings;
 }
 

@@ -18,6 +18,7 @@ interface Answer {
   short_reason: string | null;
   experiment?: { name: string; arm: string };
   exploration_seed?: number;
+  sequence: number;
 }
 
 const CLIPS = 120;
@@ -552,6 +553,23 @@ describe('feeds', () => {
     const never = await post('/v1/recommendations', { history, k: 1, at_least_sequence: sequence + 1000, deadline_ms: 20 });
     assert.deepEqual([never.statusCode, never.json<{ code: string }>().code], [503, 'sequence_not_reached']);
     assert.equal(never.headers['retry-after'], '1');
+  });
+
+  test('the sequence of an answer is no newer than the history that it was made from', async () => {
+    await events([view('own-1', 'writer', clip(1))]);
+    const { pool } = built.services.generation;
+    const search = pool.search;
+    pool.search = async (prepare) => {
+      await events([view('own-2', 'writer', clip(2))]); // too late for this answer
+      return search(prepare);
+    };
+    const before = built.services.store.sequence();
+    try {
+      assert.equal((await ask({ user_id: 'writer', k: 1 })).sequence, before);
+    } finally {
+      pool.search = search;
+    }
+    assert.equal((await ask({ user_id: 'writer', k: 1 })).sequence, before + 1);
   });
 
   test('a deadline that is near is answered by the fallback ranking', async () => {

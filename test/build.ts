@@ -3,7 +3,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { pino } from 'pino';
+import { pino, type Logger } from 'pino';
 import { buildApp } from '../src/app.js';
 import { openFeatures, type Features } from '../src/catalog/import-items.js';
 import { demoFile } from '../src/catalog/model-choice.js';
@@ -31,7 +31,11 @@ export interface Built {
 }
 
 /** A whole server over the bundled model with an empty catalogue, on real engines; requests are injected. */
-export async function build(t: Pick<TestContext, 'after'>, environment: Record<string, string> = {}): Promise<Built> {
+export async function build(
+  t: Pick<TestContext, 'after'>,
+  environment: Record<string, string> = {},
+  log: Logger = pino({ level: 'silent' }),
+): Promise<Built> {
   const own = environment.REELFUSE_DATA_DIR === undefined ? mkdtempSync(join(tmpdir(), 'reelfuse-test-')) : null;
   const dataDir = environment.REELFUSE_DATA_DIR ?? own ?? '';
   const config = readConfig({
@@ -41,7 +45,7 @@ export async function build(t: Pick<TestContext, 'after'>, environment: Record<s
     REELFUSE_RECOMMENDER_WORKERS: '1',
     ...environment,
   });
-  const services = await openServices(config, pino({ level: 'silent' }));
+  const services = await openServices(config, log);
   const app = await buildApp(services);
   let stopped = false;
   const stop = async (): Promise<void> => {

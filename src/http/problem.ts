@@ -48,7 +48,8 @@ const FRAMEWORK: Record<string, [status: number, code: string]> = {
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: [400, 'invalid_content_length'],
 };
 
-function toReelfuseError(error: FastifyError | ReelfuseError): ReelfuseError {
+/** What a caller may know of an error. */
+export function toReelfuseError(error: FastifyError | ReelfuseError): ReelfuseError {
   if (error instanceof ReelfuseError) return error;
   if (error.validation !== undefined) {
     const where = error.validationContext === 'querystring' ? '/query' : error.validationContext === 'params' ? '/path' : '';

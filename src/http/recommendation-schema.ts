@@ -103,7 +103,11 @@ const Shared = {
           ),
         ),
       },
-      { additionalProperties: false, description: 'arm: as assigned by the caller; arms: one is assigned by a stable hash of name and user' },
+      {
+        additionalProperties: false,
+        description:
+          'arm: as assigned by the caller; arms: one is assigned by a stable hash of name and user_id, without user_id at random for each request',
+      },
     ),
   ),
 };
@@ -196,7 +200,35 @@ export function toRequest(body: RecommendBody & SimilarBody, near: string | null
     cursor: body.cursor ?? null,
     experiment: experiment === undefined ? null : { name: experiment.name, arms: experiment.arms ?? [{ name: experiment.arm ?? '', weight: 1 }] },
     fallbackMix: body.fallback_mix_by ?? null,
+    wishes: wishesOf(body, near),
   };
+}
+
+/** Wishes that shape an answer. */
+const SHAPING = [
+  'filter',
+  'exclude_seen',
+  'seen_window_hours',
+  'diversity',
+  'max_per_author',
+  'caps',
+  'boosts',
+  'freshness',
+  'rotation',
+  'pins',
+  'min_score',
+  'exploration',
+  'exact',
+  'deadline_ms',
+  'fallback_mix_by',
+] as const satisfies readonly (keyof RecommendBody)[];
+const DEFAULTS: Partial<RecommendBody> = { exclude_seen: true, exact: false };
+
+/** What is kept with the answer, by the API's own names; what has its default is left out. */
+function wishesOf(body: RecommendBody & SimilarBody, near: string | null): Record<string, unknown> {
+  const wishes: Record<string, unknown> = near === null ? {} : { similar_to: near };
+  for (const name of SHAPING) if (body[name] !== undefined && body[name] !== DEFAULTS[name]) wishes[name] = body[name];
+  return wishes;
 }
 
 /** The query string's filter as a value. @throws ReelfuseError 422 `invalid_request` */
@@ -265,9 +297,12 @@ export const Replay: TObject = Type.Object({
   items: Type.Array(Served),
   model: Type.Object({ fingerprint: Type.String(), version: Type.String() }),
   k: Type.Integer(),
+  offset: Type.Integer({ description: 'items that earlier pages of the cursor had shown' }),
   fallback: Nullable({ type: 'string' }),
   short_reason: Nullable({ type: 'string' }),
   experiment: Nullable({ type: 'object', additionalProperties: { type: 'string' } }),
   seed: Nullable({ type: 'integer' }),
-  request: Type.Record(Type.String(), Type.Unknown(), { description: 'wishes that shaped the answer; never the user or the history' }),
+  request: Type.Record(Type.String(), Type.Unknown(), {
+    description: 'wishes that shaped the answer, as they were sent, and similar_to; never the user, a history, examples or what was excluded',
+  }),
 });

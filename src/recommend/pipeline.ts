@@ -78,6 +78,7 @@ export async function recommend(context: RecommendContext, request: RecommendReq
     nextCursor,
     arm,
     seed,
+    offset: shown.length,
     sequence,
     timings,
   };

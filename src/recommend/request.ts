@@ -51,6 +51,8 @@ export interface RecommendRequest {
   experiment: Experiment | null;
   /** The fallback ranking takes turns between the values of this attribute. */
   fallbackMix: string | null;
+  /** The wishes that shape the answer as the caller has sent them, for the log of what was served: no user, no items of a history. */
+  wishes: Record<string, unknown>;
 }
 
 export interface Experiment {
@@ -87,6 +89,7 @@ export const plainRequest = (k: number): RecommendRequest => ({
   cursor: null,
   experiment: null,
   fallbackMix: null,
+  wishes: {},
 });
 
 /** What the stages may use. */
@@ -148,6 +151,8 @@ export interface RecommendAnswer {
   arm: { name: string; arm: string } | null;
   /** Of the exploration, when there was one. */
   seed: number | null;
+  /** Items that earlier pages have shown. */
+  offset: number;
   /** Newest change of the store when the answer was begun. */
   sequence: number;
   timings: Timings;

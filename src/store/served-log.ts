@@ -22,6 +22,8 @@ export interface ServedEntry {
   short_reason: string | null;
   experiment: { name: string; arm: string } | null;
   seed: number | null;
+  /** Items that earlier pages of the same cursor had shown. */
+  offset: number;
   /** Wishes of the request that shaped the answer. */
   request: Record<string, unknown>;
 }
@@ -170,7 +172,7 @@ async function readEntry(file: FileHandle, offset: number, nonce: string): Promi
   }
   try {
     const { nonce: own, ...entry } = JSON.parse(text.subarray(0, text.indexOf(NEWLINE)).toString('utf8')) as ServedEntry & { nonce: string };
-    return own === nonce ? entry : null;
+    return own === nonce ? { ...entry, offset: entry.offset ?? 0 } : null; // older entries have no offset
   } catch {
     return null; // the id points into the middle of something
   }

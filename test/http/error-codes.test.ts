@@ -103,12 +103,26 @@ test('a disk that is full: nothing of the group is kept, and the caller is told 
   assert.deepEqual(await refusal(answer), { status: 507, code: 'storage_full', retryAfter: '30' });
 });
 
-test('an error of the server itself tells nothing but the request id', async (t) => {
+test('an error of the server itself tells nothing but the request id, alone and in a batch', async (t) => {
   const built = await build(t);
-  built.services.store.history = () => {
+  built.services.store.sequence = () => {
     throw new Error('secret detail');
   };
   const answer = await post(built, '/v1/recommendations', { user_id: 'u' });
   assert.deepEqual(await codeOf(Promise.resolve(answer)), [500, 'internal_error']);
   assert.ok(!answer.body.includes('secret detail'));
+  const batch = await post(built, '/v1/recommendations/batch', { requests: [{ user_id: 'u' }] });
+  const { results } = batch.json<{ results: { status: number; error: { code: string } }[] }>();
+  assert.deepEqual([batch.statusCode, results[0]?.status, results[0]?.error.code], [207, 500, 'internal_error']);
+  assert.ok(!batch.body.includes('secret detail'));
+});
+
+test('a batch says of each refused request when to come back', async (t) => {
+  const built = await build(t);
+  const batch = await post(built, '/v1/recommendations/batch', {
+    requests: [{ user_id: 'u' }, { user_id: 'u', at_least_sequence: 1e9, deadline_ms: 1 }],
+  });
+  const { results } = batch.json<{ results: { status: number; error?: { code: string; retry_after: number } }[] }>();
+  assert.equal(results[0]?.status, 200);
+  assert.deepEqual([results[1]?.status, results[1]?.error?.code, results[1]?.error?.retry_after], [503, 'sequence_not_reached', 1]);
 });

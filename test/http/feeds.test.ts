@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { pino } from 'pino';
 import { createCursors, hashOf } from '../../src/recommend/page.js';
 import { build, clip, demoStates, otherModel, temporaryFolder, view, type Built } from '../build.js';
 
@@ -477,6 +478,35 @@ describe('feeds', () => {
     assert.deepEqual([replay.seed, replay.fallback, replay.experiment], [3, 'no_history', { name: 'e', arm: 'a' }]);
     assert.deepEqual(replay.request, { diversity: 0.2, exploration: { slots: 1, seed: 3 } });
     assert.ok(!answer.body.includes('replayed-user'));
+    const wishes = {
+      filter: { field: 'live', eq: true },
+      exclude_seen: false,
+      seen_window_hours: 5,
+      caps: [{ field: 'topic', max: 3 }],
+      boosts: [{ filter: { field: 'topic', eq: 'sport' }, factor: 2 }],
+      freshness: { half_life_hours: 24, factor: 3 },
+      rotation: { window_hours: 12, factor: 0.5 },
+      pins: [{ item_id: clip(7), position: 1 }],
+      min_score: -5,
+      fallback_mix_by: 'topic',
+      exact: true,
+    };
+    const body = { user_id: 'replayed-user', exclude: [clip(9)], liked: [clip(8)], k: 4, max_per_author: 2, ...wishes };
+    const first = await ask(body);
+    const second = await ask({ ...body, cursor: first.next_cursor });
+    const replays = await Promise.all(
+      [first, second].map(async ({ recommendation_id: id }) =>
+        (await built.app.inject(`/v1/recommendations/${id}`)).json<{ request: object; offset: number }>(),
+      ),
+    );
+    assert.deepEqual(
+      replays.map(({ offset }) => offset),
+      [0, 4],
+    );
+    for (const { request } of replays) assert.deepEqual(request, { ...wishes, max_per_author: 2 });
+    const similar = (await post(`/v1/items/${clip(7)}/similar`, { k: 1 })).json<Answer>();
+    const replayed = (await built.app.inject(`/v1/recommendations/${similar.recommendation_id}`)).json<{ request: object }>();
+    assert.deepEqual(replayed.request, { similar_to: clip(7) });
     for (const id of ['rec_AAAA', 'nothing', `${served.recommendation_id.slice(0, -2)}xx`]) {
       assert.equal((await built.app.inject(`/v1/recommendations/${id}`)).json<{ code: string }>().code, 'recommendation_not_found');
     }
@@ -621,4 +651,23 @@ test('a feed goes on over a restart and a swap without repeating an item, and wh
   assert.deepEqual([all.length, new Set(all).size, four.next_cursor], [59, 59, null]);
   const replay = await second.app.inject(`/v1/recommendations/${one.recommendation_id}`);
   assert.deepEqual(ids(replay.json()), ids(one));
+});
+
+test('the log line of a request names its experiment arm, and that of a batch none', async (t) => {
+  const lines: { msg: string; route: string; experiment?: string; arm?: string }[] = [];
+  const { app, stop } = await build(
+    t,
+    {},
+    pino({ level: 'info' }, { write: (line: string) => void lines.push(JSON.parse(line) as (typeof lines)[0]) }),
+  );
+  const ask = (url: string, payload: object) => app.inject({ method: 'POST', url, payload });
+  const request = { user_id: 'u', k: 1, experiment: { name: 'e', arm: 'a' } };
+  await ask('/v1/recommendations', request);
+  await ask('/v1/recommendations/batch', { requests: [request, { ...request, experiment: { name: 'f', arm: 'b' } }] });
+  await stop();
+  const labels = lines.filter(({ msg }) => msg === 'request').map(({ route, experiment, arm }) => [route, experiment, arm]);
+  assert.deepEqual(labels, [
+    ['/v1/recommendations', 'e', 'a'],
+    ['/v1/recommendations/batch', undefined, undefined],
+  ]);
 });

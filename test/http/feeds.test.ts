@@ -414,6 +414,33 @@ describe('feeds', () => {
     assert.deepEqual(await shown({ seen_window_hours: 24 }), [true, false]);
   });
 
+  test('a watched clip does not come back, however much was skipped since', async () => {
+    await events([view('far-0', 'zapper', clip(30), '2026-10-01T00:00:00Z')]);
+    await events(Array.from({ length: 1000 }, (_, n) => ({ ...view(`far-skip-${n}`, 'zapper', `skipped-${n}`), type: 'skip' })));
+    const answer = await ask({ user_id: 'zapper', k: 200 });
+    assert.deepEqual([answer.fallback, ids(answer).includes(clip(30))], [null, false]);
+    assert.equal(ids(await ask({ user_id: 'zapper', k: 1, exclude_seen: false }))[0], clip(30));
+  });
+
+  test('what was met is counted by clips, not by events', async () => {
+    for (let n = 1; n <= 110; n += 10) {
+      const skips = Array.from({ length: 100 }, (_, at) => ({ ...view(`many-${n}-${at}`, 'repeater', clip(n + Math.floor(at / 10))), type: 'skip' }));
+      await events(skips);
+    }
+    const answer = await ask({ user_id: 'repeater', k: 200 });
+    assert.ok(ids(answer).every((id) => numberOf(id) > 110));
+  });
+
+  test('a clip that was viewed, liked, shared and saved takes one place of the history', async () => {
+    const { max_history: length } = built.services.generation.artifact.manifest;
+    for (let n = 1; n <= length; n++) {
+      const at = `2026-11-24T10:${String(n).padStart(2, '0')}:00Z`;
+      await events(['view', 'like', 'share', 'save'].map((type) => ({ ...view(`fan-${n}-${type}`, 'fan', clip(n), at), type })));
+    }
+    const answer = await ask({ user_id: 'fan', k: 1, explain: true });
+    assert.equal(answer.items[0]?.explain?.history.length, length);
+  });
+
   test('without_history answers as if those items had never been watched', async () => {
     const without = await ask({ history, without_history: [clip(105)], k: 10 });
     const never = await ask({ history: [clip(101), clip(110)], exclude: [clip(105)], k: 10 });

@@ -1,5 +1,5 @@
 import type { FieldError } from '../errors.js';
-import { isTime, timeOf, type AttributeType } from './attribute-types.js';
+import { attributeName, isTime, timeOf, type AttributeType } from './attribute-types.js';
 import type { CatalogueItem } from './catalogue.js';
 
 /** A filter that is ready to be asked. */
@@ -86,7 +86,7 @@ export function compileFilter(value: unknown, pointer: string, typesOf: (name: s
     const operators = Object.entries(rest) as [Operator, unknown][];
     if (operators.length === 0) return refuse(at, `needs one of ${OPERATORS.join(', ')}`);
     const builtIn = BUILT_IN[field];
-    const name = field.replace(/^attributes\./, '');
+    const name = attributeName(field);
     const types = builtIn?.types ?? typesOf(name);
     if (types === null) return refuse(`${at}/field`, `no item has the attribute ${JSON.stringify(name)}`);
     const read: Read = builtIn?.read ?? (({ fields }) => (Object.hasOwn(fields.attributes, name) ? fields.attributes[name] : undefined));

@@ -265,6 +265,11 @@ export const Answer = Type.Object({
     }),
   ),
   next_cursor: Type.Unsafe<string | null>({ anyOf: [{ type: 'string' }, { type: 'null' }] }),
+  end_reason: Nullable({
+    type: 'string',
+    enum: ['exhausted', 'session_full'],
+    description: 'why there is no next_cursor; session_full: a session shows 5,000 items at most, begin another one',
+  }),
   fallback: Nullable({ type: 'string', enum: ['no_history', 'unknown_history', 'starting', 'deadline'] }),
   short_reason: Nullable({ type: 'string', enum: ['catalogue_exhausted', 'filter', 'caps', 'min_score'] }),
   model: Type.Object({ fingerprint: Type.String(), version: Type.String() }),

@@ -209,6 +209,7 @@ function present(
       };
     }),
     next_cursor: result.nextCursor,
+    end_reason: result.endReason,
     fallback,
     short_reason: shortReason,
     model: { fingerprint, version: manifest.version },

@@ -1,7 +1,9 @@
+import type { Catalogue } from '../catalog/catalogue.js';
 import type { Generation } from '../catalog/generation.js';
 import type { SlotBitmap } from '../catalog/slot-filters.js';
 import type { SearchJob, Searched } from '../model/recommender-pool.js';
-import type { Candidate, Reason, RecommendRequest, Timings } from './request.js';
+import type { Walk } from './arrange.js';
+import type { Reason, RecommendRequest, Timings } from './request.js';
 import { isAllowed, type Limits } from './rules.js';
 
 /** What to search for; slots are looked up when a worker takes the job, as late as possible. */
@@ -10,7 +12,6 @@ export interface Query {
   history: readonly string[];
   near: string | null;
   disliked: readonly string[];
-  exact: boolean;
   explain: boolean;
   /** Whether items from elsewhere are to be scored too. */
   wantsUser: boolean;
@@ -20,16 +21,23 @@ export const queryOf = (request: RecommendRequest, history: readonly string[]): 
   history,
   near: request.near,
   disliked: request.disliked,
-  exact: request.exact,
   explain: request.explain,
   wantsUser: request.pins.length > 0 || request.exploration !== null,
 });
 
+export interface Scope {
+  /** Candidates to search for. */
+  count: number;
+  /** Score all that may be in the answer instead of asking HNSW. */
+  isExact: boolean;
+  /** Search among these only; absent: among what the filter lets through. */
+  among?: SlotBitmap;
+}
+
 export interface Fetched {
-  /** Best first. */
-  candidates: Candidate[];
-  /** The index has no more that are allowed. */
-  isExhausted: boolean;
+  walk: Walk;
+  /** Fewer came back than were asked for. Of HNSW this does not mean that there are no more: it may have lost its way to them. */
+  isSpent: boolean;
   found: Searched;
   temperature: number;
 }
@@ -38,7 +46,7 @@ const slotsOf = ({ catalogue }: Generation, itemIds: readonly string[]): Int32Ar
   Int32Array.from(itemIds.map((itemId) => catalogue.get(itemId)?.slot ?? null).filter((slot) => slot !== null));
 
 /** Null: nothing to search for any more. */
-function jobOf(generation: Generation, query: Query, count: number, allowed: SlotBitmap | null): SearchJob | null {
+function jobOf(generation: Generation, query: Query, count: number, isExact: boolean, allowed: SlotBitmap | null): SearchJob | null {
   const history = slotsOf(generation, query.history);
   const near = query.near === null ? null : (generation.catalogue.get(query.near)?.slot ?? null);
   if (query.near === null ? history.length === 0 : near === null) return null;
@@ -48,7 +56,7 @@ function jobOf(generation: Generation, query: Query, count: number, allowed: Slo
     disliked: slotsOf(generation, query.disliked),
     count,
     allowed: allowed === null ? null : { words: allowed.words, count: allowed.count },
-    exact: query.exact,
+    exact: isExact,
     explain: query.explain,
     wantsUser: query.wantsUser,
   };
@@ -63,7 +71,7 @@ function jobOf(generation: Generation, query: Query, count: number, allowed: Slo
 export async function fetchCandidates(
   generation: Generation,
   query: Query,
-  wanted: number,
+  { count, among, ...scope }: Scope,
   limits: Limits,
   isLate: () => boolean,
   timings: Timings,
@@ -71,23 +79,43 @@ export async function fetchCandidates(
   const { pool, catalogue, artifact } = generation;
   const temperature = query.near === null ? artifact.manifest.temperature : 1;
   const reason: Reason = query.near === null ? 'history' : 'similar';
-  const allowed = limits.filter === null ? null : await catalogue.filters.bitmap(limits.filter);
-  const count = wanted + limits.withheld.size + limits.served.size;
-  const found = await pool.search(() => (isLate() ? null : jobOf(generation, query, count, allowed)));
+  const allowed = among ?? (limits.filter === null ? null : await catalogue.filters.bitmap(limits.filter));
+  const wanted = count + limits.withheld.size + limits.served.size;
+  const isExact = scope.isExact || wanted >= catalogue.size; // the graph would have to go through all of itself
+  const found = await pool.search(() => (isLate() ? null : jobOf(generation, query, wanted, isExact, allowed)));
   if (found === null) return null;
   timings.queue += found.queueMs;
   timings.user_tower += found.towerMs;
   timings.search += found.searchMs;
+  const isSpent = found.slots.length < wanted;
+  // among few allowed slots the search is exact where the graph brings too little
+  const isAll = isSpent && (isExact || allowed !== null);
+  return { walk: walkFound(found, isAll, catalogue, limits, temperature, reason), isSpent, found, temperature };
+}
 
-  const before = performance.now();
+/** @param isAll whether the search has found everything there is */
+function walkFound(
+  { slots, similarities }: Searched,
+  isAll: boolean,
+  catalogue: Catalogue,
+  limits: Limits,
+  temperature: number,
+  reason: Reason,
+): Walk {
   const now = Date.now();
-  const candidates: Candidate[] = [];
-  for (let rank = 0; rank < found.slots.length && candidates.length < wanted; rank++) {
-    const item = catalogue.atSlot(found.slots[rank] as number); // rank < length
-    if (item === undefined || !isAllowed(item, limits, now)) continue;
-    const score = (found.similarities[rank] as number) / temperature; // rank < length
-    candidates.push({ item, score, rankScore: score, reason, movedBy: [] });
-  }
-  timings.rules += performance.now() - before;
-  return { candidates, isExhausted: found.slots.length < count, found, temperature };
+  let rank = 0;
+  return {
+    next: () => {
+      while (rank < slots.length) {
+        const item = catalogue.atSlot(slots[rank] as number); // rank < length
+        const score = (similarities[rank++] as number) / temperature;
+        if (item !== undefined && isAllowed(item, limits, now)) return { item, score, rankScore: score, reason, movedBy: [] };
+      }
+      return undefined;
+    },
+    get ceiling() {
+      if (rank === slots.length && isAll) return -Infinity;
+      return rank === 0 ? Infinity : (similarities[rank - 1] as number) / temperature; // rank - 1 < length
+    },
+  };
 }

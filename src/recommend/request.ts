@@ -107,8 +107,11 @@ export interface RecommendContext {
 /** Why the fallback ranking answered. */
 export type FallbackReason = 'no_history' | 'unknown_history' | 'starting' | 'deadline';
 
-/** Which of the caller's wishes left fewer than k items; `catalogue_exhausted`: none, there are no more. */
+/** Which of the caller's wishes left fewer than k items; `catalogue_exhausted`: none, there are no more, or pages have shown them. */
 export type ShortReason = 'catalogue_exhausted' | 'filter' | 'caps' | 'min_score';
+
+/** Why there is no further page; `session_full`: the cursor holds as many items as it can. */
+export type EndReason = 'exhausted' | 'session_full';
 
 /** `popular`: from the fallback ranking. */
 export type Reason = 'history' | 'popular' | 'similar' | 'exploration' | 'pinned';
@@ -148,6 +151,7 @@ export interface RecommendAnswer {
   fallback: FallbackReason | null;
   shortReason: ShortReason | null;
   nextCursor: string | null;
+  endReason: EndReason | null;
   arm: { name: string; arm: string } | null;
   /** Of the exploration, when there was one. */
   seed: number | null;

@@ -1,6 +1,6 @@
 import { isServable, type CatalogueItem } from '../catalog/catalogue.js';
 import { compileFilter, type Filter } from '../catalog/filter.js';
-import type { AttributeType } from '../catalog/attribute-types.js';
+import { attributeName, type AttributeType } from '../catalog/attribute-types.js';
 import { invalidRequest, type FieldError } from '../errors.js';
 import { hashOf } from './page.js';
 import type { Compiled, RecommendContext, RecommendRequest } from './request.js';
@@ -30,15 +30,17 @@ export const isAllowed = (item: CatalogueItem, { withheld, served, filter }: Lim
  * @throws ReelfuseError 422 `invalid_request` with pointers
  */
 export function compileRules({ generation, isReady }: Pick<RecommendContext, 'generation' | 'isReady'>, request: RecommendRequest): Compiled {
-  const { filter, boosts, caps } = request;
-  if (filter === null && boosts.length === 0 && caps.length === 0) return { filter: null, boosts: [] };
+  const { filter, boosts, caps, fallbackMix } = request;
+  if (filter === null && boosts.length === 0 && caps.length === 0 && fallbackMix === null) return { filter: null, boosts: [] };
   const errors: FieldError[] = [];
   // while the catalogue loads nobody knows yet which attributes there are
   const typesOf = (name: string): ReadonlySet<AttributeType> | null => (isReady() ? generation.catalogue.attributes.of(name) : ANY_TYPE);
-  caps.forEach(({ field }, index) => {
-    if (field !== 'author_id' && typesOf(field.replace(/^attributes\./, '')) === null)
-      errors.push({ pointer: `/caps/${index}/field`, detail: `no item has the attribute ${JSON.stringify(field)}` });
-  });
+  const requireKnown = (field: string, pointer: string): void => {
+    if (field !== 'author_id' && typesOf(attributeName(field)) === null)
+      errors.push({ pointer, detail: `no item has the attribute ${JSON.stringify(field)}` });
+  };
+  caps.forEach(({ field }, index) => requireKnown(field, `/caps/${index}/field`));
+  if (fallbackMix !== null) requireKnown(fallbackMix, '/fallback_mix_by');
   let text = 0;
   const compile = (value: unknown, pointer: string): Filter | null => {
     const compiled = compileFilter(value, pointer, typesOf);

@@ -698,3 +698,13 @@ test('the log line of a request names its experiment arm, and that of a batch no
     ['/v1/recommendations/batch', undefined, undefined],
   ]);
 });
+
+test('a catalogue of look-alikes that were all replaced is served whole, though the graph has lost most of them', async (t) => {
+  const { app } = await build(t);
+  const items = Array.from({ length: 400 }, (_, n) => ({ item_id: `same-${n}`, hidden_states: demoStates(clip(n < 200 ? 1 : n)) }));
+  for (let round = 0; round < 2; round++) await app.inject({ method: 'POST', url: '/v1/items/batch', payload: { items } });
+  const ask = async (payload: object) => (await app.inject({ method: 'POST', url: '/v1/recommendations', payload })).json<Answer>();
+  const answer = await ask({ history: ['same-0'], k: 500 });
+  assert.deepEqual([answer.items.length, answer.short_reason], [399, 'catalogue_exhausted']);
+  assert.equal((await ask({ history: ['same-0'], k: 120 })).items.length, 120);
+});

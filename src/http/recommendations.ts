@@ -64,6 +64,9 @@ export function registerRecommendations(app: TypedApp, services: Services): void
       schema: {
         tags: ['recommendations'],
         summary: 'The same by query string',
+        description:
+          'For a quick look and for caches. A cursor grows by 8 characters with each item that was shown, and proxies often refuse a URL of more than 8 kB: ' +
+          'long sessions go by POST.',
         params: Type.Object({ user_id: Id }),
         querystring: RecommendQuery,
         response: { 200: Answer, ...problemResponses },

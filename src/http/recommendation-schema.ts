@@ -302,6 +302,7 @@ export const Replay: TObject = Type.Object({
   items: Type.Array(Served),
   model: Type.Object({ fingerprint: Type.String(), version: Type.String() }),
   k: Type.Integer(),
+  sequence: Type.Integer({ description: 'newest change of the store when the answer was begun' }),
   offset: Type.Integer({ description: 'items that earlier pages of the cursor had shown' }),
   fallback: Nullable({ type: 'string' }),
   short_reason: Nullable({ type: 'string' }),

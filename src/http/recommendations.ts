@@ -198,6 +198,7 @@ function present(
     experiment: arm,
     seed,
     offset,
+    sequence: result.sequence,
     request: request.wishes,
   });
   return {

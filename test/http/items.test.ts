@@ -145,3 +145,26 @@ test('an item that becomes visible fills a fallback answer that would be short w
   await patch(app, clip(3), { hidden: false });
   assert.equal(await ask(), 3);
 });
+
+test('the list is followed to its end by its cursor: every item once, in order, also those that are put meanwhile behind it', async (t) => {
+  const { app } = await build(t);
+  await putClips(app, 25);
+  const follow = async (query: string, limit: number): Promise<{ ids: string[]; pages: number }> => {
+    const ids: string[] = [];
+    let cursor: string | null = null;
+    for (let pages = 1; ; pages++) {
+      const url: string = `/v1/items?limit=${limit}${query}${cursor === null ? '' : `&cursor=${encodeURIComponent(cursor)}`}`;
+      const page = (await app.inject(url)).json<{ items: { item_id: string }[]; next_cursor: string | null }>();
+      ids.push(...page.items.map(({ item_id: id }) => id));
+      cursor = page.next_cursor;
+      if (cursor === null) return { ids, pages };
+      assert.equal(page.items.length, limit);
+      if (pages === 1) await app.inject({ method: 'PUT', url: '/v1/items/zz-later', payload: {} });
+    }
+  };
+  const all = [...Array.from({ length: 25 }, (_, n) => clip(n + 1)), 'zz-later'];
+  assert.deepEqual(await follow('', 10), { ids: all, pages: 3 });
+  assert.deepEqual((await follow('', 13)).ids, all);
+  assert.deepEqual(await follow('&state=pending_features', 10), { ids: ['zz-later'], pages: 1 });
+  assert.deepEqual((await follow('&state=searchable', 5)).ids, all.slice(0, -1));
+});

@@ -59,6 +59,7 @@ function table({ since, groups, unattributed, truncated }: Quality): string {
       .join('  ')
       .trimEnd(),
   );
-  const rest = `${unattributed} positive events name no answer that is known${truncated ? '; there were more events than one report goes through, the oldest are left out' : ''}`;
+  const limit = truncated ? '; there were more events than one report goes through, the oldest are left out' : '';
+  const rest = `${unattributed} positive events name no answer that is known${limit}`;
   return `since ${String(since)}\n${lines.join('\n')}\n${rest}\n`;
 }

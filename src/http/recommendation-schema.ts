@@ -32,17 +32,26 @@ const Shared = {
   diversity: Type.Optional(
     Type.Number({ minimum: 0, maximum: 1, description: 'maximal marginal relevance: 0 by score alone, 1 by difference alone' }),
   ),
-  max_per_author: Type.Optional(Type.Integer({ minimum: 1, maximum: 500 })),
+  max_per_author: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, description: 'the cap on author_id' })),
   caps: Type.Optional(
     Type.Array(
       Type.Object(
         { field: Type.String({ minLength: 1, maxLength: 75 }), max: Type.Integer({ minimum: 1, maximum: 500 }) },
         { additionalProperties: false },
       ),
-      { maxItems: 8, description: 'at most so many items of each value of an attribute' },
+      {
+        maxItems: 8,
+        description:
+          'at most so many items of each value of an attribute on a page, explored ones counted, pinned ones not; of a list each entry counts',
+      },
     ),
   ),
-  boosts: Type.Optional(Type.Array(Type.Object({ filter: Filter, factor: Factor }, { additionalProperties: false }), { maxItems: 16 })),
+  boosts: Type.Optional(
+    Type.Array(Type.Object({ filter: Filter, factor: Factor }, { additionalProperties: false }), {
+      maxItems: 16,
+      description: 'boosts, freshness and rotation act among the 10,000 items that score most',
+    }),
+  ),
   freshness: Type.Optional(
     Type.Object(
       { half_life_hours: Hours, factor: Factor },
@@ -58,14 +67,23 @@ const Shared = {
   pins: Type.Optional(
     Type.Array(Type.Object({ item_id: Id, position: Type.Integer({ minimum: 1, maximum: 500 }) }, { additionalProperties: false }), {
       maxItems: 50,
-      description: 'put at a 1-based position, whatever filter, caps and history say',
+      description: 'put at a 1-based position, whatever filter, caps and history say; the others share the places that are left',
     }),
   ),
-  min_score: Type.Optional(Type.Number({ description: 'of the model; fallback answers are not cut' })),
+  min_score: Type.Optional(
+    Type.Number({
+      description: 'of the model, before boosts; fallback answers, explored and pinned items are not cut. HNSW may overlook an item, exact does not',
+    }),
+  ),
   exploration: Type.Optional(
     Type.Object(
       { slots: Type.Integer({ minimum: 1, maximum: 50 }), seed: Type.Optional(Type.Integer({ minimum: 0, maximum: 2 ** 32 - 1 })) },
-      { additionalProperties: false, description: 'places for new items that were shown less often than their budget' },
+      {
+        additionalProperties: false,
+        description:
+          'places, at most k, for new items that were shown less often than their budget: drawn uniformly among the freshest that the filter and, ' +
+          'beside the ranked items, the caps let through; fewer when there are fewer or pins take the places',
+      },
     ),
   ),
   exact: Type.Optional(Type.Boolean({ default: false, description: 'score the whole catalogue instead of asking HNSW' })),
@@ -82,11 +100,18 @@ const Shared = {
     Type.Integer({
       minimum: 0,
       description:
-        'wait until this change is in the store; 503 when it does not come. A vector is there when its PUT has returned; after wait=stored it follows on its own',
+        'wait until this change is in the store; 503 when it does not come. A vector is there when its PUT has returned; after wait=stored it ' +
+        'follows on its own',
     }),
   ),
   cursor: Type.Optional(
-    Type.String({ minLength: 1, maxLength: MAX_CURSOR_LENGTH, description: 'next_cursor of the page before: nothing of earlier pages comes again' }),
+    Type.String({
+      minLength: 1,
+      maxLength: MAX_CURSOR_LENGTH,
+      description:
+        'next_cursor of the page before: nothing of earlier pages comes again; caps and exploration begin anew. It grows with the items shown, to 40 kB ' +
+        'for 5,000: long sessions go by POST',
+    }),
   ),
   experiment: Type.Optional(
     Type.Object(
@@ -120,7 +145,7 @@ export const RecommendBody = Type.Object(
     liked: Ids(50, 'examples, taken as if just watched'),
     disliked: Ids(50, 'examples that the answer moves away from'),
     fallback_mix_by: Type.Optional(
-      Type.String({ minLength: 1, maxLength: 64, description: 'attribute whose values take turns in a fallback answer' }),
+      Type.String({ minLength: 1, maxLength: 75, description: 'attribute, or author_id, whose values take turns in a fallback answer' }),
     ),
     ...Shared,
   },

@@ -34,7 +34,7 @@ const POOL_GROWTH = 4;
 const MAX_CHOICE = 1000;
 /** Boosts act among so many best at most: whatever scores less keeps its place behind them. */
 export const MAX_POOL = 10_000;
-/** Candidates looked at between two turns of the event loop: about a millisecond. */
+/** Candidates boosted between two turns of the event loop: about a millisecond. */
 const SLICE = 2048;
 
 /** Counts what is chosen, and says whether one more would be too many; null: nothing is capped. */
@@ -58,11 +58,14 @@ export function depthOf({ k, diversity, caps }: Arrangement, boost: Boost): numb
   return caps.length > 0 ? 2 * k : k;
 }
 
-/** Chooses up to k candidates within the caps: by score, by score and boosts, or with diversity. */
-export async function arrange(walk: Walk, wanted: Arrangement, boost: Boost, table: VectorTable): Promise<Arranged> {
+/**
+ * Up to k candidates within the caps: by score, by score and boosts, or with diversity.
+ * @returns at once unless a pool must be gathered: the plain request shall not wait for a turn
+ */
+export function arrange(walk: Walk, wanted: Arrangement, boost: Boost, table: VectorTable): Arranged | Promise<Arranged> {
   const arranged: Arranged = { items: [], cut: null, caps: createCaps(wanted.caps), floor: -Infinity };
-  if (boost !== null || wanted.diversity > 0) await choosePooled(arranged, walk, wanted, boost, table);
-  await fill(arranged, walk, wanted);
+  if (boost !== null || wanted.diversity > 0) return arrangePool(arranged, walk, wanted, boost, table);
+  fill(arranged, walk, wanted);
   return arranged;
 }
 
@@ -73,9 +76,9 @@ export function isSettled({ items, floor }: Arranged, { ceiling }: Walk, { k, mi
 }
 
 /** Goes on choosing by score alone, until there are k items or the walk ends. */
-export async function fill(arranged: Arranged, walk: Walk, { k, minScore }: Arrangement): Promise<void> {
+export function fill(arranged: Arranged, walk: Walk, { k, minScore }: Arrangement): void {
   const { items, caps } = arranged;
-  for (let looked = 1; items.length < k; looked++) {
+  while (items.length < k) {
     const candidate = walk.next();
     if (candidate === undefined) return;
     if (isBelow(candidate, minScore)) {
@@ -87,13 +90,12 @@ export async function fill(arranged: Arranged, walk: Walk, { k, minScore }: Arra
       caps?.count(candidate.item);
       items.push(candidate);
     }
-    if (looked % SLICE === 0) await nextTurn();
   }
 }
 
 const isBelow = ({ score }: Candidate, minScore: number | null): boolean => minScore !== null && score < minScore;
 
-async function choosePooled(arranged: Arranged, walk: Walk, wanted: Arrangement, boost: Boost, table: VectorTable): Promise<void> {
+async function arrangePool(arranged: Arranged, walk: Walk, wanted: Arrangement, boost: Boost, table: VectorTable): Promise<Arranged> {
   const { k, caps, diversity } = wanted;
   const { pool, best, bestCaps, floor, isCut } = await gather(walk, wanted, boost);
   arranged.floor = floor;
@@ -112,6 +114,8 @@ async function choosePooled(arranged: Arranged, walk: Walk, wanted: Arrangement,
   }
   if (arranged.items.length < pool.length) arranged.cut = 'caps';
   else if (isCut) arranged.cut = 'min_score';
+  fill(arranged, walk, wanted);
+  return arranged;
 }
 
 interface Pool {
@@ -129,8 +133,9 @@ interface Pool {
 async function gather(walk: Walk, wanted: Arrangement, boost: Boost): Promise<Pool> {
   const { k, minScore, caps } = wanted;
   const pool: Candidate[] = [];
+  const limit = boost === null ? Math.max(k, MAX_CHOICE) : MAX_POOL; // what the caps want beyond a choice can be added by score
   for (let size = depthOf(wanted, boost); ; size *= POOL_GROWTH) {
-    const isCut = await take(walk, pool, Math.min(size, MAX_POOL), minScore, boost);
+    const isCut = await take(walk, pool, Math.min(size, limit), minScore, boost);
     if (boost !== null) pool.sort((a, b) => b.rankScore - a.rankScore);
     const bestCaps = createCaps(caps);
     const best = chooseBest(pool, k, bestCaps);

@@ -229,9 +229,9 @@ async function search({ generation, request, query, limits, boost, isLate, timin
 }
 
 /**
- * The graph is asked for more, while that is cheaper than scoring everything. Then everything is scored once: boosts and
- * diversity choose from the 10,000 best. What is still missing comes from what caps and rules let through besides.
- * Null: too late.
+ * The graph is asked for more, while that is cheaper than scoring everything. Then, for boosts or where the graph has lost
+ * its way, everything is scored once, and the 10,000 best are chosen from. What is still missing is searched for among
+ * what caps and rules let through besides, and added by score. Null: too late.
  */
 async function widen(task: Task, first: Scope, outcome: Outcome): Promise<Arranged | null> {
   const { generation, request, boost } = task;
@@ -241,8 +241,7 @@ async function widen(task: Task, first: Scope, outcome: Outcome): Promise<Arrang
   while (!isSettled(arranged, fetched.walk, request, boost)) {
     const isDear = scope.isExact || scope.count * WIDEN * GRAPH_COST > generation.catalogue.size;
     const isLast = isDear || fetched.isSpent;
-    // chosen by score alone: the rest can be added to it
-    if (isDear && !fetched.isSpent && boost === null && request.diversity === 0) break;
+    if (isDear && !fetched.isSpent && boost === null) break; // in the order of the score: the rest can be added to it
     scope = isLast ? { count: Math.max(MAX_POOL, scope.count), isExact: true } : { count: scope.count * WIDEN, isExact: false };
     const wider = await search(further, scope);
     if (wider === null) return null;
@@ -267,7 +266,7 @@ async function addRest({ generation, request, query, limits, boost, isLate, timi
     const fetched = await fetchCandidates(generation, query, { count, isExact: true, among }, left, isLate, timings);
     if (fetched === null) return null;
     walk = fetched.walk;
-    await fill(arranged, walk, request);
+    fill(arranged, walk, request);
   }
   return arranged;
 }
@@ -305,7 +304,7 @@ async function rankByPopularity(
     const limit = request.caps.length === 0 ? request.k - arranged.items.length : MAX_POOL;
     const left = besides(arranged, limits);
     walk = await walkRest(context, left, limit, stillAllowed(arranged, left));
-    await fill(arranged, walk, wish);
+    fill(arranged, walk, wish);
   }
   return { items: arranged.items, found: null, temperature: 1, fallback, shortReason: shortReasonOf(request, arranged) };
 }

@@ -15,6 +15,7 @@ interface Answer {
   recommendation_id: string;
   items: Entry[];
   next_cursor: string | null;
+  end_reason: string | null;
   fallback: string | null;
   short_reason: string | null;
   experiment?: { name: string; arm: string };
@@ -141,6 +142,7 @@ describe('feeds', () => {
       },
       '/pins/1/position',
     ],
+    ['a mix by an attribute that no item has', { fallback_mix_by: 'attributes.nothing' }, '/fallback_mix_by'],
     ['shares of layers for more than 50 items', { k: 51, explain: 'layers' }, '/explain'],
   ];
   for (const [name, wishes, pointer] of contradictions) {
@@ -206,6 +208,7 @@ describe('feeds', () => {
       const answer: Answer = await ask({ history, k: 25, ...(cursor !== null && { cursor }) });
       seen.push(...ids(answer));
       cursor = answer.next_cursor;
+      assert.equal(answer.end_reason, cursor === null ? 'exhausted' : null);
       if (cursor === null) break;
       // a shown item gets another vector, and comes no second time
       await built.app.inject({
@@ -636,8 +639,12 @@ describe('feeds', () => {
   });
 
   test('a fallback answer takes turns between languages when asked', async () => {
-    const mixed = ids(await ask({ user_id: 'stranger', k: 4, fallback_mix_by: 'topic' })).map((id) => topicOf(numberOf(id)));
-    assert.equal(new Set(mixed).size, 4);
+    for (const field of ['topic', 'attributes.topic']) {
+      const mixed = ids(await ask({ user_id: 'stranger', k: 4, fallback_mix_by: field })).map((id) => topicOf(numberOf(id)));
+      assert.equal(new Set(mixed).size, 4);
+    }
+    const authors = ids(await ask({ user_id: 'stranger', k: 10, fallback_mix_by: 'author_id' })).map((id) => numberOf(id) % 10);
+    assert.equal(new Set(authors).size, 10);
   });
 
   test('the query form takes filter, diversity and cursor', async () => {

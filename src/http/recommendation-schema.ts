@@ -109,8 +109,8 @@ const Shared = {
       minLength: 1,
       maxLength: MAX_CURSOR_LENGTH,
       description:
-        'next_cursor of the page before: nothing of earlier pages comes again; caps and exploration begin anew. It grows with the items shown, to 40 kB ' +
-        'for 5,000: long sessions go by POST',
+        'next_cursor of the page before: nothing of earlier pages comes again; caps and exploration begin anew. It grows with the items shown, to ' +
+        '40 kB for 5,000: long sessions go by POST',
     }),
   ),
   experiment: Type.Optional(

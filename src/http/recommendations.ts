@@ -65,8 +65,8 @@ export function registerRecommendations(app: TypedApp, services: Services): void
         tags: ['recommendations'],
         summary: 'The same by query string',
         description:
-          'For a quick look and for caches. A cursor grows by 8 characters with each item that was shown, and proxies often refuse a URL of more than ' +
-          '8 kB: long sessions go by POST.',
+          'For a quick look and for caches. A cursor grows by 8 characters with each item that was shown, and proxies often refuse a URL of more ' +
+          'than 8 kB: long sessions go by POST.',
         params: Type.Object({ user_id: Id }),
         querystring: RecommendQuery,
         response: { 200: Answer, ...problemResponses },
@@ -101,8 +101,8 @@ export function registerRecommendations(app: TypedApp, services: Services): void
         tags: ['recommendations'],
         summary: 'Up to 100 requests at once, for feeds and emails; one result each, in order',
         description:
-          '200 when all were answered, else 207; pointers of an error are relative to its request. Answers name their experiment arms, the log line ' +
-          'of a batch names none.',
+          '200 when all were answered, else 207; pointers of an error are relative to its request. Answers name their experiment arms, the log ' +
+          'line of a batch names none.',
         body: BatchBody,
         response: { 200: BatchAnswer, 207: BatchAnswer, ...problemResponses },
       },

@@ -38,8 +38,9 @@ export function registerReports(app: TypedApp, { store, served }: Pick<Services,
         tags: ['operations'],
         summary: 'HR and NDCG of what was served, judged by the positive events that name it, by model and experiment arm',
         description:
-          'Of what was served in these hours, by the clock of the server. Intervals are 95 %, by Wilson; they take items as independent. An event whose item ' +
-          'was not in the answer it names is a miss: let events name the last answer that the user was shown. Ranks go on over the pages of a session.',
+          'Of what was served in these hours, by the clock of the server. Intervals are 95 %, by Wilson; they take items as independent. An event ' +
+          'whose item was not in the answer it names is a miss: let events name the last answer that the user was shown. Ranks go on over ' +
+          'the pages of a session.',
         querystring: Type.Object(
           { hours: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 24 * 366, default: 24 })) },
           { additionalProperties: false },

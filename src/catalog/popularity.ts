@@ -93,8 +93,10 @@ export function createPopularity(
   function* rank(catalogue: Catalogue, now: number, limit: number, passes: (item: CatalogueItem) => boolean): Generator<void, Ranking> {
     const popular = createTop(limit, isLessPopular);
     const freshest = createTop(Math.ceil(limit / 4), isOlder);
+    const { size } = catalogue;
     let seen = 0;
     for (const item of catalogue.items()) {
+      if (seen === size) break; // what is put meanwhile would keep this going for as long as a catalogue loads
       if (++seen % SLICE === 0) yield;
       if (!isServable(item, now) || !passes(item)) continue;
       const entry = { item, weight: weights.get(item.fields.item_id) ?? 0, born: bornAt(item) };
@@ -108,8 +110,10 @@ export function createPopularity(
   /** The same for each value of an attribute. */
   function* rankValues(catalogue: Catalogue, now: number, attribute: string): Generator<void, CatalogueItem[][]> {
     const groups = new Map<unknown, { popular: Top<Ranked>; freshest: Top<Ranked> }>();
+    const { size } = catalogue;
     let seen = 0;
     for (const item of catalogue.items()) {
+      if (seen === size) break;
       if (++seen % SLICE === 0) yield;
       if (!isServable(item, now)) continue;
       const entry = { item, weight: weights.get(item.fields.item_id) ?? 0, born: bornAt(item) };

@@ -2,7 +2,7 @@
 export const ERROR_CODES: Record<string, string> = {
   api_key_missing: '401: send `Authorization: Bearer` or `X-API-Key`',
   api_key_unknown: '401: the key is not known',
-  bad_request: '400, 415: the URL, an encoding or a header cannot be read; `detail` says which',
+  bad_request: '400, 414, 415: the URL, an encoding or a header cannot be read; `detail` says which',
   body_too_large: '413: the body is larger than REELFUSE_BODY_LIMIT_MB after decompression',
   cursor_expired: '410: ask for a first page',
   headers_too_large: '431: query string and headers together; long wishes and cursors go by POST',

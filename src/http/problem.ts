@@ -35,6 +35,7 @@ const TITLES: Record<number, string> = {
   410: 'Gone',
   412: 'Precondition failed',
   413: 'Content too large',
+  414: 'URI too long',
   415: 'Unsupported media type',
   422: 'Unprocessable content',
   429: 'Too many requests',
@@ -112,7 +113,7 @@ export function registerProblems(app: FastifyInstance): void {
 /** A URL that no route can be found for because it is not a URL. */
 export function refuseUrl(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
   void reply.header('x-request-id', request.id);
-  void send(new ReelfuseError(400, 'bad_request', error.message), request, reply);
+  void send(toReelfuseError(error), request, reply);
 }
 
 /** What the HTTP parser refuses never becomes a request; it is answered in the same form, and the connection is closed. */

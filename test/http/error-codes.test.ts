@@ -153,6 +153,7 @@ test('what is not a request at all is answered by a problem too', async (t) => {
   });
   assert.match(raw, /^HTTP\/1\.1 400 Bad request\r\n[^]*"code":"malformed_http"/);
   assert.deepEqual(await codeOf(app.inject('/v1/items/%zz')), [400, 'bad_request']);
+  assert.deepEqual(await codeOf(app.inject(`/v1/items/${'a'.repeat(2000)}`)), [414, 'bad_request']);
 });
 
 test('a body that says it is gzip and is not', async (t) => {
@@ -187,7 +188,7 @@ test('every error code of the sources is described, and no other', async (t) => 
   const files = readdirSync(packageFile('src'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
   const sources = files.map((name) => readFileSync(join(packageFile('src'), name), 'utf8')).join('\n');
   const found = [
-    ...[...sources.matchAll(/ReelfuseError\(\s*\d{3},\s*'(\w+)'/g)].map(([, code]) => code),
+    ...[...sources.matchAll(/ReelfuseError\(\s*(?:\d{3}|status),\s*'(\w+)'/g)].map(([, code]) => code),
     ...[...sources.matchAll(/\[\s*\d{3},\s*'(\w+)'/g)].map(([, code]) => code), // tables of errors that others throw
     ...[...sources.matchAll(/\bcode: '(\w+)'/g)].map(([, code]) => code),
     ...[...sources.matchAll(/notFound\('(\w+)'/g)].map(([, what]) => `${what}_not_found`),

@@ -30,10 +30,11 @@ export function createBoost(
     candidate.rankScore += amount;
     candidate.movedBy.push(name);
   };
-  const mostRotation = rotationGain > 0 ? rotationGain * Math.max(0, ...timesShown.values()) : 0;
+  let mostShown = 0;
+  for (const times of timesShown.values()) mostShown = Math.max(mostShown, times);
   const mostBoosts = boosts.reduce((sum, { gain: amount }) => sum + Math.max(0, amount), 0);
   return {
-    most: mostBoosts + Math.max(0, freshnessGain) + mostRotation,
+    most: mostBoosts + Math.max(0, freshnessGain) + Math.max(0, rotationGain) * mostShown,
     lift: (candidate) => {
       const { item } = candidate;
       for (const { test, gain: amount, name } of boosts) if (test(item)) gain(candidate, amount, name);

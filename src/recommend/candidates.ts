@@ -1,6 +1,7 @@
 import type { Generation } from '../catalog/generation.js';
 import type { SlotBitmap } from '../catalog/slot-filters.js';
-import type { SearchJob, Searched } from '../model/recommender-pool.js';
+import type { Searched } from '../model/recommender-pool.js';
+import type { SearchJob } from '../model/search-messages.js';
 import type { Candidate, Reason, RecommendRequest, Timings } from './request.js';
 import { isAllowed, type Limits } from './rules.js';
 
@@ -34,24 +35,28 @@ export interface Fetched {
   temperature: number;
 }
 
-const slotsOf = ({ catalogue }: Generation, itemIds: readonly string[]): Int32Array =>
-  Int32Array.from(itemIds.map((itemId) => catalogue.get(itemId)?.slot ?? null).filter((slot) => slot !== null));
+const NONE = new Int32Array(0);
+
+/** Of the items that have one. */
+function slotsOf({ catalogue }: Generation, itemIds: readonly string[]): Int32Array {
+  const slots = new Int32Array(itemIds.length);
+  let found = 0;
+  for (const itemId of itemIds) {
+    const slot = catalogue.get(itemId)?.slot ?? null;
+    if (slot !== null) slots[found++] = slot;
+  }
+  return slots.subarray(0, found);
+}
 
 /** Null: nothing to search for any more. */
 function jobOf(generation: Generation, query: Query, count: number, allowed: SlotBitmap | null): SearchJob | null {
-  const history = slotsOf(generation, query.history);
-  const near = query.near === null ? null : (generation.catalogue.get(query.near)?.slot ?? null);
-  if (query.near === null ? history.length === 0 : near === null) return null;
-  return {
-    history: near === null ? history : new Int32Array(0),
-    near,
-    disliked: slotsOf(generation, query.disliked),
-    count,
-    allowed: allowed === null ? null : { words: allowed.words, count: allowed.count },
-    exact: query.exact,
-    explain: query.explain,
-    wantsUser: query.wantsUser,
-  };
+  const { near, disliked, exact, explain, wantsUser } = query;
+  const history = near === null ? slotsOf(generation, query.history) : NONE;
+  const nearSlot = near === null ? null : (generation.catalogue.get(near)?.slot ?? null);
+  if (near === null ? history.length === 0 : nearSlot === null) return null;
+  if (near === null && disliked.length === 0 && allowed === null && !exact && !explain && !wantsUser) return { history, count, wishes: null };
+  const bitmap = allowed === null ? null : { words: allowed.words, count: allowed.count };
+  return { history, count, wishes: { near: nearSlot, disliked: slotsOf(generation, disliked), allowed: bitmap, exact, explain, wantsUser } };
 }
 
 /**

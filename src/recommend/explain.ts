@@ -20,7 +20,7 @@ export function explain(
       slot === null || found === null || reason !== 'history'
         ? []
         : history.map((itemId, position) => {
-            const without = found.without[position];
+            const without = found.vectors?.without[position];
             const rest = without === undefined ? 0 : catalogue.table.similarity(without, slot) / temperature;
             return { item_id: itemId, contribution: score - rest };
           });

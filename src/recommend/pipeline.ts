@@ -82,7 +82,7 @@ async function waitForSequence({ store }: RecommendContext, { atLeastSequence }:
 
 /** The score of an item that the ranking itself did not bring. */
 function scoring({ generation, popularity }: RecommendContext, { found, fallback, temperature }: Ranked): (item: CatalogueItem) => number {
-  const user = found?.user ?? null;
+  const user = found?.vectors?.user ?? null;
   return (item) => {
     if (fallback !== null) return popularity.weight(item.fields.item_id, Date.now());
     return user === null || item.slot === null ? 0 : generation.catalogue.table.similarity(user, item.slot) / temperature;

@@ -235,7 +235,7 @@ function planOf(options: ReadonlyMap<string, number>, text: ReadonlyMap<string, 
     peerC(venv),
     own('reelfuse', stored),
     own('reelfuse-history', 'requests_history.jsonl'),
-    own('reelfuse-uncached', stored, { REELFUSE_HISTORY_CACHE_USERS: '0' }),
+    own('reelfuse-uncached', stored, { REELFUSE_HISTORY_CACHE_ITEMS: '0' }),
     BARE,
   ];
   const names = new Set(list('variants', quick ? 'A,C,reelfuse,bare' : all.map(({ name }) => name).join(',')));

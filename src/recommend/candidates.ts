@@ -77,7 +77,7 @@ export async function fetchCandidates(
   const temperature = query.near === null ? artifact.manifest.temperature : 1;
   const reason: Reason = query.near === null ? 'history' : 'similar';
   const allowed = limits.filter === null ? null : await catalogue.filters.bitmap(limits.filter);
-  const count = wanted + limits.withheld.size + limits.served.size;
+  const count = wanted + limits.met.size + limits.withheld.size + limits.served.size;
   const found = await pool.search(() => (isLate() ? null : jobOf(generation, query, count, allowed)));
   if (found === null) return null;
   timings.queue += found.queueMs;

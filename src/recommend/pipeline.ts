@@ -48,7 +48,7 @@ export async function recommend(context: RecommendContext, request: RecommendReq
   const identity = identityOf(request);
   const shown = request.cursor === null ? [] : context.cursors.open(request.cursor, identity, now).shown;
   const history = collectHistory(context, request, now);
-  const limits: Limits = { withheld: history.withheld, served: new Set(shown), filter: compiled.filter };
+  const limits: Limits = { met: history.met, withheld: history.withheld, served: new Set(shown), filter: compiled.filter };
   const boost = createBoost(context, request, compiled, now);
   timings.history = performance.now() - started;
 

@@ -91,7 +91,7 @@ export const plainRequest = (k: number): RecommendRequest => ({
 
 /** What the stages may use. */
 export interface RecommendContext {
-  store: Pick<Store, 'history' | 'seen' | 'impressions' | 'hiddenStates' | 'sequence' | 'reached'>;
+  store: Pick<Store, 'recent' | 'impressions' | 'hiddenStates' | 'sequence' | 'reached'>;
   generation: Generation;
   popularity: Popularity;
   cursors: Cursors;

@@ -6,6 +6,8 @@ import type { Logger } from 'pino';
 import { createGeneration, type Generation } from './catalog/generation.js';
 import { openGenerations, type Generations } from './catalog/generations.js';
 import { importDemo } from './catalog/demo.js';
+import { createHistories, type Histories } from './catalog/histories.js';
+import { createItemRows, type ItemRows } from './catalog/item-rows.js';
 import { createErasure, type Erasure } from './catalog/erasure.js';
 import { createIngest, type Ingest } from './catalog/ingest.js';
 import { chooseModel } from './catalog/model-choice.js';
@@ -35,6 +37,7 @@ export interface Services {
   readonly generation: Generation;
   ingest: Ingest;
   popularity: Popularity;
+  histories: Histories;
   erasure: Erasure;
   cursors: Cursors;
   /** Null: nothing is kept of what was served. */
@@ -52,7 +55,7 @@ export interface Services {
 export function openStore(config: Config, metrics: Metrics, log: Logger): { store: Store; close: () => Promise<void> } {
   const unlock = lockDataDir(config.dataDir);
   try {
-    const store = openSqliteStore(config.dataDir, metrics, crash(log), config.historyCacheItems);
+    const store = openSqliteStore(config.dataDir, metrics, crash(log));
     return {
       store,
       close: async () => {
@@ -89,12 +92,13 @@ export async function openServices(config: Config, log: Logger): Promise<Service
     const { store } = opened;
     const model = chooseModel(config.modelDir, store);
     const artifact = await readArtifact(model.folder);
+    const rows = createItemRows();
     const generations = await openGenerations(artifact, {
       store,
       metrics,
       log,
       minRecall: config.swapMinRecall,
-      open: (wanted, onCrash) => openGeneration(wanted, config, metrics, log, onCrash),
+      open: (wanted, onCrash) => openGeneration(wanted, rows, config, metrics, log, onCrash),
       onCrash: crash(log),
       settleWrites: () => ingest.settle(),
     });
@@ -146,6 +150,7 @@ export async function openServices(config: Config, log: Logger): Promise<Service
         return generations.current;
       },
       popularity,
+      histories: createHistories(store, rows, config.historyCacheItems),
       ingest,
       erasure,
       cursors: createCursors(await cursorSecret(config, store), config.cursorMinutes),
@@ -177,6 +182,7 @@ export async function openServices(config: Config, log: Logger): Promise<Service
 
 async function openGeneration(
   artifact: Artifact,
+  rows: ItemRows,
   config: Config,
   metrics: Metrics,
   log: Logger,
@@ -190,7 +196,7 @@ async function openGeneration(
       { fingerprint, version: manifest.version, item_tower: fuser.provider, user_tower: pool.provider, passed_over: fuser.skipped },
       'model verified: digests and golden vectors hold',
     );
-    return createGeneration(artifact, fuser, pool);
+    return createGeneration(artifact, fuser, pool, rows);
   } catch (error) {
     await fuser.close();
     throw error;

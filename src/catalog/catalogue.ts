@@ -2,7 +2,10 @@ import { createVectorTable, makeChunk, type VectorChunk, type VectorTable } from
 import type { RecommenderPool } from '../model/recommender-pool.js';
 import type { ItemFields } from '../store/store.js';
 import { createAttributeTypes, type AttributeTypes } from './attribute-types.js';
+import type { ItemRows } from './item-rows.js';
 import { createSlotFilters, type SlotFilters } from './slot-filters.js';
+
+const FIRST_ROWS = 1024;
 
 export const ITEM_STATES = ['searchable', 'pending_features', 'stored', 'hidden'] as const;
 export type ItemState = (typeof ITEM_STATES)[number];
@@ -14,6 +17,8 @@ export interface CatalogueItem {
   /** Row in the vector table; null while the item has no fused vector. */
   slot: number | null;
   idShare: number | null;
+  /** Of its id, see ItemRows. */
+  row: number;
 }
 
 /**
@@ -26,6 +31,9 @@ export interface Catalogue {
   get(itemId: string): CatalogueItem | undefined;
   /** The item that a search found in this slot, if it is still that item's slot. */
   atSlot(slot: number): CatalogueItem | undefined;
+  /** Where the vector of the item with this row stands; -1: nowhere. */
+  slotOfRow(row: number): number;
+  readonly rows: ItemRows;
   items(): Iterable<CatalogueItem>;
   /** Resolves when every replica finds the items by their new vectors. */
   publish(entries: PublishedItem[]): Promise<void>;
@@ -45,7 +53,7 @@ export interface Catalogue {
   /** Makes room for this many slots in an empty catalogue, here and in every replica; their vectors are then filled in from outside. */
   reserve(slots: number): Promise<void>;
   /** Takes an item whose vector stands in its slot, and in the replicas, already. */
-  adopt(item: CatalogueItem): void;
+  adopt(item: Omit<CatalogueItem, 'row'>): void;
   /** After the last adoption: slots that no item has taken leave the replicas and can be used again. @param indexed what the replicas hold */
   releaseUnadopted(indexed: Int32Array): Promise<void>;
 }
@@ -67,11 +75,12 @@ export function stateOf({ fields, slot }: CatalogueItem, pendingFeatures: boolea
 export const isServable = ({ fields }: CatalogueItem, now: number): boolean =>
   !fields.hidden && (fields.available_from === null || fields.available_from <= now) && (fields.expires_at === null || fields.expires_at > now);
 
-export function createCatalogue(dim: number, normalised: boolean, pool: Pick<RecommenderPool, 'grow' | 'update'>): Catalogue {
+export function createCatalogue(dim: number, normalised: boolean, pool: Pick<RecommenderPool, 'grow' | 'update'>, rows: ItemRows): Catalogue {
   const table = createVectorTable(dim);
   const byId = new Map<string, CatalogueItem>();
   const bySlot: (CatalogueItem | undefined)[] = [];
   const freeSlots: number[] = [];
+  let slotsOfRows = new Int32Array(FIRST_ROWS).fill(-1);
   const counts: Record<ItemState, number> = { searchable: 0, pending_features: 0, stored: 0, hidden: 0 };
   const chunks: VectorChunk[] = [];
   let growing: Promise<void> = Promise.resolve();
@@ -87,6 +96,14 @@ export function createCatalogue(dim: number, normalised: boolean, pool: Pick<Rec
   const place = (slot: number, item: CatalogueItem | undefined): void => {
     bySlot[slot] = item;
     filters.changed(slot, item);
+  };
+  const pointTo = (row: number, slot: number): void => {
+    if (row >= slotsOfRows.length) {
+      const grown = new Int32Array(2 ** Math.ceil(Math.log2(row + 1))).fill(-1);
+      grown.set(slotsOfRows);
+      slotsOfRows = grown;
+    }
+    slotsOfRows[row] = slot;
   };
   /** The item's part in what is counted over all items. */
   const enter = (item: CatalogueItem): void => {
@@ -114,6 +131,8 @@ export function createCatalogue(dim: number, normalised: boolean, pool: Pick<Rec
     },
     get: (itemId) => byId.get(itemId),
     atSlot: (slot) => bySlot[slot],
+    slotOfRow: (row) => slotsOfRows[row] ?? -1,
+    rows,
     items: () => byId.values(),
     publish: async (entries) => {
       const add: number[] = [];
@@ -126,7 +145,9 @@ export function createCatalogue(dim: number, normalised: boolean, pool: Pick<Rec
           table.write(slot, vector, normalised);
           add.push(slot);
         }
-        const item: CatalogueItem = { fields, created, slot, idShare };
+        const row = old?.row ?? rows.rowOf(fields.item_id);
+        const item: CatalogueItem = { fields, created, slot, idShare, row };
+        pointTo(row, slot ?? -1);
         if (slot !== null) place(slot, item);
         if (old !== undefined && old.slot !== null) {
           place(old.slot, undefined);
@@ -157,6 +178,7 @@ export function createCatalogue(dim: number, normalised: boolean, pool: Pick<Rec
       leave(item);
       const { slot } = item;
       if (slot === null) return;
+      pointTo(item.row, -1);
       place(slot, undefined);
       table.free(slot);
       await pool.update({ add: [], remove: [slot] });
@@ -177,7 +199,9 @@ export function createCatalogue(dim: number, normalised: boolean, pool: Pick<Rec
       while (bySlot.length < slots) bySlot.push(undefined);
       await growing;
     },
-    adopt: (item) => {
+    adopt: (described) => {
+      const item: CatalogueItem = { ...described, row: rows.rowOf(described.fields.item_id) };
+      pointTo(item.row, item.slot ?? -1);
       byId.set(item.fields.item_id, item);
       enter(item);
       if (item.slot === null) return;

@@ -3,6 +3,7 @@ import type { Artifact } from '../model/artifact.js';
 import type { Fuser } from '../model/fuser.js';
 import type { RecommenderPool } from '../model/recommender-pool.js';
 import type { HiddenStates, ItemWithVector, Store, StoredItem } from '../store/store.js';
+import type { ItemRows } from './item-rows.js';
 import { createCatalogue, type Catalogue, type PublishedItem } from './catalogue.js';
 
 /** One model's towers, vectors and index: a request is answered by exactly one. */
@@ -14,13 +15,13 @@ export interface Generation {
   close(): Promise<void>;
 }
 
-export function createGeneration(artifact: Artifact, fuser: Fuser, pool: RecommenderPool): Generation {
+export function createGeneration(artifact: Artifact, fuser: Fuser, pool: RecommenderPool, rows: ItemRows): Generation {
   const { dim, similarity } = artifact.manifest;
   return {
     artifact,
     fuser,
     pool,
-    catalogue: createCatalogue(dim, similarity === 'cosine', pool),
+    catalogue: createCatalogue(dim, similarity === 'cosine', pool, rows),
     close: async () => void (await Promise.all([pool.close(), fuser.close()])),
   };
 }

@@ -140,9 +140,10 @@ export function registerRecommendations(app: TypedApp, services: Services): void
   );
 }
 
-const contextOf = ({ store, popularity, cursors, isReady, generation, config }: Services): RecommendContext => ({
+const contextOf = ({ store, popularity, histories, cursors, isReady, generation, config }: Services): RecommendContext => ({
   store,
   popularity,
+  histories,
   cursors,
   isReady,
   generation,

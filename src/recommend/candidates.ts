@@ -7,8 +7,8 @@ import { isAllowed, type Limits } from './rules.js';
 
 /** What to search for; slots are looked up when a worker takes the job, as late as possible. */
 export interface Query {
-  /** Item ids, oldest first. */
-  history: readonly string[];
+  /** Rows of items, oldest first. */
+  history: Int32Array;
   near: string | null;
   disliked: readonly string[];
   exact: boolean;
@@ -17,7 +17,7 @@ export interface Query {
   wantsUser: boolean;
 }
 
-export const queryOf = (request: RecommendRequest, history: readonly string[]): Query => ({
+export const queryOf = (request: RecommendRequest, history: Int32Array): Query => ({
   history,
   near: request.near,
   disliked: request.disliked,
@@ -37,6 +37,10 @@ export interface Fetched {
 
 const NONE = new Int32Array(0);
 
+/** Of the items that still have one. */
+const slotsOfRows = ({ catalogue }: Generation, rows: Int32Array): Int32Array =>
+  rows.map((row) => catalogue.slotOfRow(row)).filter((slot) => slot >= 0);
+
 /** Of the items that have one. */
 function slotsOf({ catalogue }: Generation, itemIds: readonly string[]): Int32Array {
   const slots = new Int32Array(itemIds.length);
@@ -51,7 +55,7 @@ function slotsOf({ catalogue }: Generation, itemIds: readonly string[]): Int32Ar
 /** Null: nothing to search for any more. */
 function jobOf(generation: Generation, query: Query, count: number, allowed: SlotBitmap | null): SearchJob | null {
   const { near, disliked, exact, explain, wantsUser } = query;
-  const history = near === null ? slotsOf(generation, query.history) : NONE;
+  const history = near === null ? slotsOfRows(generation, query.history) : NONE;
   const nearSlot = near === null ? null : (generation.catalogue.get(near)?.slot ?? null);
   if (near === null ? history.length === 0 : nearSlot === null) return null;
   if (near === null && disliked.length === 0 && allowed === null && !exact && !explain && !wantsUser) return { history, count, wishes: null };

@@ -9,8 +9,8 @@ const ANY_TYPE: ReadonlySet<AttributeType> = new Set(['string', 'number', 'boole
 
 /** What an item must pass to be in the answer at all. */
 export interface Limits {
-  /** What the user has met. */
-  met: Pick<ReadonlyMap<string, unknown>, 'has' | 'size'>;
+  /** Rows of what the user has met. */
+  met: Pick<ReadonlyMap<number, unknown>, 'has' | 'size'>;
   /** Excluded, in the history of the request or an example. */
   withheld: ReadonlySet<string>;
   /** Hashes of what earlier pages have shown. */
@@ -20,7 +20,7 @@ export interface Limits {
 
 export const isAllowed = (item: CatalogueItem, { met, withheld, served, filter }: Limits, now: number): boolean =>
   isServable(item, now) &&
-  !met.has(item.fields.item_id) &&
+  !met.has(item.row) &&
   (withheld.size === 0 || !withheld.has(item.fields.item_id)) &&
   (served.size === 0 || !served.has(hashOf(item.fields.item_id))) &&
   (filter === null || filter.test(item));

@@ -59,7 +59,7 @@ export interface HistoryEntry {
   at: number;
 }
 
-/** What requests need to know of a user. It is shared: not to be changed. */
+/** What requests need to know of a user. */
 export interface RecentItems {
   /** Items of positive events, newest first, each once. */
   positives: readonly string[];
@@ -165,6 +165,8 @@ export interface Store {
   history(userId: string, limit: number): HistoryEntry[];
   /** Of the user's newest thousand events, and of the newest thousand positive ones. */
   recent(userId: string): RecentItems;
+  /** The listener hears whose events have changed, before the change resolves; null: anybody's. */
+  onUserChange(listener: (userId: string | null) => void): void;
   /** How often each item was shown to the user since that time. */
   impressions(userId: string, since: number): { item_id: string; shown: number }[];
   /** How often each item was shown to anybody. */

@@ -7,7 +7,6 @@ import { startWorker } from '../../threads/worker-client.js';
 import { packageFile } from '../../package-root.js';
 import type { Erased, EventsWritten, ItemWritten, Store } from '../store.js';
 import { DATABASE_FILE, openDatabase } from './database.js';
-import { createRecentCache } from '../recent-cache.js';
 import { migrate } from './migrate.js';
 import { createReader } from './reader.js';
 import type { WriteOperation, WriteOutcome } from './writer.js';
@@ -29,10 +28,9 @@ interface Waiting {
 /**
  * SQLite in WAL mode: this thread reads, one worker writes. Group commit needs no timer: whatever arrives while a
  * commit is on its way to the disk goes into the next one.
- * @param cachedItems of users' recent items that are kept in memory
  * @throws InputError when the database is of a newer version
  */
-export function openSqliteStore(dataDir: string, metrics: Metrics, onCrash: (error: Error) => void, cachedItems = 0): Store {
+export function openSqliteStore(dataDir: string, metrics: Metrics, onCrash: (error: Error) => void): Store {
   mkdirSync(dataDir, { recursive: true });
   const file = join(dataDir, DATABASE_FILE);
   const setup = openDatabase(file);
@@ -63,15 +61,15 @@ export function openSqliteStore(dataDir: string, metrics: Metrics, onCrash: (err
     awaited = awaited.filter((other) => other !== entry);
     return inTime;
   };
-  const reader = createReader(database);
-  const recent = createRecentCache(reader.recent, cachedItems);
-  const forgetWritten = (operation: WriteOperation): void => {
-    if (operation.type === 'appendEvents') for (const { user_id: userId } of operation.events) recent.forget(userId);
-    else if (operation.type === 'eraseUser') recent.forget(operation.userId);
-    else if (operation.type === 'expireEvents') recent.clear();
+  const listeners: ((userId: string | null) => void)[] = [];
+  const tellWhose = (operation: WriteOperation): void => {
+    if (operation.type === 'appendEvents') {
+      for (const { user_id: userId } of operation.events) for (const listener of listeners) listener(userId);
+    } else if (operation.type === 'eraseUser') for (const listener of listeners) listener(operation.userId);
+    else if (operation.type === 'expireEvents') for (const listener of listeners) listener(null);
   };
   const note = (operation: WriteOperation, value: unknown): void => {
-    forgetWritten(operation); // before anybody can learn that the write is done
+    tellWhose(operation); // before anybody can learn that the write is done
     const { type } = operation;
     const { sequence } = (value ?? {}) as { sequence?: number }; // null, or a value of WriteOutcome
     if (sequence === undefined) return;
@@ -118,8 +116,8 @@ export function openSqliteStore(dataDir: string, metrics: Metrics, onCrash: (err
     });
 
   return {
-    ...reader,
-    recent: recent.recent,
+    ...createReader(database),
+    onUserChange: (listener) => void listeners.push(listener),
     sequence: () => newest.any,
     itemSequence: () => newest.items,
     reached,

@@ -59,13 +59,14 @@ export function createScanIndex(table: VectorTable): ScanIndex {
   });
   opened.catch(() => undefined); // the first search reports it
   const live = createSlotSet();
+  const vector = new Float32Array(dim);
   let rows = new Uint8Array(FIRST_ROWS * dim);
   /** One more than the highest slot, up to the next group. */
   let used = 0;
   let scale = 0;
 
   const valueOf = (slot: number, largest: number, write: boolean): number => {
-    const vector = table.vector(slot);
+    table.copy(slot, vector, 0);
     const unit = table.scale(slot);
     let highest = 0;
     for (let i = 0; i < dim; i++) {

@@ -41,7 +41,7 @@ async function embed(histories: Int32Array[]): Promise<Float32Array> {
   histories.forEach((history, row) => {
     const first = (row + 1) * length - history.length;
     history.forEach((slot, position) => {
-      itemVectors.set(table.vector(slot), (first + position) * dim);
+      table.copy(slot, itemVectors, (first + position) * dim);
       mask[first + position] = 1;
     });
   });

@@ -3,7 +3,7 @@
     table uint8 (N, D), N a multiple of GROUP: vectors as round(127 x / scale) + 128; one scale for all, so that rows compare
     queries int8 (D, B): user vectors, each with a scale of its own
     count int64 (1): rows wanted of each user, at most N / GROUP
-    -> rows int32 (B, count): those with the largest integer products, in no order
+    -> rows int32 (B, count): those with the largest integer products, largest first
 
 The offset of 128 adds the same number to all products of one query, which changes no order. The count largest products lie
 in the count groups of GROUP rows with the largest maxima, so only those groups are looked into. The caller scores the rows
@@ -46,7 +46,7 @@ def scan_graph() -> bytes:
         helper.make_node("Transpose", ["candidates"], ["candidates_down"], perm=[1, 0]),
         helper.make_node("GatherElements", ["products", "candidates_down"], ["candidate_products_down"], axis=0),
         helper.make_node("Transpose", ["candidate_products_down"], ["candidate_products"], perm=[1, 0]),
-        helper.make_node("TopK", ["candidate_products", "count"], ["largest_products", "best"], axis=1, sorted=0),
+        helper.make_node("TopK", ["candidate_products", "count"], ["largest_products", "best"], axis=1, sorted=1),
         helper.make_node("GatherElements", ["candidates", "best"], ["best_rows"], axis=1),
         helper.make_node("Cast", ["best_rows"], ["rows"], to=TensorProto.INT32),
     ]

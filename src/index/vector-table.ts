@@ -63,10 +63,7 @@ export function createVectorTable(dim: number): VectorTable {
     },
     copy: (slot, target, first) => {
       const { chunk, row } = locate(slot);
-      const { vectors } = chunk;
-      const start = row * dim;
-      // a view for each slot would cost more than copying value by value
-      for (let i = 0; i < dim; i++) target[first + i] = vectors[start + i] as number; // within the chunk
+      target.set(chunk.vectors.subarray(row * dim, (row + 1) * dim), first);
     },
     scale: (slot) => {
       const { chunk, row } = locate(slot);

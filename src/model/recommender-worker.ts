@@ -5,7 +5,7 @@ import type { Neighbours } from '../index/ann-index.js';
 import { createExactIndex } from '../index/exact.js';
 import { searchAllowed } from '../index/filtered.js';
 import { createHnswIndex } from '../index/hnsw.js';
-import { createScanIndex, isScanCheaper } from '../index/scan.js';
+import { createScanIndex, isScanCheaper, type Asked } from '../index/scan.js';
 import { createVectorTable } from '../index/vector-table.js';
 import { checkGolden } from './golden.js';
 import type { RecommenderRequest, RecommenderSetup, SearchAnswer } from './recommender-pool.js';
@@ -20,6 +20,7 @@ const table = createVectorTable(dim);
 const hnsw = createHnswIndex(table, setup.hnsw);
 const exact = createExactIndex(table);
 const scan = createScanIndex(table);
+const NONE = new Int32Array(0);
 const opened = openTower(setup.towerPath, setup.providers, setup.requireGpu);
 opened.catch(() => undefined); // the first request reports it
 
@@ -69,7 +70,6 @@ function queryOf(slot: number): Float32Array {
   return table.vector(slot).map((value) => value * scale);
 }
 
-const NONE = new Int32Array(0);
 const DISLIKE = 0.5;
 
 /** Rocchio (1971): the query less half of its length times the mean direction of the disliked items. */
@@ -94,6 +94,21 @@ function findFor({ allowed, exact: isExact }: SearchWishes, query: Float32Array,
   return searchAllowed(hnsw, table, allowed, query, count, setup.hnsw.ef);
 }
 
+const askedOf = ({ history, count, exceptHistory }: SearchJob): Asked => ({ count, except: exceptHistory ? history : NONE });
+
+/** What a wider search finds, less the exceptions. */
+function without(except: Int32Array, count: number, search: (wider: number) => Neighbours): Neighbours {
+  if (except.length === 0) return search(count);
+  const { slots, similarities } = search(count + except.length);
+  const excepted = new Set(except);
+  const kept: number[] = [];
+  for (let rank = 0; rank < slots.length && kept.length < count; rank++) if (!excepted.has(slots[rank] as number)) kept.push(rank); // rank < length
+  return {
+    slots: Int32Array.from(kept, (rank) => slots[rank] as number),
+    similarities: Float32Array.from(kept, (rank) => similarities[rank] as number),
+  };
+}
+
 /** Neighbours of each job's query. Jobs that want nothing special are searched for together where that is cheaper. */
 async function findAll(jobs: readonly SearchJob[], queries: readonly Float32Array[]): Promise<Neighbours[]> {
   const isPlain = ({ wishes }: SearchJob): boolean => wishes === null || (wishes.allowed === null && !wishes.exact);
@@ -102,12 +117,14 @@ async function findAll(jobs: readonly SearchJob[], queries: readonly Float32Arra
   if (isScanCheaper(plain.length, table.dim, scan.size)) {
     const together = new Float32Array(plain.length * dim);
     plain.forEach((position, row) => together.set(queries[position] as Float32Array, row * dim)); // one query a job
-    const counts = plain.map((position) => (jobs[position] as SearchJob).count);
-    (await scan.search(together, counts)).forEach((found, row) => scanned.set(plain[row] as number, found)); // one a plain job
+    const asked = plain.map((position) => askedOf(jobs[position] as SearchJob));
+    (await scan.search(together, asked)).forEach((found, row) => scanned.set(plain[row] as number, found)); // one a plain job
   }
-  return jobs.map(({ wishes, count }, position) => {
+  return jobs.map((job, position) => {
+    const { wishes } = job;
+    const { count, except } = askedOf(job);
     const query = queries[position] as Float32Array; // one query a job
-    return scanned.get(position) ?? (wishes === null ? hnsw.search(query, count) : findFor(wishes, query, count));
+    return scanned.get(position) ?? without(except, count, (wider) => (wishes === null ? hnsw.search(query, wider) : findFor(wishes, query, wider)));
   });
 }
 
@@ -124,9 +141,9 @@ async function search(packed: PackedJobs): Promise<Answered> {
       const vector = raw.subarray(row * dim, ++row * dim);
       return manifest.similarity === 'cosine' ? normalise(vector) : vector;
     });
-    const [own = queryOf(wishes?.near ?? 0), ...without] = users; // without a history there is an item
+    const [own = queryOf(wishes?.near ?? 0), ...less] = users; // without a history there is an item
     const disliked = wishes?.disliked ?? NONE;
-    return { user: disliked.length === 0 ? own : moveAway(own, disliked), without };
+    return { user: disliked.length === 0 ? own : moveAway(own, disliked), without: less };
   });
   const found = await findAll(
     jobs,
@@ -135,8 +152,8 @@ async function search(packed: PackedJobs): Promise<Answered> {
   const results = jobs.map(({ wishes }, position): SearchResult => {
     const neighbours = found[position] as Neighbours; // one a job
     if (wishes === null || !(wishes.wantsUser || wishes.explain)) return { ...neighbours, vectors: null };
-    const { user, without } = vectors[position] as (typeof vectors)[0]; // one a job
-    return { ...neighbours, vectors: { user: wishes.wantsUser ? user.slice() : null, without: without.map((vector) => vector.slice()) } };
+    const { user, without: less } = vectors[position] as (typeof vectors)[0]; // one a job
+    return { ...neighbours, vectors: { user: wishes.wantsUser ? user.slice() : null, without: less.map((vector) => vector.slice()) } };
   });
   const answer: SearchAnswer = { results: packResults(results), towerMs: embedded - started, searchMs: performance.now() - embedded };
   return { answer };

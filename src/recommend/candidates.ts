@@ -53,14 +53,17 @@ function slotsOf({ catalogue }: Generation, itemIds: readonly string[]): Int32Ar
 }
 
 /** Null: nothing to search for any more. */
-function jobOf(generation: Generation, query: Query, count: number, allowed: SlotBitmap | null): SearchJob | null {
+function jobOf(generation: Generation, query: Query, wanted: number, limits: Limits, allowed: SlotBitmap | null): SearchJob | null {
   const { near, disliked, exact, explain, wantsUser } = query;
   const history = near === null ? slotsOfRows(generation, query.history) : NONE;
   const nearSlot = near === null ? null : (generation.catalogue.get(near)?.slot ?? null);
   if (near === null ? history.length === 0 : nearSlot === null) return null;
-  if (near === null && disliked.length === 0 && allowed === null && !exact && !explain && !wantsUser) return { history, count, wishes: null };
+  const isWithheld = limits.withholdsHistory && near === null;
+  const withheld = limits.met.size + limits.withheld.size + limits.served.size;
+  const asked = { history, count: wanted + withheld - (isWithheld ? history.length : 0), exceptHistory: isWithheld };
+  if (near === null && disliked.length === 0 && allowed === null && !exact && !explain && !wantsUser) return { ...asked, wishes: null };
   const bitmap = allowed === null ? null : { words: allowed.words, count: allowed.count };
-  return { history, count, wishes: { near: nearSlot, disliked: slotsOf(generation, disliked), allowed: bitmap, exact, explain, wantsUser } };
+  return { ...asked, wishes: { near: nearSlot, disliked: slotsOf(generation, disliked), allowed: bitmap, exact, explain, wantsUser } };
 }
 
 /**
@@ -81,8 +84,12 @@ export async function fetchCandidates(
   const temperature = query.near === null ? artifact.manifest.temperature : 1;
   const reason: Reason = query.near === null ? 'history' : 'similar';
   const allowed = limits.filter === null ? null : await catalogue.filters.bitmap(limits.filter);
-  const count = wanted + limits.met.size + limits.withheld.size + limits.served.size;
-  const found = await pool.search(() => (isLate() ? null : jobOf(generation, query, count, allowed)));
+  let count = 0;
+  const found = await pool.search(() => {
+    const job = isLate() ? null : jobOf(generation, query, wanted, limits, allowed);
+    count = job?.count ?? 0;
+    return job;
+  });
   if (found === null) return null;
   timings.queue += found.queueMs;
   timings.user_tower += found.towerMs;

@@ -48,7 +48,9 @@ export async function recommend(context: RecommendContext, request: RecommendReq
   const identity = identityOf(request);
   const shown = request.cursor === null ? [] : context.cursors.open(request.cursor, identity, now).shown;
   const history = collectHistory(context, request, now);
-  const limits: Limits = { met: history.met, withheld: history.withheld, served: new Set(shown), filter: compiled.filter };
+  const { met, withheld } = history;
+  const withholdsHistory = request.excludeSeen && request.seenWithinMs === null;
+  const limits: Limits = { met, withheld, withholdsHistory, served: new Set(shown), filter: compiled.filter };
   const boost = createBoost(context, request, compiled, now);
   timings.history = performance.now() - started;
 

@@ -11,6 +11,8 @@ const ANY_TYPE: ReadonlySet<AttributeType> = new Set(['string', 'number', 'boole
 export interface Limits {
   /** Rows of what the user has met. */
   met: Pick<ReadonlyMap<number, unknown>, 'has' | 'size'>;
+  /** Whether all items of the history are among those that are met or withheld. */
+  withholdsHistory: boolean;
   /** Excluded, in the history of the request or an example. */
   withheld: ReadonlySet<string>;
   /** Hashes of what earlier pages have shown. */

@@ -96,6 +96,11 @@ const SETTINGS = {
   apiKeys: { ...setting('', apiKeys, 'secret:scope+scope,… with the scopes recommend, write, admin, metrics'), secret: true as const },
   logLevel: setting('info', oneOf(LOG_LEVELS), `one of ${LOG_LEVELS.join(', ')}`),
   bodyLimitMb: setting('64', integer(1, 1024), 'largest request body after decompression, MiB'),
+  userTowerPrecision: setting(
+    'auto',
+    oneOf(['auto', 'float32'] as const),
+    'auto: on a CPU the 8-bit user tower of the artifact, where it has one; requests with exact take the float32 one anyway',
+  ),
   maxBatch: setting('32', integer(1, 1024), 'most requests that one user tower run takes together'),
   maxQueue: setting('1024', integer(1, 1_000_000), 'requests that may wait for a recommender before new ones get 503'),
   hnswM: setting('16', integer(4, 128), 'HNSW links per node'),

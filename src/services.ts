@@ -193,7 +193,14 @@ async function openGeneration(
     const pool = await startRecommenders(artifact, poolSettings(config), metrics, onCrash);
     const { fingerprint, manifest } = artifact;
     log.info(
-      { fingerprint, version: manifest.version, item_tower: fuser.provider, user_tower: pool.provider, passed_over: fuser.skipped },
+      {
+        fingerprint,
+        version: manifest.version,
+        item_tower: fuser.provider,
+        user_tower: pool.provider,
+        user_tower_precision: pool.precision,
+        passed_over: fuser.skipped,
+      },
       'model verified: digests and golden vectors hold',
     );
     return createGeneration(artifact, fuser, pool, rows);
@@ -271,6 +278,7 @@ const poolSettings = (config: Config) => ({
   maxBatch: config.maxBatch,
   maxQueue: config.maxQueue,
   hnsw: hnswSettings(config),
+  precision: config.userTowerPrecision,
 });
 
 const hnswSettings = (config: Config): HnswSettings => ({ m: config.hnswM, efConstruction: config.hnswEfConstruction, ef: config.hnswEf });

@@ -10,6 +10,8 @@ import { packJobs, unpackResults, type PackedJobs, type PackedResults, type Sear
 
 export interface RecommenderSetup {
   towerPath: string;
+  /** Null: only the one above is used. */
+  int8TowerPath: string | null;
   manifest: Manifest;
   golden: Golden;
   providers: 'auto' | Provider[];
@@ -38,9 +40,19 @@ export interface Searched extends SearchResult {
   searchMs: number;
 }
 
+export type Precision = 'float32' | 'int8';
+
+export interface Verified {
+  provider: Provider;
+  skipped: string[];
+  precision: Precision;
+}
+
 export interface RecommenderPool {
   provider: Provider;
   skipped: string[];
+  /** Of the user tower that answers requests without `exact`. */
+  precision: Precision;
   /**
    * @param prepare called when a worker takes the job: slots are looked up as late as possible, because a slot
    *   that an update frees may be reused once every worker has acknowledged that update
@@ -64,6 +76,7 @@ export interface PoolSettings {
   maxBatch: number;
   maxQueue: number;
   hnsw: HnswSettings;
+  precision: 'auto' | 'float32';
 }
 
 interface Waiting {
@@ -85,6 +98,7 @@ export async function startRecommenders(
 ): Promise<RecommenderPool> {
   const setup: RecommenderSetup = {
     towerPath: artifact.userTowerPath,
+    int8TowerPath: settings.precision === 'auto' ? artifact.int8UserTowerPath : null,
     manifest: artifact.manifest,
     golden: artifact.golden,
     providers: settings.executionProviders,
@@ -95,12 +109,10 @@ export async function startRecommenders(
     startWorker(new URL('./recommender-worker.js', import.meta.url).href, setup, onCrash),
   );
   const close = async (): Promise<void> => void (await Promise.all(workers.map((worker) => worker.close())));
-  const verified = await Promise.all(workers.map((worker) => worker.call<{ provider: Provider; skipped: string[] }>({ type: 'verify' }))).catch(
-    async (error: unknown) => {
-      await close();
-      throw error;
-    },
-  );
+  const verified = await Promise.all(workers.map((worker) => worker.call<Verified>({ type: 'verify' }))).catch(async (error: unknown) => {
+    await close();
+    throw error;
+  });
   const idle = [...workers];
   let queue: Waiting[] = [];
   let isDue = false;
@@ -156,6 +168,7 @@ export async function startRecommenders(
   return {
     provider: verified[0]?.provider ?? 'cpu',
     skipped: verified[0]?.skipped ?? [],
+    precision: verified[0]?.precision ?? 'float32',
     search: (prepare) =>
       new Promise((resolve, reject) => {
         if (queue.length >= settings.maxQueue) {

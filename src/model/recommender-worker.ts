@@ -7,10 +7,10 @@ import { searchAllowed } from '../index/filtered.js';
 import { createHnswIndex } from '../index/hnsw.js';
 import { createScanIndex, isScanCheaper, type Asked } from '../index/scan.js';
 import { createVectorTable } from '../index/vector-table.js';
-import { checkGolden } from './golden.js';
-import type { RecommenderRequest, RecommenderSetup, SearchAnswer } from './recommender-pool.js';
+import { checkGolden, checkInt8Golden } from './golden.js';
+import type { RecommenderRequest, RecommenderSetup, SearchAnswer, Verified } from './recommender-pool.js';
 import { packResults, unpackJobs, type PackedJobs, type SearchJob, type SearchResult, type SearchWishes } from './search-messages.js';
-import { openTower } from './tower-session.js';
+import { openTower, type TowerSession } from './tower-session.js';
 import { serveRequests, type Answered } from '../threads/worker-loop.js';
 
 const setup = workerData as RecommenderSetup;
@@ -22,11 +22,14 @@ const exact = createExactIndex(table);
 const scan = createScanIndex(table);
 const NONE = new Int32Array(0);
 const opened = openTower(setup.towerPath, setup.providers, setup.requireGpu);
-opened.catch(() => undefined); // the first request reports it
+/** Null where the float32 one answers everything: on a GPU, and for an artifact without. */
+const openedInt8 = opened.then(({ provider }) =>
+  setup.int8TowerPath === null || provider !== 'cpu' ? null : openTower(setup.int8TowerPath, ['cpu'], false),
+);
+for (const opening of [opened, openedInt8]) opening.catch(() => undefined); // the first request reports it
 
 /** item_vectors [B, T, d], mask [B, T] → user_vector [B, d] */
-async function runTower(itemVectors: Float32Array, mask: Uint8Array, size: number, length: number): Promise<Float32Array> {
-  const { session } = await opened;
+async function runTower({ session }: TowerSession, itemVectors: Float32Array, mask: Uint8Array, size: number, length: number): Promise<Float32Array> {
   const output = await session.run({
     item_vectors: new Tensor('float32', itemVectors, [size, length, dim]),
     mask: new Tensor('bool', mask, [size, length]),
@@ -35,7 +38,8 @@ async function runTower(itemVectors: Float32Array, mask: Uint8Array, size: numbe
 }
 
 /** Histories of slots, oldest first → user vectors [B, d]; padded on the left to the longest of the batch. */
-async function embed(histories: Int32Array[]): Promise<Float32Array> {
+async function embed(histories: Int32Array[], needsFloat32: boolean): Promise<Float32Array> {
+  const tower = (needsFloat32 ? null : await openedInt8) ?? (await opened);
   const length = Math.max(...histories.map((history) => history.length));
   const itemVectors = new Float32Array(histories.length * length * dim);
   const mask = new Uint8Array(histories.length * length);
@@ -46,7 +50,7 @@ async function embed(histories: Int32Array[]): Promise<Float32Array> {
       mask[first + position] = 1;
     });
   });
-  return runTower(itemVectors, mask, histories.length, length);
+  return runTower(tower, itemVectors, mask, histories.length, length);
 }
 
 function normalise(vector: Float32Array): Float32Array {
@@ -133,7 +137,13 @@ async function search(packed: PackedJobs): Promise<Answered> {
   const jobs = unpackJobs(packed);
   const variants = jobs.map(variantsOf);
   const histories = variants.flat();
-  const raw = histories.length === 0 ? new Float32Array(0) : await embed(histories);
+  const raw =
+    histories.length === 0
+      ? new Float32Array(0)
+      : await embed(
+          histories,
+          jobs.some(({ wishes }) => wishes?.float32 === true),
+        );
   const embedded = performance.now();
   let row = 0;
   const vectors = jobs.map(({ wishes }, position) => {
@@ -160,10 +170,14 @@ async function search(packed: PackedJobs): Promise<Answered> {
 }
 
 async function verify(): Promise<Answered> {
-  const { provider, skipped } = await opened;
-  const vectors = await runTower(golden.itemVectors, golden.mask, golden.histories, manifest.max_history);
-  checkGolden('user_tower.onnx user_vector', provider, vectors, golden.userVector);
-  return { answer: { provider, skipped } };
+  const run = (tower: TowerSession): Promise<Float32Array> =>
+    runTower(tower, golden.itemVectors, golden.mask, golden.histories, manifest.max_history);
+  const [tower, int8] = [await opened, await openedInt8];
+  const { provider, skipped } = tower;
+  checkGolden('user_tower.onnx user_vector', provider, await run(tower), golden.userVector);
+  if (int8 !== null) checkInt8Golden(await run(int8), golden.userVector, golden.histories);
+  const verified: Verified = { provider, skipped, precision: int8 === null ? 'float32' : 'int8' };
+  return { answer: verified };
 }
 
 /** Not awaited by the loop: searches and updates go on while the file is written. */

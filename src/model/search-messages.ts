@@ -19,7 +19,10 @@ export interface SearchWishes {
   disliked: Int32Array;
   /** Slots that may be returned; null: all. */
   allowed: AllowedSlots | null;
+  /** Score every slot instead of asking the index. */
   exact: boolean;
+  /** Embed with the float32 user tower. */
+  float32: boolean;
   explain: boolean;
   /** Whether the answer needs the user vector too. */
   wantsUser: boolean;

@@ -12,6 +12,7 @@ export interface Query {
   near: string | null;
   disliked: readonly string[];
   exact: boolean;
+  float32: boolean;
   explain: boolean;
   /** Whether items from elsewhere are to be scored too. */
   wantsUser: boolean;
@@ -22,6 +23,7 @@ export const queryOf = (request: RecommendRequest, history: Int32Array): Query =
   near: request.near,
   disliked: request.disliked,
   exact: request.exact,
+  float32: request.exact,
   explain: request.explain,
   wantsUser: request.pins.length > 0 || request.exploration !== null,
 });
@@ -54,7 +56,7 @@ function slotsOf({ catalogue }: Generation, itemIds: readonly string[]): Int32Ar
 
 /** Null: nothing to search for any more. */
 function jobOf(generation: Generation, query: Query, wanted: number, limits: Limits, allowed: SlotBitmap | null): SearchJob | null {
-  const { near, disliked, exact, explain, wantsUser } = query;
+  const { near, disliked, exact, float32, explain, wantsUser } = query;
   const history = near === null ? slotsOfRows(generation, query.history) : NONE;
   const nearSlot = near === null ? null : (generation.catalogue.get(near)?.slot ?? null);
   if (near === null ? history.length === 0 : nearSlot === null) return null;
@@ -63,7 +65,7 @@ function jobOf(generation: Generation, query: Query, wanted: number, limits: Lim
   const asked = { history, count: wanted + withheld - (isWithheld ? history.length : 0), exceptHistory: isWithheld };
   if (near === null && disliked.length === 0 && allowed === null && !exact && !explain && !wantsUser) return { ...asked, wishes: null };
   const bitmap = allowed === null ? null : { words: allowed.words, count: allowed.count };
-  return { ...asked, wishes: { near: nearSlot, disliked: slotsOf(generation, disliked), allowed: bitmap, exact, explain, wantsUser } };
+  return { ...asked, wishes: { near: nearSlot, disliked: slotsOf(generation, disliked), allowed: bitmap, exact, float32, explain, wantsUser } };
 }
 
 /**

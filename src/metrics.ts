@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import { createTimingHistogram } from './timing-histogram.js';
 
 /** 100 µs to 10 s. */
 const SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10];
@@ -17,19 +18,17 @@ export function createMetrics() {
   for (const name of MISNAMED) registry.removeSingleMetric(`reelfuse_${name}`);
   return {
     registry,
-    requestSeconds: new Histogram({
+    requestSeconds: createTimingHistogram(registry, {
       name: 'reelfuse_http_request_duration_seconds',
       help: 'Time from the request line to the last byte, by route and status class',
-      labelNames: ['route', 'method', 'status_class'] as const,
+      labelNames: ['route', 'method', 'status_class'],
       buckets: SECONDS,
-      registers,
     }),
-    stageSeconds: new Histogram({
+    stageSeconds: createTimingHistogram(registry, {
       name: 'reelfuse_stage_duration_seconds',
       help: 'Time of one stage of a recommendation',
-      labelNames: ['stage'] as const,
+      labelNames: ['stage'],
       buckets: SECONDS,
-      registers,
     }),
     batchSize: new Histogram({
       name: 'reelfuse_batch_size',

@@ -153,7 +153,7 @@ const contextOf = ({ store, popularity, histories, cursors, isReady, generation,
 function count({ metrics }: Services, { timings, fallback, items }: RecommendAnswer): void {
   if (fallback !== null) metrics.fallbacks.inc({ reason: fallback });
   for (const { reason } of items) if (reason === 'exploration') metrics.explored.inc();
-  for (const [stage, ms] of Object.entries(timings)) metrics.stageSeconds.observe({ stage }, ms / 1000);
+  for (const [stage, ms] of Object.entries(timings)) metrics.stageSeconds.series(stage).observe(ms / 1000);
 }
 
 const serverTiming = ({ timings }: RecommendAnswer): string =>

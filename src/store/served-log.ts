@@ -56,7 +56,7 @@ interface Segment {
   descriptor: number;
   /** Bytes, those that wait included. */
   end: number;
-  waiting: Buffer[];
+  waiting: string[];
   waitingBytes: number;
 }
 
@@ -87,7 +87,7 @@ export function openServedLog(folder: string, onError: (error: unknown) => void)
     if (timer !== null) clearTimeout(timer);
     timer = null;
     if (segment === null || segment.waitingBytes === 0) return;
-    const bytes = Buffer.concat(segment.waiting);
+    const bytes = Buffer.from(segment.waiting.join(''));
     segment.waiting = [];
     segment.waitingBytes = 0;
     try {
@@ -120,10 +120,11 @@ export function openServedLog(folder: string, onError: (error: unknown) => void)
       try {
         const current = segmentOf(hour);
         id.writeUIntBE(current.end, 4, 6);
-        const line = Buffer.from(`${JSON.stringify({ nonce: nonce.toString('hex'), ...entry })}\n`);
+        const line = `{"nonce":"${nonce.toString('hex')}",${JSON.stringify(entry).slice(1)}\n`;
+        const length = Buffer.byteLength(line);
         current.waiting.push(line);
-        current.waitingBytes += line.length;
-        current.end += line.length;
+        current.waitingBytes += length;
+        current.end += length;
         if (current.waitingBytes >= FLUSH_BYTES) flush();
         else timer ??= setTimeout(flush, FLUSH_MS);
       } catch (error) {

@@ -26,6 +26,8 @@ const PRODUCT_WIDTH = 16;
 
 /** Slots that a key has room for; larger catalogues are not scanned. */
 const KEY_SLOTS = 2 ** 20;
+/** Above any product: those of a million dimensions would still fit. */
+const PRODUCTS = 2 ** 31;
 const float = new Float32Array(1);
 const bits = new Uint32Array(float.buffer);
 
@@ -63,6 +65,8 @@ export interface ScanIndex {
    */
   search(queries: Float32Array, asked: readonly Asked[]): Promise<Neighbours[]>;
 }
+
+type Triple = [Int32Array, Int32Array, Int32Array];
 
 export interface Asked {
   /** How many to return; fewer come back only when the index holds fewer. */
@@ -135,24 +139,39 @@ export function createScanIndex(table: VectorTable): ScanIndex {
   };
   /** In `marks`, a slot of the current query's exceptions has the number of that query. */
   let marks = new Uint32Array(0);
+  let picked = new Float64Array(0);
   let queryNumber = 0;
   const mark = (slots: Int32Array): void => {
     if (marks.length < used) marks = new Uint32Array(rows.length / dim);
     queryNumber = (queryNumber + 1) >>> 0 || 1;
     for (const slot of slots) marks[slot] = queryNumber;
   };
-  /** The best of the candidates, which come best first but for rounding, in full precision. Null: too few of them are left. */
-  const rescore = (query: Float32Array, candidates: Int32Array, { count, except }: Asked): Neighbours | null => {
-    mark(except);
-    const keys = new Float64Array(Math.min(count + MARGIN, candidates.length));
+  /** Slots of one query's groups by falling product, as keys; at least `wanted` of them but for exceptions and free rows. */
+  const pick = (groups: Int32Array, maxima: Int32Array, products: Int32Array): Float64Array => {
+    let least = maxima[0] as number; // at least one group
+    for (const maximum of maxima) least = Math.min(least, maximum);
     let found = 0;
-    for (let n = 0; n < candidates.length && found < keys.length; n++) {
-      const slot = candidates[n] as number; // n < length
-      if (!live.has(slot) || marks[slot] === queryNumber) continue; // a free row keeps what stood there last
-      keys[found++] = keyOf(table.similarity(query, slot), slot);
+    for (let group = 0; group < groups.length; group++) {
+      const first = (groups[group] as number) * GROUP; // group < length
+      for (let member = 0; member < GROUP; member++) {
+        const product = products[group * GROUP + member] as number; // GROUP products a group
+        const slot = first + member;
+        if (product < least || !live.has(slot) || marks[slot] === queryNumber) continue; // a free row keeps what stood there last
+        picked[found++] = (PRODUCTS - product) * KEY_SLOTS + slot;
+      }
     }
+    return picked.subarray(0, found).sort();
+  };
+  /** The best of the candidates, which come best first but for rounding, in full precision. Null: too few of them are left. */
+  const rescore = (query: Float32Array, candidates: Float64Array, { count, except }: Asked): Neighbours | null => {
+    const found = Math.min(count + MARGIN, candidates.length);
     if (found < Math.min(count, live.size - except.length)) return null;
-    keys.subarray(0, found).sort();
+    const keys = candidates.subarray(0, found);
+    for (let n = 0; n < found; n++) {
+      const slot = (keys[n] as number) % KEY_SLOTS; // n < length
+      keys[n] = keyOf(table.similarity(query, slot), slot);
+    }
+    keys.sort();
     const size = Math.min(count, found);
     const best = { slots: new Int32Array(size), similarities: new Float32Array(size) };
     for (let rank = 0; rank < size; rank++) {
@@ -185,10 +204,14 @@ export function createScanIndex(table: VectorTable): ScanIndex {
         queries: new Tensor('int8', columnsOf(queries, size), [dim, size]),
         count: new Tensor('int64', BigInt64Array.of(BigInt(wanted)), [1]),
       });
-      const candidates = output.rows?.data as Int32Array;
+      const [groups, maxima, products] = ['groups', 'maxima', 'products'].map((name) => output[name]?.data as Int32Array) as Triple;
+      if (picked.length < wanted * GROUP) picked = new Float64Array(wanted * GROUP);
       return own.map((query, position) => {
         const mine = asked[position] as Asked; // one a query
-        return rescore(query, candidates.subarray(position * wanted, (position + 1) * wanted), mine) ?? scoreAll(query, mine);
+        const part = (values: Int32Array, each: number): Int32Array => values.subarray(position * each, (position + 1) * each);
+        mark(mine.except);
+        const candidates = pick(part(groups, wanted), part(maxima, wanted), part(products, wanted * GROUP));
+        return rescore(query, candidates, mine) ?? scoreAll(query, mine);
       });
     },
   };

@@ -74,7 +74,10 @@ export function createVectorTable(dim: number): VectorTable {
       const row = slot % CHUNK_SLOTS;
       const first = row * dim;
       // four sums, because each addition of one would wait for the one before; both vectors have d values
-      let [a, b, c, d] = [0, 0, 0, 0];
+      let a = 0;
+      let b = 0;
+      let c = 0;
+      let d = 0;
       let i = 0;
       for (; i + 3 < dim; i += 4) {
         a += (query[i] as number) * (vectors[first + i] as number);

@@ -11,17 +11,31 @@ export interface Generation {
   fuser: Fuser;
   pool: RecommenderPool;
   catalogue: Catalogue;
+  /** Runs a task that the generation must outlive; called in the turn in which the generation was chosen. */
+  use<Value>(task: () => Promise<Value>): Promise<Value>;
+  /** Resolves when no task uses it any more and its threads have ended. */
   close(): Promise<void>;
 }
 
 export function createGeneration(artifact: Artifact, fuser: Fuser, pool: RecommenderPool): Generation {
   const { dim, similarity } = artifact.manifest;
+  const inUse = new Set<Promise<unknown>>();
   return {
     artifact,
     fuser,
     pool,
     catalogue: createCatalogue(dim, similarity === 'cosine', pool),
-    close: async () => void (await Promise.all([pool.close(), fuser.close()])),
+    use: (task) => {
+      const work = task();
+      inUse.add(work);
+      const end = (): void => void inUse.delete(work);
+      work.then(end, end);
+      return work;
+    },
+    close: async () => {
+      while (inUse.size > 0) await Promise.allSettled(inUse);
+      await Promise.all([pool.close(), fuser.close()]);
+    },
   };
 }
 

@@ -130,7 +130,7 @@ export async function openGenerations(first: Artifact, setup: GenerationsSetup):
     return dropped;
   };
 
-  /** Only when no write holds on to it any more. */
+  /** Ends when no write and no request holds on to it any more. */
   const retire = async (target: Target | null): Promise<void> => {
     if (target === null) return;
     await setup.settleWrites();

@@ -143,19 +143,22 @@ export function openSnapshots(setup: SnapshotsSetup): Snapshots {
 
   const begin = (): Promise<Snapshot> => {
     const started = performance.now();
-    const work = write(setup.current()).then(
-      (snapshot) => {
-        prune();
-        metrics.snapshots.inc({ outcome: 'written' });
-        log.info({ ...snapshot, seconds: (performance.now() - started) / 1000 }, 'snapshot written');
-        return snapshot;
-      },
-      (error: unknown) => {
-        metrics.snapshots.inc({ outcome: 'failed' });
-        log.error({ err: error }, 'no snapshot was written; the next start reads the store instead');
-        throw new ReelfuseError(503, 'snapshot_failed', `the snapshot was not written: ${messageOf(error)}`, { retryAfter: 60, cause: error });
-      },
-    );
+    const generation = setup.current();
+    const work = generation
+      .use(() => write(generation))
+      .then(
+        (snapshot) => {
+          prune();
+          metrics.snapshots.inc({ outcome: 'written' });
+          log.info({ ...snapshot, seconds: (performance.now() - started) / 1000 }, 'snapshot written');
+          return snapshot;
+        },
+        (error: unknown) => {
+          metrics.snapshots.inc({ outcome: 'failed' });
+          log.error({ err: error }, 'no snapshot was written; the next start reads the store instead');
+          throw new ReelfuseError(503, 'snapshot_failed', `the snapshot was not written: ${messageOf(error)}`, { retryAfter: 60, cause: error });
+        },
+      );
     running = work;
     const end = (): void => {
       running = null;

@@ -39,7 +39,7 @@ export function createUpkeep(generations: Generations, store: Pick<Store, 'histo
       recent = [];
     }
     try {
-      const recall = await measureRecall(current, store, [], SAMPLES);
+      const recall = await current.use(() => measureRecall(current, store, [], SAMPLES));
       if (recall === null) return;
       metrics.recall.set(recall);
       if (first.length < WINDOW) first.push(recall);

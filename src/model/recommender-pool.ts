@@ -80,6 +80,7 @@ export interface RecommenderPool {
   save(file: string): Promise<Int32Array>;
   /** Takes a saved graph into every empty replica; the table must hold the vectors already. */
   load(file: string, slots: Int32Array): Promise<void>;
+  /** Searches that wait are answered first. */
   close(): Promise<void>;
 }
 
@@ -170,6 +171,12 @@ export async function startRecommenders(
     }
     metrics.queueDepth.set(queue.length);
   };
+  /** Resolves when everything that waits now is with a worker. */
+  const drain = (): Promise<void> =>
+    new Promise((resolve, reject) => {
+      queue.push({ prepare: () => null, since: performance.now(), resolve: () => resolve(), reject });
+      pump();
+    });
 
   return {
     provider: verified[0]?.provider ?? 'cpu',
@@ -192,6 +199,9 @@ export async function startRecommenders(
       return worker.call<Int32Array>({ type: 'save', file });
     },
     load: async (file, slots) => void (await Promise.all(workers.map((worker) => worker.call({ type: 'load', file, slots })))),
-    close,
+    close: async () => {
+      await drain();
+      await close();
+    },
   };
 }

@@ -147,3 +147,24 @@ test('a rebuild of the serving model frees the slots of what was deleted and goe
   );
   assert.equal(after.length, before.length + 1);
 });
+
+test('rebuilds under load fail no request: what has begun on the old generation ends on it', async (t) => {
+  const built = await build(t);
+  await putClips(built.app, 200);
+  const { generations } = built.services;
+  let isRebuilding = true;
+  const statuses = new Set<number>();
+  const client = async (n: number): Promise<void> => {
+    const payload = { history: [clip(n + 1), clip(n + 50)], k: 50, exact: n % 2 === 0, explain: n % 4 === 0 };
+    while (isRebuilding) statuses.add((await built.app.inject({ method: 'POST', url: '/v1/recommendations', payload })).statusCode);
+  };
+  const clients = Promise.all(Array.from({ length: 16 }, (_, n) => client(n)));
+  for (let round = 0; round < 5; round++) {
+    assert.notEqual(generations.rebuild(), null);
+    await generations.idle();
+    assert.equal(generations.swap?.error, null);
+  }
+  isRebuilding = false;
+  await clients;
+  assert.deepEqual([...statuses], [200]);
+});

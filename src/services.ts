@@ -94,6 +94,7 @@ export async function openServices(config: Config, log: Logger): Promise<Service
       metrics,
       log,
       minRecall: config.swapMinRecall,
+      minCoverage: config.swapMinCoverage,
       open: (wanted, onCrash) => openGeneration(wanted, config, metrics, log, onCrash),
       onCrash: crash(log),
       settleWrites: () => ingest.settle(),

@@ -135,6 +135,53 @@ test('a file that changes after the registration is named by the swap', async (t
   assert.match((await models(app)).swap.error ?? '', /item_ids\.txt/);
 });
 
+test('a model that can place too few of the items is refused, however well its index finds them', async (t) => {
+  const { app, services } = await build(t);
+  const items = Array.from({ length: 40 }, (_, n) => ({ item_id: clip(n + 1) })); // known by the rows of the ID table alone
+  await app.inject({ method: 'POST', url: '/v1/items/batch', payload: { items } });
+  assert.equal(services.generation.catalogue.counts().searchable, 40);
+  const rename = (bytes: Buffer): void => void bytes.write(bytes.toString().replaceAll('clip-', 'none-'));
+  const { fingerprint } = (await register(app, otherModel(t, { file: 'item_ids.txt', edit: rename }))).json<Model>();
+  await activate(app, fingerprint);
+  await services.generations.idle();
+  const { swap } = await models(app);
+  assert.deepEqual([swap.state, swap.error], ['failed', '0 items would be searchable, now there are 40; wanted are at least 0.9 of them']);
+  assert.equal((await idsOf(app)).length, 39);
+});
+
+test('going back to the previous model ends a rebuild that is under way, even one that is about to switch', async (t) => {
+  const { app, services } = await build(t);
+  await putClips(app, 100);
+  const { generations, store } = services;
+  const before = services.generation.artifact.fingerprint;
+  const { fingerprint } = (await register(app, otherModel(t))).json<Model>();
+  await activate(app, fingerprint);
+  await generations.idle();
+
+  assert.equal(generations.rebuild()?.fingerprint, fingerprint);
+  const back = await activate(app, before);
+  assert.deepEqual([back.statusCode, back.json<Swap>().state], [200, 'active']);
+  assert.equal((await recommend(app, [clip(1)])).json<{ model: Model }>().model.fingerprint, before);
+  await generations.idle();
+  assert.deepEqual([generations.current.artifact.fingerprint, generations.targets.length], [before, 2]);
+
+  const { setMeta } = store;
+  let late: ReturnType<typeof activate> | null = null;
+  store.setMeta = (key, value) => {
+    store.setMeta = setMeta;
+    late = activate(app, fingerprint);
+    return setMeta(key, value);
+  };
+  generations.rebuild();
+  await generations.idle();
+  const answered = await (late as unknown as ReturnType<typeof activate>); // made by the rebuild's own switch
+  assert.equal(answered.statusCode, 200);
+  assert.deepEqual([generations.current.artifact.fingerprint, generations.targets.length], [fingerprint, 2]);
+  assert.deepEqual([store.meta('model_dir'), (await models(app)).swap.state], [generations.current.artifact.folder, 'active']);
+  const put = await app.inject({ method: 'PUT', url: '/v1/items/a', payload: { hidden_states: demoStates(clip(200)) } });
+  assert.equal(put.statusCode, 201);
+});
+
 test('what cannot be registered or activated is said', async (t) => {
   const { app, services } = await build(t);
   const problem = async (folder: string) => (await register(app, folder)).json<{ errors: { pointer: string; detail: string }[] }>().errors[0];

@@ -86,7 +86,7 @@ export function createIngest(store: Store, generations: Pick<Generations, 'curre
         try {
           return await step(target, position);
         } catch (error) {
-          if (position === 0) throw error;
+          if (target.generation === generations.current) throw error;
           target.failure ??= error as Error;
           log.error({ err: error }, 'a write did not reach a generation that is not serving');
           return null;
@@ -144,6 +144,8 @@ export function createIngest(store: Store, generations: Pick<Generations, 'curre
       if (fused !== null) metrics.searchableSeconds.observe((performance.now() - received) / 1000);
     } catch (error) {
       log.error({ err: error }, 'a stored item could not be published');
+      // the vector of its old hidden states must not stay, least of all in a snapshot that counts this write as done
+      await publish(targets, fields, []).catch(() => undefined); // out of the catalogue at once; replicas that are gone need not hear of it
     }
   };
 

@@ -48,6 +48,29 @@ test('a restart adopts the snapshot and replays what was put, changed, deleted a
   assert.ok((await hnsw(second, [clip(1)])).includes('newer'));
 });
 
+test('an item that is stored but could not be fused loses its old vector, and no restart brings it back', async (t) => {
+  const dataDir = temporaryFolder(t);
+  const first = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  await putClips(first.app, 30);
+  const { fuser } = first.services.generation;
+  const { fuse } = fuser;
+  fuser.fuse = () => Promise.reject(new Error('the fusing thread has died'));
+  const payload = { hidden_states: demoStates(clip(300)) };
+  const stored = await first.app.inject({ method: 'PUT', url: `/v1/items/${clip(5)}?wait=stored`, payload });
+  assert.equal(stored.statusCode, 200);
+  await first.services.ingest.settle();
+  assert.ok(!(await hnsw(first, [clip(1)])).includes(clip(5)));
+  fuser.fuse = fuse;
+  await first.stop();
+
+  const second = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  assert.deepEqual([second.restored?.adopted, second.restored?.replayed], [29, 1]);
+  const restored = await exact(second, [clip(1)]);
+  assert.ok(restored.some(([id]) => id === clip(5)));
+  await put(second, clip(5), 300);
+  assert.deepEqual(await exact(second, [clip(1)]), restored);
+});
+
 test('an orderly end writes a snapshot when items have changed, and only then', async (t) => {
   const dataDir = temporaryFolder(t);
   const names = (): string[] => readdirSync(join(dataDir, 'snapshots')).sort();

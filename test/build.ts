@@ -7,6 +7,7 @@ import { pino } from 'pino';
 import { buildApp } from '../src/app.js';
 import { openFeatures, type Features } from '../src/catalog/import-items.js';
 import { demoFile } from '../src/catalog/model-choice.js';
+import { systemClock, type Clock } from '../src/catalog/schedule.js';
 import type { Restored } from '../src/catalog/snapshots.js';
 import { readConfig } from '../src/config.js';
 import type { TypedApp } from '../src/http/typed-app.js';
@@ -31,7 +32,12 @@ export interface Built {
 }
 
 /** A whole server over the bundled model with an empty catalogue, on real engines; requests are injected. */
-export async function build(t: Pick<TestContext, 'after'>, environment: Record<string, string> = {}): Promise<Built> {
+export async function build(
+  t: Pick<TestContext, 'after'>,
+  environment: Record<string, string> = {},
+  clock: Clock = systemClock,
+  { load = true } = {},
+): Promise<Built> {
   const own = environment.REELFUSE_DATA_DIR === undefined ? mkdtempSync(join(tmpdir(), 'reelfuse-test-')) : null;
   const dataDir = environment.REELFUSE_DATA_DIR ?? own ?? '';
   const config = readConfig({
@@ -41,7 +47,7 @@ export async function build(t: Pick<TestContext, 'after'>, environment: Record<s
     REELFUSE_RECOMMENDER_WORKERS: '1',
     ...environment,
   });
-  const services = await openServices(config, pino({ level: 'silent' }));
+  const services = await openServices(config, pino({ level: 'silent' }), clock);
   const app = await buildApp(services);
   let stopped = false;
   const stop = async (): Promise<void> => {
@@ -54,7 +60,7 @@ export async function build(t: Pick<TestContext, 'after'>, environment: Record<s
     await stop();
     if (own !== null) rmSync(own, { recursive: true, force: true }); // only after the store has let go of it
   });
-  const restored = await services.load();
+  const restored = load ? await services.load() : null;
   return { app, services, dataDir, restored, stop };
 }
 

@@ -4,6 +4,7 @@ import type { Fuser } from '../model/fuser.js';
 import type { RecommenderPool } from '../model/recommender-pool.js';
 import type { HiddenStates, ItemWithVector, Store, StoredItem } from '../store/store.js';
 import { createCatalogue, type Catalogue, type PublishedItem } from './catalogue.js';
+import type { Clock } from './schedule.js';
 
 /** One model's towers, vectors and index: a request is answered by exactly one. */
 export interface Generation {
@@ -11,20 +12,24 @@ export interface Generation {
   fuser: Fuser;
   pool: RecommenderPool;
   catalogue: Catalogue;
+  /** Recall@20 of the first self-checks since the graph was built: what later ones are compared with, over restarts too. */
+  firstRecalls: number[];
   /** Runs a task that the generation must outlive; called in the turn in which the generation was chosen. */
   use<Value>(task: () => Promise<Value>): Promise<Value>;
   /** Resolves when no task uses it any more and its threads have ended. */
   close(): Promise<void>;
 }
 
-export function createGeneration(artifact: Artifact, fuser: Fuser, pool: RecommenderPool): Generation {
+export function createGeneration(artifact: Artifact, fuser: Fuser, pool: RecommenderPool, clock: Clock): Generation {
   const { dim, similarity } = artifact.manifest;
+  const catalogue = createCatalogue(dim, similarity === 'cosine', pool, clock);
   const inUse = new Set<Promise<unknown>>();
   return {
     artifact,
     fuser,
     pool,
-    catalogue: createCatalogue(dim, similarity === 'cosine', pool),
+    catalogue,
+    firstRecalls: [],
     use: (task) => {
       const work = task();
       inUse.add(work);
@@ -34,6 +39,7 @@ export function createGeneration(artifact: Artifact, fuser: Fuser, pool: Recomme
     },
     close: async () => {
       while (inUse.size > 0) await Promise.allSettled(inUse);
+      catalogue.close();
       await Promise.all([pool.close(), fuser.close()]);
     },
   };

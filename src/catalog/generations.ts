@@ -189,6 +189,7 @@ export async function openGenerations(first: Artifact, setup: GenerationsSetup):
     requireCoverage(next.generation);
     const users = store.users(null, GATE_SAMPLES / 2).map(({ user_id: userId }) => userId);
     state.recall = await measureRecall(next.generation, store, users, GATE_SAMPLES);
+    if (state.recall === null && next.generation.catalogue.indexed > 0) throw new Error('exact search finds nothing in the new index');
     if (state.recall !== null && state.recall < setup.minRecall)
       throw new Error(`recall@20 of the new index is ${state.recall.toFixed(4)}, wanted is at least ${setup.minRecall}`);
     if (next.failure !== null) throw next.failure;

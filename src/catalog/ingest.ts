@@ -102,6 +102,9 @@ export function createIngest(store: Store, generations: Pick<Generations, 'curre
       await catalogue.publish([{ fields, created, vector, idShare }]);
     });
 
+  /** In effect at once; resolves when the index has followed. */
+  const describe = (targets: readonly Target[], fields: ItemFields) => forEach(targets, ({ generation }) => generation.catalogue.describe(fields));
+
   const receiptOf = (itemId: string, written: ItemWritten, searchableAfterMs: number | null): Receipt => {
     const { catalogue, artifact } = generations.current;
     const item = catalogue.get(itemId);
@@ -137,9 +140,10 @@ export function createIngest(store: Store, generations: Pick<Generations, 'curre
     const targets = take(fields.item_id);
     const written = await orMark(targets, () => store.putItem({ item: fields, hiddenStates: states, vectors: [] }));
     // an item that is hidden from now on must not be served by its old fields
-    for (const { generation } of targets) generation.catalogue.describe(fields);
+    const described = describe(targets, fields);
     acknowledge({ ...receiptOf(fields.item_id, written, null), state: fields.hidden ? 'hidden' : 'stored' });
     try {
+      await described;
       const [fused = null] = await complete(targets, fields, states);
       if (fused !== null) metrics.searchableSeconds.observe((performance.now() - received) / 1000);
     } catch (error) {
@@ -164,7 +168,7 @@ export function createIngest(store: Store, generations: Pick<Generations, 'curre
     const written = await orMark(targets, () => store.updateItem(fields));
     if (written === null) throw notFound('item', fields.item_id);
     const missing = targets.filter(({ generation }) => generation.catalogue.get(fields.item_id) === undefined);
-    for (const { generation } of targets) generation.catalogue.describe(fields);
+    await describe(targets, fields);
     if (missing.length > 0) await complete(missing, fields, store.hiddenStates(fields.item_id));
     const isSearchable = generations.current.catalogue.get(fields.item_id)?.slot != null;
     return receiptOf(fields.item_id, written, isSearchable ? performance.now() - received : null);

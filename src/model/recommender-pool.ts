@@ -78,8 +78,8 @@ export interface RecommenderPool {
   grow(chunk: VectorChunk): Promise<void>;
   /** Writes one replica's HNSW graph as it is now; searches and updates go on. @returns the slots that the file holds */
   save(file: string): Promise<Int32Array>;
-  /** Takes a saved graph into every empty replica; the table must hold the vectors already. */
-  load(file: string, slots: Int32Array): Promise<void>;
+  /** Takes a saved graph into every empty replica; the table must hold the vectors already. @returns the slots that have a node in it */
+  load(file: string, slots: Int32Array): Promise<Int32Array>;
   /** Searches that wait are answered first. */
   close(): Promise<void>;
 }
@@ -198,7 +198,10 @@ export async function startRecommenders(
       if (worker === undefined) throw new Error('there is no recommender');
       return worker.call<Int32Array>({ type: 'save', file });
     },
-    load: async (file, slots) => void (await Promise.all(workers.map((worker) => worker.call({ type: 'load', file, slots })))),
+    load: async (file, slots) => {
+      const [nodes] = await Promise.all(workers.map((worker) => worker.call<Int32Array>({ type: 'load', file, slots })));
+      return nodes ?? new Int32Array(0);
+    },
     close: async () => {
       await drain();
       await close();

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { systemClock } from '../../src/catalog/schedule.js';
 import { build, clip, demoStates, otherModel, putClips, temporaryFolder, type Built } from '../build.js';
 
 const exact = async ({ app }: Built, history: string[]): Promise<[string, number][]> => {
@@ -169,6 +170,50 @@ test('a rebuild of the serving model frees the slots of what was deleted and goe
     before,
   );
   assert.equal(after.length, before.length + 1);
+});
+
+test('a snapshot is written of an index that was built anew, though no item has changed', async (t) => {
+  const dataDir = temporaryFolder(t);
+  const first = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  await putClips(first.app, 30);
+  for (let n = 1; n <= 10; n++) await first.app.inject({ method: 'DELETE', url: `/v1/items/${clip(n)}` });
+  const before = await snapshot(first);
+  first.services.generations.rebuild();
+  await first.services.generations.idle();
+  first.services.generation.firstRecalls = [1, 0.95];
+  await first.stop();
+  const second = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  assert.notEqual(second.restored?.snapshot, before.name);
+  const { catalogue, firstRecalls } = second.services.generation;
+  assert.deepEqual([second.restored?.adopted, catalogue.slots, catalogue.deadNodes], [20, 20, 0]);
+  assert.deepEqual(firstRecalls, [1, 0.95]);
+});
+
+test('slots of a damaged snapshot are given to the items that are then read from the store', async (t) => {
+  const dataDir = temporaryFolder(t);
+  const first = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  await putClips(first.app, 40);
+  await first.stop();
+  for (const name of readdirSync(join(dataDir, 'snapshots'))) writeFileSync(join(dataDir, 'snapshots', name, 'graph.hnsw'), 'torn');
+  const second = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  const { catalogue } = second.services.generation;
+  assert.deepEqual([second.restored, catalogue.size, catalogue.slots, catalogue.freeSlots], [null, 40, 40, 0]);
+  assert.equal((await hnsw(second, [clip(1)])).length, 39);
+});
+
+test('what the store has beyond a snapshot and cannot be fused ends the start; the snapshot is not to blame', async (t) => {
+  const dataDir = temporaryFolder(t);
+  const first = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  await putClips(first.app, 5);
+  const { name } = await snapshot(first);
+  first.services.generation.fuser.fuse = () => Promise.reject(new Error('the fusing thread has died'));
+  await first.app.inject({ method: 'PUT', url: `/v1/items/${clip(9)}?wait=stored`, payload: { hidden_states: demoStates(clip(9)) } });
+  await first.stop();
+  forgetShutdown(dataDir, name);
+  const second = await build(t, { REELFUSE_DATA_DIR: dataDir }, systemClock, { load: false });
+  second.services.generation.fuser.fuse = () => Promise.reject(new Error('the fusing thread has died'));
+  await assert.rejects(second.services.load(), /has died/);
+  assert.ok(readdirSync(join(dataDir, 'snapshots')).includes(name));
 });
 
 test('rebuilds under load fail no request: what has begun on the old generation ends on it', async (t) => {

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { cpSync } from 'node:fs';
+import { basename } from 'node:path';
 import type { TestContext } from 'node:test';
 import { messageOf } from '../src/errors.js';
+import { LOCK_FILES } from '../src/store/data-lock.js';
 import { build, clip, demoStates, otherModel, temporaryFolder } from './build.js';
 import { randomOf } from './random.js';
 
@@ -141,7 +143,7 @@ export async function runOperations(t: Pick<TestContext, 'after'>, seed: number,
       run: async () => {
         await server.services.generations.idle();
         const copy = temporaryFolder(t);
-        cpSync(dataDir, copy, { recursive: true, filter: (path) => !path.endsWith('.lock') });
+        cpSync(dataDir, copy, { recursive: true, filter: (path) => !LOCK_FILES.includes(basename(path)) });
         await reopen(copy);
       },
     },

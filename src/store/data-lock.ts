@@ -23,6 +23,7 @@ export function lockDataDir(dataDir: string): () => void {
   try {
     mkdirSync(dataDir, { recursive: true });
     database = new Database(join(dataDir, LOCK), { timeout: 0 });
+    database.pragma('journal_mode = MEMORY'); // no other file beside it
     database.exec('BEGIN EXCLUSIVE'); // never committed
   } catch (error) {
     database?.close();

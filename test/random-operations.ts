@@ -38,7 +38,7 @@ export async function runOperations(t: Pick<TestContext, 'after'>, seed: number,
   const call = async (method: 'GET' | 'PUT' | 'PATCH' | 'POST' | 'DELETE', url: string, payload?: object) =>
     server.app.inject({ method, url, ...(payload !== undefined && { payload }) });
 
-  const other = otherModel(t);
+  const other = await otherModel(t);
   const added = await call('POST', '/v1/models', { folder: other });
   const fingerprints = [server.services.generation.artifact.fingerprint, added.json<{ fingerprint: string }>().fingerprint];
   const items = new Map<string, Item>();

@@ -23,7 +23,7 @@ function onCopy(t: TestContext, before: (from: string) => void): void {
 test('a backup taken while writes run holds everything that was acknowledged before it, model and snapshots included', async (t) => {
   const folder = temporaryFolder(t);
   const [dataDir, target, restored] = ['data', 'backup', 'restored'].map((name) => join(folder, name)) as [string, string, string];
-  const model = otherModel(t);
+  const model = await otherModel(t);
   const live = await build(t, { REELFUSE_DATA_DIR: dataDir, REELFUSE_MODEL_DIR: model });
   await putClips(live.app, 30);
   await live.app.inject({ method: 'POST', url: '/v1/events', payload: { events: [view('e1', 'u', clip(3))] } });
@@ -64,10 +64,10 @@ test('a restored server can switch back: every registered model is kept, and one
   const demo = live.services.generation.artifact.fingerprint;
   const register = async (model: string): Promise<string> =>
     (await live.app.inject({ method: 'POST', url: '/v1/models', payload: { folder: model } })).json<{ fingerprint: string }>().fingerprint;
-  const gone = otherModel(t, { file: 'item_ids.txt', edit: (bytes) => void bytes.write('CLIP') });
+  const gone = await otherModel(t, { file: 'item_ids.txt', edit: (bytes) => void bytes.write('CLIP') });
   const lost = await register(gone);
   rmSync(gone, { recursive: true });
-  const other = await register(otherModel(t));
+  const other = await register(await otherModel(t));
   await live.app.inject({ method: 'POST', url: `/v1/models/${other}/activate` });
   await live.services.generations.idle();
   await live.stop();

@@ -131,7 +131,7 @@ test('a snapshot that is whole but newer than the store, or of another model, is
   assert.equal(second.restored, null);
   await second.stop();
 
-  const third = await build(t, { REELFUSE_DATA_DIR: dataDir, REELFUSE_MODEL_DIR: otherModel(t) });
+  const third = await build(t, { REELFUSE_DATA_DIR: dataDir, REELFUSE_MODEL_DIR: await otherModel(t) });
   assert.equal(third.restored, null);
   assert.equal((await hnsw(third, [clip(1)])).length, 4);
 });

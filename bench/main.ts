@@ -6,6 +6,7 @@ import { freshness } from './freshness.js';
 import { operations } from './operations.js';
 import { restart } from './restart.js';
 import { selectivity } from './selectivity.js';
+import { serving } from './serving.js';
 import { swap } from './swap.js';
 
 /** Each returns its figures; options are numbers, or text where a bench asks for it. */
@@ -18,6 +19,7 @@ const BENCHES: Record<string, (options: ReadonlyMap<string, number>, text: Reado
   operations,
   restart,
   selectivity,
+  serving,
   swap,
 };
 

@@ -32,6 +32,9 @@ export async function buildApp(services: Services): Promise<TypedApp> {
     // observe.ts logs one line a request, without user ids
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     genReqId: requestId,
+    // a child logger for each request costs more than the line that it writes: the lines name the request themselves
+    childLoggerFactory: (logger, bindings, options) =>
+      options.level === undefined || options.level === '' ? logger : logger.child(bindings, options),
     bodyLimit: services.config.bodyLimitMb * 1024 * 1024,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 1024 },

@@ -121,6 +121,7 @@ const SETTINGS = {
   ),
   eventRetentionDays: setting('0', integer(0, 100_000), 'events older than this many days are deleted; 0 keeps them'),
   positiveWatchPortion: setting('0.5', number(0, 1), 'a view counts as positive from this watched portion on'),
+  historyCacheItems: setting('1000000', integer(0, 1_000_000_000), 'items of user histories kept in memory, about 70 bytes each; 0: none'),
   popularityHalfLifeHours: setting('168', number(0.1, 100_000), 'half-life of an event in the fallback ranking, hours'),
 } satisfies Record<string, Setting<unknown>>;
 

@@ -6,6 +6,8 @@ import type { Logger } from 'pino';
 import { createGeneration, type Generation } from './catalog/generation.js';
 import { openGenerations, type Generations } from './catalog/generations.js';
 import { importDemo } from './catalog/demo.js';
+import { createHistories, type Histories } from './catalog/histories.js';
+import { createItemRows, type ItemRows } from './catalog/item-rows.js';
 import { createErasure, type Erasure } from './catalog/erasure.js';
 import { createIngest, type Ingest } from './catalog/ingest.js';
 import { chooseModel } from './catalog/model-choice.js';
@@ -36,6 +38,7 @@ export interface Services {
   readonly generation: Generation;
   ingest: Ingest;
   popularity: Popularity;
+  histories: Histories;
   erasure: Erasure;
   cursors: Cursors;
   /** Null: nothing is kept of what was served. */
@@ -90,13 +93,14 @@ export async function openServices(config: Config, log: Logger, clock: Clock = s
     const { store } = opened;
     const model = chooseModel(config.modelDir, store);
     const artifact = await readArtifact(model.folder);
+    const rows = createItemRows();
     const generations = await openGenerations(artifact, {
       store,
       metrics,
       log,
       minRecall: config.swapMinRecall,
       minCoverage: config.swapMinCoverage,
-      open: (wanted, onCrash) => openGeneration(wanted, config, metrics, log, clock, onCrash),
+      open: (wanted, onCrash) => openGeneration(wanted, rows, config, metrics, log, clock, onCrash),
       onCrash: crash(log),
       settleWrites: () => ingest.settle(),
     });
@@ -148,6 +152,7 @@ export async function openServices(config: Config, log: Logger, clock: Clock = s
         return generations.current;
       },
       popularity,
+      histories: createHistories(store, rows, config.historyCacheItems),
       ingest,
       erasure,
       cursors: createCursors(await cursorSecret(config, store), config.cursorMinutes),
@@ -179,6 +184,7 @@ export async function openServices(config: Config, log: Logger, clock: Clock = s
 
 async function openGeneration(
   artifact: Artifact,
+  rows: ItemRows,
   config: Config,
   metrics: Metrics,
   log: Logger,
@@ -193,7 +199,7 @@ async function openGeneration(
       { fingerprint, version: manifest.version, item_tower: fuser.provider, user_tower: pool.provider, passed_over: fuser.skipped },
       'model verified: digests and golden vectors hold',
     );
-    return createGeneration(artifact, fuser, pool, clock);
+    return createGeneration(artifact, fuser, pool, rows, clock);
   } catch (error) {
     await fuser.close();
     throw error;

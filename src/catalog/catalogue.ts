@@ -3,8 +3,11 @@ import { createVectorTable, makeChunk, type VectorChunk, type VectorTable } from
 import type { RecommenderPool } from '../model/recommender-pool.js';
 import type { ItemFields } from '../store/store.js';
 import { createAttributeTypes, type AttributeTypes } from './attribute-types.js';
+import type { ItemRows } from './item-rows.js';
 import { createSchedule, type Clock } from './schedule.js';
 import { createSlotFilters, type SlotFilters } from './slot-filters.js';
+
+const FIRST_ROWS = 1024;
 
 export const ITEM_STATES = ['searchable', 'pending_features', 'stored', 'hidden'] as const;
 export type ItemState = (typeof ITEM_STATES)[number];
@@ -16,6 +19,8 @@ export interface CatalogueItem {
   /** Row in the vector table; null while the item has no fused vector. */
   slot: number | null;
   idShare: number | null;
+  /** Of its id, see ItemRows. */
+  row: number;
 }
 
 /**
@@ -30,6 +35,9 @@ export interface Catalogue {
   get(itemId: string): CatalogueItem | undefined;
   /** The item that a search found in this slot, if it is still that item's slot. */
   atSlot(slot: number): CatalogueItem | undefined;
+  /** Where the vector of the item with this row stands; -1: nowhere. */
+  slotOfRow(row: number): number;
+  readonly rows: ItemRows;
   items(): Iterable<CatalogueItem>;
   /** Resolves when every replica finds the items by their new vectors. */
   publish(entries: PublishedItem[]): Promise<void>;
@@ -53,7 +61,7 @@ export interface Catalogue {
   /** Makes room for this many slots in an empty catalogue, here and in every replica; their vectors are then filled in from outside. */
   reserve(slots: number): Promise<void>;
   /** Takes an item whose vector stands in its slot already. @param isIndexed whether the replicas hold the slot */
-  adopt(item: CatalogueItem, isIndexed: boolean): void;
+  adopt(item: Omit<CatalogueItem, 'row'>, isIndexed: boolean): void;
   /**
    * After the last adoption, or when there will be none: the replicas get what they lack and lose what they should not
    * hold, and slots that no item has taken can be used again.
@@ -95,11 +103,18 @@ interface Change {
 }
 const noChange = (): Change => ({ add: [], remove: [] });
 
-export function createCatalogue(dim: number, normalised: boolean, pool: Pick<RecommenderPool, 'grow' | 'update'>, clock: Clock): Catalogue {
+export function createCatalogue(
+  dim: number,
+  normalised: boolean,
+  pool: Pick<RecommenderPool, 'grow' | 'update'>,
+  rows: ItemRows,
+  clock: Clock,
+): Catalogue {
   const table = createVectorTable(dim);
   const byId = new Map<string, CatalogueItem>();
   const bySlot: (CatalogueItem | undefined)[] = [];
   const freeSlots: number[] = [];
+  let slotsOfRows = new Int32Array(FIRST_ROWS).fill(-1);
   const counts: Record<ItemState, number> = { searchable: 0, pending_features: 0, stored: 0, hidden: 0 };
   const chunks: VectorChunk[] = [];
   let growing: Promise<void> = Promise.resolve();
@@ -149,6 +164,14 @@ export function createCatalogue(dim: number, normalised: boolean, pool: Pick<Rec
     await tell(change).catch(() => undefined); // a replica that is gone is reported by its thread
   });
   let adoption = noChange();
+  const pointTo = (row: number, slot: number): void => {
+    if (row >= slotsOfRows.length) {
+      const grown = new Int32Array(2 ** Math.ceil(Math.log2(row + 1))).fill(-1);
+      grown.set(slotsOfRows);
+      slotsOfRows = grown;
+    }
+    slotsOfRows[row] = slot;
+  };
   /** The item's part in what is counted over all items. */
   const enter = (item: CatalogueItem): void => {
     counts[stateOf(item, true)]++;
@@ -175,6 +198,8 @@ export function createCatalogue(dim: number, normalised: boolean, pool: Pick<Rec
     },
     get: (itemId) => byId.get(itemId),
     atSlot: (slot) => bySlot[slot],
+    slotOfRow: (row) => slotsOfRows[row] ?? -1,
+    rows,
     items: () => byId.values(),
     publish: async (entries) => {
       const change = noChange();
@@ -182,7 +207,9 @@ export function createCatalogue(dim: number, normalised: boolean, pool: Pick<Rec
       for (const { fields, created, vector, idShare } of entries) {
         const old = byId.get(fields.item_id);
         const slot = vector === null ? null : takeSlot();
-        const item: CatalogueItem = { fields, created, slot, idShare };
+        const row = old?.row ?? rows.rowOf(fields.item_id);
+        const item: CatalogueItem = { fields, created, slot, idShare, row };
+        pointTo(row, slot ?? -1);
         if (vector !== null && slot !== null) {
           table.write(slot, vector, normalised);
           bySlot[slot] = item;
@@ -218,6 +245,7 @@ export function createCatalogue(dim: number, normalised: boolean, pool: Pick<Rec
       due.set(itemId, null);
       const { slot } = item;
       if (slot === null) return;
+      pointTo(item.row, -1);
       vacate(slot);
       await tell({ add: [], remove: [slot] });
       freeSlots.push(slot);
@@ -243,7 +271,9 @@ export function createCatalogue(dim: number, normalised: boolean, pool: Pick<Rec
       while (bySlot.length < slots) bySlot.push(undefined);
       await growing;
     },
-    adopt: (item, isIndexed) => {
+    adopt: (described, isIndexed) => {
+      const item: CatalogueItem = { ...described, row: rows.rowOf(described.fields.item_id) };
+      pointTo(item.row, item.slot ?? -1);
       byId.set(item.fields.item_id, item);
       enter(item);
       if (item.slot === null) return;

@@ -3,6 +3,7 @@ import type { Artifact } from '../model/artifact.js';
 import type { Fuser } from '../model/fuser.js';
 import type { RecommenderPool } from '../model/recommender-pool.js';
 import type { HiddenStates, ItemWithVector, Store, StoredItem } from '../store/store.js';
+import type { ItemRows } from './item-rows.js';
 import { createCatalogue, type Catalogue, type PublishedItem } from './catalogue.js';
 import type { Clock } from './schedule.js';
 
@@ -20,9 +21,9 @@ export interface Generation {
   close(): Promise<void>;
 }
 
-export function createGeneration(artifact: Artifact, fuser: Fuser, pool: RecommenderPool, clock: Clock): Generation {
+export function createGeneration(artifact: Artifact, fuser: Fuser, pool: RecommenderPool, rows: ItemRows, clock: Clock): Generation {
   const { dim, similarity } = artifact.manifest;
-  const catalogue = createCatalogue(dim, similarity === 'cosine', pool, clock);
+  const catalogue = createCatalogue(dim, similarity === 'cosine', pool, rows, clock);
   const inUse = new Set<Promise<unknown>>();
   return {
     artifact,

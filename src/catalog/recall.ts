@@ -33,18 +33,9 @@ export async function measureRecall(
   const search = async (history: readonly string[], exact: boolean): Promise<Int32Array> => {
     const found = await pool.search(() => {
       const slots = history.map((itemId) => catalogue.get(itemId)?.slot ?? null).filter((slot) => slot !== null);
-      return slots.length === 0
-        ? null
-        : {
-            history: Int32Array.from(slots),
-            near: null,
-            disliked: new Int32Array(0),
-            count: DEPTH,
-            allowed: null,
-            exact,
-            explain: false,
-            wantsUser: false,
-          };
+      if (slots.length === 0) return null;
+      const wishes = { near: null, disliked: new Int32Array(0), allowed: null, exact: true, explain: false, wantsUser: false };
+      return { history: Int32Array.from(slots), count: DEPTH, wishes: exact ? wishes : null };
     });
     return found?.slots ?? new Int32Array(0);
   };

@@ -81,7 +81,7 @@ function send(error: ReelfuseError, request: FastifyRequest, reply: FastifyReply
 export function registerProblems(app: FastifyInstance): void {
   app.setErrorHandler<FastifyError | ReelfuseError>((error, request, reply) => {
     const known = toReelfuseError(error);
-    if (known.status >= 500 && known.code === 'internal_error') request.log.error({ err: error }, 'request failed');
+    if (known.status >= 500 && known.code === 'internal_error') request.log.error({ err: error, request_id: request.id }, 'request failed');
     return send(known, request, reply);
   });
   app.setNotFoundHandler((request, reply) =>

@@ -111,7 +111,7 @@ export function registerRecommendations(app: TypedApp, services: Services): void
           } catch (error) {
             if (error instanceof ReelfuseError)
               return { status: error.status, error: { code: error.code, detail: error.message, errors: error.errors } };
-            request.log.error({ err: error }, 'a request of a batch failed');
+            request.log.error({ err: error, request_id: request.id }, 'a request of a batch failed');
             return { status: 500, error: { code: 'internal_error', detail: messageOf(error), errors: [] } };
           }
         }),
@@ -142,9 +142,10 @@ export function registerRecommendations(app: TypedApp, services: Services): void
   );
 }
 
-const contextOf = ({ store, popularity, cursors, isReady, generation, config }: Services): RecommendContext => ({
+const contextOf = ({ store, popularity, histories, cursors, isReady, generation, config }: Services): RecommendContext => ({
   store,
   popularity,
+  histories,
   cursors,
   isReady,
   generation,

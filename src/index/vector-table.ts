@@ -18,6 +18,8 @@ export interface VectorTable {
   attach(chunk: VectorChunk): void;
   /** A view of the slot's vector [d], not normalised. */
   vector(slot: number): Float32Array;
+  /** Writes the slot's vector into `target` from `first` on. */
+  copy(slot: number, target: Float32Array, first: number): void;
   scale(slot: number): number;
   /** query · vector × scale, without making a view: an exact scan asks for every slot. */
   similarity(query: Float32Array, slot: number): number;
@@ -58,6 +60,13 @@ export function createVectorTable(dim: number): VectorTable {
     vector: (slot) => {
       const { chunk, row } = locate(slot);
       return chunk.vectors.subarray(row * dim, (row + 1) * dim);
+    },
+    copy: (slot, target, first) => {
+      const { chunk, row } = locate(slot);
+      const { vectors } = chunk;
+      const start = row * dim;
+      // a view for each slot would cost more than copying value by value
+      for (let i = 0; i < dim; i++) target[first + i] = vectors[start + i] as number; // within the chunk
     },
     scale: (slot) => {
       const { chunk, row } = locate(slot);

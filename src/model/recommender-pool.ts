@@ -1,12 +1,12 @@
 import type { Provider } from '../config.js';
 import { overloaded } from '../errors.js';
-import type { AllowedSlots } from '../index/filtered.js';
 import type { HnswSettings } from '../index/hnsw.js';
 import type { VectorChunk } from '../index/vector-table.js';
 import type { Metrics } from '../metrics.js';
 import type { Artifact, Manifest } from './artifact.js';
 import type { Golden } from './golden.js';
 import { startWorker, type WorkerClient } from '../threads/worker-client.js';
+import { packJobs, unpackResults, type PackedJobs, type PackedResults, type SearchJob, type SearchResult } from './search-messages.js';
 
 export interface RecommenderSetup {
   towerPath: string;
@@ -17,34 +17,8 @@ export interface RecommenderSetup {
   hnsw: HnswSettings;
 }
 
-/** One user's search, as a worker sees it. */
-export interface SearchJob {
-  /** Slots, oldest first; at least one and at most T. Empty when `near` is given. */
-  history: Int32Array;
-  /** Search around this item's vector instead of a user's. */
-  near: number | null;
-  /** Slots of disliked examples: the query moves away from them. */
-  disliked: Int32Array;
-  count: number;
-  /** Slots that may be returned; null: all. */
-  allowed: AllowedSlots | null;
-  exact: boolean;
-  explain: boolean;
-  /** Whether the answer needs the user vector too. */
-  wantsUser: boolean;
-}
-
-export interface SearchResult {
-  slots: Int32Array;
-  similarities: Float32Array;
-  /** What was searched for, [d], normalised where the similarity is cosine; null unless the job asked for it. */
-  user: Float32Array | null;
-  /** For an explanation: the user vector without history item i, for each i. */
-  without: Float32Array[];
-}
-
 export interface SearchAnswer {
-  results: SearchResult[];
+  results: PackedResults;
   towerMs: number;
   searchMs: number;
 }
@@ -53,7 +27,7 @@ export type RecommenderRequest = { id: number } & (
   | { type: 'verify' }
   | { type: 'grow'; chunk: VectorChunk }
   | { type: 'update'; add: number[]; remove: number[] }
-  | { type: 'search'; jobs: SearchJob[] }
+  | { type: 'search'; jobs: PackedJobs }
   | { type: 'save'; file: string }
   | { type: 'load'; file: string; slots: Int32Array }
 );
@@ -101,8 +75,8 @@ interface Waiting {
 }
 
 /**
- * User tower and search in worker threads. Batching is dynamic: an idle worker takes at once whatever waits, up to
- * maxBatch; under load batches grow by themselves and nothing waits for a timer.
+ * User tower and search in worker threads. Batching is dynamic: an idle worker takes whatever one turn of the event loop
+ * has brought, up to maxBatch; under load batches grow by themselves and nothing waits for a timer.
  */
 export async function startRecommenders(
   artifact: Artifact,
@@ -130,6 +104,7 @@ export async function startRecommenders(
   );
   const idle = [...workers];
   let queue: Waiting[] = [];
+  let isDue = false;
 
   const run = async (worker: WorkerClient, batch: Waiting[]): Promise<void> => {
     const taken = performance.now();
@@ -145,9 +120,9 @@ export async function startRecommenders(
     }
     if (jobs.length === 0) return;
     try {
-      const { results, towerMs, searchMs } = await worker.call<SearchAnswer>({ type: 'search', jobs });
+      const { results, towerMs, searchMs } = await worker.call<SearchAnswer>({ type: 'search', jobs: packJobs(jobs) });
       metrics.batchSize.observe({ tower: 'user' }, jobs.length);
-      results.forEach((result, position) => {
+      unpackResults(results).forEach((result, position) => {
         const waiting = asked[position] as Waiting; // one result a job
         waiting.resolve({ ...result, queueMs: taken - waiting.since, towerMs, searchMs });
       });
@@ -157,6 +132,7 @@ export async function startRecommenders(
   };
 
   const pump = (): void => {
+    isDue = false;
     while (queue.length > 0) {
       const worker = idle.pop();
       if (worker === undefined) break;
@@ -166,7 +142,7 @@ export async function startRecommenders(
       queue = queue.slice(size);
       void run(worker, batch).then(() => {
         idle.push(worker);
-        pump();
+        pumpSoon();
       });
     }
     metrics.queueDepth.set(queue.length);
@@ -177,6 +153,12 @@ export async function startRecommenders(
       queue.push({ prepare: () => null, since: performance.now(), resolve: () => resolve(), reject });
       pump();
     });
+  /** After all that this turn of the event loop has read: requests that came together go together. */
+  const pumpSoon = (): void => {
+    if (isDue) return;
+    isDue = true;
+    setImmediate(pump);
+  };
 
   return {
     provider: verified[0]?.provider ?? 'cpu',
@@ -189,7 +171,7 @@ export async function startRecommenders(
           return;
         }
         queue.push({ prepare, since: performance.now(), resolve, reject });
-        pump();
+        pumpSoon();
       }),
     update: async (change) => void (await Promise.all(workers.map((worker) => worker.call({ type: 'update', ...change })))),
     grow: async (chunk) => void (await Promise.all(workers.map((worker) => worker.call({ type: 'grow', chunk })))),

@@ -5,9 +5,11 @@ import type { Neighbours } from '../index/ann-index.js';
 import { createExactIndex } from '../index/exact.js';
 import { searchAllowed } from '../index/filtered.js';
 import { createHnswIndex } from '../index/hnsw.js';
+import { createScanIndex, isScanCheaper } from '../index/scan.js';
 import { createVectorTable } from '../index/vector-table.js';
 import { checkGolden } from './golden.js';
-import type { RecommenderRequest, RecommenderSetup, SearchAnswer, SearchJob } from './recommender-pool.js';
+import type { RecommenderRequest, RecommenderSetup, SearchAnswer } from './recommender-pool.js';
+import { packResults, unpackJobs, type PackedJobs, type SearchJob, type SearchResult, type SearchWishes } from './search-messages.js';
 import { openTower } from './tower-session.js';
 import { serveRequests, type Answered } from '../threads/worker-loop.js';
 
@@ -17,6 +19,7 @@ const dim = manifest.dim;
 const table = createVectorTable(dim);
 const hnsw = createHnswIndex(table, setup.hnsw);
 const exact = createExactIndex(table);
+const scan = createScanIndex(table);
 const opened = openTower(setup.towerPath, setup.providers, setup.requireGpu);
 opened.catch(() => undefined); // the first request reports it
 
@@ -38,7 +41,7 @@ async function embed(histories: Int32Array[]): Promise<Float32Array> {
   histories.forEach((history, row) => {
     const first = (row + 1) * length - history.length;
     history.forEach((slot, position) => {
-      itemVectors.set(table.vector(slot), (first + position) * dim);
+      table.copy(slot, itemVectors, (first + position) * dim);
       mask[first + position] = 1;
     });
   });
@@ -53,9 +56,9 @@ function normalise(vector: Float32Array): Float32Array {
 }
 
 /** The history, and for an explanation also the history without each of its items. */
-const variantsOf = ({ history, explain, near }: SearchJob): Int32Array[] => {
-  if (near !== null) return [];
-  return explain && history.length > 1
+const variantsOf = ({ history, wishes }: SearchJob): Int32Array[] => {
+  if (wishes !== null && wishes.near !== null) return [];
+  return wishes?.explain === true && history.length > 1
     ? [history, ...Array.from(history, (_, left) => history.filter((_, position) => position !== left))]
     : [history];
 };
@@ -66,6 +69,7 @@ function queryOf(slot: number): Float32Array {
   return table.vector(slot).map((value) => value * scale);
 }
 
+const NONE = new Int32Array(0);
 const DISLIKE = 0.5;
 
 /** Rocchio (1971): the query less half of its length times the mean direction of the disliked items. */
@@ -84,29 +88,57 @@ function moveAway(query: Float32Array, disliked: Int32Array): Float32Array {
 }
 
 /** Exact with a filter means scoring what the filter allows: no search of the graph is ever cheap enough. */
-const find = ({ allowed, exact: isExact, count }: SearchJob, query: Float32Array): Neighbours => {
+function findFor({ allowed, exact: isExact }: SearchWishes, query: Float32Array, count: number): Neighbours {
   if (allowed === null) return (isExact ? exact : hnsw).search(query, count);
   if (isExact) return searchAllowed(exact, table, allowed, query, count, Infinity);
   return searchAllowed(hnsw, table, allowed, query, count, setup.hnsw.ef);
-};
+}
 
-async function search(jobs: SearchJob[]): Promise<Answered> {
+/** Neighbours of each job's query. Jobs that want nothing special are searched for together where that is cheaper. */
+async function findAll(jobs: readonly SearchJob[], queries: readonly Float32Array[]): Promise<Neighbours[]> {
+  const isPlain = ({ wishes }: SearchJob): boolean => wishes === null || (wishes.allowed === null && !wishes.exact);
+  const plain = jobs.flatMap((job, position) => (isPlain(job) ? [position] : []));
+  const scanned = new Map<number, Neighbours>();
+  if (isScanCheaper(plain.length, table.dim, scan.size)) {
+    const together = new Float32Array(plain.length * dim);
+    plain.forEach((position, row) => together.set(queries[position] as Float32Array, row * dim)); // one query a job
+    const counts = plain.map((position) => (jobs[position] as SearchJob).count);
+    (await scan.search(together, counts)).forEach((found, row) => scanned.set(plain[row] as number, found)); // one a plain job
+  }
+  return jobs.map(({ wishes, count }, position) => {
+    const query = queries[position] as Float32Array; // one query a job
+    return scanned.get(position) ?? (wishes === null ? hnsw.search(query, count) : findFor(wishes, query, count));
+  });
+}
+
+async function search(packed: PackedJobs): Promise<Answered> {
   const started = performance.now();
+  const jobs = unpackJobs(packed);
   const variants = jobs.map(variantsOf);
   const histories = variants.flat();
   const raw = histories.length === 0 ? new Float32Array(0) : await embed(histories);
   const embedded = performance.now();
   let row = 0;
-  const results = jobs.map((job, position) => {
-    const vectors = (variants[position] ?? []).map(() => {
-      const vector = raw.slice(row * dim, ++row * dim);
+  const vectors = jobs.map(({ wishes }, position) => {
+    const users = (variants[position] ?? []).map(() => {
+      const vector = raw.subarray(row * dim, ++row * dim);
       return manifest.similarity === 'cosine' ? normalise(vector) : vector;
     });
-    const [own = queryOf(job.near ?? 0), ...without] = vectors; // without a history there is an item
-    const user = job.disliked.length === 0 ? own : moveAway(own, job.disliked);
-    return { ...find(job, user), user: job.wantsUser ? user : null, without };
+    const [own = queryOf(wishes?.near ?? 0), ...without] = users; // without a history there is an item
+    const disliked = wishes?.disliked ?? NONE;
+    return { user: disliked.length === 0 ? own : moveAway(own, disliked), without };
   });
-  const answer: SearchAnswer = { results, towerMs: embedded - started, searchMs: performance.now() - embedded };
+  const found = await findAll(
+    jobs,
+    vectors.map(({ user }) => user),
+  );
+  const results = jobs.map(({ wishes }, position): SearchResult => {
+    const neighbours = found[position] as Neighbours; // one a job
+    if (wishes === null || !(wishes.wantsUser || wishes.explain)) return { ...neighbours, vectors: null };
+    const { user, without } = vectors[position] as (typeof vectors)[0]; // one a job
+    return { ...neighbours, vectors: { user: wishes.wantsUser ? user.slice() : null, without: without.map((vector) => vector.slice()) } };
+  });
+  const answer: SearchAnswer = { results: packResults(results), towerMs: embedded - started, searchMs: performance.now() - embedded };
   return { answer };
 }
 
@@ -122,7 +154,10 @@ const save = async (file: string): Promise<Answered> => ({ answer: await hnsw.sa
 
 async function load(file: string, slots: Int32Array): Promise<Answered> {
   const nodes = await hnsw.load(file, slots);
-  for (const slot of slots) exact.add(slot);
+  for (const slot of slots) {
+    exact.add(slot);
+    scan.add(slot);
+  }
   return { answer: nodes, transfer: [nodes.buffer as ArrayBuffer] };
 }
 
@@ -137,10 +172,12 @@ function update(add: number[], remove: number[]): Promise<Answered> {
     for (const slot of remove) {
       hnsw.remove(slot);
       exact.remove(slot);
+      scan.remove(slot);
     }
     for (const slot of add) {
       hnsw.add(slot);
       exact.add(slot);
+      scan.add(slot);
       if (++inserted % UPDATE_STEP === 0) await nextTurn();
     }
     return { answer: null };

@@ -1,13 +1,14 @@
 import type { Generation } from '../catalog/generation.js';
 import type { SlotBitmap } from '../catalog/slot-filters.js';
-import type { SearchJob, Searched } from '../model/recommender-pool.js';
+import type { Searched } from '../model/recommender-pool.js';
+import type { SearchJob } from '../model/search-messages.js';
 import type { Candidate, Reason, RecommendRequest, Timings } from './request.js';
 import { isAllowed, type Limits } from './rules.js';
 
 /** What to search for; slots are looked up when a worker takes the job, as late as possible. */
 export interface Query {
-  /** Item ids, oldest first. */
-  history: readonly string[];
+  /** Rows of items, oldest first. */
+  history: Int32Array;
   near: string | null;
   disliked: readonly string[];
   exact: boolean;
@@ -16,7 +17,7 @@ export interface Query {
   wantsUser: boolean;
 }
 
-export const queryOf = (request: RecommendRequest, history: readonly string[]): Query => ({
+export const queryOf = (request: RecommendRequest, history: Int32Array): Query => ({
   history,
   near: request.near,
   disliked: request.disliked,
@@ -34,24 +35,32 @@ export interface Fetched {
   temperature: number;
 }
 
-const slotsOf = ({ catalogue }: Generation, itemIds: readonly string[]): Int32Array =>
-  Int32Array.from(itemIds.map((itemId) => catalogue.get(itemId)?.slot ?? null).filter((slot) => slot !== null));
+const NONE = new Int32Array(0);
+
+/** Of the items that still have one. */
+const slotsOfRows = ({ catalogue }: Generation, rows: Int32Array): Int32Array =>
+  rows.map((row) => catalogue.slotOfRow(row)).filter((slot) => slot >= 0);
+
+/** Of the items that have one. */
+function slotsOf({ catalogue }: Generation, itemIds: readonly string[]): Int32Array {
+  const slots = new Int32Array(itemIds.length);
+  let found = 0;
+  for (const itemId of itemIds) {
+    const slot = catalogue.get(itemId)?.slot ?? null;
+    if (slot !== null) slots[found++] = slot;
+  }
+  return slots.subarray(0, found);
+}
 
 /** Null: nothing to search for any more. */
 function jobOf(generation: Generation, query: Query, count: number, allowed: SlotBitmap | null): SearchJob | null {
-  const history = slotsOf(generation, query.history);
-  const near = query.near === null ? null : (generation.catalogue.get(query.near)?.slot ?? null);
-  if (query.near === null ? history.length === 0 : near === null) return null;
-  return {
-    history: near === null ? history : new Int32Array(0),
-    near,
-    disliked: slotsOf(generation, query.disliked),
-    count,
-    allowed: allowed === null ? null : { words: allowed.words, count: allowed.count },
-    exact: query.exact,
-    explain: query.explain,
-    wantsUser: query.wantsUser,
-  };
+  const { near, disliked, exact, explain, wantsUser } = query;
+  const history = near === null ? slotsOfRows(generation, query.history) : NONE;
+  const nearSlot = near === null ? null : (generation.catalogue.get(near)?.slot ?? null);
+  if (near === null ? history.length === 0 : nearSlot === null) return null;
+  if (near === null && disliked.length === 0 && allowed === null && !exact && !explain && !wantsUser) return { history, count, wishes: null };
+  const bitmap = allowed === null ? null : { words: allowed.words, count: allowed.count };
+  return { history, count, wishes: { near: nearSlot, disliked: slotsOf(generation, disliked), allowed: bitmap, exact, explain, wantsUser } };
 }
 
 /**
@@ -72,7 +81,7 @@ export async function fetchCandidates(
   const temperature = query.near === null ? artifact.manifest.temperature : 1;
   const reason: Reason = query.near === null ? 'history' : 'similar';
   const allowed = limits.filter === null ? null : await catalogue.filters.bitmap(limits.filter);
-  const count = wanted + limits.withheld.size + limits.served.size;
+  const count = wanted + limits.met.size + limits.withheld.size + limits.served.size;
   const found = await pool.search(() => (isLate() ? null : jobOf(generation, query, count, allowed)));
   if (found === null) return null;
   timings.queue += found.queueMs;

@@ -1,3 +1,4 @@
+import { NOTHING } from './history.js';
 import type { CatalogueItem } from '../catalog/catalogue.js';
 import type { Recommended, RecommendContext, RecommendRequest } from './request.js';
 import { isAllowed, type Limits } from './rules.js';
@@ -18,7 +19,7 @@ export function pin(
     .sort((a, b) => a.position - b.position)
     .flatMap(({ itemId, position }) => {
       const item = generation.catalogue.get(itemId);
-      return item !== undefined && isAllowed(item, { ...limits, withheld: excluded, filter: null }, now) ? [{ item, position }] : [];
+      return item !== undefined && isAllowed(item, { ...limits, met: NOTHING, withheld: excluded, filter: null }, now) ? [{ item, position }] : [];
     });
   const pinned = new Set(placed.map(({ item }) => item));
   const rest = items.filter(({ item }) => !pinned.has(item));

@@ -48,7 +48,7 @@ export async function recommend(context: RecommendContext, request: RecommendReq
   const identity = identityOf(request);
   const shown = request.cursor === null ? [] : context.cursors.open(request.cursor, identity, now).shown;
   const history = collectHistory(context, request, now);
-  const limits: Limits = { withheld: history.withheld, served: new Set(shown), filter: compiled.filter };
+  const limits: Limits = { met: history.met, withheld: history.withheld, served: new Set(shown), filter: compiled.filter };
   const boost = createBoost(context, request, compiled, now);
   timings.history = performance.now() - started;
 
@@ -61,7 +61,7 @@ export async function recommend(context: RecommendContext, request: RecommendReq
       : explore(context, ranked.items, { k: request.k, slots: request.exploration.slots, seed: seed + shown.length, scoreOf }, limits, now);
   const items = request.pins.length === 0 ? explored : pin(context, explored, { ...request, scoreOf }, limits, now);
 
-  const plain = request.explain ? explain(context.generation, items, history.items, ranked.found) : null;
+  const plain = request.explain ? explain(context.generation, items, history.rows, ranked.found) : null;
   const explanations = plain !== null && request.explainLayers ? await explainLayers(context, items, plain) : plain;
   const isShort = items.length < request.k;
   const nextCursor = isShort ? null : context.cursors.seal([...shown, ...items.map(({ item }) => hashOf(item.fields.item_id))], identity, now);
@@ -82,7 +82,7 @@ async function waitForSequence({ store }: RecommendContext, { atLeastSequence }:
 
 /** The score of an item that the ranking itself did not bring. */
 function scoring({ generation, popularity }: RecommendContext, { found, fallback, temperature }: Ranked): (item: CatalogueItem) => number {
-  const user = found?.user ?? null;
+  const user = found?.vectors?.user ?? null;
   return (item) => {
     if (fallback !== null) return popularity.weight(item.fields.item_id, Date.now());
     return user === null || item.slot === null ? 0 : generation.catalogue.table.similarity(user, item.slot) / temperature;
@@ -126,7 +126,7 @@ function missingFor({ isReady, generation }: RecommendContext, { near }: Recomme
     return null;
   }
   if (history.isEmpty) return 'no_history';
-  return history.items.length === 0 ? 'unknown_history' : null;
+  return history.rows.length === 0 ? 'unknown_history' : null;
 }
 
 async function unlessLate<Value>(work: Promise<Value>, deadline: number): Promise<Value | 'late'> {
@@ -163,7 +163,7 @@ async function rankByModel(
   timings: Timings,
 ): Promise<Ranked | null> {
   const { generation } = context;
-  const query = queryOf(request, history.items);
+  const query = queryOf(request, history.rows);
   for (let wanted = depthOf(request, boost); ; wanted = Math.min(wanted * WIDEN, generation.catalogue.size)) {
     const fetched = await fetchCandidates(generation, query, wanted, limits, () => performance.now() > deadline, timings);
     if (fetched === null) return null;

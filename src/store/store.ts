@@ -59,6 +59,14 @@ export interface HistoryEntry {
   at: number;
 }
 
+/** What requests need to know of a user. */
+export interface RecentItems {
+  /** Items of positive events, newest first, each once. */
+  positives: readonly string[];
+  /** When each item was last met in any way but an impression, milliseconds since 1970; the positives are among them. */
+  met: ReadonlyMap<string, number>;
+}
+
 export interface PositiveEvent {
   sequence: number;
   item_id: string;
@@ -155,8 +163,10 @@ export interface Store {
   models(): ModelRecord[];
   /** Newest positives of a user, newest first. */
   history(userId: string, limit: number): HistoryEntry[];
-  /** Items that a user has met in any way but an impression since that time, newest first, possibly repeated. */
-  seen(userId: string, since: number, limit: number): string[];
+  /** Of the user's newest thousand events, and of the newest thousand positive ones. */
+  recent(userId: string): RecentItems;
+  /** The listener hears whose events have changed, before the change resolves; null: anybody's. */
+  onUserChange(listener: (userId: string | null) => void): void;
   /** How often each item was shown to the user since that time. */
   impressions(userId: string, since: number): { item_id: string; shown: number }[];
   /** How often each item was shown to anybody. */

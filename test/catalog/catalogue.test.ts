@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createCatalogue } from '../../src/catalog/catalogue.js';
+import { createItemRows } from '../../src/catalog/item-rows.js';
 import { compileFilter } from '../../src/catalog/filter.js';
 import type { ItemFields } from '../../src/store/store.js';
 import { manualClock } from '../manual-clock.js';
@@ -19,7 +20,7 @@ function open() {
       for (const slot of add) held.add(slot);
     },
   };
-  const catalogue = createCatalogue(2, true, pool, clock);
+  const catalogue = createCatalogue(2, true, pool, createItemRows(), clock);
   const fieldsOf = (itemId: string, given: Partial<ItemFields>): ItemFields => ({
     ...{ item_id: itemId, title: null, author_id: null, attributes: { topic: 'sport' }, available_from: null, expires_at: null, hidden: false },
     ...given,

@@ -7,7 +7,7 @@ import type { Generations } from '../../src/catalog/generations.js';
 import { measureRecall } from '../../src/catalog/recall.js';
 import { createUpkeep } from '../../src/catalog/upkeep.js';
 import { createMetrics } from '../../src/metrics.js';
-import type { SearchJob } from '../../src/model/recommender-pool.js';
+import type { SearchJob } from '../../src/model/search-messages.js';
 
 const SLOTS = 100;
 const noUsers = { history: () => [] };
@@ -27,7 +27,7 @@ function generationOf(isTaken: (slot: number) => boolean, state: { recall: numbe
         const job = prepare();
         if (job === null) return null;
         for (const slot of job.history) asked.add(slot);
-        return { slots: Int32Array.from(taken.slice(0, job.exact ? 20 : Math.round(20 * state.recall))) };
+        return { slots: Int32Array.from(taken.slice(0, job.wishes?.exact === true ? 20 : Math.round(20 * state.recall))) };
       },
     },
     use: <Value>(task: () => Promise<Value>) => task(),

@@ -105,7 +105,7 @@ test('a disk that is full: nothing of the group is kept, and the caller is told 
 
 test('an error of the server itself tells nothing but the request id', async (t) => {
   const built = await build(t);
-  built.services.store.history = () => {
+  built.services.store.recent = () => {
     throw new Error('secret detail');
   };
   const answer = await post(built, '/v1/recommendations', { user_id: 'u' });

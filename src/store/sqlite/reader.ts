@@ -6,6 +6,7 @@ import type {
   KeptAnswer,
   ModelRecord,
   PositiveEvent,
+  RecentItems,
   Store,
   StoredItem,
   StoredVector,
@@ -24,7 +25,7 @@ type Reads = Pick<
   | 'itemsWithVectorsOf'
   | 'models'
   | 'history'
-  | 'seen'
+  | 'recent'
   | 'impressions'
   | 'impressionCounts'
   | 'positives'
@@ -58,6 +59,26 @@ function toItemWithVector({ vector, id_share: share, states: has, ...row }: Vect
   return { ...toItem(row), stored, has_hidden_states: has === 1 };
 }
 
+/** Newest events that requests know of. */
+const RECENT_EVENTS = 1000;
+
+/** @param older newest positives, asked for only when there are more events than were read */
+function recentOf(events: readonly [itemId: string, at: number, positive: number][], older: () => HistoryEntry[]): RecentItems {
+  const met = new Map<string, number>();
+  const positives = new Set<string>();
+  for (const [itemId, at, positive] of events) {
+    if (!met.has(itemId)) met.set(itemId, at);
+    if (positive === 1) positives.add(itemId);
+  }
+  if (events.length === RECENT_EVENTS) {
+    for (const { item_id: itemId, at } of older()) {
+      positives.add(itemId);
+      if (!met.has(itemId)) met.set(itemId, at);
+    }
+  }
+  return { positives: [...positives], met };
+}
+
 export function createReader(database: Database.Database): Reads {
   const meta = database.prepare<[string], { value: string }>('SELECT value FROM meta WHERE key = ?');
   const keptAnswer = database.prepare<[string], KeptAnswer>('SELECT key, digest, status, answer, created_at FROM kept_answers WHERE key = ?');
@@ -78,11 +99,11 @@ export function createReader(database: Database.Database): Reads {
   const history = database.prepare<[string, number], HistoryEntry>(
     'SELECT item_id, type, at FROM events WHERE user_id = ? AND positive = 1 ORDER BY at DESC, sequence DESC LIMIT ?',
   );
-  const seen = database
-    .prepare<[string, number, number], string>(
-      `SELECT item_id FROM events WHERE user_id = ? AND type <> 'impression' AND at >= ? ORDER BY at DESC LIMIT ?`,
+  const met = database
+    .prepare<[string, number], [itemId: string, at: number, positive: number]>(
+      `SELECT item_id, at, positive FROM events WHERE user_id = ? AND type <> 'impression' ORDER BY at DESC, sequence DESC LIMIT ?`,
     )
-    .pluck();
+    .raw();
   const impressions = database.prepare<[string, number], { item_id: string; shown: number }>(
     `SELECT item_id, count(*) AS shown FROM events WHERE user_id = ? AND type = 'impression' AND at >= ? GROUP BY item_id`,
   );
@@ -117,7 +138,7 @@ export function createReader(database: Database.Database): Reads {
     itemsWithVectorsOf: (fingerprint, itemIds) => withVectorsOf.all(fingerprint, JSON.stringify(itemIds)).map(toItemWithVector),
     models: () => models.all(),
     history: (userId, limit) => history.all(userId, limit),
-    seen: (userId, since, limit) => seen.all(userId, since, limit),
+    recent: (userId) => recentOf(met.all(userId, RECENT_EVENTS), () => history.all(userId, RECENT_EVENTS)),
     impressions: (userId, since) => impressions.all(userId, since),
     impressionCounts: () => impressionCounts.iterate(),
     positives: (since, after, limit) => positives.all(since, after, limit),

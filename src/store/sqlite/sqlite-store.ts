@@ -61,7 +61,16 @@ export function openSqliteStore(dataDir: string, metrics: Metrics, onCrash: (err
     awaited = awaited.filter((other) => other !== entry);
     return inTime;
   };
-  const note = ({ type }: WriteOperation, value: unknown): void => {
+  const listeners: ((userId: string | null) => void)[] = [];
+  const tellWhose = (operation: WriteOperation): void => {
+    if (operation.type === 'appendEvents') {
+      for (const { user_id: userId } of operation.events) for (const listener of listeners) listener(userId);
+    } else if (operation.type === 'eraseUser') for (const listener of listeners) listener(operation.userId);
+    else if (operation.type === 'expireEvents') for (const listener of listeners) listener(null);
+  };
+  const note = (operation: WriteOperation, value: unknown): void => {
+    tellWhose(operation); // before anybody can learn that the write is done
+    const { type } = operation;
     const { sequence } = (value ?? {}) as { sequence?: number }; // null, or a value of WriteOutcome
     if (sequence === undefined) return;
     newest.any = Math.max(newest.any, sequence);
@@ -108,6 +117,7 @@ export function openSqliteStore(dataDir: string, metrics: Metrics, onCrash: (err
 
   return {
     ...createReader(database),
+    onUserChange: (listener) => void listeners.push(listener),
     sequence: () => newest.any,
     itemSequence: () => newest.items,
     reached,

@@ -107,6 +107,7 @@ const SETTINGS = {
   hnswEfConstruction: setting('200', integer(8, 2000), 'HNSW candidates looked at while building'),
   hnswEf: setting('128', integer(8, 2000), 'HNSW candidates looked at while searching; never less than what is fetched'),
   swapMinRecall: setting('0.9', number(0, 1), 'a new model is refused when recall@20 of its index against exact search is lower'),
+  swapMinCoverage: setting('0.9', number(0, 1), 'a new model is refused when it makes fewer items searchable than this share of those that are now'),
   recallCheckSeconds: setting('60', integer(0, 86_400), 'every so often a few queries are compared with exact search; 0: never'),
   snapshotMinutes: setting('15', integer(0, 100_000), 'minutes between snapshots of the index while items change; 0: only at shutdown or when asked'),
   snapshotsKept: setting('2', integer(1, 100), 'snapshots of the index that are kept'),

@@ -12,6 +12,7 @@ import { createErasure, type Erasure } from './catalog/erasure.js';
 import { createIngest, type Ingest } from './catalog/ingest.js';
 import { chooseModel } from './catalog/model-choice.js';
 import { createPopularity, type Popularity } from './catalog/popularity.js';
+import { systemClock, type Clock } from './catalog/schedule.js';
 import { openSnapshots, type Restored, type Snapshots } from './catalog/snapshots.js';
 import { createUpkeep } from './catalog/upkeep.js';
 import type { Config } from './config.js';
@@ -80,7 +81,7 @@ const crash = (log: Logger) => (error: Error) => {
  * Opens everything in order and undoes it when a later step fails.
  * @throws ArtifactError, InputError when the model or the database must not be used
  */
-export async function openServices(config: Config, log: Logger): Promise<Services> {
+export async function openServices(config: Config, log: Logger, clock: Clock = systemClock): Promise<Services> {
   const closers: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
     while (closers.length > 0) await closers.pop()?.();
@@ -98,7 +99,8 @@ export async function openServices(config: Config, log: Logger): Promise<Service
       metrics,
       log,
       minRecall: config.swapMinRecall,
-      open: (wanted, onCrash) => openGeneration(wanted, rows, config, metrics, log, onCrash),
+      minCoverage: config.swapMinCoverage,
+      open: (wanted, onCrash) => openGeneration(wanted, rows, config, metrics, log, clock, onCrash),
       onCrash: crash(log),
       settleWrites: () => ingest.settle(),
     });
@@ -186,6 +188,7 @@ async function openGeneration(
   config: Config,
   metrics: Metrics,
   log: Logger,
+  clock: Clock,
   onCrash: (error: Error) => void,
 ): Promise<Generation> {
   const fuser = await startFuser(artifact, config, metrics, onCrash);
@@ -203,7 +206,7 @@ async function openGeneration(
       },
       'model verified: digests and golden vectors hold',
     );
-    return createGeneration(artifact, fuser, pool, rows);
+    return createGeneration(artifact, fuser, pool, rows, clock);
   } catch (error) {
     await fuser.close();
     throw error;

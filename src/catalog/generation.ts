@@ -5,6 +5,7 @@ import type { RecommenderPool } from '../model/recommender-pool.js';
 import type { HiddenStates, ItemWithVector, Store, StoredItem } from '../store/store.js';
 import type { ItemRows } from './item-rows.js';
 import { createCatalogue, type Catalogue, type PublishedItem } from './catalogue.js';
+import type { Clock } from './schedule.js';
 
 /** One model's towers, vectors and index: a request is answered by exactly one. */
 export interface Generation {
@@ -12,17 +13,36 @@ export interface Generation {
   fuser: Fuser;
   pool: RecommenderPool;
   catalogue: Catalogue;
+  /** Recall@20 of the first self-checks since the graph was built: what later ones are compared with, over restarts too. */
+  firstRecalls: number[];
+  /** Runs a task that the generation must outlive; called in the turn in which the generation was chosen. */
+  use<Value>(task: () => Promise<Value>): Promise<Value>;
+  /** Resolves when no task uses it any more and its threads have ended. */
   close(): Promise<void>;
 }
 
-export function createGeneration(artifact: Artifact, fuser: Fuser, pool: RecommenderPool, rows: ItemRows): Generation {
+export function createGeneration(artifact: Artifact, fuser: Fuser, pool: RecommenderPool, rows: ItemRows, clock: Clock): Generation {
   const { dim, similarity } = artifact.manifest;
+  const catalogue = createCatalogue(dim, similarity === 'cosine', pool, rows, clock);
+  const inUse = new Set<Promise<unknown>>();
   return {
     artifact,
     fuser,
     pool,
-    catalogue: createCatalogue(dim, similarity === 'cosine', pool, rows),
-    close: async () => void (await Promise.all([pool.close(), fuser.close()])),
+    catalogue,
+    firstRecalls: [],
+    use: (task) => {
+      const work = task();
+      inUse.add(work);
+      const end = (): void => void inUse.delete(work);
+      work.then(end, end);
+      return work;
+    },
+    close: async () => {
+      while (inUse.size > 0) await Promise.allSettled(inUse);
+      catalogue.close();
+      await Promise.all([pool.close(), fuser.close()]);
+    },
   };
 }
 

@@ -86,7 +86,7 @@ export function createIngest(store: Store, generations: Pick<Generations, 'curre
         try {
           return await step(target, position);
         } catch (error) {
-          if (position === 0) throw error;
+          if (target.generation === generations.current) throw error;
           target.failure ??= error as Error;
           log.error({ err: error }, 'a write did not reach a generation that is not serving');
           return null;
@@ -101,6 +101,9 @@ export function createIngest(store: Store, generations: Pick<Generations, 'curre
       const created = catalogue.get(fields.item_id)?.created ?? Date.now();
       await catalogue.publish([{ fields, created, vector, idShare }]);
     });
+
+  /** In effect at once; resolves when the index has followed. */
+  const describe = (targets: readonly Target[], fields: ItemFields) => forEach(targets, ({ generation }) => generation.catalogue.describe(fields));
 
   const receiptOf = (itemId: string, written: ItemWritten, searchableAfterMs: number | null): Receipt => {
     const { catalogue, artifact } = generations.current;
@@ -137,13 +140,16 @@ export function createIngest(store: Store, generations: Pick<Generations, 'curre
     const targets = take(fields.item_id);
     const written = await orMark(targets, () => store.putItem({ item: fields, hiddenStates: states, vectors: [] }));
     // an item that is hidden from now on must not be served by its old fields
-    for (const { generation } of targets) generation.catalogue.describe(fields);
+    const described = describe(targets, fields);
     acknowledge({ ...receiptOf(fields.item_id, written, null), state: fields.hidden ? 'hidden' : 'stored' });
     try {
+      await described;
       const [fused = null] = await complete(targets, fields, states);
       if (fused !== null) metrics.searchableSeconds.observe((performance.now() - received) / 1000);
     } catch (error) {
       log.error({ err: error }, 'a stored item could not be published');
+      // the vector of its old hidden states must not stay, least of all in a snapshot that counts this write as done
+      await publish(targets, fields, []).catch(() => undefined); // out of the catalogue at once; replicas that are gone need not hear of it
     }
   };
 
@@ -162,7 +168,7 @@ export function createIngest(store: Store, generations: Pick<Generations, 'curre
     const written = await orMark(targets, () => store.updateItem(fields));
     if (written === null) throw notFound('item', fields.item_id);
     const missing = targets.filter(({ generation }) => generation.catalogue.get(fields.item_id) === undefined);
-    for (const { generation } of targets) generation.catalogue.describe(fields);
+    await describe(targets, fields);
     if (missing.length > 0) await complete(missing, fields, store.hiddenStates(fields.item_id));
     const isSearchable = generations.current.catalogue.get(fields.item_id)?.slot != null;
     return receiptOf(fields.item_id, written, isSearchable ? performance.now() - received : null);

@@ -2,13 +2,17 @@ import type { Store } from '../store/store.js';
 import type { Generation } from './generation.js';
 
 const DEPTH = 20;
-/** Tries to hit a live slot before giving up on a nearly empty table. */
+/** Tries to hit a slot that is taken, before a nearly empty table is gone through. */
 const TRIES = 64;
 
 /** One item with a vector, drawn from the catalogue. */
 function randomItem({ catalogue }: Generation): string[] {
   for (let tries = 0; tries < TRIES; tries++) {
-    const item = catalogue.atSlot(Math.floor(Math.random() * catalogue.size));
+    const item = catalogue.atSlot(Math.floor(Math.random() * catalogue.slots));
+    if (item !== undefined) return [item.fields.item_id];
+  }
+  for (let slot = 0; slot < catalogue.slots; slot++) {
+    const item = catalogue.atSlot(slot);
     if (item !== undefined) return [item.fields.item_id];
   }
   return [];

@@ -28,12 +28,14 @@ const BatchResult = Type.Object({
 const BatchAnswer = Type.Object({ results: Type.Array(BatchResult) });
 
 export function registerRecommendations(app: TypedApp, services: Services): void {
-  const answer = async (request: RecommendRequest, fields: readonly string[], http: FastifyRequest): Promise<[Answer, RecommendAnswer]> => {
+  const answer = (request: RecommendRequest, fields: readonly string[], http: FastifyRequest): Promise<[Answer, RecommendAnswer]> => {
     const context = contextOf(services); // one generation for the whole answer
-    const result = await recommend(context, request);
-    count(services, result);
-    if (result.arm !== null) http.logged = { ...http.logged, experiment: result.arm.name, arm: result.arm.arm };
-    return [present(services, context, request, result, fields), result];
+    return context.generation.use(async () => {
+      const result = await recommend(context, request);
+      count(services, result);
+      if (result.arm !== null) http.logged = { ...http.logged, experiment: result.arm.name, arm: result.arm.arm };
+      return [present(services, context, request, result, fields), result];
+    });
   };
   const reply = async (request: RecommendRequest, fields: readonly string[], http: FastifyRequest, response: FastifyReply): Promise<Answer> => {
     const [presented, result] = await answer(request, fields, http);

@@ -137,7 +137,9 @@ export function createHnswIndex(table: VectorTable, settings: HnswSettings): Per
       await graph.readIndex(file, false);
       capacity = graph.getMaxElements();
       for (const slot of slots) inGraph.add(slot);
-      for (const slot of graph.getIdsList()) if (!inGraph.has(slot)) deleted.add(slot);
+      const nodes = Int32Array.from(graph.getIdsList());
+      for (const slot of nodes) if (!inGraph.has(slot)) deleted.add(slot);
+      return nodes;
     },
   };
 }

@@ -64,8 +64,9 @@ export interface RecommenderPool {
   grow(chunk: VectorChunk): Promise<void>;
   /** Writes one replica's HNSW graph as it is now; searches and updates go on. @returns the slots that the file holds */
   save(file: string): Promise<Int32Array>;
-  /** Takes a saved graph into every empty replica; the table must hold the vectors already. */
-  load(file: string, slots: Int32Array): Promise<void>;
+  /** Takes a saved graph into every empty replica; the table must hold the vectors already. @returns the slots that have a node in it */
+  load(file: string, slots: Int32Array): Promise<Int32Array>;
+  /** Searches that wait are answered first. */
   close(): Promise<void>;
 }
 
@@ -158,6 +159,12 @@ export async function startRecommenders(
     }
     metrics.queueDepth.set(queue.length);
   };
+  /** Resolves when everything that waits now is with a worker. */
+  const drain = (): Promise<void> =>
+    new Promise((resolve, reject) => {
+      queue.push({ prepare: () => null, since: performance.now(), resolve: () => resolve(), reject });
+      pump();
+    });
   /** After all that this turn of the event loop has read: requests that came together go together. */
   const pumpSoon = (): void => {
     if (isDue) return;
@@ -186,7 +193,13 @@ export async function startRecommenders(
       if (worker === undefined) throw new Error('there is no recommender');
       return worker.call<Int32Array>({ type: 'save', file });
     },
-    load: async (file, slots) => void (await Promise.all(workers.map((worker) => worker.call({ type: 'load', file, slots })))),
-    close,
+    load: async (file, slots) => {
+      const [nodes] = await Promise.all(workers.map((worker) => worker.call<Int32Array>({ type: 'load', file, slots })));
+      return nodes ?? new Int32Array(0);
+    },
+    close: async () => {
+      await drain();
+      await close();
+    },
   };
 }

@@ -184,12 +184,12 @@ async function verify(): Promise<Answered> {
 const save = async (file: string): Promise<Answered> => ({ answer: await hnsw.save(file) });
 
 async function load(file: string, slots: Int32Array): Promise<Answered> {
-  await hnsw.load(file, slots);
+  const nodes = await hnsw.load(file, slots);
   for (const slot of slots) {
     exact.add(slot);
     scan.add(slot);
   }
-  return { answer: null };
+  return { answer: nodes, transfer: [nodes.buffer as ArrayBuffer] };
 }
 
 /** Insertions between two turns of the thread: a search waits for 2 or 3 ms at most, whatever is being ingested. */

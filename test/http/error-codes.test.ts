@@ -58,7 +58,7 @@ test('a swap or a snapshot that is running already is a conflict', async (t) => 
   const snapshots = await Promise.all([post(built, '/v1/snapshots'), post(built, '/v1/snapshots')]);
   assert.deepEqual(snapshots.map(({ statusCode }) => statusCode).sort(), [201, 409]);
   assert.deepEqual(await codeOf(Promise.resolve(snapshots.find(({ statusCode }) => statusCode === 409) as never)), [409, 'snapshot_in_progress']);
-  const { fingerprint } = (await post(built, '/v1/models', { folder: otherModel(t) })).json<{ fingerprint: string }>();
+  const { fingerprint } = (await post(built, '/v1/models', { folder: await otherModel(t) })).json<{ fingerprint: string }>();
   assert.equal((await post(built, `/v1/models/${fingerprint}/activate`)).statusCode, 202);
   assert.deepEqual(await codeOf(post(built, `/v1/models/${fingerprint}/activate`)), [409, 'swap_in_progress']);
   await built.services.generations.idle();

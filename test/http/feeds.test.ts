@@ -513,7 +513,7 @@ test('a feed goes on over a restart and a swap without repeating an item, and wh
   await first.stop();
   const second = await build(t, { REELFUSE_DATA_DIR: dataDir });
   const two = await page(second, one.next_cursor);
-  const { fingerprint } = (await second.app.inject({ method: 'POST', url: '/v1/models', payload: { folder: otherModel(t) } })).json<{
+  const { fingerprint } = (await second.app.inject({ method: 'POST', url: '/v1/models', payload: { folder: await otherModel(t) } })).json<{
     fingerprint: string;
   }>();
   await second.app.inject({ method: 'POST', url: `/v1/models/${fingerprint}/activate` });

@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { openToAll, registerAuth } from './http/auth.js';
 import { registerConsole } from './http/console.js';
 import { registerEvents } from './http/events.js';
+import { registerItemBatch } from './http/item-batch.js';
 import { registerItems } from './http/items.js';
 import { registerModels } from './http/models.js';
 import { registerObservation, requestId } from './http/observe.js';
@@ -63,6 +64,7 @@ export async function buildApp(services: Services): Promise<TypedApp> {
     const routes = scope as unknown as TypedApp; // plugins lose the type provider
     registerRecommendations(routes, services);
     registerItems(routes, services);
+    registerItemBatch(routes, services);
     registerEvents(routes, services);
     registerUsers(routes, services);
     registerModels(routes, services);

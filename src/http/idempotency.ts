@@ -1,6 +1,4 @@
 import { createHash } from 'node:crypto';
-import { Transform, type Readable } from 'node:stream';
-import { finished } from 'node:stream/promises';
 import { Type } from 'typebox';
 import { ReelfuseError, invalidRequest } from '../errors.js';
 import type { Store } from '../store/store.js';
@@ -23,7 +21,11 @@ export interface Idempotency {
    * @param source what the digest is taken of; a stream is passed on as it is read
    * @throws ReelfuseError 409 `idempotency_key_in_use`, 422 `idempotency_key_reused`
    */
-  run(key: string, source: Readable | string, task: (source: Readable | string) => Promise<JsonAnswer>): Promise<JsonAnswer>;
+  run(
+    key: string,
+    source: AsyncIterable<Buffer> | string,
+    task: (source: AsyncIterable<Buffer> | string) => Promise<JsonAnswer>,
+  ): Promise<JsonAnswer>;
 }
 
 const KEPT_MS = 24 * 3_600_000;
@@ -45,7 +47,7 @@ export function createIdempotency(store: Pick<Store, 'keptAnswer' | 'keepAnswer'
         const kept = store.keptAnswer(key);
         const { digest, passed } = hashed(source);
         if (kept !== null && now - kept.created_at < KEPT_MS) {
-          if (typeof passed !== 'string') await finished(passed.resume());
+          if (typeof passed !== 'string') await readToTheEnd(passed);
           if (digest() !== kept.digest)
             throw new ReelfuseError(422, 'idempotency_key_reused', 'this key came with another body before', {
               errors: [{ pointer: '/headers/idempotency-key', detail: 'belongs to another body' }],
@@ -65,20 +67,26 @@ export function createIdempotency(store: Pick<Store, 'keptAnswer' | 'keepAnswer'
 }
 
 /** The digest is complete when the stream has ended. */
-function hashed(source: Readable | string): { digest: () => string; passed: Readable | string } {
+function hashed(source: AsyncIterable<Buffer> | string): { digest: () => string; passed: AsyncIterable<Buffer> | string } {
   const hash = createHash('sha256');
+  const digest = once(() => hash.digest('hex'));
   if (typeof source === 'string') {
     hash.update(source);
-    return { digest: once(() => hash.digest('hex')), passed: source };
+    return { digest, passed: source };
   }
-  const passed = new Transform({
-    transform: (chunk: Buffer, _encoding, done) => {
-      hash.update(chunk);
-      done(null, chunk);
-    },
-  });
-  source.on('error', (error: Error) => passed.destroy(error));
-  return { digest: once(() => hash.digest('hex')), passed: source.pipe(passed) };
+  return { digest, passed: passOn(source, (chunk) => hash.update(chunk)) };
+}
+
+async function* passOn(source: AsyncIterable<Buffer>, look: (chunk: Buffer) => void): AsyncGenerator<Buffer> {
+  for await (const chunk of source) {
+    look(chunk);
+    yield chunk;
+  }
+}
+
+async function readToTheEnd(source: AsyncIterable<Buffer>): Promise<void> {
+  const chunks = source[Symbol.asyncIterator]();
+  while ((await chunks.next()).done !== true);
 }
 
 function once<Value>(make: () => Value): () => Value {

@@ -3,6 +3,7 @@ import { EVENT_NAMES } from '../config.js';
 import type { FieldError } from '../errors.js';
 import { compileSchema, fieldErrors } from '../schema.js';
 import type { EventWrite } from '../store/store.js';
+import { checkedTime } from '../time.js';
 import { Id } from './item-input.js';
 
 /** Which events make their item part of the history. */
@@ -53,7 +54,7 @@ const watchedPortion = ({ watch_portion: portion, watch_ms: watched, duration_ms
 export function parseEvent(value: unknown, prefix: string, settings: { positives: PositiveRule; now: number }): EventWrite | FieldError[] {
   if (!validate(value)) return fieldErrors(validate.errors, prefix);
   const body = value as EventBody; // validated above
-  const at = Date.parse(body.at);
+  const at = checkedTime(body.at);
   if (at > settings.now + MAX_FUTURE_MS) return [{ pointer: `${prefix}/at`, detail: 'lies more than a day in the future' }];
   return {
     event_id: body.event_id,

@@ -4,6 +4,7 @@ import { layerNorms } from '../model/golden.js';
 import { floatsOf, tensorOf } from '../model/safetensors.js';
 import { compileSchema, fieldErrors } from '../schema.js';
 import type { HiddenStates, ItemFields, StoredItem } from '../store/store.js';
+import { checkedTime } from '../time.js';
 
 /** 1 to 128 visible characters. */
 export const Id = Type.String({ minLength: 1, maxLength: 128, pattern: '^[^\\s\\p{C}]+$', description: '1 to 128 visible characters' });
@@ -70,7 +71,7 @@ export type ItemPatch = Static<typeof ItemPatch>;
 export const ItemRow = Type.Object({ item_id: Id, ...ItemBody.properties }, { additionalProperties: false });
 export type ItemRow = Static<typeof ItemRow>;
 
-const toTime = (text: string | null | undefined): number | null => (text === null || text === undefined ? null : Date.parse(text));
+const toTime = (text: string | null | undefined): number | null => (text == null ? null : checkedTime(text));
 export const fromTime = (time: number | null): string | null => (time === null ? null : new Date(time).toISOString());
 
 export function fieldsOf(itemId: string, body: ItemBody): ItemFields {

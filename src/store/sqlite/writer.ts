@@ -27,6 +27,9 @@ interface ErasedRow {
   positive: number;
 }
 
+/** Events by user stand in two partial indexes, seen_by_user and impressions_by_user; asked for by halves, each finds its own. */
+const KINDS_BY_USER = [`type <> 'impression'`, `type = 'impression'`] as const;
+
 /** Applies operations to the database; the caller decides what one transaction is. */
 export function createWriter(database: Database.Database): (operations: WriteOperation[]) => WriteOutcome[] {
   const newest = database.prepare<[], { sequence: number | null }>(
@@ -55,8 +58,9 @@ export function createWriter(database: Database.Database): (operations: WriteOpe
      VALUES (@sequence, @event_id, @user_id, @item_id, @type, @at, @watch_ms, @duration_ms, @watch_portion, @recommendation_id, @positive)
      ON CONFLICT (event_id) DO NOTHING`,
   );
-  const ofUser = database.prepare<[string], ErasedRow>('SELECT sequence, item_id, at, type, positive FROM events WHERE user_id = ?');
-  const dropUser = database.prepare('DELETE FROM events WHERE user_id = ?');
+  const ofUser = KINDS_BY_USER.map((kind) =>
+    database.prepare<[string], ErasedRow>(`SELECT sequence, item_id, at, type, positive FROM events WHERE user_id = ? AND ${kind}`),
+  );
   const oldest = database.prepare<[number, number], ErasedRow>(
     'SELECT sequence, item_id, at, type, positive FROM events WHERE at < ? ORDER BY at LIMIT ?',
   );
@@ -125,8 +129,8 @@ export function createWriter(database: Database.Database): (operations: WriteOpe
         return { accepted, sequence };
       }
       case 'eraseUser': {
-        const rows = ofUser.all(operation.userId);
-        dropUser.run(operation.userId);
+        const rows = ofUser.flatMap((select) => select.all(operation.userId));
+        for (const row of rows) dropEvent.run(row.sequence);
         return erased('user', rows);
       }
       case 'expireEvents': {

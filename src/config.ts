@@ -118,6 +118,11 @@ const SETTINGS = {
     (value) => list(value).map(oneOf(EVENT_NAMES)),
     'events that make their item part of the history',
   ),
+  erasureWaitSeconds: setting(
+    '10',
+    integer(0, 600),
+    'an erasure waits so long for clean files, which a backup may hold up, before it is answered by 202 and goes on by itself',
+  ),
   eventRetentionDays: setting('0', integer(0, 100_000), 'events older than this many days are deleted; 0 keeps them'),
   positiveWatchPortion: setting('0.5', number(0, 1), 'a view counts as positive from this watched portion on'),
   popularityHalfLifeHours: setting('168', number(0.1, 100_000), 'half-life of an event in the fallback ranking, hours'),

@@ -89,6 +89,11 @@ export function createMetrics() {
       buckets: [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1],
       registers,
     }),
+    erasuresPending: new Gauge({
+      name: 'reelfuse_erasures_pending',
+      help: 'Erasures that no read finds any more, but that the log of the store still holds',
+      registers,
+    }),
     commitSeconds: new Histogram({ name: 'reelfuse_store_commit_seconds', help: 'Time of one group commit', buckets: SECONDS, registers }),
     commitSize: new Histogram({ name: 'reelfuse_store_commit_writes', help: 'Writes in one group commit', buckets: SIZES, registers }),
   };

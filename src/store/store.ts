@@ -120,8 +120,13 @@ export interface Store {
   deleteItem(itemId: string): Promise<{ sequence: number } | null>;
   /** Idempotent by event_id; all events of one call become visible together. */
   appendEvents(events: EventWrite[]): Promise<EventsWritten>;
-  /** Everything that is known of a user, gone from the files too when this resolves. */
+  /** Everything that is known of a user. No read finds it when this resolves; the files are clean when `cleanFiles` says so. */
   eraseUser(userId: string): Promise<Erased>;
+  /**
+   * True when what was erased before this call is gone from the files, too; false when it is not after so many milliseconds, because
+   * somebody reads an older state. It is tried on until it is, and other writes go on.
+   */
+  cleanFiles(timeoutMs: number): Promise<boolean>;
   /** Drops up to `limit` events older than `before`, oldest first. */
   expireEvents(before: number, limit: number): Promise<Erased>;
   saveVectors(fingerprint: string, vectors: (StoredVector & { item_id: string })[]): Promise<void>;

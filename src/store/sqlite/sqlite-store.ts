@@ -6,7 +6,9 @@ import type { Metrics } from '../../metrics.js';
 import { startWorker } from '../../threads/worker-client.js';
 import { packageFile } from '../../package-root.js';
 import type { Erased, EventsWritten, ItemWritten, Store } from '../store.js';
+import { createProgress } from '../progress.js';
 import { DATABASE_FILE, openDatabase } from './database.js';
+import { createLogCleaner } from './log-cleaner.js';
 import { migrate } from './migrate.js';
 import { createReader } from './reader.js';
 import type { WriteOperation, WriteOutcome } from './writer.js';
@@ -43,30 +45,14 @@ export function openSqliteStore(dataDir: string, metrics: Metrics, onCrash: (err
   const worker = startWorker(WORKER, { file }, onCrash);
 
   // kept in memory: every answer names the newest sequence
-  const newest = newestSequences(database);
-  let awaited: { sequence: number; resolve: () => void }[] = [];
-  const reached = async (sequence: number, timeoutMs: number): Promise<boolean> => {
-    if (newest.any >= sequence) return true;
-    let timer: NodeJS.Timeout | undefined;
-    const entry = { sequence, resolve: (): void => undefined };
-    const arrived = new Promise<true>((resolve) => {
-      entry.resolve = () => resolve(true);
-      awaited.push(entry);
-    });
-    const late = new Promise<false>((resolve) => {
-      timer = setTimeout(() => resolve(false), timeoutMs);
-    });
-    const inTime = await Promise.race([arrived, late]);
-    clearTimeout(timer);
-    awaited = awaited.filter((other) => other !== entry);
-    return inTime;
-  };
+  const { any: newestAny, items } = newestSequences(database);
+  const newest = createProgress(newestAny);
+  let newestOfItems = items;
   const note = ({ type }: WriteOperation, value: unknown): void => {
     const { sequence } = (value ?? {}) as { sequence?: number }; // null, or a value of WriteOutcome
     if (sequence === undefined) return;
-    newest.any = Math.max(newest.any, sequence);
-    for (const waiting of awaited) if (waiting.sequence <= newest.any) waiting.resolve();
-    if (ITEM_OPERATIONS.has(type)) newest.items = Math.max(newest.items, sequence);
+    newest.advance(sequence);
+    if (ITEM_OPERATIONS.has(type)) newestOfItems = Math.max(newestOfItems, sequence);
   };
 
   let queue: Waiting[] = [];
@@ -106,16 +92,27 @@ export function openSqliteStore(dataDir: string, metrics: Metrics, onCrash: (err
       running ??= Promise.resolve().then(drain);
     });
 
+  const emptyLog = async (): Promise<boolean> => {
+    try {
+      return await worker.call<boolean>({ type: 'emptyLog' });
+    } catch {
+      return false; // a full disk, or a dead writer, which onCrash is told of: the log is not empty either way
+    }
+  };
+  const cleaner = createLogCleaner(emptyLog, (calls) => metrics.erasuresPending.set(calls));
+  void cleaner.clean(0); // an erasure before the last end may not have come so far
+
   return {
     ...createReader(database),
-    sequence: () => newest.any,
-    itemSequence: () => newest.items,
-    reached,
+    sequence: () => newest.at,
+    itemSequence: () => newestOfItems,
+    reached: (sequence, timeoutMs) => newest.reached(sequence, timeoutMs),
     putItem: (item) => write<ItemWritten>({ type: 'putItem', write: item }),
     updateItem: (item) => write<ItemWritten | null>({ type: 'updateItem', item }),
     deleteItem: (itemId) => write<{ sequence: number } | null>({ type: 'deleteItem', itemId }),
     appendEvents: (events) => write<EventsWritten>({ type: 'appendEvents', events }),
     eraseUser: (userId) => write<Erased>({ type: 'eraseUser', userId }),
+    cleanFiles: (timeoutMs) => cleaner.clean(timeoutMs),
     expireEvents: (before, limit) => write<Erased>({ type: 'expireEvents', before, limit }),
     saveVectors: (fingerprint, vectors) => write({ type: 'saveVectors', fingerprint, vectors }),
     dropVectors: (keep, limit) => write<{ dropped: number }>({ type: 'dropVectors', keep, limit }),
@@ -124,6 +121,7 @@ export function openSqliteStore(dataDir: string, metrics: Metrics, onCrash: (err
     setMeta: (key, value) => write({ type: 'setMeta', key, value }),
     close: async () => {
       while (running !== null) await running;
+      await cleaner.close();
       database.close();
       await worker.call({ type: 'close' });
       await worker.close();

@@ -174,10 +174,7 @@ export function createWriter(database: Database.Database): (operations: WriteOpe
   return (operations) => {
     const before = sequence;
     try {
-      const outcomes = group.immediate(operations);
-      // the log still holds what was erased; fold it in and empty it
-      if (operations.some(({ type }) => type === 'eraseUser')) database.pragma('wal_checkpoint(TRUNCATE)');
-      return outcomes;
+      return group.immediate(operations);
     } catch (error) {
       sequence = before; // the commit itself failed: nothing of the group is there
       throw error;

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { Type, type Static } from 'typebox';
-import { ItemRow, parseItemRow } from '../catalog/item-input.js';
+import { ItemRow, MAX_ID_LENGTH, parseItemRow } from '../catalog/item-input.js';
 import { ReelfuseError, invalidRequest, messageOf } from '../errors.js';
 import { compileSchema } from '../schema.js';
 import type { Services } from '../services.js';
@@ -33,11 +33,11 @@ const Envelope = Type.Object({ items: Type.Array(Type.Unknown(), { minItems: 1, 
 const validateEnvelope = compileSchema(Envelope);
 
 export function registerItemBatch(app: TypedApp, services: Services): void {
-  const idempotency = createIdempotency(services.store);
+  const idempotency = createIdempotency(services.store, services.log);
 
   const putRow = async (value: unknown, prefix: string): Promise<RowResult> => {
     const named = (value as { item_id?: unknown } | null)?.item_id;
-    const id = typeof named === 'string' ? { item_id: named } : {};
+    const id = typeof named === 'string' && named.length <= MAX_ID_LENGTH ? { item_id: named } : {};
     const parsed = parseItemRow(value, prefix, expectedShape(services));
     if (isErrors(parsed)) {
       const { pointer, detail } = parsed[0] ?? { pointer: prefix, detail: 'is not valid' };
@@ -89,15 +89,18 @@ export function registerItemBatch(app: TypedApp, services: Services): void {
         const results = putLines(linesOf(kept(body), maxBytes), putRow, maxBytes);
         return reply.type('application/x-ndjson').send(Readable.from(textOf(results)) as never); // a stream passes the serialiser by
       }
+      let isWhole = !isStream(body);
       async function* linesToTheEnd(source: AsyncIterable<Buffer>): AsyncGenerator<Line> {
         yield* atMost(MAX_COLLECTED, linesOf(source, maxBytes), 'send Accept: application/x-ndjson for an answer of any length');
+        isWhole = true;
         void reply.removeHeader('connection');
       }
       const answer = async (source: AsyncIterable<Buffer> | string): Promise<JsonAnswer> => {
         const results: RowResult[] = [];
         if (typeof source !== 'string') for await (const group of putLines(linesToTheEnd(source), putRow, maxBytes)) results.push(...group);
         else results.push(...(await Promise.all((body as { items: unknown[] }).items.map((row, index) => putRow(row, `/items/${index}`))))); // validated above
-        return { status: results.some(({ error }) => error !== undefined) ? 207 : 200, body: { results } };
+        const status = results.some(({ error }) => error !== undefined) ? 207 : 200;
+        return { status, body: { results }, isFinal: isWhole && results.every((row) => row.status < 500) };
       };
       const source = isStream(body) ? kept(body) : key === undefined ? '' : JSON.stringify(body);
       const { status, body: answered } = await (key === undefined ? answer(source) : idempotency.run(key, source, answer));

@@ -98,6 +98,11 @@ const SETTINGS = {
   bodyLimitMb: setting('64', integer(1, 1024), 'largest request body after decompression, MiB'),
   maxBatch: setting('32', integer(1, 1024), 'most requests that one user tower run takes together'),
   maxQueue: setting('1024', integer(1, 1_000_000), 'requests that may wait for a recommender before new ones get 503'),
+  maxItemQueue: setting(
+    '8192',
+    integer(1, 1_000_000),
+    'writes of items that may be on their way through item tower and store before new ones get 503; each holds its hidden states',
+  ),
   hnswM: setting('16', integer(4, 128), 'HNSW links per node'),
   hnswEfConstruction: setting('200', integer(8, 2000), 'HNSW candidates looked at while building'),
   hnswEf: setting('128', integer(8, 2000), 'HNSW candidates looked at while searching; never less than what is fetched'),

@@ -99,7 +99,7 @@ export async function openServices(config: Config, log: Logger): Promise<Service
       settleWrites: () => ingest.settle(),
     });
     closers.push(() => generations.close());
-    const ingest: Ingest = createIngest(store, generations, metrics, log);
+    const ingest: Ingest = createIngest({ store, generations, maxQueue: config.maxItemQueue, metrics, log });
     closers.push(() => ingest.settle());
 
     const { manifest } = artifact;

@@ -1,17 +1,17 @@
 import { Type } from 'typebox';
 import { EventBody, parseEvent, positiveRule } from '../catalog/event-input.js';
-import { compileSchema } from '../schema.js';
 import type { Services } from '../services.js';
 import type { EventWrite } from '../store/store.js';
 import { FieldErrorSchema, problemResponses } from './problem.js';
 import type { TypedApp } from './typed-app.js';
+import { validatorCompiler } from './validation.js';
 
 const MAX_EVENTS = 1000;
 
 const Body = Type.Object({ events: Type.Array(EventBody, { minItems: 1, maxItems: MAX_EVENTS }) }, { additionalProperties: false });
 /** Events are judged one by one, so that a bad one does not take the good ones down. */
 const Envelope = Type.Object({ events: Type.Array(Type.Unknown(), { minItems: 1, maxItems: MAX_EVENTS }) }, { additionalProperties: false });
-const validateEnvelope = compileSchema(Envelope);
+const validateEnvelope = validatorCompiler({ schema: Envelope, httpPart: 'body' });
 
 const Answer = Type.Object({
   accepted: Type.Integer(),
@@ -34,8 +34,7 @@ export function registerEvents(app: TypedApp, services: Services): void {
         body: Body,
         response: { 200: Answer, 207: Answer, 422: Answer, '4xx': problemResponses['4xx'], '5xx': problemResponses['5xx'] },
       },
-      validatorCompiler: () => (body: unknown) =>
-        validateEnvelope(body) || { error: Object.assign(new Error(), { validation: validateEnvelope.errors }) },
+      validatorCompiler: () => validateEnvelope,
     },
     async ({ body }, reply) => {
       const rows: unknown[] = body.events;

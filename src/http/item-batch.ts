@@ -1,14 +1,15 @@
 import { Readable } from 'node:stream';
 import { Type, type Static } from 'typebox';
+import type { WriteOptions } from '../catalog/ingest.js';
 import { ItemRow, MAX_ID_LENGTH, parseItemRow } from '../catalog/item-input.js';
 import { ReelfuseError, invalidRequest, messageOf } from '../errors.js';
-import { compileSchema } from '../schema.js';
 import type { Services } from '../services.js';
 import { IdempotencyKey, createIdempotency, type JsonAnswer } from './idempotency.js';
-import { State, expectedShape, isErrors, requireReady } from './item-receipt.js';
+import { ReceiptSchema, WaitQuery, expectedShape, isErrors, requireReady } from './item-receipt.js';
 import { atMost, linesOf, type Line } from './lines.js';
 import { problemResponses } from './problem.js';
 import type { TypedApp } from './typed-app.js';
+import { validatorCompiler } from './validation.js';
 
 const MAX_BATCH_ROWS = 1000;
 /** Rows of a stream that are answered in one document. */
@@ -16,12 +17,10 @@ const MAX_COLLECTED = 10_000;
 /** Rows of a stream that are on their way to the store at once; the stream waits for them. */
 const STREAM_WINDOW = 256;
 
+/** The receipt of a row that landed, or why it did not. */
 const RowResult = Type.Object({
-  item_id: Type.Optional(Type.String()),
+  ...Type.Partial(ReceiptSchema).properties,
   status: Type.Integer(),
-  state: Type.Optional(State),
-  sequence: Type.Optional(Type.Integer()),
-  searchable_after_ms: Type.Optional(Type.Unsafe<number | null>({ anyOf: [{ type: 'number' }, { type: 'null' }] })),
   error: Type.Optional(Type.Object({ code: Type.String(), pointer: Type.String(), detail: Type.String() })),
 });
 type RowResult = Static<typeof RowResult>;
@@ -30,12 +29,13 @@ const BatchAnswer = Type.Object({ results: Type.Array(RowResult) });
 const Batch = Type.Object({ items: Type.Array(ItemRow, { minItems: 1, maxItems: MAX_BATCH_ROWS }) }, { additionalProperties: false });
 /** Rows are judged one by one, so that a bad one does not take the good ones down. */
 const Envelope = Type.Object({ items: Type.Array(Type.Unknown(), { minItems: 1, maxItems: MAX_BATCH_ROWS }) }, { additionalProperties: false });
-const validateEnvelope = compileSchema(Envelope);
+const validateEnvelope = validatorCompiler({ schema: Envelope, httpPart: 'body' });
+const validateBody = (body: unknown) => isStream(body) || validateEnvelope(body);
 
 export function registerItemBatch(app: TypedApp, services: Services): void {
   const idempotency = createIdempotency(services.store, services.log);
 
-  const putRow = async (value: unknown, prefix: string): Promise<RowResult> => {
+  const putRow = async (value: unknown, prefix: string, wait: WriteOptions['wait']): Promise<RowResult> => {
     const named = (value as { item_id?: unknown } | null)?.item_id;
     const id = typeof named === 'string' && named.length <= MAX_ID_LENGTH ? { item_id: named } : {};
     const parsed = parseItemRow(value, prefix, expectedShape(services));
@@ -44,8 +44,8 @@ export function registerItemBatch(app: TypedApp, services: Services): void {
       return { ...id, status: 422, error: { code: 'invalid_request', pointer, detail } };
     }
     try {
-      const { item_id, created, state, sequence, searchable_after_ms } = await services.ingest.put(parsed.fields, parsed.hiddenStates);
-      return { item_id, status: created ? 201 : 200, state, sequence, searchable_after_ms };
+      const { created, ...receipt } = await services.ingest.put(parsed.fields, parsed.hiddenStates, { wait });
+      return { ...receipt, status: created ? 201 : 200 };
     } catch (error) {
       if (error instanceof ReelfuseError) return { ...id, ...refused(error, prefix) };
       services.log.error({ err: error }, 'an item of a batch could not be stored');
@@ -65,28 +65,25 @@ export function registerItemBatch(app: TypedApp, services: Services): void {
           'by 200 and one result a line, as the rows are put, so that its length does not matter on either side; without it the answer is one document ' +
           `of up to ${MAX_COLLECTED.toLocaleString('en')} rows. A row that is longer than the body limit, a row too many and a body that breaks off end ` +
           'the stream: the last result says so (413 row_too_large, 413 too_many_rows, 400 stream_broken) and names the first row that was not read.',
+        querystring: WaitQuery,
         headers: Type.Object({ 'idempotency-key': IdempotencyKey }),
         body: Batch,
         response: { 200: BatchAnswer, 207: BatchAnswer, ...problemResponses },
       },
-      validatorCompiler:
-        ({ httpPart }) =>
-        (part: unknown) =>
-          httpPart !== 'body' ||
-          isStream(part) ||
-          validateEnvelope(part) || { error: Object.assign(new Error(), { validation: validateEnvelope.errors }) },
+      validatorCompiler: (part) => (part.httpPart === 'body' ? validateBody : validatorCompiler(part)),
     },
     async (request, reply) => {
       requireReady(services);
       const body: unknown = request.body;
       const key = request.headers['idempotency-key'];
       const maxBytes = services.config.bodyLimitMb * 1024 * 1024;
+      const put: PutRow = (value, prefix) => putRow(value, prefix, request.query.wait);
       // a body that is not read to its end cannot be followed by another request
       if (isStream(body)) void reply.header('connection', 'close');
       if (isStream(body) && wantsLines(request.headers.accept)) {
         if (key !== undefined)
           throw invalidRequest([{ pointer: '/headers/idempotency-key', detail: 'cannot be kept for an answer that is streamed' }]);
-        const results = putLines(linesOf(kept(body), maxBytes), putRow, maxBytes);
+        const results = putLines(linesOf(kept(body), maxBytes), put, maxBytes);
         return reply.type('application/x-ndjson').send(Readable.from(textOf(results)) as never); // a stream passes the serialiser by
       }
       let isWhole = !isStream(body);
@@ -97,8 +94,8 @@ export function registerItemBatch(app: TypedApp, services: Services): void {
       }
       const answer = async (source: AsyncIterable<Buffer> | string): Promise<JsonAnswer> => {
         const results: RowResult[] = [];
-        if (typeof source !== 'string') for await (const group of putLines(linesToTheEnd(source), putRow, maxBytes)) results.push(...group);
-        else results.push(...(await Promise.all((body as { items: unknown[] }).items.map((row, index) => putRow(row, `/items/${index}`))))); // validated above
+        if (typeof source !== 'string') for await (const group of putLines(linesToTheEnd(source), put, maxBytes)) results.push(...group);
+        else results.push(...(await Promise.all((body as { items: unknown[] }).items.map((row, index) => put(row, `/items/${index}`))))); // validated above
         const status = results.some(({ error }) => error !== undefined) ? 207 : 200;
         return { status, body: { results }, isFinal: isWhole && results.every((row) => row.status < 500) };
       };

@@ -1,19 +1,16 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Type, type Static } from 'typebox';
-import { ITEM_STATES, stateOf, type ItemState } from '../catalog/catalogue.js';
+import { ITEM_STATES } from '../catalog/catalogue.js';
+import { stateIn } from '../catalog/generation.js';
 import type { Precondition } from '../catalog/ingest.js';
 import { type ExpectedShape, Id, ItemBody, ItemPatch, parseHiddenStates, parseItem, patchFields, presentItem } from '../catalog/item-input.js';
 import { invalidRequest, notFound } from '../errors.js';
 import type { Services } from '../services.js';
 import type { StoredItem } from '../store/store.js';
-import { ReceiptSchema, State, expectedShape, isErrors, requireReady, servingModel } from './item-receipt.js';
+import { ReceiptSchema, State, WaitQuery, expectedShape, isErrors, requireReady } from './item-receipt.js';
 import { problemResponses } from './problem.js';
 import type { TypedApp } from './typed-app.js';
 
-const Wait = Type.Optional(
-  Type.Union([Type.Literal('searchable'), Type.Literal('stored')], { description: 'stored: answer when durable, searchable soon after' }),
-);
-const WaitQuery = Type.Object({ wait: Wait }, { additionalProperties: false });
 const Headers = Type.Object({ 'if-match': Type.Optional(Type.String()), 'if-none-match': Type.Optional(Type.String()) });
 const Params = Type.Object({ item_id: Id });
 const Item = Type.Object({
@@ -49,7 +46,7 @@ function preconditionOf(headers: Static<typeof Headers>): Precondition | undefin
 }
 
 export function registerItems(app: TypedApp, services: Services): void {
-  const expected = (): ExpectedShape => expectedShape(services);
+  const expected = (): ExpectedShape | null => expectedShape(services);
 
   app.put(
     '/v1/items/:item_id',
@@ -70,9 +67,9 @@ export function registerItems(app: TypedApp, services: Services): void {
       const parsed = parseItem(params.item_id, body, '', expected());
       if (isErrors(parsed)) throw invalidRequest(parsed);
       const options = { precondition: preconditionOf(headers), wait: query.wait };
-      const { created, fingerprint: _, ...receipt } = await services.ingest.put(parsed.fields, parsed.hiddenStates, options);
+      const { created, ...receipt } = await services.ingest.put(parsed.fields, parsed.hiddenStates, options);
       void reply.status(created ? 201 : 200).header('etag', etagOf(receipt.sequence));
-      return { ...receipt, model: servingModel(services) };
+      return receipt;
     },
   );
 
@@ -84,23 +81,21 @@ export function registerItems(app: TypedApp, services: Services): void {
         tags: ['items'],
         summary: 'Change fields of an item (JSON merge patch: null clears a field or an attribute); in effect when this returns',
         params: Params,
+        querystring: WaitQuery,
         headers: Headers,
         body: ItemPatch,
         response: { 200: ReceiptSchema, ...problemResponses },
       },
     },
-    async ({ params, headers, body }, reply) => {
+    async ({ params, query, headers, body }, reply) => {
       requireReady(services);
       const states = body.hidden_states == null ? body.hidden_states : parseHiddenStates(body.hidden_states, expected());
       if (states != null && 'pointer' in states) throw invalidRequest([states]);
       const change = { fields: (stored: StoredItem) => patchFields(stored, body), ...(states !== undefined && { hiddenStates: states }) };
-      const {
-        created: _,
-        fingerprint: __,
-        ...receipt
-      } = await services.ingest.patch(params.item_id, change, { precondition: preconditionOf(headers) });
+      const options = { precondition: preconditionOf(headers), wait: query.wait };
+      const receipt = await services.ingest.patch(params.item_id, change, options);
       void reply.header('etag', etagOf(receipt.sequence));
-      return { ...receipt, model: servingModel(services) };
+      return receipt;
     },
   );
 
@@ -166,19 +161,16 @@ export function registerItems(app: TypedApp, services: Services): void {
         summary: 'Delete an item; no later request is served it',
         params: Params,
         headers: Headers,
-        response: { 200: Type.Object({ item_id: Type.String(), sequence: Type.Integer() }), ...problemResponses },
+        response: { 200: ReceiptSchema, ...problemResponses },
       },
     },
     async ({ params, headers }) => {
       requireReady(services);
-      const deleted = await services.ingest.remove(params.item_id, preconditionOf(headers));
-      return { item_id: params.item_id, ...deleted };
+      return services.ingest.remove(params.item_id, preconditionOf(headers));
     },
   );
 }
 
 function present({ generation, store }: Services, item: StoredItem): Static<typeof Item> {
-  const known = generation.catalogue.get(item.item_id);
-  const state: ItemState = known === undefined ? 'stored' : stateOf(known, generation.artifact.manifest.variant !== 'id');
-  return { ...presentItem(item), state, has_hidden_states: store.hasHiddenStates(item.item_id) };
+  return { ...presentItem(item), state: stateIn(generation, item.item_id), has_hidden_states: store.hasHiddenStates(item.item_id) };
 }

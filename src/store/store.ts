@@ -69,6 +69,8 @@ export interface PositiveEvent {
 export interface ItemWritten {
   sequence: number;
   created: boolean;
+  /** When the item was created, by this write or an earlier one. */
+  created_at: number;
 }
 
 export interface EventsWritten {

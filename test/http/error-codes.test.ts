@@ -52,6 +52,24 @@ test('a full queue is refused at once with Retry-After, and what was accepted is
   for (const answer of refused) assert.deepEqual(await refusal(Promise.resolve(answer)), { status: 503, code: 'overloaded', retryAfter: '1' });
 });
 
+test('more writes of items than may be under way are refused at once, counted, and nothing of them is kept', async (t) => {
+  const built = await build(t, { REELFUSE_MAX_ITEM_QUEUE: '2' });
+  const put = (n: number) => built.app.inject({ method: 'PUT', url: `/v1/items/q-${n}`, payload: {} });
+  const answers = await Promise.all(Array.from({ length: 10 }, (_, n) => put(n)));
+  const refused = answers.filter(({ statusCode }) => statusCode !== 201);
+  assert.ok(refused.length > 0 && refused.length < 10);
+  for (const answer of refused) assert.deepEqual(await refusal(Promise.resolve(answer)), { status: 503, code: 'overloaded', retryAfter: '1' });
+  assert.equal(built.services.store.countItems(), 10 - refused.length);
+  assert.match((await built.app.inject('/metrics')).body, new RegExp(`reelfuse_rejected_total{reason="item_queue_full"} ${refused.length}\n`));
+  const items = Array.from({ length: 10 }, (_, n) => ({ item_id: `r-${n}` }));
+  const { results } = (await post(built, '/v1/items/batch', { items })).json<{ results: { status: number; error?: { code: string } }[] }>();
+  assert.deepEqual(
+    results.slice(0, 3).map(({ status, error }) => error?.code ?? status),
+    [201, 201, 'overloaded'],
+  );
+  assert.equal((await put(0)).statusCode, refused.includes(answers[0] as never) ? 201 : 200);
+});
+
 test('a swap or a snapshot that is running already is a conflict', async (t) => {
   const built = await build(t);
   await putClips(built.app, 50);

@@ -62,8 +62,7 @@ for (const [form, headers] of [
   test(`a body whose compression breaks off keeps what came before (${form})`, async (t) => {
     const built = await build(t);
     const body = gzipSync(Array.from({ length: 3000 }, (_, n) => line(`g-${n}-${Math.random()}`)).join(''));
-    body.fill(0xff, body.length >> 1);
-    const answer = await post(built, body, { ...headers, 'content-encoding': 'gzip' });
+    const answer = await post(built, body.subarray(0, body.length >> 1), { ...headers, 'content-encoding': 'gzip' });
     const rows = form === 'one document' ? answer.json<{ results: Row[] }>().results : rowsOf(answer.body);
     const last = rows.at(-1);
     assert.deepEqual([last?.status, last?.error?.code, last?.error?.pointer], [400, 'stream_broken', `/${rows.length - 1}`]);

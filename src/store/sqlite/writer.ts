@@ -42,7 +42,7 @@ export function createWriter(database: Database.Database): (operations: WriteOpe
        available_from = excluded.available_from, expires_at = excluded.expires_at, hidden = excluded.hidden,
        updated_at = excluded.updated_at, sequence = excluded.sequence`,
   );
-  const exists = database.prepare<[string]>('SELECT 1 FROM items WHERE item_id = ?');
+  const createdAt = database.prepare<[string], number>('SELECT created_at FROM items WHERE item_id = ?').pluck();
   const dropStates = database.prepare('DELETE FROM hidden_states WHERE item_id = ?');
   const putStates = database.prepare('INSERT OR REPLACE INTO hidden_states (item_id, dtype, layers, width, data) VALUES (?, ?, ?, ?, ?)');
   const dropVectors = database.prepare('DELETE FROM vectors WHERE item_id = ?');
@@ -102,19 +102,22 @@ export function createWriter(database: Database.Database): (operations: WriteOpe
     switch (operation.type) {
       case 'putItem': {
         const { item, hiddenStates, vectors } = operation.write;
-        const created = exists.get(item.item_id) === undefined;
-        putItem.run(rowOf(item));
+        const known = createdAt.get(item.item_id);
+        const row = rowOf(item);
+        putItem.run(row);
         dropTombstone.run(item.item_id);
         dropVectors.run(item.item_id);
         if (hiddenStates === null) dropStates.run(item.item_id);
         else putStates.run(item.item_id, hiddenStates.dtype, ...hiddenStates.shape, hiddenStates.data);
         for (const { fingerprint, id_share: share, vector } of vectors) putVector.run(fingerprint, share, bytesOf(vector), item.item_id);
-        return { sequence, created };
+        return { sequence, created: known === undefined, created_at: known ?? row.now };
       }
-      case 'updateItem':
-        if (exists.get(operation.item.item_id) === undefined) return null;
+      case 'updateItem': {
+        const known = createdAt.get(operation.item.item_id);
+        if (known === undefined) return null;
         putItem.run(rowOf(operation.item));
-        return { sequence, created: false };
+        return { sequence, created: false, created_at: known };
+      }
       case 'deleteItem': {
         if (dropItem.run(operation.itemId).changes === 0) return null;
         putTombstone.run(operation.itemId, ++sequence);

@@ -103,6 +103,11 @@ const SETTINGS = {
     integer(1, 1_000_000),
     'writes of items that may be on their way through item tower and store before new ones get 503; each holds its hidden states',
   ),
+  maxEventQueue: setting(
+    '100000',
+    integer(1, 100_000_000),
+    'events that may wait for the disk before new ones get 503; a call is taken whatever its size when nothing waits',
+  ),
   hnswM: setting('16', integer(4, 128), 'HNSW links per node'),
   hnswEfConstruction: setting('200', integer(8, 2000), 'HNSW candidates looked at while building'),
   hnswEf: setting('128', integer(8, 2000), 'HNSW candidates looked at while searching; never less than what is fetched'),

@@ -52,7 +52,7 @@ export interface Services {
 export function openStore(config: Config, metrics: Metrics, log: Logger): { store: Store; close: () => Promise<void> } {
   const unlock = lockDataDir(config.dataDir);
   try {
-    const store = openSqliteStore(config.dataDir, metrics, crash(log));
+    const store = openSqliteStore(config.dataDir, metrics, crash(log), config.maxEventQueue);
     return {
       store,
       close: async () => {

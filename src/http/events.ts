@@ -6,7 +6,7 @@ import { FieldErrorSchema, problemResponses } from './problem.js';
 import type { TypedApp } from './typed-app.js';
 import { validatorCompiler } from './validation.js';
 
-const MAX_EVENTS = 1000;
+const MAX_EVENTS = 10_000;
 
 const Body = Type.Object({ events: Type.Array(EventBody, { minItems: 1, maxItems: MAX_EVENTS }) }, { additionalProperties: false });
 /** Events are judged one by one, so that a bad one does not take the good ones down. */
@@ -29,7 +29,7 @@ export function registerEvents(app: TypedApp, services: Services): void {
       config: { scope: 'write' },
       schema: {
         tags: ['events'],
-        summary: 'What users did; durable when this returns, and part of their next answer',
+        summary: `What users did, up to ${MAX_EVENTS.toLocaleString('en')} events; durable when this returns, and part of their next answer`,
         description: 'Idempotent by event_id. 422 when every event was rejected, 207 when some were, else 200.',
         body: Body,
         response: { 200: Answer, 207: Answer, 422: Answer, '4xx': problemResponses['4xx'], '5xx': problemResponses['5xx'] },

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type Database from 'better-sqlite3';
-import { messageOf, storageFull } from '../../errors.js';
+import { messageOf, overloaded, storageFull } from '../../errors.js';
 import type { Metrics } from '../../metrics.js';
 import { startWorker } from '../../threads/worker-client.js';
 import { packageFile } from '../../package-root.js';
@@ -18,8 +18,11 @@ const WORKER = new URL('./writer-worker.js', import.meta.url).href;
 /** SQLite's message for SQLITE_FULL; workers hand on messages only. */
 const isFull = (message: string): boolean => message.includes('disk is full');
 
-/** Writes taken into one commit; bounds the time that the first of them waits for the last. */
+/** Writes, and rows of them, taken into one commit; bounds the time that the first of them waits for the last. */
 const MAX_GROUP = 1024;
+const MAX_GROUP_ROWS = 20_000;
+
+const rowsOf = (operation: WriteOperation): number => (operation.type === 'appendEvents' ? operation.events.length : 1);
 
 interface Waiting {
   operation: WriteOperation;
@@ -29,10 +32,11 @@ interface Waiting {
 
 /**
  * SQLite in WAL mode: this thread reads, one worker writes. Group commit needs no timer: whatever arrives while a
- * commit is on its way to the disk goes into the next one.
+ * commit is on its way to the disk goes into the next one. Events and erasures are refused when `maxEventQueue` of them wait;
+ * writes of items are bounded where they are accepted, and what finishes an accepted request is never refused.
  * @throws InputError when the database is of a newer version
  */
-export function openSqliteStore(dataDir: string, metrics: Metrics, onCrash: (error: Error) => void): Store {
+export function openSqliteStore(dataDir: string, metrics: Metrics, onCrash: (error: Error) => void, maxEventQueue = Infinity): Store {
   mkdirSync(dataDir, { recursive: true });
   const file = join(dataDir, DATABASE_FILE);
   const setup = openDatabase(file);
@@ -55,7 +59,7 @@ export function openSqliteStore(dataDir: string, metrics: Metrics, onCrash: (err
     if (ITEM_OPERATIONS.has(type)) newestOfItems = Math.max(newestOfItems, sequence);
   };
 
-  let queue: Waiting[] = [];
+  const queue: Waiting[] = [];
   let running: Promise<void> | null = null;
 
   const commit = async (group: Waiting[]): Promise<void> => {
@@ -80,9 +84,7 @@ export function openSqliteStore(dataDir: string, metrics: Metrics, onCrash: (err
   };
   const drain = async (): Promise<void> => {
     while (queue.length > 0) {
-      const group = queue.slice(0, MAX_GROUP);
-      queue = queue.slice(MAX_GROUP);
-      await commit(group);
+      await commit(queue.splice(0, sizeOfGroup(queue)));
     }
     running = null;
   };
@@ -91,6 +93,21 @@ export function openSqliteStore(dataDir: string, metrics: Metrics, onCrash: (err
       queue.push({ operation, resolve: resolve as (value: never) => void, reject });
       running ??= Promise.resolve().then(drain);
     });
+
+  let waitingRows = 0;
+  const writeBounded = async <Value>(operation: WriteOperation): Promise<Value> => {
+    const rows = rowsOf(operation);
+    if (waitingRows > 0 && waitingRows + rows > maxEventQueue) {
+      metrics.rejected.inc({ reason: 'event_queue_full' });
+      throw overloaded('event');
+    }
+    waitingRows += rows;
+    try {
+      return await write<Value>(operation);
+    } finally {
+      waitingRows -= rows;
+    }
+  };
 
   const emptyLog = async (): Promise<boolean> => {
     try {
@@ -110,8 +127,8 @@ export function openSqliteStore(dataDir: string, metrics: Metrics, onCrash: (err
     putItem: (item) => write<ItemWritten>({ type: 'putItem', write: item }),
     updateItem: (item) => write<ItemWritten | null>({ type: 'updateItem', item }),
     deleteItem: (itemId) => write<{ sequence: number } | null>({ type: 'deleteItem', itemId }),
-    appendEvents: (events) => write<EventsWritten>({ type: 'appendEvents', events }),
-    eraseUser: (userId) => write<Erased>({ type: 'eraseUser', userId }),
+    appendEvents: (events) => writeBounded<EventsWritten>({ type: 'appendEvents', events }),
+    eraseUser: (userId) => writeBounded<Erased>({ type: 'eraseUser', userId }),
     cleanFiles: (timeoutMs) => cleaner.clean(timeoutMs),
     expireEvents: (before, limit) => write<Erased>({ type: 'expireEvents', before, limit }),
     saveVectors: (fingerprint, vectors) => write({ type: 'saveVectors', fingerprint, vectors }),
@@ -127,6 +144,18 @@ export function openSqliteStore(dataDir: string, metrics: Metrics, onCrash: (err
       await worker.close();
     },
   };
+}
+
+/** At least one, whatever its rows. */
+function sizeOfGroup(queue: readonly Waiting[]): number {
+  let rows = 0;
+  let size = 0;
+  for (const { operation } of queue) {
+    rows += rowsOf(operation);
+    if (size === MAX_GROUP || (size > 0 && rows > MAX_GROUP_ROWS)) break;
+    size++;
+  }
+  return size;
 }
 
 const ITEM_OPERATIONS: ReadonlySet<WriteOperation['type']> = new Set(['putItem', 'updateItem', 'deleteItem']);

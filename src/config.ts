@@ -135,6 +135,11 @@ const SETTINGS = {
   ),
   eventRetentionDays: setting('0', integer(0, 100_000), 'events older than this many days are deleted; 0 keeps them'),
   positiveWatchPortion: setting('0.5', number(0, 1), 'a view counts as positive from this watched portion on'),
+  positiveWatchMs: setting(
+    '3000',
+    integer(0, 3_600_000),
+    'and from so many watched milliseconds on, when neither the event nor the attribute duration_s of its item says how long the clip is',
+  ),
   popularityHalfLifeHours: setting('168', number(0.1, 100_000), 'half-life of an event in the fallback ranking, hours'),
 } satisfies Record<string, Setting<unknown>>;
 

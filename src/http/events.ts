@@ -23,6 +23,7 @@ const Answer = Type.Object({
 export function registerEvents(app: TypedApp, services: Services): void {
   const { store, popularity, config } = services;
   const positives = positiveRule(config);
+  const attributesOf = (itemId: string) => (services.generation.catalogue.get(itemId)?.fields ?? store.item(itemId))?.attributes;
   app.post(
     '/v1/events',
     {
@@ -38,7 +39,7 @@ export function registerEvents(app: TypedApp, services: Services): void {
     },
     async ({ body }, reply) => {
       const rows: unknown[] = body.events;
-      const settings = { positives, now: Date.now() };
+      const settings = { positives, attributesOf, now: Date.now() };
       const events: EventWrite[] = [];
       const rejected: { index: number; event_id?: string; errors: { pointer: string; detail: string }[] }[] = [];
       rows.forEach((row, index) => {

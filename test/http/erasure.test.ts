@@ -8,7 +8,7 @@ import { build, clip, putClips, temporaryFolder, view } from '../build.js';
 
 const post = (app: TypedApp, events: object[]) => app.inject({ method: 'POST', url: '/v1/events', payload: { events } });
 const historyOf = async (app: TypedApp, userId: string) =>
-  (await app.inject(`/v1/users/${userId}/history`)).json<{ items: { item_id: string }[]; sequence: number }>();
+  (await app.inject(`/v1/users/${userId}/history`)).json<{ items: { item_id: string; at: string }[]; sequence: number }>();
 const popular = async (app: TypedApp) => {
   const answer = await app.inject({ method: 'POST', url: '/v1/recommendations', payload: { user_id: 'stranger', k: 5 } });
   return answer.json<{ items: { item_id: string; score: number }[] }>().items;
@@ -121,6 +121,39 @@ test('events older than the retention are dropped, in as many steps as it takes,
     [clip(1)],
   );
   assert.ok(Math.abs((await popular(app)).find(({ item_id: itemId }) => itemId === clip(3))?.score ?? 1) < 1e-6);
+});
+
+test('a view that says how long it was, but not of how long a clip, is judged by the item, else by the watch time', async (t) => {
+  const { app } = await build(t, { REELFUSE_POSITIVE_WATCH_MS: '4000' });
+  await app.inject({ method: 'PUT', url: '/v1/items/long', payload: { attributes: { duration_s: 20 } } });
+  await app.inject({ method: 'PUT', url: '/v1/items/short', payload: { attributes: { duration_s: 0.4 } } });
+  await app.inject({ method: 'PUT', url: '/v1/items/untold', payload: { attributes: { duration_s: 'a while' } } });
+  const watched: [string, number, number?][] = [
+    ['long', 9_999],
+    ['long', 10_000],
+    ['long', 200, 300],
+    ['short', 200],
+    ['untold', 3_999],
+    ['untold', 4_000],
+    ['unknown', 200],
+    ['unknown', 4_000],
+  ];
+  const events = watched.map(([itemId, ms, duration], n) => ({
+    ...view(`e-${n}`, 'u', itemId, `2026-11-24T10:00:0${n}Z`),
+    watch_ms: ms,
+    ...(duration !== undefined && { duration_ms: duration }),
+  }));
+  assert.equal((await post(app, events)).statusCode, 200);
+  assert.deepEqual(
+    (await historyOf(app, 'u')).items.map(({ item_id: itemId, at }) => [itemId, Number(at.slice(18, 19))]),
+    [
+      ['unknown', 7],
+      ['untold', 5],
+      ['short', 3],
+      ['long', 2],
+      ['long', 1],
+    ],
+  );
 });
 
 test('which events make a history, and from which portion a view does, is configuration', async (t) => {

@@ -110,9 +110,12 @@ export async function openServices(config: Config, log: Logger): Promise<Service
     await model.remember();
     const halfLifeMs = config.popularityHalfLifeHours * 3_600_000;
     const origin = Date.now();
-    const popularity = createPopularity(origin, halfLifeMs, {
-      positives: store.popularity(origin, halfLifeMs),
-      impressions: store.impressionCounts(),
+    const popularity = createPopularity({
+      origin,
+      halfLifeMs,
+      // the catalogue may still be loading
+      isKnown: (itemId) => generations.current.catalogue.get(itemId) !== undefined || store.item(itemId) !== null,
+      initial: { positives: store.popularity(origin, halfLifeMs), impressions: store.impressionCounts() },
     });
     const erasure = createErasure(store, popularity);
     const snapshots = openSnapshots({

@@ -166,7 +166,9 @@ export function registerItems(app: TypedApp, services: Services): void {
     },
     async ({ params, headers }) => {
       requireReady(services);
-      return services.ingest.remove(params.item_id, preconditionOf(headers));
+      const receipt = await services.ingest.remove(params.item_id, preconditionOf(headers));
+      services.popularity.release(params.item_id);
+      return receipt;
     },
   );
 }

@@ -166,13 +166,13 @@ export interface Store {
   seen(userId: string, since: number, limit: number): string[];
   /** How often each item was shown to the user since that time. */
   impressions(userId: string, since: number): { item_id: string; shown: number }[];
-  /** How often each item was shown to anybody. */
-  impressionCounts(): Iterable<{ item_id: string; shown: number }>;
+  /** How often each item was shown to anybody; `is_item` 0: there is no such item. */
+  impressionCounts(): Iterable<{ item_id: string; shown: number; is_item: number }>;
   /** Positive events since that time, by sequence after the given one. */
   positives(since: number, after: number, limit: number): PositiveEvent[];
   /** Users by user_id after the given one, with their number of positives. */
   users(after: string | null, limit: number): { user_id: string; events: number }[];
-  /** Σ 2^((at - origin) / halfLife) over the positive events of each item. */
-  popularity(origin: number, halfLifeMs: number): Iterable<{ item_id: string; weight: number }>;
+  /** Σ 2^((at - origin) / halfLife) over the positive events of each item; `is_item` 0: there is no such item. */
+  popularity(origin: number, halfLifeMs: number): Iterable<{ item_id: string; weight: number; is_item: number }>;
   close(): Promise<void>;
 }

@@ -55,6 +55,12 @@ export function createMetrics() {
       registers,
     }),
     items: new Gauge({ name: 'reelfuse_items', help: 'Items by state', labelNames: ['state'] as const, registers }),
+    itemsUnavailable: new Gauge({
+      name: 'reelfuse_items_unavailable',
+      help: 'Items of any state but hidden that are not served now, because they are scheduled for later or have expired',
+      labelNames: ['reason'] as const,
+      registers,
+    }),
     generation: new Gauge({
       name: 'reelfuse_generation_info',
       help: 'The generation that answers requests',

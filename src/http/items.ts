@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Type, type Static } from 'typebox';
-import { ITEM_STATES } from '../catalog/catalogue.js';
+import { AVAILABILITIES, ITEM_STATES, availabilityOf } from '../catalog/catalogue.js';
 import { stateIn } from '../catalog/generation.js';
 import type { Precondition } from '../catalog/ingest.js';
 import { type ExpectedShape, Id, ItemBody, ItemPatch, parseHiddenStates, parseItem, patchFields, presentItem } from '../catalog/item-input.js';
@@ -25,6 +25,7 @@ const Item = Type.Object({
   updated_at: Type.Unsafe<string | null>({ type: ['string', 'null'] }),
   sequence: Type.Integer(),
   state: State,
+  availability: Type.String({ description: 'now | scheduled | expired: whether available_from and expires_at let the item be served' }),
   has_hidden_states: Type.Boolean(),
 });
 
@@ -125,6 +126,7 @@ export function registerItems(app: TypedApp, services: Services): void {
             limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })),
             cursor: Type.Optional(Id),
             state: Type.Optional(Type.Union(ITEM_STATES.map((state) => Type.Literal(state)))),
+            availability: Type.Optional(Type.Union(AVAILABILITIES.map((availability) => Type.Literal(availability)))),
           },
           { additionalProperties: false },
         ),
@@ -136,6 +138,8 @@ export function registerItems(app: TypedApp, services: Services): void {
     },
     async ({ query }) => {
       const limit = query.limit ?? 100;
+      const isWanted = ({ state, availability }: Static<typeof Item>): boolean =>
+        (query.state === undefined || query.state === state) && (query.availability === undefined || query.availability === availability);
       const found: Static<typeof Item>[] = [];
       let cursor = query.cursor ?? null;
       for (;;) {
@@ -143,11 +147,11 @@ export function registerItems(app: TypedApp, services: Services): void {
         for (const item of page) {
           cursor = item.item_id;
           const presented = present(services, item);
-          if (query.state === undefined || presented.state === query.state) found.push(presented);
+          if (isWanted(presented)) found.push(presented);
           if (found.length === limit) return { items: found, next_cursor: cursor };
         }
         if (page.length < limit) return { items: found, next_cursor: null };
-        await nextTurn(); // a rare state may need many pages; other requests come in between
+        await nextTurn(); // a rare one may need many pages; other requests come in between
       }
     },
   );
@@ -174,5 +178,10 @@ export function registerItems(app: TypedApp, services: Services): void {
 }
 
 function present({ generation, store }: Services, item: StoredItem): Static<typeof Item> {
-  return { ...presentItem(item), state: stateIn(generation, item.item_id), has_hidden_states: store.hasHiddenStates(item.item_id) };
+  return {
+    ...presentItem(item),
+    state: stateIn(generation, item.item_id),
+    availability: availabilityOf(item, Date.now()),
+    has_hidden_states: store.hasHiddenStates(item.item_id),
+  };
 }

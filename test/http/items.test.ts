@@ -222,3 +222,34 @@ test('under a model of ids alone hidden states of any shape are kept for a later
   manifest.variant = variant;
   assert.equal((await put('refused')).statusCode, 422);
 });
+
+test('an item outside its time is told apart from one that is served, in reads, lists and metrics; its state stays', async (t) => {
+  const { app } = await build(t);
+  await putClips(app, 2);
+  const put = (itemId: string, payload: object) =>
+    app.inject({ method: 'PUT', url: `/v1/items/${itemId}`, payload: { ...payload, hidden_states: demoStates(clip(9)) } });
+  await put('over', { expires_at: '2020-01-01T00:00:00Z' });
+  await put('coming', { available_from: '2099-01-01T00:00:00Z' });
+  await put('out-of-sight', { expires_at: '2020-01-01T00:00:00Z', hidden: true });
+  await put('running', { available_from: '2020-01-01T00:00:00Z', expires_at: '2099-01-01T00:00:00Z' });
+  for (const [itemId, state, availability] of [
+    ['over', 'searchable', 'expired'],
+    ['coming', 'searchable', 'scheduled'],
+    ['out-of-sight', 'hidden', 'expired'],
+    ['running', 'searchable', 'now'],
+    [clip(1), 'searchable', 'now'],
+  ]) {
+    const item = await get(app, itemId ?? '');
+    assert.deepEqual([item.state, item.availability], [state, availability], itemId);
+  }
+  const listed = (await app.inject('/v1/items?state=searchable&availability=expired')).json<{ items: { item_id: string }[] }>();
+  assert.deepEqual(
+    listed.items.map(({ item_id: itemId }) => itemId),
+    ['over'],
+  );
+  const figures = async () => (await app.inject('/metrics')).body.match(/reelfuse_items_unavailable\{.*/g);
+  assert.deepEqual(await figures(), ['reelfuse_items_unavailable{reason="scheduled"} 1', 'reelfuse_items_unavailable{reason="expired"} 1']);
+  await patch(app, 'over', { expires_at: null });
+  await app.inject({ method: 'DELETE', url: '/v1/items/coming' });
+  assert.deepEqual(await figures(), ['reelfuse_items_unavailable{reason="scheduled"} 0', 'reelfuse_items_unavailable{reason="expired"} 0']);
+});

@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { openToAll, registerAuth } from './http/auth.js';
 import { registerConsole } from './http/console.js';
 import { registerEvents } from './http/events.js';
+import { registerItemBatch } from './http/item-batch.js';
 import { registerItems } from './http/items.js';
 import { registerModels } from './http/models.js';
 import { registerObservation, requestId } from './http/observe.js';
@@ -17,8 +18,8 @@ import { registerRecommendations } from './http/recommendations.js';
 import { registerReports } from './http/reports.js';
 import type { TypedApp } from './http/typed-app.js';
 import { registerUsers } from './http/users.js';
+import { validatorCompiler } from './http/validation.js';
 import { packageFile } from './package-root.js';
-import { compileSchema } from './schema.js';
 import type { Services } from './services.js';
 
 const COMPRESS_FROM_BYTES = 4096;
@@ -40,10 +41,7 @@ export async function buildApp(services: Services): Promise<TypedApp> {
     routerOptions: { maxParamLength: 1024 },
   }).withTypeProvider<TypeBoxTypeProvider>() as unknown as TypedApp; // the logger's type differs, its interface does not
 
-  app.setValidatorCompiler(({ schema, httpPart }) => {
-    const validate = compileSchema(schema as object, httpPart === 'body' ? 'body' : 'text');
-    return (data) => (validate(data) ? { value: data } : { error: Object.assign(new Error('invalid'), { validation: validate.errors }) });
-  });
+  app.setValidatorCompiler(validatorCompiler);
   app.addContentTypeParser('application/x-ndjson', (_request, payload, done) => done(null, payload));
 
   registerProblems(app);
@@ -66,6 +64,7 @@ export async function buildApp(services: Services): Promise<TypedApp> {
     const routes = scope as unknown as TypedApp; // plugins lose the type provider
     registerRecommendations(routes, services);
     registerItems(routes, services);
+    registerItemBatch(routes, services);
     registerEvents(routes, services);
     registerUsers(routes, services);
     registerModels(routes, services);

@@ -54,6 +54,12 @@ export function createMetrics() {
       registers,
     }),
     items: new Gauge({ name: 'reelfuse_items', help: 'Items by state', labelNames: ['state'] as const, registers }),
+    itemsUnavailable: new Gauge({
+      name: 'reelfuse_items_unavailable',
+      help: 'Items of any state but hidden that are not served now, because they are scheduled for later or have expired',
+      labelNames: ['reason'] as const,
+      registers,
+    }),
     generation: new Gauge({
       name: 'reelfuse_generation_info',
       help: 'The generation that answers requests',
@@ -86,6 +92,11 @@ export function createMetrics() {
       name: 'reelfuse_gate_id_share',
       help: 'Share of the ID embedding in fused item vectors (mean of the gate)',
       buckets: [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1],
+      registers,
+    }),
+    erasuresPending: new Gauge({
+      name: 'reelfuse_erasures_pending',
+      help: 'Erasures that no read finds any more, but that the log of the store still holds',
       registers,
     }),
     commitSeconds: new Histogram({ name: 'reelfuse_store_commit_seconds', help: 'Time of one group commit', buckets: SECONDS, registers }),

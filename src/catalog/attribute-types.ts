@@ -1,3 +1,5 @@
+import { timeOf } from '../time.js';
+
 export type AttributeType = 'string' | 'number' | 'boolean' | 'list' | 'time';
 
 /** The types that attributes have among the items of a catalogue; a filter on anything else is a mistake. */
@@ -8,13 +10,9 @@ export interface AttributeTypes {
   of(name: string): ReadonlySet<AttributeType> | null;
 }
 
-const RFC_3339 = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})$/i;
-
-export const isTime = (text: string): boolean => text.length >= 20 && RFC_3339.test(text) && !Number.isNaN(Date.parse(text));
-
 /** A string that is a time is both. */
 function typesOf(value: unknown): readonly AttributeType[] {
-  if (typeof value === 'string') return isTime(value) ? ['string', 'time'] : ['string'];
+  if (typeof value === 'string') return timeOf(value) !== null ? ['string', 'time'] : ['string'];
   if (typeof value === 'number') return ['number'];
   if (typeof value === 'boolean') return ['boolean'];
   return ['list'];

@@ -5,7 +5,7 @@ import { storageFull } from '../../src/errors.js';
 import { migrate } from '../../src/store/sqlite/migrate.js';
 import { createWriter } from '../../src/store/sqlite/writer.js';
 import { packageFile } from '../../src/package-root.js';
-import { build, clip, otherModel, putClips, type Built } from '../build.js';
+import { build, clip, otherModel, putClips, view, type Built } from '../build.js';
 
 interface Refusal {
   status: number;
@@ -50,6 +50,39 @@ test('a full queue is refused at once with Retry-After, and what was accepted is
   const refused = answers.filter(({ statusCode }) => statusCode !== 200);
   assert.ok(refused.length > 0 && refused.length < 30);
   for (const answer of refused) assert.deepEqual(await refusal(Promise.resolve(answer)), { status: 503, code: 'overloaded', retryAfter: '1' });
+});
+
+test('more writes of items than may be under way are refused at once, counted, and nothing of them is kept', async (t) => {
+  const built = await build(t, { REELFUSE_MAX_ITEM_QUEUE: '2' });
+  const put = (n: number) => built.app.inject({ method: 'PUT', url: `/v1/items/q-${n}`, payload: {} });
+  const answers = await Promise.all(Array.from({ length: 10 }, (_, n) => put(n)));
+  const refused = answers.filter(({ statusCode }) => statusCode !== 201);
+  assert.ok(refused.length > 0 && refused.length < 10);
+  for (const answer of refused) assert.deepEqual(await refusal(Promise.resolve(answer)), { status: 503, code: 'overloaded', retryAfter: '1' });
+  assert.equal(built.services.store.countItems(), 10 - refused.length);
+  assert.match((await built.app.inject('/metrics')).body, new RegExp(`reelfuse_rejected_total{reason="item_queue_full"} ${refused.length}\n`));
+  const items = Array.from({ length: 10 }, (_, n) => ({ item_id: `r-${n}` }));
+  const { results } = (await post(built, '/v1/items/batch', { items })).json<{ results: { status: number; error?: { code: string } }[] }>();
+  assert.deepEqual(
+    results.slice(0, 3).map(({ status, error }) => error?.code ?? status),
+    [201, 201, 'overloaded'],
+  );
+  assert.equal((await put(0)).statusCode, refused.includes(answers[0] as never) ? 201 : 200);
+});
+
+test('more events than may wait for the disk are refused at once and counted; one call is taken when nothing waits', async (t) => {
+  const built = await build(t, { REELFUSE_MAX_EVENT_QUEUE: '4' });
+  const send = (call: number, count: number) =>
+    post(built, '/v1/events', { events: Array.from({ length: count }, (_, n) => view(`${call}-${n}`, 'u', clip(n))) });
+  assert.equal((await send(0, 100)).statusCode, 200);
+  const answers = await Promise.all(Array.from({ length: 10 }, (_, n) => send(n + 1, 2)));
+  const refused = answers.filter(({ statusCode }) => statusCode !== 200);
+  assert.ok(refused.length > 0 && refused.length < 10);
+  for (const answer of refused) assert.deepEqual(await refusal(Promise.resolve(answer)), { status: 503, code: 'overloaded', retryAfter: '1' });
+  const { items } = (await built.app.inject('/v1/users/u/history?limit=1000')).json<{ items: unknown[] }>();
+  assert.equal(items.length, 100 + 2 * (10 - refused.length));
+  assert.match((await built.app.inject('/metrics')).body, new RegExp(`reelfuse_rejected_total{reason="event_queue_full"} ${refused.length}\n`));
+  assert.equal((await send(99, 3)).statusCode, 200);
 });
 
 test('a swap or a snapshot that is running already is a conflict', async (t) => {

@@ -107,8 +107,9 @@ export function createReader(database: Database.Database): Reads {
   const impressions = database.prepare<[string, number], { item_id: string; shown: number }>(
     `SELECT item_id, count(*) AS shown FROM events WHERE user_id = ? AND type = 'impression' AND at >= ? GROUP BY item_id`,
   );
-  const impressionCounts = database.prepare<[], { item_id: string; shown: number }>(
-    `SELECT item_id, count(*) AS shown FROM events WHERE type = 'impression' GROUP BY item_id`,
+  const isItem = 'EXISTS (SELECT 1 FROM items i WHERE i.item_id = e.item_id) AS is_item';
+  const impressionCounts = database.prepare<[], { item_id: string; shown: number; is_item: number }>(
+    `SELECT item_id, count(*) AS shown, ${isItem} FROM events e WHERE type = 'impression' GROUP BY item_id`,
   );
   const positives = database.prepare<[number, number, number], PositiveEvent>(
     'SELECT sequence, item_id, at, recommendation_id FROM events WHERE positive = 1 AND at >= ? AND sequence > ? ORDER BY sequence LIMIT ?',
@@ -116,8 +117,8 @@ export function createReader(database: Database.Database): Reads {
   const users = database.prepare<[string, number], { user_id: string; events: number }>(
     'SELECT user_id, count(*) AS events FROM events WHERE positive = 1 AND user_id > ? GROUP BY user_id ORDER BY user_id LIMIT ?',
   );
-  const popularity = database.prepare<[number, number], { item_id: string; weight: number }>(
-    'SELECT item_id, sum(pow(2.0, (at - ?) * 1.0 / ?)) AS weight FROM events WHERE positive = 1 GROUP BY item_id',
+  const popularity = database.prepare<[number, number], { item_id: string; weight: number; is_item: number }>(
+    `SELECT item_id, sum(pow(2.0, (at - ?) * 1.0 / ?)) AS weight, ${isItem} FROM events e WHERE positive = 1 GROUP BY item_id`,
   );
 
   return {

@@ -6,13 +6,14 @@ import Fastify, { LogController } from 'fastify';
 import { readFileSync } from 'node:fs';
 import { openToAll, registerAuth } from './http/auth.js';
 import { registerConsole } from './http/console.js';
+import { describeErrors } from './http/error-codes.js';
 import { registerEvents } from './http/events.js';
 import { registerItemBatch } from './http/item-batch.js';
 import { registerItems } from './http/items.js';
 import { registerModels } from './http/models.js';
 import { registerObservation, requestId } from './http/observe.js';
 import { registerOperations } from './http/operations.js';
-import { registerProblems } from './http/problem.js';
+import { MAX_HEADER_BYTES, refuseConnection, refuseUrl, registerProblems } from './http/problem.js';
 import { registerSnapshots } from './http/snapshots.js';
 import { registerRecommendations } from './http/recommendations.js';
 import { registerReports } from './http/reports.js';
@@ -23,6 +24,8 @@ import { packageFile } from './package-root.js';
 import type { Services } from './services.js';
 
 const COMPRESS_FROM_BYTES = 4096;
+
+const DESCRIPTION = `Online recommendations of micro-videos by Dual Feature Fusion.\n\n${describeErrors()}`;
 
 const { version } = JSON.parse(readFileSync(packageFile('package.json'), 'utf8')) as { version: string };
 
@@ -39,6 +42,9 @@ export async function buildApp(services: Services): Promise<TypedApp> {
     bodyLimit: services.config.bodyLimitMb * 1024 * 1024,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 1024 },
+    http: { maxHeaderSize: MAX_HEADER_BYTES },
+    clientErrorHandler: refuseConnection,
+    frameworkErrors: refuseUrl,
   }).withTypeProvider<TypeBoxTypeProvider>() as unknown as TypedApp; // the logger's type differs, its interface does not
 
   app.setValidatorCompiler(validatorCompiler);
@@ -51,7 +57,7 @@ export async function buildApp(services: Services): Promise<TypedApp> {
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
-      info: { title: 'reelfuse', version, description: 'Online recommendations of micro-videos by Dual Feature Fusion', license: { name: 'MIT' } },
+      info: { title: 'reelfuse', version, description: DESCRIPTION, license: { name: 'MIT' } },
       components: { securitySchemes: { api_key: { type: 'http', scheme: 'bearer' } } },
       security: [{}, { api_key: [] }],
     },

@@ -1,4 +1,5 @@
 import { timeOf } from '../time.js';
+import type { CatalogueItem } from './catalogue.js';
 
 export type AttributeType = 'string' | 'number' | 'boolean' | 'list' | 'time';
 
@@ -40,4 +41,17 @@ export function createAttributeTypes(): AttributeTypes {
       return types === undefined ? null : new Set(types.keys());
     },
   };
+}
+
+/** `attributes.NAME` and `NAME` name the same attribute. */
+export const attributeName = (field: string): string => field.replace(/^attributes\./, '');
+
+const NO_VALUES: readonly unknown[] = [];
+
+/** The different values of an attribute, or the author: of a list its entries, none where the item has none. */
+export function valuesOf({ fields }: CatalogueItem, field: string): readonly unknown[] {
+  const name = attributeName(field);
+  const value = field === 'author_id' ? fields.author_id : Object.hasOwn(fields.attributes, name) ? fields.attributes[name] : null;
+  if (value === null) return NO_VALUES;
+  return Array.isArray(value) ? [...new Set<unknown>(value)] : [value];
 }

@@ -153,7 +153,8 @@ async function search(packed: PackedJobs): Promise<Answered> {
     });
     const [own = queryOf(wishes?.near ?? 0), ...less] = users; // without a history there is an item
     const disliked = wishes?.disliked ?? NONE;
-    return { user: disliked.length === 0 ? own : moveAway(own, disliked), without: less };
+    const away = (query: Float32Array): Float32Array => (disliked.length === 0 ? query : moveAway(query, disliked));
+    return { user: away(own), without: less.map(away) };
   });
   const found = await findAll(
     jobs,

@@ -22,6 +22,10 @@ export interface ServedEntry {
   short_reason: string | null;
   experiment: { name: string; arm: string } | null;
   seed: number | null;
+  /** Items that earlier pages of the same cursor had shown. */
+  offset: number;
+  /** Newest change of the store when the answer was begun: events that name the answer are newer. */
+  sequence: number;
   /** Wishes of the request that shaped the answer. */
   request: Record<string, unknown>;
 }
@@ -35,6 +39,10 @@ export interface ServedLog {
   append(entry: ServedEntry): string;
   /** Null: unknown, expired, or lost in a crash. */
   read(id: string): Promise<ServedEntry | null>;
+  /** The same for many; each file is opened once. Unknown ones are left out. */
+  readAll(ids: Iterable<string>): Promise<Map<string, ServedEntry>>;
+  /** The first entry of the hour of this time, or of the next one that has any. */
+  first(at: number): Promise<ServedEntry | null>;
   /** Drops the files of hours that ended before. */
   expire(before: number): void;
   close(): Promise<void>;
@@ -110,6 +118,42 @@ export function openServedLog(folder: string, onError: (error: unknown) => void)
     return segment;
   };
 
+  /** Null when there is no such file: expired, or never written. */
+  const within = async <Value>(hour: number, task: (file: FileHandle) => Promise<Value>): Promise<Value | null> => {
+    let file: FileHandle;
+    try {
+      file = await open(pathOf(hour), 'r');
+    } catch {
+      return null;
+    }
+    try {
+      return await task(file);
+    } finally {
+      await file.close();
+    }
+  };
+  const readAll = async (ids: Iterable<string>): Promise<Map<string, ServedEntry>> => {
+    flush();
+    const byHour = new Map<number, Place[]>();
+    for (const id of ids) {
+      const place = placeOf(id);
+      if (place === null) continue;
+      const places = byHour.get(place.hour);
+      if (places === undefined) byHour.set(place.hour, [place]);
+      else places.push(place);
+    }
+    const entries = new Map<string, ServedEntry>();
+    for (const [hour, places] of byHour) {
+      await within(hour, async (file) => {
+        for (const { id, offset, nonce } of places) {
+          const entry = await readEntry(file, offset, nonce);
+          if (entry !== null) entries.set(id, entry);
+        }
+      });
+    }
+    return entries;
+  };
+
   return {
     append: (entry) => {
       const nonce = takeNonce();
@@ -132,26 +176,18 @@ export function openServedLog(folder: string, onError: (error: unknown) => void)
       }
       return PREFIX + id.toString('base64url');
     },
-    read: async (id) => {
-      const bytes = Buffer.from(id.slice(PREFIX.length), 'base64url');
-      if (!id.startsWith(PREFIX) || bytes.length !== ID_BYTES) return null;
+    read: async (id) => (await readAll([id])).get(id) ?? null,
+    readAll,
+    first: async (at) => {
       flush();
-      let file: FileHandle;
-      try {
-        file = await open(pathOf(bytes.readUInt32BE(0)), 'r');
-      } catch {
-        return null; // expired, or never written
-      }
-      try {
-        return await readEntry(file, bytes.readUIntBE(4, 6), bytes.subarray(10).toString('hex'));
-      } finally {
-        await file.close();
-      }
+      const hours = readdirSync(folder)
+        .map(hourOf)
+        .filter((hour) => hour >= Math.floor(at / HOUR_MS));
+      return hours.length === 0 ? null : within(Math.min(...hours), (file) => readEntry(file, 0, null));
     },
     expire: (before) => {
       for (const name of readdirSync(folder)) {
-        const hour = Number(name.replace('.ndjson', ''));
-        if (Number.isInteger(hour) && (hour + 1) * HOUR_MS <= before) rmSync(join(folder, name), { force: true });
+        if ((hourOf(name) + 1) * HOUR_MS <= before) rmSync(join(folder, name), { force: true });
       }
     },
     close: async () => {
@@ -161,7 +197,28 @@ export function openServedLog(folder: string, onError: (error: unknown) => void)
   };
 }
 
-async function readEntry(file: FileHandle, offset: number, nonce: string): Promise<ServedEntry | null> {
+/** What entries of older versions lack. */
+const OLDER = { offset: 0, sequence: 0 };
+
+/** NaN for a file that is none of the log's. */
+const hourOf = (name: string): number => Number(/^(\d+)\.ndjson$/.exec(name)?.[1] ?? NaN);
+
+interface Place {
+  id: string;
+  hour: number;
+  offset: number;
+  nonce: string;
+}
+
+/** Where the entry of an id stands; null: it is no id. */
+function placeOf(id: string): Place | null {
+  const bytes = Buffer.from(id.slice(PREFIX.length), 'base64url');
+  if (!id.startsWith(PREFIX) || bytes.length !== ID_BYTES) return null;
+  return { id, hour: bytes.readUInt32BE(0), offset: bytes.readUIntBE(4, 6), nonce: bytes.subarray(10).toString('hex') };
+}
+
+/** @param nonce what the entry must have been given; null: whatever stands there */
+async function readEntry(file: FileHandle, offset: number, nonce: string | null): Promise<ServedEntry | null> {
   let text = Buffer.alloc(0);
   while (text.length < MAX_ENTRY_BYTES && !text.includes(NEWLINE)) {
     const piece = Buffer.alloc(READ_BYTES);
@@ -171,7 +228,7 @@ async function readEntry(file: FileHandle, offset: number, nonce: string): Promi
   }
   try {
     const { nonce: own, ...entry } = JSON.parse(text.subarray(0, text.indexOf(NEWLINE)).toString('utf8')) as ServedEntry & { nonce: string };
-    return own === nonce ? entry : null;
+    return nonce === null || own === nonce ? { ...OLDER, ...entry } : null;
   } catch {
     return null; // the id points into the middle of something
   }

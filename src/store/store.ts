@@ -170,7 +170,7 @@ export interface Store {
   models(): ModelRecord[];
   /** Newest positives of a user, newest first. */
   history(userId: string, limit: number): HistoryEntry[];
-  /** Of the user's newest thousand events, and of the newest thousand positive ones. */
+  /** At least the newest thousand items that the user met, unless they took more than 16,000 events; and those of the newest thousand positives. */
   recent(userId: string): RecentItems;
   /** The listener hears whose events have changed, before the change resolves; null: anybody's. */
   onUserChange(listener: (userId: string | null) => void): void;

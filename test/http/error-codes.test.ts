@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
+import { readFileSync, readdirSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import Database from 'better-sqlite3';
+import { buildApp } from '../../src/app.js';
 import { storageFull } from '../../src/errors.js';
+import { ERROR_CODES } from '../../src/http/error-codes.js';
 import { migrate } from '../../src/store/sqlite/migrate.js';
 import { createWriter } from '../../src/store/sqlite/writer.js';
 import { packageFile } from '../../src/package-root.js';
@@ -136,12 +141,92 @@ test('a disk that is full: nothing of the group is kept, and the caller is told 
   assert.deepEqual(await refusal(answer), { status: 507, code: 'storage_full', retryAfter: '30' });
 });
 
-test('an error of the server itself tells nothing but the request id', async (t) => {
+test('an error of the server itself tells nothing but the request id, alone and in a batch', async (t) => {
   const built = await build(t);
-  built.services.store.recent = () => {
+  built.services.store.sequence = () => {
     throw new Error('secret detail');
   };
   const answer = await post(built, '/v1/recommendations', { user_id: 'u' });
   assert.deepEqual(await codeOf(Promise.resolve(answer)), [500, 'internal_error']);
   assert.ok(!answer.body.includes('secret detail'));
+  const batch = await post(built, '/v1/recommendations/batch', { requests: [{ user_id: 'u' }] });
+  const { results } = batch.json<{ results: { status: number; error: { code: string } }[] }>();
+  assert.deepEqual([batch.statusCode, results[0]?.status, results[0]?.error.code], [207, 500, 'internal_error']);
+  assert.ok(!batch.body.includes('secret detail'));
+});
+
+test('a batch says of each refused request when to come back', async (t) => {
+  const built = await build(t);
+  const batch = await post(built, '/v1/recommendations/batch', {
+    requests: [{ user_id: 'u' }, { user_id: 'u', at_least_sequence: 1e9, deadline_ms: 1 }],
+  });
+  const { results } = batch.json<{ results: { status: number; error?: { code: string; retry_after: number } }[] }>();
+  assert.equal(results[0]?.status, 200);
+  assert.deepEqual([results[1]?.status, results[1]?.error?.code, results[1]?.error?.retry_after], [503, 'sequence_not_reached', 1]);
+});
+
+test('what is not a request at all is answered by a problem too', async (t) => {
+  const { app } = await build(t);
+  const url = new URL(await app.listen({ host: '127.0.0.1', port: 0 }));
+  const cursor = async (length: number): Promise<Refusal> => {
+    const answer = await fetch(new URL(`/v1/users/u/recommendations?cursor=${'A'.repeat(length)}`, url));
+    assert.match(answer.headers.get('content-type') ?? '', /application\/problem\+json/);
+    const { code, request_id: id } = (await answer.json()) as { code: string; request_id: string };
+    assert.ok(id.length > 0);
+    return { status: answer.status, code, retryAfter: undefined };
+  };
+  assert.equal((await cursor(40_000)).code, 'invalid_request'); // as long as a cursor can be
+  assert.deepEqual(await cursor(70_000), { status: 431, code: 'headers_too_large', retryAfter: undefined });
+  const raw = await new Promise<string>((resolve, reject) => {
+    let text = '';
+    const socket = connect(Number(url.port), url.hostname, () => socket.write('this is not HTTP\r\n\r\n'));
+    socket.on('data', (data) => (text += data.toString()));
+    socket.on('end', () => resolve(text));
+    socket.on('error', reject);
+  });
+  assert.match(raw, /^HTTP\/1\.1 400 Bad request\r\n[^]*"code":"malformed_http"/);
+  assert.deepEqual(await codeOf(app.inject('/v1/items/%zz')), [400, 'bad_request']);
+});
+
+test('a body that says it is gzip and is not', async (t) => {
+  const built = await build(t);
+  const headers = { 'content-type': 'application/json', 'content-encoding': 'gzip' };
+  const answer = built.app.inject({ method: 'POST', url: '/v1/recommendations', payload: 'not gzip', headers });
+  assert.deepEqual(await codeOf(answer), [400, 'bad_request']);
+});
+
+test('a model and a recommendation that are not known', async (t) => {
+  const built = await build(t);
+  assert.deepEqual(await codeOf(post(built, '/v1/models/nothing/activate')), [404, 'model_not_found']);
+  assert.deepEqual(await codeOf(built.app.inject('/v1/recommendations/rec_nothing')), [404, 'recommendation_not_found']);
+});
+
+test('while the catalogue loads, writes and swaps are told to come back, and answers are the fallback ranking', async (t) => {
+  const built = await build(t);
+  await putClips(built.app, 3);
+  const app = await buildApp({ ...built.services, isReady: () => false });
+  t.after(() => app.close());
+  const send = (method: 'PUT' | 'POST', url: string, payload: object = {}) => app.inject({ method, url, payload });
+  for (const answer of [send('PUT', '/v1/items/x'), send('POST', '/v1/snapshots'), send('POST', '/v1/models/x/activate')])
+    assert.deepEqual(await refusal(answer), { status: 503, code: 'starting', retryAfter: '1' });
+  const answer = await send('POST', '/v1/recommendations', { history: [clip(1)], k: 2 });
+  const { items, fallback } = answer.json<{ items: unknown[]; fallback: string }>();
+  assert.deepEqual([items.length, fallback], [2, 'starting']);
+  const ready = await app.inject('/readyz');
+  assert.deepEqual([ready.statusCode, ready.json<{ status: string }>().status], [503, 'starting']);
+});
+
+test('every error code of the sources is described, and no other', async (t) => {
+  const files = readdirSync(packageFile('src'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
+  const sources = files.map((name) => readFileSync(join(packageFile('src'), name), 'utf8')).join('\n');
+  const found = [
+    ...[...sources.matchAll(/ReelfuseError\(\s*\d{3},\s*'(\w+)'/g)].map(([, code]) => code),
+    ...[...sources.matchAll(/\[\s*\d{3},\s*'(\w+)'/g)].map(([, code]) => code), // tables of errors that others throw
+    ...[...sources.matchAll(/\bcode: '(\w+)'/g)].map(([, code]) => code),
+    ...[...sources.matchAll(/notFound\('(\w+)'/g)].map(([, what]) => `${what}_not_found`),
+  ];
+  assert.deepEqual([...new Set(found)].sort(), Object.keys(ERROR_CODES).sort());
+  const { app } = await build(t);
+  const { description } = (await app.inject('/openapi.json')).json<{ info: { description: string } }>().info;
+  for (const code of Object.keys(ERROR_CODES)) assert.ok(description.includes(`\`${code}\``), code);
 });

@@ -30,6 +30,8 @@ export interface WriteOptions {
   precondition?: Precondition | undefined;
   /** `stored`: resolve when the item is durable; fusing and publishing follow on their own. */
   wait?: 'searchable' | 'stored' | undefined;
+  /** When too many writes are under way. Waiting is for a caller who brings a bounded number at a time. */
+  whenFull?: 'refuse' | 'wait' | undefined;
 }
 
 export interface ItemChange {
@@ -68,18 +70,26 @@ export interface IngestSetup {
 export function createIngest({ store, generations, maxQueue, metrics, log }: IngestSetup): Ingest {
   const last = new Map<string, Promise<unknown>>();
   let underWay = 0;
+  /** Callers who wait for a place, in the order of their arrival; a write that is done hands its place on. */
+  const patient: (() => void)[] = [];
+  const leave = (): void => {
+    const next = patient.shift();
+    if (next === undefined) underWay--;
+    else next();
+  };
 
   /** Writes to one item take effect in the order of their arrival; different items do not wait for each other. */
-  const inOrder = <Value>(itemId: string, task: () => Promise<Value>): Promise<Value> => {
-    if (underWay >= maxQueue) {
+  const inOrder = async <Value>(itemId: string, whenFull: WriteOptions['whenFull'], task: () => Promise<Value>): Promise<Value> => {
+    if (underWay < maxQueue) underWay++;
+    else if (whenFull === 'wait') await new Promise<void>((resolve) => patient.push(resolve));
+    else {
       metrics.rejected.inc({ reason: 'item_queue_full' });
-      return Promise.reject(overloaded('item'));
+      throw overloaded('item');
     }
-    underWay++;
     const mine = (last.get(itemId) ?? Promise.resolve()).then(task, task);
     last.set(itemId, mine);
     const forget = (): void => {
-      underWay--;
+      leave();
       if (last.get(itemId) === mine) last.delete(itemId);
     };
     mine.then(forget, forget);
@@ -89,17 +99,17 @@ export function createIngest({ store, generations, maxQueue, metrics, log }: Ing
   /** `stored`: answered when the task says that the item is durable; what fails after that is made up for at the next start. */
   const answered = <Answer extends Receipt>(
     itemId: string,
-    wait: WriteOptions['wait'],
+    { wait, whenFull }: WriteOptions,
     task: (acknowledge: ((receipt: Answer) => void) | null) => Promise<Answer>,
   ): Promise<Answer> => {
-    if (wait !== 'stored') return inOrder(itemId, () => task(null));
+    if (wait !== 'stored') return inOrder(itemId, whenFull, () => task(null));
     return new Promise((resolve, reject) => {
       let isAnswered = false;
       const acknowledge = (receipt: Answer): void => {
         isAnswered = true;
         resolve(receipt);
       };
-      inOrder(itemId, () => task(acknowledge)).then(resolve, (error: unknown) => {
+      inOrder(itemId, whenFull, () => task(acknowledge)).then(resolve, (error: unknown) => {
         if (isAnswered) log.error({ err: error }, 'a stored item could not be published');
         reject(error as Error);
       });
@@ -237,26 +247,26 @@ export function createIngest({ store, generations, maxQueue, metrics, log }: Ing
   };
 
   return {
-    put: (fields, states, { precondition, wait } = {}) => {
+    put: (fields, states, options = {}) => {
       const received = performance.now();
-      return answered<Put>(fields.item_id, wait, async (acknowledge) => {
-        check(fields.item_id, precondition);
+      return answered<Put>(fields.item_id, options, async (acknowledge) => {
+        check(fields.item_id, options.precondition);
         return write(fields, states, received, acknowledge);
       });
     },
-    patch: (itemId, change, { precondition, wait } = {}) => {
+    patch: (itemId, change, options = {}) => {
       const received = performance.now();
-      return answered<Receipt>(itemId, wait, async (acknowledge) => {
+      return answered<Receipt>(itemId, options, async (acknowledge) => {
         const stored = store.item(itemId);
         if (stored === null) throw notFound('item', itemId);
-        check(itemId, precondition);
+        check(itemId, options.precondition);
         const fields = change.fields(stored);
         return change.hiddenStates === undefined ? update(fields, received, acknowledge) : write(fields, change.hiddenStates, received, acknowledge);
       });
     },
     remove: (itemId, precondition) => {
       const received = performance.now();
-      return inOrder(itemId, async () => {
+      return inOrder(itemId, 'refuse', async () => {
         if (store.item(itemId) === null) throw notFound('item', itemId);
         check(itemId, precondition);
         const targets = take(itemId);

@@ -35,7 +35,7 @@ const validateBody = (body: unknown) => isStream(body) || validateEnvelope(body)
 export function registerItemBatch(app: TypedApp, services: Services): void {
   const idempotency = createIdempotency(services.store, services.log);
 
-  const putRow = async (value: unknown, prefix: string, wait: WriteOptions['wait']): Promise<RowResult> => {
+  const putRow = async (value: unknown, prefix: string, options: WriteOptions): Promise<RowResult> => {
     const named = (value as { item_id?: unknown } | null)?.item_id;
     const id = typeof named === 'string' && named.length <= MAX_ID_LENGTH ? { item_id: named } : {};
     const parsed = parseItemRow(value, prefix, expectedShape(services));
@@ -44,7 +44,7 @@ export function registerItemBatch(app: TypedApp, services: Services): void {
       return { ...id, status: 422, error: { code: 'invalid_request', pointer, detail } };
     }
     try {
-      const { created, ...receipt } = await services.ingest.put(parsed.fields, parsed.hiddenStates, { wait });
+      const { created, ...receipt } = await services.ingest.put(parsed.fields, parsed.hiddenStates, options);
       return { ...receipt, status: created ? 201 : 200 };
     } catch (error) {
       if (error instanceof ReelfuseError) return { ...id, ...refused(error, prefix) };
@@ -77,7 +77,9 @@ export function registerItemBatch(app: TypedApp, services: Services): void {
       const body: unknown = request.body;
       const key = request.headers['idempotency-key'];
       const maxBytes = services.config.bodyLimitMb * 1024 * 1024;
-      const put: PutRow = (value, prefix) => putRow(value, prefix, request.query.wait);
+      // a stream can wait for its rows, a caller with all of them in one body is told at once
+      const options: WriteOptions = { wait: request.query.wait, whenFull: isStream(body) ? 'wait' : 'refuse' };
+      const put: PutRow = (value, prefix) => putRow(value, prefix, options);
       // a body that is not read to its end cannot be followed by another request
       if (isStream(body)) void reply.header('connection', 'close');
       if (isStream(body) && wantsLines(request.headers.accept)) {

@@ -75,6 +75,23 @@ test('more writes of items than may be under way are refused at once, counted, a
   assert.equal((await put(0)).statusCode, refused.includes(answers[0] as never) ? 201 : 200);
 });
 
+test('a stream waits for places where others are refused, and its rows keep their order', async (t) => {
+  const built = await build(t, { REELFUSE_MAX_ITEM_QUEUE: '2' });
+  const rows = Array.from({ length: 60 }, (_, n) => JSON.stringify({ item_id: `s-${n % 6}`, title: `t${n}` })).join('\n');
+  const headers = { 'content-type': 'application/x-ndjson' };
+  for (const url of ['/v1/items/batch', '/v1/items/batch?wait=stored']) {
+    const send = () => built.app.inject({ method: 'POST', url, payload: rows, headers });
+    const answers = await Promise.all([send(), send()]);
+    assert.deepEqual(
+      answers.map(({ statusCode }) => statusCode),
+      [200, 200],
+    );
+    await built.services.ingest.settle();
+    for (const n of [0, 5]) assert.equal(built.services.store.item(`s-${n}`)?.title, `t${n + 54}`);
+    assert.equal((await built.app.inject({ method: 'PUT', url: '/v1/items/after', payload: {} })).statusCode < 300, true);
+  }
+});
+
 test('more events than may wait for the disk are refused at once and counted; one call is taken when nothing waits', async (t) => {
   const built = await build(t, { REELFUSE_MAX_EVENT_QUEUE: '4' });
   const send = (call: number, count: number) =>

@@ -49,8 +49,15 @@ export interface Fetched {
 const NONE = new Int32Array(0);
 
 /** Of the items that still have one. */
-const slotsOfRows = ({ catalogue }: Generation, rows: Int32Array): Int32Array =>
-  rows.map((row) => catalogue.slotOfRow(row)).filter((slot) => slot >= 0);
+function slotsOfRows({ catalogue }: Generation, rows: Int32Array): Int32Array {
+  const slots = new Int32Array(rows.length);
+  let found = 0;
+  for (let n = 0; n < rows.length; n++) {
+    const slot = catalogue.slotOfRow(rows[n] as number); // n < length
+    if (slot >= 0) slots[found++] = slot;
+  }
+  return found === rows.length ? slots : slots.subarray(0, found);
+}
 
 /** Of the items that have one. */
 function slotsOf({ catalogue }: Generation, itemIds: readonly string[]): Int32Array {
@@ -128,19 +135,21 @@ function walkFound(
   reason: Reason,
 ): Walk {
   const now = Date.now();
+  // a millionth is finer than what two runs of a tower agree on, and shorter to write
+  const scoreAt = (rank: number): number => Math.round(((similarities[rank] as number) / temperature) * 1e6) / 1e6; // rank < length
   let rank = 0;
   return {
     next: () => {
       while (rank < slots.length) {
         const item = catalogue.atSlot(slots[rank] as number); // rank < length
-        const score = (similarities[rank++] as number) / temperature;
+        const score = scoreAt(rank++);
         if (item !== undefined && isAllowed(item, limits, now)) return { item, score, rankScore: score, reason, movedBy: [] };
       }
       return undefined;
     },
     get ceiling() {
       if (rank === slots.length && isAll) return -Infinity;
-      return rank === 0 ? Infinity : (similarities[rank - 1] as number) / temperature; // rank - 1 < length
+      return rank === 0 ? Infinity : scoreAt(rank - 1);
     },
   };
 }

@@ -58,7 +58,13 @@ function keyBlocks(secret: string): { inner: Buffer; outer: Buffer } {
 
 /** Pages without state on the server: a cursor lists, signed, what was shown; whoever holds the secret can read it. */
 export function createCursors(secret: string, minutes: number): Cursors {
-  const identityOf = (identity: string): Buffer => digestOf(identity).subarray(0, IDENTITY_BYTES);
+  // no secret, and signed with the rest: two hashes tell users, items and filters apart
+  const identityOf = (identity: string): Buffer => {
+    const bytes = Buffer.alloc(IDENTITY_BYTES);
+    bytes.writeUInt32BE(hashOf(identity) >>> 0, 0);
+    bytes.writeUInt32BE(hashOf(`${identity.length} ${identity}`) >>> 0, 4);
+    return bytes;
+  };
   const { inner, outer } = keyBlocks(secret);
   // HMAC-SHA-256 (RFC 2104); one-shot digests cost a third of what an Hmac object does
   const macOf = (content: Buffer): Buffer => digestOf(Buffer.concat([outer, digestOf(Buffer.concat([inner, content]))])).subarray(0, MAC_BYTES);

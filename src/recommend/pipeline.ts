@@ -12,6 +12,7 @@ import { collectHistory, type History } from './history.js';
 import { hashOf } from './page.js';
 import { pin, pinsOf } from './pins.js';
 import {
+  STAGES,
   noTimings,
   type Candidate,
   type Explanation,
@@ -77,6 +78,7 @@ export async function recommend(context: RecommendContext, request: RecommendReq
   const nextCursor = hasMore ? context.cursors.seal([...shown, ...items.map(({ item }) => hashOf(item.fields.item_id))], identity, now) : null;
   const arm = request.experiment === null ? null : assignArm(request.experiment, request.userId ?? String(Math.random()));
   timings.total = performance.now() - started;
+  for (const stage of STAGES) timings[stage] = Math.round(timings[stage] * 1000) / 1000;
   return {
     items,
     explanations,

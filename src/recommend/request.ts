@@ -174,6 +174,8 @@ export interface Timings {
   total: number;
 }
 
+export const STAGES = ['queue', 'history', 'user_tower', 'search', 'rules', 'total'] as const;
+
 export const noTimings = (): Timings => ({ queue: 0, history: 0, user_tower: 0, search: 0, rules: 0, total: 0 });
 
 /** The caller's filters and boosts, ready to be asked. */

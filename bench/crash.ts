@@ -73,7 +73,7 @@ async function fullDisk(folder: string): Promise<{ told: string; wrong: string[]
     const write = await after.call('PUT', '/v1/items/later', { title: 'x' });
     expect('a later write was answered', write.status, 201);
     await after.end('SIGTERM');
-    const told = `after ${kept} items: ${refused}, reads ${read}; restart on the full disk ${restart}; with space again: all items there, write ${write.status}`;
+    const told = `after ${kept} items: ${refused}, reads ${read}; restart on the full disk ${restart}; with space again: write ${write.status}`;
     return { told, wrong };
   } finally {
     spawnSync('umount', [mount]);

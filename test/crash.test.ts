@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { temporaryFolder } from './build.js';
 import { openCrashTrial } from './crash.js';
 
-test('after kill -9 under load everything acknowledged is there once; a log that was cut off loses its last changes and nothing before', async (t) => {
+test('after kill -9 under load everything acknowledged is there once; a log that was cut loses its last changes, nothing before', async (t) => {
   const trial = await openCrashTrial(temporaryFolder(t));
   try {
     await trial.round(60, 'none');

@@ -53,7 +53,7 @@ type EventBody = Static<typeof EventBody>;
 
 const validate = compileSchema(EventBody);
 
-/** A view is positive from the watched portion on, or from the watch time on where that is all there is; one that carries neither counts as watched. */
+/** A view is positive from the watched portion on, or from the watch time on where that is all there is; without either it counts as watched. */
 function isPositive({ type, watch_ms: watched }: EventBody, portion: number | null, rule: PositiveRule): boolean {
   if (!rule.types.has(type)) return false;
   if (type !== 'view') return true;

@@ -61,10 +61,10 @@ export function registerItemBatch(app: TypedApp, services: Services): void {
         tags: ['items'],
         summary: 'Many items: JSON with up to 1,000, or an NDJSON stream (application/x-ndjson) of any length',
         description:
-          'Good rows land, bad ones are reported. 200 when every row landed, else 207. An NDJSON stream with Accept: application/x-ndjson is answered ' +
-          'by 200 and one result a line, as the rows are put, so that its length does not matter on either side; without it the answer is one document ' +
-          `of up to ${MAX_COLLECTED.toLocaleString('en')} rows. A row that is longer than the body limit, a row too many and a body that breaks off end ` +
-          'the stream: the last result says so (413 row_too_large, 413 too_many_rows, 400 stream_broken) and names the first row that was not read.',
+          'Good rows land, bad ones are reported. 200 when every row landed, else 207. An NDJSON stream with Accept: application/x-ndjson is ' +
+          'answered by 200 and one result a line, as the rows are put, so that its length does not matter on either side; without it the answer ' +
+          `is one document of up to ${MAX_COLLECTED.toLocaleString('en')} rows. A row that is longer than the body limit, a row too many and a ` +
+          'body that breaks off end the stream: the last result says so (413 row_too_large, 413 too_many_rows, 400 stream_broken) and names the first row that was not read.',
         querystring: WaitQuery,
         headers: Type.Object({ 'idempotency-key': IdempotencyKey }),
         body: Batch,
@@ -97,7 +97,10 @@ export function registerItemBatch(app: TypedApp, services: Services): void {
       const answer = async (source: AsyncIterable<Buffer> | string): Promise<JsonAnswer> => {
         const results: RowResult[] = [];
         if (typeof source !== 'string') for await (const group of putLines(linesToTheEnd(source), put, maxBytes)) results.push(...group);
-        else results.push(...(await Promise.all((body as { items: unknown[] }).items.map((row, index) => put(row, `/items/${index}`))))); // validated above
+        else {
+          const { items } = body as { items: unknown[] }; // validated above
+          results.push(...(await Promise.all(items.map((row, index) => put(row, `/items/${index}`)))));
+        }
         const status = results.some(({ error }) => error !== undefined) ? 207 : 200;
         return { status, body: { results }, isFinal: isWhole && results.every((row) => row.status < 500) };
       };

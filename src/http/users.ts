@@ -61,8 +61,8 @@ export function registerUsers(app: TypedApp, services: Services): void {
         tags: ['users'],
         summary: 'Erase a user: history and events, from memory and from the disk',
         description:
-          'No answer knows the user when this returns. 200: the files hold nothing of it either. 202: they still do, because somebody reads an older ' +
-          'state of the store (a backup) and has not ended within REELFUSE_ERASURE_WAIT_SECONDS; the server goes on by itself, and the same call ' +
+          'No answer knows the user when this returns. 200: the files hold nothing of it either. 202: they still do, because somebody reads an ' +
+          'older state of the store (a backup) and has not ended within REELFUSE_ERASURE_WAIT_SECONDS; the server goes on by itself, and the same call ' +
           'answers 200 once it is done. A user who is not known is erased with 0 events, so that a retry is harmless.',
         params: Type.Object({ user_id: Id }),
         response: { 200: ErasedSchema, 202: ErasedSchema, ...problemResponses },

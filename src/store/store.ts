@@ -130,7 +130,10 @@ export interface Store {
   deleteItem(itemId: string): Promise<{ sequence: number } | null>;
   /** Idempotent by event_id; all events of one call become visible together. @throws ReelfuseError 503 `overloaded` */
   appendEvents(events: EventWrite[]): Promise<EventsWritten>;
-  /** Everything that is known of a user. No read finds it when this resolves; the files are clean when `cleanFiles` says so. @throws ReelfuseError 503 `overloaded` */
+  /**
+   * Everything that is known of a user. No read finds it when this resolves; the files are clean when `cleanFiles` says so.
+   * @throws ReelfuseError 503 `overloaded`
+   */
   eraseUser(userId: string): Promise<Erased>;
   /**
    * True when what was erased before this call is gone from the files, too; false when it is not after so many milliseconds, because

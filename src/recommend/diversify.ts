@@ -22,29 +22,31 @@ export async function chooseDiverse(
   const lowest = candidates.at(-1)?.rankScore ?? 0;
   const range = highest - lowest || 1;
   const units = unitVectors(candidates, table);
-  const nearest = new Float32Array(candidates.length).fill(-1); // largest cosine with a chosen item
-  const isTaken = new Uint8Array(candidates.length);
+  const nearest = new Float32Array(candidates.length); // largest cosine with a chosen item, or 0
+  const left = candidates.map((_, position) => position); // best first
   const chosen: Candidate[] = [];
+  let last = -1;
   let compared = 0;
   while (chosen.length < k) {
     let best = -1;
     let bestValue = -Infinity;
-    for (const [position, candidate] of candidates.entries()) {
-      if (isTaken[position] === 1 || (caps !== null && !caps.admits(candidate.item))) continue;
-      const relevance = (candidate.rankScore - lowest) / range;
-      const likeness = chosen.length === 0 ? 0 : Math.max(0, nearest[position] as number); // one entry a candidate
-      const value = (1 - diversity) * relevance - diversity * likeness;
+    for (let n = 0; n < left.length; n++) {
+      const position = left[n] as number; // n < length
+      const candidate = candidates[position] as Candidate; // a position of it
+      if (last >= 0) nearest[position] = Math.max(nearest[position] as number, cosine(units, table.dim, last, position)); // one entry a candidate
+      if (caps !== null && !caps.admits(candidate.item)) continue;
+      const value = ((1 - diversity) * (candidate.rankScore - lowest)) / range - diversity * (nearest[position] as number);
       if (value <= bestValue) continue;
-      best = position;
+      best = n;
       bestValue = value;
     }
-    const candidate = candidates[best];
-    if (candidate === undefined) break;
-    isTaken[best] = 1;
+    const [position] = best === -1 ? [] : left.splice(best, 1);
+    if (position === undefined) break;
+    const candidate = candidates[position] as Candidate; // a position of it
     caps?.count(candidate.item);
     chosen.push(candidate);
-    if (candidate.item.slot !== null) compareAll(units, table.dim, best, nearest);
-    compared += candidates.length;
+    last = position;
+    compared += left.length;
     if (compared < SLICE) continue;
     compared = 0;
     await nextTurn();
@@ -67,20 +69,22 @@ function unitVectors(candidates: readonly Candidate[], table: VectorTable): Floa
   return units;
 }
 
-/** Raises what each candidate's largest cosine is by that with the one in this row. */
-function compareAll(units: Float32Array, dim: number, row: number, nearest: Float32Array): void {
-  const chosen = row * dim;
-  for (let other = 0, first = 0; other < nearest.length; other++, first += dim) {
-    // four sums, because each addition of one would wait for the one before; all indices are within both rows
-    let [a, b, c, d] = [0, 0, 0, 0];
-    let i = 0;
-    for (; i + 3 < dim; i += 4) {
-      a += (units[chosen + i] as number) * (units[first + i] as number);
-      b += (units[chosen + i + 1] as number) * (units[first + i + 1] as number);
-      c += (units[chosen + i + 2] as number) * (units[first + i + 2] as number);
-      d += (units[chosen + i + 3] as number) * (units[first + i + 3] as number);
-    }
-    for (; i < dim; i++) a += (units[chosen + i] as number) * (units[first + i] as number);
-    nearest[other] = Math.max(nearest[other] as number, a + b + c + d);
+/** Of two rows. */
+function cosine(units: Float32Array, dim: number, one: number, other: number): number {
+  // four sums, because each addition of one would wait for the one before; all indices are within the two rows
+  let a = 0;
+  let b = 0;
+  let c = 0;
+  let d = 0;
+  let first = one * dim;
+  let second = other * dim;
+  const end = first + dim;
+  for (; first + 3 < end; first += 4, second += 4) {
+    a += (units[first] as number) * (units[second] as number);
+    b += (units[first + 1] as number) * (units[second + 1] as number);
+    c += (units[first + 2] as number) * (units[second + 2] as number);
+    d += (units[first + 3] as number) * (units[second + 3] as number);
   }
+  for (; first < end; first++, second++) a += (units[first] as number) * (units[second] as number);
+  return a + b + c + d;
 }

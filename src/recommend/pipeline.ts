@@ -1,9 +1,10 @@
 import type { CatalogueItem } from '../catalog/catalogue.js';
+import type { Generation } from '../catalog/generation.js';
 import { ReelfuseError, notFound } from '../errors.js';
 import type { Searched } from '../model/recommender-pool.js';
-import { MAX_POOL, arrange, depthOf, fill, isSettled, type Arranged } from './arrange.js';
+import { MAX_POOL, arrange, depthOf, fill, isSettled, type Arranged, type Walk } from './arrange.js';
 import { createBoost, type Boost } from './boost.js';
-import { fetchCandidates, queryOf, type Fetched, type Scope } from './candidates.js';
+import { fetchCandidates, queryOf, type Fetched, type Query, type Scope } from './candidates.js';
 import { assignArm } from './experiment.js';
 import { explain, explainLayers } from './explain.js';
 import { explore } from './explore.js';
@@ -185,13 +186,19 @@ function shortReasonOf({ filter, cursor }: RecommendRequest, { cut }: Arranged):
   return cut ?? (filter === null || cursor !== null ? 'catalogue_exhausted' : 'filter');
 }
 
-/**
- * Searches at first for what is mostly enough. When that does not settle the answer the graph is asked for more, while
- * that is cheaper than scoring everything; then everything is scored, and the best 10,000 are chosen from. Should caps
- * and rules leave too few of these, what they still let through is scored until there are k, or no more.
- */
+/** What the searches of one request have in common. */
+interface Task {
+  generation: Generation;
+  request: RecommendRequest;
+  query: Query;
+  limits: Limits;
+  boost: Boost;
+  isLate: () => boolean;
+  timings: Timings;
+}
+
 async function rankByModel(
-  context: RecommendContext,
+  { generation }: RecommendContext,
   request: RecommendRequest,
   history: History,
   limits: Limits,
@@ -199,47 +206,74 @@ async function rankByModel(
   deadline: number,
   timings: Timings,
 ): Promise<Ranked | null> {
-  const { generation } = context;
   const isLate = (): boolean => performance.now() > deadline;
-  let query = queryOf(request, history.rows);
-  let scope: Scope = { count: depthOf(request, boost), isExact: request.exact };
-  const first = await fetchCandidates(generation, query, scope, limits, isLate, timings);
+  const task: Task = { generation, request, query: queryOf(request, history.rows), limits, boost, isLate, timings };
+  const scope: Scope = { count: depthOf(request, boost), isExact: request.exact };
+  const first = await search(task, scope);
   if (first === null) return null;
-  query = { ...query, explain: false, wantsUser: false }; // known from here on
-  const arrangeAll = async ({ walk }: Fetched): Promise<Arranged> => {
-    const before = performance.now();
-    const arranged = await arrange(walk, request, boost, generation.catalogue.table);
-    timings.rules += performance.now() - before;
-    return arranged;
-  };
+  const { fetched, arranged } = first;
+  const settled = isSettled(arranged, fetched.walk, request, boost) ? arranged : await widen(task, scope, first);
+  if (settled === null) return null;
+  const { found, temperature } = fetched;
+  return { items: settled.items, found, temperature, fallback: null, shortReason: shortReasonOf(request, settled) };
+}
 
-  let fetched: Fetched = first;
-  let arranged = await arrangeAll(fetched);
-  for (let isWidest = false; !isWidest && !isSettled(arranged, fetched.walk, request, boost);) {
-    isWidest = fetched.isSpent || scope.isExact || scope.count * WIDEN * GRAPH_COST > generation.catalogue.size;
-    scope = isWidest ? { count: Math.max(MAX_POOL, scope.count), isExact: true } : { count: scope.count * WIDEN, isExact: false };
-    const wider = await fetchCandidates(generation, query, scope, limits, isLate, timings);
+interface Outcome {
+  fetched: Fetched;
+  arranged: Arranged;
+}
+
+async function search({ generation, request, query, limits, boost, isLate, timings }: Task, scope: Scope): Promise<Outcome | null> {
+  const fetched = await fetchCandidates(generation, query, scope, limits, isLate, timings);
+  if (fetched === null) return null;
+  const before = performance.now();
+  const arranged = await arrange(fetched.walk, request, boost, generation.catalogue.table);
+  timings.rules += performance.now() - before;
+  return { fetched, arranged };
+}
+
+/**
+ * The graph is asked for more, while that is cheaper than scoring everything. Then everything is scored once: boosts and
+ * diversity choose from the 10,000 best. What is still missing comes from what caps and rules let through besides.
+ * Null: too late.
+ */
+async function widen(task: Task, first: Scope, outcome: Outcome): Promise<Arranged | null> {
+  const { generation, request, boost } = task;
+  const further: Task = { ...task, query: { ...task.query, explain: false, wantsUser: false } }; // known from the first search
+  let { fetched, arranged } = outcome;
+  let scope = first;
+  while (!isSettled(arranged, fetched.walk, request, boost)) {
+    const isDear = scope.isExact || scope.count * WIDEN * GRAPH_COST > generation.catalogue.size;
+    const isLast = isDear || fetched.isSpent;
+    // chosen by score alone: the rest can be added to it
+    if (isDear && !fetched.isSpent && boost === null && request.diversity === 0) break;
+    scope = isLast ? { count: Math.max(MAX_POOL, scope.count), isExact: true } : { count: scope.count * WIDEN, isExact: false };
+    const wider = await search(further, scope);
     if (wider === null) return null;
-    fetched = wider;
-    arranged = await arrangeAll(fetched);
+    ({ fetched, arranged } = wider);
+    if (isLast) break;
   }
-  while (arranged.items.length < request.k && !isSettled(arranged, fetched.walk, request, boost)) {
+  return addRest(further, scope.count, fetched.walk, arranged);
+}
+
+/** Searches among what could still be chosen, until there are k items or no more. Null: too late. */
+async function addRest({ generation, request, query, limits, boost, isLate, timings }: Task, first: number, last: Walk, arranged: Arranged) {
+  let walk = last;
+  for (
+    let count = first;
+    arranged.items.length < request.k && !isSettled(arranged, walk, request, boost);
+    count = Math.min(count * WIDEN, MAX_POOL)
+  ) {
     const before = performance.now();
     const left = besides(arranged, limits);
     const among = await generation.catalogue.filters.once(stillAllowed(arranged, left));
     timings.rules += performance.now() - before;
-    const rest = await fetchCandidates(generation, query, { ...scope, among }, left, isLate, timings);
-    if (rest === null) return null;
-    fetched = rest;
-    await fill(arranged, fetched.walk, request);
+    const fetched = await fetchCandidates(generation, query, { count, isExact: true, among }, left, isLate, timings);
+    if (fetched === null) return null;
+    walk = fetched.walk;
+    await fill(arranged, walk, request);
   }
-  return {
-    items: arranged.items,
-    found: first.found,
-    temperature: first.temperature,
-    fallback: null,
-    shortReason: shortReasonOf(request, arranged),
-  };
+  return arranged;
 }
 
 /** By id: an item that is written meanwhile is another object in another slot. */

@@ -253,3 +253,26 @@ test('an item outside its time is told apart from one that is served, in reads, 
   await app.inject({ method: 'DELETE', url: '/v1/items/coming' });
   assert.deepEqual(await figures(), ['reelfuse_items_unavailable{reason="scheduled"} 0', 'reelfuse_items_unavailable{reason="expired"} 0']);
 });
+
+test('the list is followed to its end by its cursor: every item once, in order, also those that are put meanwhile behind it', async (t) => {
+  const { app } = await build(t);
+  await putClips(app, 25);
+  const follow = async (query: string, limit: number): Promise<{ ids: string[]; pages: number }> => {
+    const ids: string[] = [];
+    let cursor: string | null = null;
+    for (let pages = 1; ; pages++) {
+      const url: string = `/v1/items?limit=${limit}${query}${cursor === null ? '' : `&cursor=${encodeURIComponent(cursor)}`}`;
+      const page = (await app.inject(url)).json<{ items: { item_id: string }[]; next_cursor: string | null }>();
+      ids.push(...page.items.map(({ item_id: id }) => id));
+      cursor = page.next_cursor;
+      if (cursor === null) return { ids, pages };
+      assert.equal(page.items.length, limit);
+      if (pages === 1) await app.inject({ method: 'PUT', url: '/v1/items/zz-later', payload: {} });
+    }
+  };
+  const all = [...Array.from({ length: 25 }, (_, n) => clip(n + 1)), 'zz-later'];
+  assert.deepEqual(await follow('', 10), { ids: all, pages: 3 });
+  assert.deepEqual((await follow('', 13)).ids, all);
+  assert.deepEqual(await follow('&state=pending_features', 10), { ids: ['zz-later'], pages: 1 });
+  assert.deepEqual((await follow('&state=searchable', 5)).ids, all.slice(0, -1));
+});

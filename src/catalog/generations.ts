@@ -7,8 +7,11 @@ import type { ModelRecord, Store } from '../store/store.js';
 import { loadGeneration, type Generation } from './generation.js';
 import { measureRecall } from './recall.js';
 
-/** Rows of one step while requests are served; short steps keep the event loop free. */
-const SWAP_BATCH = 16;
+const SWAP_BATCH = 64;
+/** Rows of one step while requests are served: a few milliseconds of a core that they share. */
+const SWAP_STEP = 8;
+/** A step waits for the open requests, but not for ever. */
+const MAX_WAIT_MS = 10;
 const START_BATCH = 1024;
 const DROP_BATCH = 2000;
 const GATE_SAMPLES = 64;
@@ -165,6 +168,17 @@ export async function openGenerations(first: Artifact, setup: GenerationsSetup):
       throw new Error(`${after} items would be searchable, now there are ${before}; wanted are at least ${setup.minCoverage} of them`);
   };
 
+  /** Requests share the cores with fusing and index building: half of the time belongs to them, and open ones go first. */
+  const createPace = (signal: AbortSignal): (() => Promise<void>) => {
+    let stepped = performance.now();
+    return async () => {
+      await pause(performance.now() - stepped);
+      await active.generation.giveWay(MAX_WAIT_MS);
+      signal.throwIfAborted();
+      stepped = performance.now();
+    };
+  };
+
   const prepare = async (record: ModelRecord, state: Swap, signal: AbortSignal): Promise<Target> => {
     const artifact = await readArtifact(record.folder);
     if (artifact.fingerprint !== record.fingerprint) throw new ArtifactError(`${record.folder} holds another model now: ${artifact.fingerprint}`);
@@ -172,23 +186,21 @@ export async function openGenerations(first: Artifact, setup: GenerationsSetup):
     preparing = next;
     await setup.settleWrites(); // writes that began without it are in the store before the store is read
     state.state = 'fusing';
-    let stepped = performance.now();
+    const pace = createPace(signal);
     await loadGeneration(next.generation, store, {
       batch: SWAP_BATCH,
+      step: SWAP_STEP,
+      pace,
       isTaken: (itemId) => next.taken?.has(itemId) === true,
-      onProgress: async (items) => {
+      onProgress: (items) => {
         state.items_done = items;
         metrics.swapProgress.set(Math.min(1, items / Math.max(state.items_total, 1)));
-        signal.throwIfAborted();
-        // half of the time belongs to the requests: they share the cores with fusing and index building
-        await pause(performance.now() - stepped);
-        stepped = performance.now();
       },
     });
     state.state = 'checking';
     requireCoverage(next.generation);
     const users = store.users(null, GATE_SAMPLES / 2).map(({ user_id: userId }) => userId);
-    state.recall = await measureRecall(next.generation, store, users, GATE_SAMPLES);
+    state.recall = await measureRecall(next.generation, store, users, GATE_SAMPLES, pace);
     if (state.recall === null && next.generation.catalogue.indexed > 0) throw new Error('exact search finds nothing in the new index');
     if (state.recall !== null && state.recall < setup.minRecall)
       throw new Error(`recall@20 of the new index is ${state.recall.toFixed(4)}, wanted is at least ${setup.minRecall}`);

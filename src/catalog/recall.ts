@@ -21,6 +21,7 @@ function randomItem({ catalogue }: Generation): string[] {
 /**
  * Recall@20 of HNSW against exact search, mean over `samples` queries: histories of `users` first, single items for
  * the rest. Queries run one after another, so that live requests come in between.
+ * @param pace awaited before each query
  * @returns null when there is nothing to search
  */
 export async function measureRecall(
@@ -28,6 +29,7 @@ export async function measureRecall(
   store: Pick<Store, 'history'>,
   users: readonly string[],
   samples: number,
+  pace: () => Promise<void> = async () => {},
 ): Promise<number | null> {
   const { artifact, catalogue, pool } = generation;
   const search = async (history: readonly string[], exact: boolean): Promise<Int32Array> => {
@@ -45,6 +47,7 @@ export async function measureRecall(
     const user = users[sample];
     const newestFirst = user === undefined ? [] : store.history(user, artifact.manifest.max_history).map(({ item_id: itemId }) => itemId);
     const history = newestFirst.length > 0 ? newestFirst.reverse() : randomItem(generation);
+    await pace();
     const truth = await search(history, true);
     if (truth.length === 0) continue;
     const found = new Set(await search(history, false));

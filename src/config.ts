@@ -103,6 +103,11 @@ const SETTINGS = {
   ),
   maxBatch: setting('32', integer(1, 1024), 'most requests that one user tower run takes together'),
   maxQueue: setting('1024', integer(1, 1_000_000), 'requests that may wait for a recommender before new ones get 503'),
+  maxWaitMs: setting(
+    '150',
+    integer(1, 60_000),
+    'requests for recommendations get 503 while those before them would keep them waiting for longer, milliseconds',
+  ),
   hnswM: setting('16', integer(4, 128), 'HNSW links per node'),
   hnswEfConstruction: setting('200', integer(8, 2000), 'HNSW candidates looked at while building'),
   hnswEf: setting('128', integer(8, 2000), 'HNSW candidates looked at while searching; never less than what is fetched'),

@@ -62,19 +62,23 @@ function toReelfuseError(error: FastifyError | ReelfuseError): ReelfuseError {
   return new ReelfuseError(500, 'internal_error', 'the server failed; the log has the details under this request id', { cause: error });
 }
 
+export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
+
+export const problemBody = (error: ReelfuseError, requestId: string) => ({
+  type: `urn:reelfuse:problem:${error.code}`,
+  title: TITLES[error.status] ?? 'Internal error',
+  status: error.status,
+  code: error.code,
+  detail: error.message,
+  request_id: requestId,
+  ...(error.errors.length > 0 && { errors: error.errors }),
+});
+
 function send(error: ReelfuseError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   if (error.retryAfter !== undefined) void reply.header('retry-after', String(error.retryAfter));
   if (error.status === 401) void reply.header('www-authenticate', 'Bearer');
-  const body = {
-    type: `urn:reelfuse:problem:${error.code}`,
-    title: TITLES[error.status] ?? 'Internal error',
-    status: error.status,
-    code: error.code,
-    detail: error.message,
-    request_id: request.id,
-    ...(error.errors.length > 0 && { errors: error.errors }),
-  };
-  return reply.status(error.status).header('content-type', 'application/problem+json; charset=utf-8').serializer(JSON.stringify).send(body);
+  const body = problemBody(error, request.id);
+  return reply.status(error.status).header('content-type', PROBLEM_TYPE).serializer(JSON.stringify).send(body);
 }
 
 /** The one place where errors become responses. */

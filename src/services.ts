@@ -56,7 +56,7 @@ export interface Services {
 export function openStore(config: Config, metrics: Metrics, log: Logger): { store: Store; close: () => Promise<void> } {
   const unlock = lockDataDir(config.dataDir);
   try {
-    const store = openSqliteStore(config.dataDir, metrics, crash(log));
+    const store = openSqliteStore(config.dataDir, metrics, crash(log), config.maxEventQueue);
     return {
       store,
       close: async () => {
@@ -105,7 +105,7 @@ export async function openServices(config: Config, log: Logger, clock: Clock = s
       settleWrites: () => ingest.settle(),
     });
     closers.push(() => generations.close());
-    const ingest: Ingest = createIngest(store, generations, metrics, log);
+    const ingest: Ingest = createIngest({ store, generations, maxQueue: config.maxItemQueue, metrics, log });
     closers.push(() => ingest.settle());
 
     const { manifest } = artifact;
@@ -116,9 +116,12 @@ export async function openServices(config: Config, log: Logger, clock: Clock = s
     await model.remember();
     const halfLifeMs = config.popularityHalfLifeHours * 3_600_000;
     const origin = Date.now();
-    const popularity = createPopularity(origin, halfLifeMs, {
-      positives: store.popularity(origin, halfLifeMs),
-      impressions: store.impressionCounts(),
+    const popularity = createPopularity({
+      origin,
+      halfLifeMs,
+      // the catalogue may still be loading
+      isKnown: (itemId) => generations.current.catalogue.get(itemId) !== undefined || store.item(itemId) !== null,
+      initial: { positives: store.popularity(origin, halfLifeMs), impressions: store.impressionCounts() },
     });
     const erasure = createErasure(store, popularity);
     const snapshots = openSnapshots({
@@ -196,7 +199,14 @@ async function openGeneration(
     const pool = await startRecommenders(artifact, poolSettings(config), metrics, onCrash);
     const { fingerprint, manifest } = artifact;
     log.info(
-      { fingerprint, version: manifest.version, item_tower: fuser.provider, user_tower: pool.provider, passed_over: fuser.skipped },
+      {
+        fingerprint,
+        version: manifest.version,
+        item_tower: fuser.provider,
+        user_tower: pool.provider,
+        user_tower_precision: pool.precision,
+        passed_over: fuser.skipped,
+      },
       'model verified: digests and golden vectors hold',
     );
     return createGeneration(artifact, fuser, pool, rows, clock);
@@ -274,6 +284,7 @@ const poolSettings = (config: Config) => ({
   maxBatch: config.maxBatch,
   maxQueue: config.maxQueue,
   hnsw: hnswSettings(config),
+  precision: config.userTowerPrecision,
 });
 
 const hnswSettings = (config: Config): HnswSettings => ({ m: config.hnswM, efConstruction: config.hnswEfConstruction, ef: config.hnswEf });

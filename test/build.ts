@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { pino } from 'pino';
+import { pino, type Logger } from 'pino';
 import { buildApp } from '../src/app.js';
 import { openFeatures, type Features } from '../src/catalog/import-items.js';
 import { demoFile } from '../src/catalog/model-choice.js';
@@ -36,7 +36,7 @@ export async function build(
   t: Pick<TestContext, 'after'>,
   environment: Record<string, string> = {},
   clock: Clock = systemClock,
-  { load = true } = {},
+  { load = true, log = pino({ level: 'silent' }) as Logger } = {},
 ): Promise<Built> {
   const own = environment.REELFUSE_DATA_DIR === undefined ? mkdtempSync(join(tmpdir(), 'reelfuse-test-')) : null;
   const dataDir = environment.REELFUSE_DATA_DIR ?? own ?? '';
@@ -47,7 +47,7 @@ export async function build(
     REELFUSE_RECOMMENDER_WORKERS: '1',
     ...environment,
   });
-  const services = await openServices(config, pino({ level: 'silent' }), clock);
+  const services = await openServices(config, log, clock);
   const app = await buildApp(services);
   let stopped = false;
   const stop = async (): Promise<void> => {

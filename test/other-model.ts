@@ -27,7 +27,7 @@ export async function writeOtherModel(folder: string, { version, strength = 1, c
   const manifest = JSON.parse(readFileSync(join(folder, 'model.json'), 'utf8')) as Manifest;
   manifest.version = version;
   edit('item_tower.onnx', (bytes) => moveWeights(bytes, 'tower.gate.bias', strength));
-  edit('user_tower.onnx', (bytes) => moveWeights(bytes, 'blocks.1.feed_norm.bias', strength / 4));
+  for (const file of ['user_tower.onnx', 'user_tower_int8.onnx']) edit(file, (bytes) => moveWeights(bytes, 'blocks.1.feed_norm.bias', strength / 4));
   const outputs = await goldenOutputs(folder, manifest);
   const { tensors, close } = openSafetensors(join(folder, 'golden.safetensors'));
   close();

@@ -22,6 +22,7 @@ import hnswlib
 import numpy as np
 import onnxruntime as ort
 from onnx import TensorProto, checker, helper, numpy_helper, save
+from onnxruntime.quantization import QuantType, quantize_dynamic
 from safetensors.numpy import save_file
 
 D, T, HEADS, BLOCKS, CLUSTERS, USERS, SEED = 64, 50, 2, 2, 200, 20_000, 7
@@ -185,6 +186,8 @@ def write_artifact(folder, items, ids, w, vectors, mask):
     folder.mkdir(exist_ok=True)
     export_item_tower(items, folder / "item_tower.onnx")
     export_serving_tower(w, folder / "user_tower.onnx")
+    quantize_dynamic(folder / "user_tower.onnx", folder / "user_tower_int8.onnx", weight_type=QuantType.QInt8,
+                     op_types_to_quantize=["MatMul", "Gemm"], extra_options={"MatMulConstBOnly": True})
     (folder / "item_ids.txt").write_text("\n".join(ids) + "\n")
     index = np.arange(1, 9, dtype=np.int64)
     save_file({"item.item_index": index, "item.item_vector": items[:8].copy(), "item.id_share": np.ones(8, np.float32),

@@ -117,6 +117,7 @@ def call_verify(arguments: argparse.Namespace) -> str:
     return (
         f"{arguments.artifact}: holds\nfingerprint {verdict.fingerprint}\nlargest error: items {verdict.item_error:.1e}, "
         f"users {verdict.user_error:.1e}, histories without padding {verdict.short_history_error:.1e}"
+        + ("" if verdict.int8_error is None else f"\nrelative error of the 8-bit user tower {verdict.int8_error:.1e}")
     )
 
 

@@ -1,3 +1,6 @@
+import { timeOf } from '../time.js';
+import type { CatalogueItem } from './catalogue.js';
+
 export type AttributeType = 'string' | 'number' | 'boolean' | 'list' | 'time';
 
 /** The types that attributes have among the items of a catalogue; a filter on anything else is a mistake. */
@@ -8,13 +11,9 @@ export interface AttributeTypes {
   of(name: string): ReadonlySet<AttributeType> | null;
 }
 
-const RFC_3339 = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})$/i;
-
-export const isTime = (text: string): boolean => text.length >= 20 && RFC_3339.test(text) && !Number.isNaN(Date.parse(text));
-
 /** A string that is a time is both. */
 function typesOf(value: unknown): readonly AttributeType[] {
-  if (typeof value === 'string') return isTime(value) ? ['string', 'time'] : ['string'];
+  if (typeof value === 'string') return timeOf(value) !== null ? ['string', 'time'] : ['string'];
   if (typeof value === 'number') return ['number'];
   if (typeof value === 'boolean') return ['boolean'];
   return ['list'];
@@ -42,4 +41,17 @@ export function createAttributeTypes(): AttributeTypes {
       return types === undefined ? null : new Set(types.keys());
     },
   };
+}
+
+/** `attributes.NAME` and `NAME` name the same attribute. */
+export const attributeName = (field: string): string => field.replace(/^attributes\./, '');
+
+const NO_VALUES: readonly unknown[] = [];
+
+/** The different values of an attribute, or the author: of a list its entries, none where the item has none. */
+export function valuesOf({ fields }: CatalogueItem, field: string): readonly unknown[] {
+  const name = attributeName(field);
+  const value = field === 'author_id' ? fields.author_id : Object.hasOwn(fields.attributes, name) ? fields.attributes[name] : null;
+  if (value === null) return NO_VALUES;
+  return Array.isArray(value) ? [...new Set<unknown>(value)] : [value];
 }

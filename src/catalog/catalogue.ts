@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { createSlotSet } from '../index/slot-set.js';
 import { createVectorTable, makeChunk, type VectorChunk, type VectorTable } from '../index/vector-table.js';
 import type { RecommenderPool } from '../model/recommender-pool.js';
@@ -46,6 +47,8 @@ export interface Catalogue {
   /** The item is not served from this call on; resolves when its slot is free again. */
   remove(itemId: string): Promise<void>;
   counts(): Record<ItemState, number>;
+  /** Items that are not hidden, but outside their time; goes through those that have one, in slices. */
+  unavailable(now: number): Promise<Record<'scheduled' | 'expired', number>>;
   /** Of all items, with or without a vector. */
   readonly attributes: AttributeTypes;
   readonly filters: SlotFilters;
@@ -86,9 +89,20 @@ export function stateOf({ fields, slot }: CatalogueItem, pendingFeatures: boolea
   return pendingFeatures ? 'pending_features' : 'stored';
 }
 
+export const AVAILABILITIES = ['now', 'scheduled', 'expired'] as const;
+/** Whether its times let an item be served; that it is hidden is another matter. */
+export type Availability = (typeof AVAILABILITIES)[number];
+
+export function availabilityOf({ available_from: from, expires_at: until }: ItemFields, now: number): Availability {
+  if (until !== null && until <= now) return 'expired';
+  return from !== null && from > now ? 'scheduled' : 'now';
+}
+
 /** Hidden, not yet available and expired items are known, but never served. */
-export const isServable = ({ fields }: CatalogueItem, now: number): boolean =>
-  !fields.hidden && (fields.available_from === null || fields.available_from <= now) && (fields.expires_at === null || fields.expires_at > now);
+export const isServable = ({ fields }: CatalogueItem, now: number): boolean => !fields.hidden && availabilityOf(fields, now) === 'now';
+
+/** Items between two turns of the event loop while those outside their time are counted. */
+const SLICE = 4096;
 
 /** When the item begins or ceases to be servable by the time alone; null: never. */
 function nextChange({ fields: { hidden, available_from: from, expires_at: until } }: CatalogueItem, now: number): number | null {
@@ -172,14 +186,17 @@ export function createCatalogue(
     }
     slotsOfRows[row] = slot;
   };
+  const timed = new Set<CatalogueItem>();
   /** The item's part in what is counted over all items. */
   const enter = (item: CatalogueItem): void => {
     counts[stateOf(item, true)]++;
     attributes.add(item.fields.attributes);
+    if (item.fields.available_from !== null || item.fields.expires_at !== null) timed.add(item);
   };
   const leave = (item: CatalogueItem): void => {
     counts[stateOf(item, true)]--;
     attributes.remove(item.fields.attributes);
+    timed.delete(item);
   };
 
   const takeSlot = (): number => {
@@ -251,6 +268,16 @@ export function createCatalogue(
       freeSlots.push(slot);
     },
     counts: () => ({ ...counts }),
+    unavailable: async (now) => {
+      const found = { scheduled: 0, expired: 0 };
+      let seen = 0;
+      for (const { fields } of timed) {
+        const availability = availabilityOf(fields, now);
+        if (!fields.hidden && availability !== 'now') found[availability]++;
+        if (++seen % SLICE === 0) await nextTurn();
+      }
+      return found;
+    },
     attributes,
     filters,
     get slots() {

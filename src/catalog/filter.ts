@@ -1,10 +1,11 @@
 import type { FieldError } from '../errors.js';
-import { isTime, type AttributeType } from './attribute-types.js';
+import { timeOf } from '../time.js';
+import { attributeName, type AttributeType } from './attribute-types.js';
 import type { CatalogueItem } from './catalogue.js';
 
 /** A filter that is ready to be asked. */
 export interface Filter {
-  /** The same for the same filter. */
+  /** The filter's JSON. */
   key: string;
   test: (item: CatalogueItem) => boolean;
 }
@@ -15,6 +16,10 @@ type Read = (item: CatalogueItem) => unknown;
 const MAX_DEPTH = 8;
 const MAX_CONDITIONS = 100;
 const MAX_VALUES = 1000;
+/** `attributes.` and the longest name of an attribute. */
+const MAX_FIELD = 75;
+/** Reasons that are told at once. */
+const MAX_ERRORS = 20;
 const OPERATORS = ['eq', 'in', 'gte', 'gt', 'lte', 'lt', 'exists'] as const;
 type Operator = (typeof OPERATORS)[number];
 const GROUPS = ['all', 'any', 'not'] as const;
@@ -34,11 +39,14 @@ const BUILT_IN: Record<string, { types: ReadonlySet<AttributeType>; read: Read }
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);
 const isScalar = (value: unknown): value is string | number | boolean =>
   typeof value === 'string' || typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value));
-const milliseconds = (value: unknown): number => (typeof value === 'number' ? value : typeof value === 'string' ? Date.parse(value) : NaN);
+/** Built-in times are milliseconds already; an attribute's number is never a time. */
+const builtInTime = (value: unknown): number => (typeof value === 'number' ? value : NaN);
+const attributeTime = (value: unknown): number => (typeof value === 'string' ? (timeOf(value) ?? NaN) : NaN);
 
 /**
  * Compiles `{"all": […]}`, `{"any": […]}`, `{"not": …}` and `{"field": "topic", "eq": …}`; several operators in one
  * condition must all hold. `attributes.NAME` and `NAME` name the same attribute. On a list, `eq` and `in` look for a member.
+ * Times are compared as instants, however they are written.
  * @param typesOf the types that an attribute has in the catalogue; null: no item has it
  * @returns the reasons, with pointers below `pointer`, when it is not a filter or asks for what no item can have
  */
@@ -46,7 +54,7 @@ export function compileFilter(value: unknown, pointer: string, typesOf: (name: s
   const errors: FieldError[] = [];
   let conditions = 0;
   const refuse = (at: string, detail: string): Test => {
-    errors.push({ pointer: at, detail });
+    if (errors.length < MAX_ERRORS) errors.push({ pointer: at, detail });
     return () => false;
   };
 
@@ -73,13 +81,13 @@ export function compileFilter(value: unknown, pointer: string, typesOf: (name: s
   const condition = (part: Record<string, unknown>, at: string): Test => {
     if (++conditions > MAX_CONDITIONS) return refuse(at, `is condition number ${conditions}; at most ${MAX_CONDITIONS} are allowed`);
     const { field, ...rest } = part;
-    if (typeof field !== 'string') return refuse(`${at}/field`, 'is required: the name of an attribute or field');
+    if (typeof field !== 'string' || field.length > MAX_FIELD) return refuse(`${at}/field`, 'is required: the name of an attribute or field');
     const unknown = Object.keys(rest).find((key) => !OPERATORS.includes(key as Operator));
     if (unknown !== undefined) return refuse(`${at}/${unknown}`, `is not an operator; known are ${OPERATORS.join(', ')}`);
     const operators = Object.entries(rest) as [Operator, unknown][];
     if (operators.length === 0) return refuse(at, `needs one of ${OPERATORS.join(', ')}`);
     const builtIn = BUILT_IN[field];
-    const name = field.replace(/^attributes\./, '');
+    const name = attributeName(field);
     const types = builtIn?.types ?? typesOf(name);
     if (types === null) return refuse(`${at}/field`, `no item has the attribute ${JSON.stringify(name)}`);
     const read: Read = builtIn?.read ?? (({ fields }) => (Object.hasOwn(fields.attributes, name) ? fields.attributes[name] : undefined));
@@ -105,31 +113,38 @@ export function compileFilter(value: unknown, pointer: string, typesOf: (name: s
 
   const member = (values: readonly unknown[], read: Read, types: ReadonlySet<AttributeType>, at: string, separator: string): Test => {
     const wanted = new Set<unknown>();
+    const instants = new Set<number>();
     values.forEach((value, index) => {
       const where = separator === '' ? at : `${at}${separator}${index}`;
       if (!isScalar(value)) refuse(where, 'must be a string, a number or a boolean');
       else if (types === TIME) {
-        if (typeof value === 'string' && isTime(value)) wanted.add(Date.parse(value));
-        else refuse(where, 'must be a time in RFC 3339');
+        const time = typeof value === 'string' ? timeOf(value) : null;
+        if (time === null) refuse(where, 'must be a time in RFC 3339');
+        else wanted.add(time);
       } else if (!types.has(typeof value as AttributeType) && !(typeof value === 'string' && types.has('list')))
         refuse(where, `is a ${typeof value}, the attribute holds ${[...types].join(' or ')}`);
-      else wanted.add(value);
+      else {
+        wanted.add(value);
+        const instant = typeof value === 'string' ? timeOf(value) : null;
+        if (instant !== null) instants.add(instant);
+      }
     });
-    return (item) => {
+    const holds: Test = (item) => {
       const value = read(item);
       return Array.isArray(value) ? value.some((entry) => wanted.has(entry)) : wanted.has(value);
     };
+    return instants.size === 0 ? holds : (item) => holds(item) || instants.has(attributeTime(read(item)));
   };
 
   const comparison = (operator: 'gte' | 'gt' | 'lte' | 'lt', operand: unknown, read: Read, types: ReadonlySet<AttributeType>, at: string): Test => {
     const asTime = typeof operand === 'string';
-    if (asTime ? !isTime(operand) : !(typeof operand === 'number' && Number.isFinite(operand)))
-      return refuse(at, 'must be a number, or a time in RFC 3339');
+    const limit = asTime ? timeOf(operand) : operand;
+    if (typeof limit !== 'number' || !Number.isFinite(limit)) return refuse(at, 'must be a number, or a time in RFC 3339');
     if (!types.has(asTime ? 'time' : 'number'))
       return refuse(at, `compares with a ${asTime ? 'time' : 'number'}, the attribute holds ${[...types].join(' or ')}`);
-    const limit = asTime ? Date.parse(operand) : (operand as number);
+    const time = types === TIME ? builtInTime : attributeTime;
     const valueOf: (item: CatalogueItem) => number = asTime
-      ? (item) => milliseconds(read(item))
+      ? (item) => time(read(item))
       : (item) => {
           const value = read(item);
           return typeof value === 'number' ? value : NaN;

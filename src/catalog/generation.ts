@@ -4,7 +4,7 @@ import type { Fuser } from '../model/fuser.js';
 import type { RecommenderPool } from '../model/recommender-pool.js';
 import type { HiddenStates, ItemWithVector, Store, StoredItem } from '../store/store.js';
 import type { ItemRows } from './item-rows.js';
-import { createCatalogue, type Catalogue, type PublishedItem } from './catalogue.js';
+import { createCatalogue, stateOf, type Catalogue, type ItemState, type PublishedItem } from './catalogue.js';
 import type { Clock } from './schedule.js';
 
 /** One model's towers, vectors and index: a request is answered by exactly one. */
@@ -54,6 +54,11 @@ export function createGeneration(artifact: Artifact, fuser: Fuser, pool: Recomme
 /** Whether the model can place the item: by its hidden states, or by its own row of the ID table. */
 const isFusable = ({ manifest, idRows }: Artifact, itemId: string, hasStates: boolean): boolean =>
   manifest.variant === 'id' ? idRows.has(itemId) : hasStates || (manifest.variant === 'dff' && idRows.has(itemId));
+
+export function stateIn({ artifact, catalogue }: Pick<Generation, 'artifact' | 'catalogue'>, itemId: string): ItemState {
+  const item = catalogue.get(itemId);
+  return item === undefined ? 'stored' : stateOf(item, artifact.manifest.variant !== 'id');
+}
 
 export interface FusedVector {
   vector: Float32Array;

@@ -12,6 +12,8 @@ export interface SlotBitmap {
 export interface SlotFilters {
   /** Built in slices between other work when it is asked for the first time. */
   bitmap(filter: Filter): Promise<SlotBitmap>;
+  /** For one request: built in slices too, neither kept nor kept up to date. */
+  once(test: Filter['test']): Promise<SlotBitmap>;
   /** The slot has another item, the same one with other fields, or none that can be served. */
   changed(slot: number, item: CatalogueItem | undefined): void;
 }
@@ -59,7 +61,7 @@ export function createSlotFilters(catalogue: {
       if (slot % SLICE === SLICE - 1) await nextTurn(); // changes meanwhile reach the entry by `changed`
     }
   };
-  const open = ({ test }: Filter): Entry => {
+  const open = (test: Filter['test']): Entry => {
     const entry: Entry = { words: wordsFor(catalogue.capacity()), count: 0, test, ready: Promise.resolve() };
     entry.ready = fill(entry);
     return entry;
@@ -67,11 +69,16 @@ export function createSlotFilters(catalogue: {
 
   return {
     bitmap: async (filter) => {
-      const entry = entries.get(filter.key) ?? open(filter);
+      const entry = entries.get(filter.key) ?? open(filter.test);
       entries.delete(filter.key);
       entries.set(filter.key, entry);
       const [oldest] = entries.keys();
       if (entries.size > KEPT && oldest !== undefined) entries.delete(oldest);
+      await entry.ready;
+      return entry;
+    },
+    once: async (test) => {
+      const entry = open(test);
       await entry.ready;
       return entry;
     },

@@ -42,15 +42,16 @@ async function fetchQuality({ url, hours, apiKeyFile }: Options): Promise<Qualit
 const cell = ({ value, low, high }: Estimate): string => `${value.toFixed(4)} [${low.toFixed(4)}, ${high.toFixed(4)}]`;
 
 function table({ since, groups, unattributed, truncated }: Quality): string {
-  const rows = groups.map(({ model, experiment, arm, fallback, events, hr_at_10: hr, ndcg_at_10: ndcg }) => [
+  const rows = groups.map(({ model, experiment, arm, fallback, surface, events, ...figures }) => [
     `${model.version} ${model.fingerprint.slice(0, 8)}`,
     experiment === null ? '-' : `${experiment}/${arm ?? ''}`,
     fallback ? 'fallback' : 'model',
+    surface,
     String(events),
-    cell(hr),
-    cell(ndcg),
+    ...[figures.hr_at_10, figures.hr_at_20, figures.ndcg_at_10].map(cell),
   ]);
-  const all = [['model', 'experiment', 'answered by', 'positives', 'HR@10 [95 %]', 'NDCG@10 [95 %]'], ...rows];
+  const titles = ['model', 'experiment', 'answered by', 'surface', 'positives', 'HR@10 [95 %]', 'HR@20 [95 %]', 'NDCG@10 [95 %]'];
+  const all = [titles, ...rows];
   const widths = all[0]?.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0))) ?? [];
   const lines = all.map((row) =>
     row
@@ -58,6 +59,6 @@ function table({ since, groups, unattributed, truncated }: Quality): string {
       .join('  ')
       .trimEnd(),
   );
-  const rest = `${unattributed} positive events name no answer that is known${truncated ? '; there were more events than one report goes through' : ''}`;
+  const rest = `${unattributed} positive events name no answer that is known${truncated ? '; there were more events than one report goes through, the oldest are left out' : ''}`;
   return `since ${String(since)}\n${lines.join('\n')}\n${rest}\n`;
 }

@@ -34,7 +34,7 @@ export function registerObservation(app: FastifyInstance, metrics: Metrics): voi
     const route = request.routeOptions.url ?? 'unmatched';
     const status = reply.statusCode;
     const elapsed = reply.elapsedTime;
-    metrics.requestSeconds.observe({ route, method, status_class: CLASSES[Math.floor(status / 100)] ?? 'other' }, elapsed / 1000);
+    metrics.requestSeconds.series(route, method, CLASSES[Math.floor(status / 100)] ?? 'other').observe(elapsed / 1000);
     const line = { request_id: id, method, route, status, ms: Math.round(elapsed * 1000) / 1000, ...request.logged };
     request.log[status >= 500 ? 'warn' : 'info'](line, 'request');
     done();

@@ -1,4 +1,6 @@
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { randomUUID } from 'node:crypto';
+import type { Socket } from 'node:net';
+import type { ConnectionError, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { ReelfuseError, invalidRequest } from '../errors.js';
 import { fieldErrors } from '../schema.js';
@@ -28,6 +30,7 @@ const TITLES: Record<number, string> = {
   403: 'Forbidden',
   404: 'Not found',
   405: 'Method not allowed',
+  408: 'Request timeout',
   409: 'Conflict',
   410: 'Gone',
   412: 'Precondition failed',
@@ -35,6 +38,7 @@ const TITLES: Record<number, string> = {
   415: 'Unsupported media type',
   422: 'Unprocessable content',
   429: 'Too many requests',
+  431: 'Request header fields too large',
   503: 'Service unavailable',
   507: 'Insufficient storage',
 };
@@ -48,7 +52,21 @@ const FRAMEWORK: Record<string, [status: number, code: string]> = {
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: [400, 'invalid_content_length'],
 };
 
-function toReelfuseError(error: FastifyError | ReelfuseError): ReelfuseError {
+/** Bytes of the query string and the headers: a cursor that has shown 5,000 items fits. Proxies often allow less. */
+export const MAX_HEADER_BYTES = 64 * 1024;
+
+/** Errors of Node's HTTP parser by their code. */
+const PARSER: Record<string, [status: number, code: string, detail: string]> = {
+  HPE_HEADER_OVERFLOW: [
+    431,
+    'headers_too_large',
+    `query string and headers are larger than ${MAX_HEADER_BYTES} bytes; long wishes and cursors go by POST`,
+  ],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'request_timeout', 'the request did not arrive in time'],
+};
+
+/** What a caller may know of an error. */
+export function toReelfuseError(error: FastifyError | ReelfuseError): ReelfuseError {
   if (error instanceof ReelfuseError) return error;
   if (error.validation !== undefined) {
     const where = error.validationContext === 'querystring' ? '/query' : error.validationContext === 'params' ? '/path' : '';
@@ -62,19 +80,23 @@ function toReelfuseError(error: FastifyError | ReelfuseError): ReelfuseError {
   return new ReelfuseError(500, 'internal_error', 'the server failed; the log has the details under this request id', { cause: error });
 }
 
+export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
+
+export const problemBody = (error: ReelfuseError, requestId: string) => ({
+  type: `urn:reelfuse:problem:${error.code}`,
+  title: TITLES[error.status] ?? 'Internal error',
+  status: error.status,
+  code: error.code,
+  detail: error.message,
+  request_id: requestId,
+  ...(error.errors.length > 0 && { errors: error.errors }),
+});
+
 function send(error: ReelfuseError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   if (error.retryAfter !== undefined) void reply.header('retry-after', String(error.retryAfter));
   if (error.status === 401) void reply.header('www-authenticate', 'Bearer');
-  const body = {
-    type: `urn:reelfuse:problem:${error.code}`,
-    title: TITLES[error.status] ?? 'Internal error',
-    status: error.status,
-    code: error.code,
-    detail: error.message,
-    request_id: request.id,
-    ...(error.errors.length > 0 && { errors: error.errors }),
-  };
-  return reply.status(error.status).header('content-type', 'application/problem+json; charset=utf-8').serializer(JSON.stringify).send(body);
+  const body = problemBody(error, request.id);
+  return reply.status(error.status).header('content-type', PROBLEM_TYPE).serializer(JSON.stringify).send(body);
 }
 
 /** The one place where errors become responses. */
@@ -87,4 +109,22 @@ export function registerProblems(app: FastifyInstance): void {
   app.setNotFoundHandler((request, reply) =>
     send(new ReelfuseError(404, 'route_not_found', `there is no ${request.method} ${request.url.split('?')[0]}`), request, reply),
   );
+}
+
+/** A URL that no route can be found for because it is not a URL. */
+export function refuseUrl(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
+  void reply.header('x-request-id', request.id);
+  void send(new ReelfuseError(400, 'bad_request', error.message), request, reply);
+}
+
+/** What the HTTP parser refuses never becomes a request; it is answered in the same form, and the connection is closed. */
+export function refuseConnection(error: ConnectionError, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const [status, code, detail] = PARSER[error.code] ?? [400, 'malformed_http', 'the request is not HTTP/1.1'];
+  const body = JSON.stringify(problemBody(new ReelfuseError(status, code, detail), randomUUID()));
+  const head = `HTTP/1.1 ${status} ${TITLES[status] ?? ''}\r\nconnection: close\r\ncontent-type: application/problem+json; charset=utf-8\r\n`;
+  socket.end(`${head}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
 }

@@ -7,13 +7,16 @@ import { Field, FieldNames } from './fields.js';
 
 const HOUR_MS = 3_600_000;
 export const DEFAULT_K = 20;
+/** Most items whose layers are explained: the runs of the item tower wait in one queue with ingest. */
+const MAX_LAYERS_K = 50;
 const K = Type.Integer({ minimum: 1, maximum: 500, default: DEFAULT_K });
 const Ids = (maxItems: number, description: string) => Type.Optional(Type.Array(Id, { maxItems, description }));
 const Filter = Type.Unsafe<unknown>({
   type: 'object',
   description:
     '{"all": […]}, {"any": […]}, {"not": …} or {"field": NAME, eq | in | gte | gt | lte | lt | exists: …}; NAME is an attribute, or ' +
-    'author_id, item_id, created_at, available_from, expires_at. An attribute that no item has, or another type, is an error.',
+    'author_id, item_id, created_at, available_from, expires_at. An attribute that no item has, or another type, is an error. ' +
+    'Times are compared as instants. All filters of a request together: at most 65,536 characters of JSON.',
 });
 const Hours = Type.Number({ exclusiveMinimum: 0, maximum: 100_000 });
 const Factor = Type.Number({ minimum: 0.001, maximum: 1000, description: 'on the odds of being chosen: above 1 up, below 1 down' });
@@ -68,12 +71,20 @@ const Shared = {
   exact: Type.Optional(Type.Boolean({ default: false, description: 'score the whole catalogue instead of asking HNSW' })),
   explain: Type.Optional(
     Type.Union([Type.Boolean(), Type.Literal('layers')], {
-      description: 'adds leave-one-out contributions of history items, ID shares and what moved the item; layers: also the share of each layer',
+      description:
+        'adds leave-one-out contributions of history items, ID shares and what moved the item; layers: also the share of each layer, for k up to ' +
+        `${MAX_LAYERS_K}, not in a batch, and null where the deadline came first`,
     }),
   ),
   fields: Type.Optional(Type.Array(Field, { maxItems: 32, description: 'adds these fields of each item' })),
   deadline_ms: Type.Optional(Type.Integer({ minimum: 1, maximum: 60_000, description: 'when it is near, the fallback ranking answers' })),
-  at_least_sequence: Type.Optional(Type.Integer({ minimum: 0, description: 'wait until this change is visible; 503 when it does not come' })),
+  at_least_sequence: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      description:
+        'wait until this change is in the store; 503 when it does not come. A vector is there when its PUT has returned; after wait=stored it follows on its own',
+    }),
+  ),
   cursor: Type.Optional(
     Type.String({ minLength: 1, maxLength: MAX_CURSOR_LENGTH, description: 'next_cursor of the page before: nothing of earlier pages comes again' }),
   ),
@@ -92,7 +103,11 @@ const Shared = {
           ),
         ),
       },
-      { additionalProperties: false, description: 'arm: as assigned by the caller; arms: one is assigned by a stable hash of name and user' },
+      {
+        additionalProperties: false,
+        description:
+          'arm: as assigned by the caller; arms: one is assigned by a stable hash of name and user_id, without user_id at random for each request',
+      },
     ),
   ),
 };
@@ -145,7 +160,12 @@ export function toRequest(body: RecommendBody & SimilarBody, near: string | null
   pins.forEach(({ item_id: itemId, position }, index) => {
     if (position > k) errors.push({ pointer: `/pins/${index}/position`, detail: `must be <= k, which is ${k}` });
     if (pins.findIndex((other) => other.item_id === itemId) !== index) errors.push({ pointer: `/pins/${index}/item_id`, detail: 'is pinned twice' });
+    if (pins.findIndex((other) => other.position === position) !== index)
+      errors.push({ pointer: `/pins/${index}/position`, detail: 'is the place of another pin' });
   });
+  if (exploration !== undefined && exploration.slots > k) errors.push({ pointer: '/exploration/slots', detail: `must be <= k, which is ${k}` });
+  if (body.explain === 'layers' && k > MAX_LAYERS_K)
+    errors.push({ pointer: '/explain', detail: `layers needs k <= ${MAX_LAYERS_K}: each item takes one run of the item tower a layer` });
   if (experiment !== undefined && (experiment.arm === undefined) === (experiment.arms === undefined))
     errors.push({ pointer: '/experiment', detail: 'needs either arm or arms' });
   if (near === null && body.user_id === undefined && body.history === undefined && (body.liked ?? []).length === 0)
@@ -180,7 +200,35 @@ export function toRequest(body: RecommendBody & SimilarBody, near: string | null
     cursor: body.cursor ?? null,
     experiment: experiment === undefined ? null : { name: experiment.name, arms: experiment.arms ?? [{ name: experiment.arm ?? '', weight: 1 }] },
     fallbackMix: body.fallback_mix_by ?? null,
+    wishes: wishesOf(body, near),
   };
+}
+
+/** Wishes that shape an answer. */
+const SHAPING = [
+  'filter',
+  'exclude_seen',
+  'seen_window_hours',
+  'diversity',
+  'max_per_author',
+  'caps',
+  'boosts',
+  'freshness',
+  'rotation',
+  'pins',
+  'min_score',
+  'exploration',
+  'exact',
+  'deadline_ms',
+  'fallback_mix_by',
+] as const satisfies readonly (keyof RecommendBody)[];
+const DEFAULTS: Partial<RecommendBody> = { exclude_seen: true, exact: false };
+
+/** What is kept with the answer, by the API's own names; what has its default is left out. */
+function wishesOf(body: RecommendBody & SimilarBody, near: string | null): Record<string, unknown> {
+  const wishes: Record<string, unknown> = near === null ? {} : { similar_to: near };
+  for (const name of SHAPING) if (body[name] !== undefined && body[name] !== DEFAULTS[name]) wishes[name] = body[name];
+  return wishes;
 }
 
 /** The query string's filter as a value. @throws ReelfuseError 422 `invalid_request` */
@@ -217,12 +265,17 @@ export const Answer = Type.Object({
     }),
   ),
   next_cursor: Type.Unsafe<string | null>({ anyOf: [{ type: 'string' }, { type: 'null' }] }),
+  end_reason: Nullable({
+    type: 'string',
+    enum: ['exhausted', 'session_full'],
+    description: 'why there is no next_cursor; session_full: a session shows 5,000 items at most, begin another one',
+  }),
   fallback: Nullable({ type: 'string', enum: ['no_history', 'unknown_history', 'starting', 'deadline'] }),
   short_reason: Nullable({ type: 'string', enum: ['catalogue_exhausted', 'filter', 'caps', 'min_score'] }),
   model: Type.Object({ fingerprint: Type.String(), version: Type.String() }),
   experiment: Type.Optional(Type.Object({ name: Type.String(), arm: Type.String() })),
   exploration_seed: Type.Optional(Type.Integer({ description: 'sent again it gives the same draw' })),
-  sequence: Type.Integer({ description: 'newest change that the answer knows of' }),
+  sequence: Type.Integer({ description: 'newest change of the store when the answer was begun; events up to it are in the answer' }),
   layer_weights: Type.Optional(Type.Array(Type.Number())),
   timings_ms: Type.Object({
     queue: Type.Number(),
@@ -249,9 +302,13 @@ export const Replay: TObject = Type.Object({
   items: Type.Array(Served),
   model: Type.Object({ fingerprint: Type.String(), version: Type.String() }),
   k: Type.Integer(),
+  sequence: Type.Integer({ description: 'newest change of the store when the answer was begun' }),
+  offset: Type.Integer({ description: 'items that earlier pages of the cursor had shown' }),
   fallback: Nullable({ type: 'string' }),
   short_reason: Nullable({ type: 'string' }),
   experiment: Nullable({ type: 'object', additionalProperties: { type: 'string' } }),
   seed: Nullable({ type: 'integer' }),
-  request: Type.Record(Type.String(), Type.Unknown(), { description: 'wishes that shaped the answer; never the user or the history' }),
+  request: Type.Record(Type.String(), Type.Unknown(), {
+    description: 'wishes that shaped the answer, as they were sent, and similar_to; never the user, a history, examples or what was excluded',
+  }),
 });

@@ -1,13 +1,14 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type, type Static } from 'typebox';
 import { Id } from '../catalog/item-input.js';
-import { ReelfuseError, messageOf, notFound } from '../errors.js';
+import type { CatalogueItem } from '../catalog/catalogue.js';
+import { invalidRequest, notFound } from '../errors.js';
 import { recommend } from '../recommend/pipeline.js';
-import type { RecommendAnswer, RecommendContext, RecommendRequest } from '../recommend/request.js';
+import { STAGES, type Explanation, type RecommendAnswer, type RecommendContext, type RecommendRequest } from '../recommend/request.js';
 import type { Services } from '../services.js';
 import type { ServedItem } from '../store/served-log.js';
 import { presentFields } from './fields.js';
-import { problemResponses } from './problem.js';
+import { problemResponses, toReelfuseError } from './problem.js';
 import { Answer, RecommendBody, RecommendQuery, Replay, SimilarBody, bodyOfQuery, toRequest } from './recommendation-schema.js';
 import type { TypedApp } from './typed-app.js';
 
@@ -21,24 +22,26 @@ const BatchResult = Type.Object({
     Type.Object({
       code: Type.String(),
       detail: Type.String(),
+      retry_after: Type.Optional(Type.Number({ description: 'seconds after which it may succeed' })),
       errors: Type.Array(Type.Object({ pointer: Type.String(), detail: Type.String() })),
     }),
   ),
 });
+type BatchResult = Static<typeof BatchResult>;
 const BatchAnswer = Type.Object({ results: Type.Array(BatchResult) });
 
 export function registerRecommendations(app: TypedApp, services: Services): void {
-  const answer = (request: RecommendRequest, fields: readonly string[], http: FastifyRequest): Promise<[Answer, RecommendAnswer]> => {
+  const answer = (request: RecommendRequest, fields: readonly string[]): Promise<[Answer, RecommendAnswer]> => {
     const context = contextOf(services); // one generation for the whole answer
     return context.generation.use(async () => {
       const result = await recommend(context, request);
       count(services, result);
-      if (result.arm !== null) http.logged = { ...http.logged, experiment: result.arm.name, arm: result.arm.arm };
       return [present(services, context, request, result, fields), result];
     });
   };
   const reply = async (request: RecommendRequest, fields: readonly string[], http: FastifyRequest, response: FastifyReply): Promise<Answer> => {
-    const [presented, result] = await answer(request, fields, http);
+    const [presented, result] = await answer(request, fields);
+    if (result.arm !== null) http.logged = { ...http.logged, experiment: result.arm.name, arm: result.arm.arm };
     void response.header('server-timing', serverTiming(result));
     return presented;
   };
@@ -64,6 +67,9 @@ export function registerRecommendations(app: TypedApp, services: Services): void
       schema: {
         tags: ['recommendations'],
         summary: 'The same by query string',
+        description:
+          'For a quick look and for caches. A cursor grows by 8 characters with each item that was shown, and proxies often refuse a URL of more than 8 kB: ' +
+          'long sessions go by POST.',
         params: Type.Object({ user_id: Id }),
         querystring: RecommendQuery,
         response: { 200: Answer, ...problemResponses },
@@ -97,22 +103,22 @@ export function registerRecommendations(app: TypedApp, services: Services): void
       schema: {
         tags: ['recommendations'],
         summary: 'Up to 100 requests at once, for feeds and emails; one result each, in order',
-        description: '200 when all were answered, else 207; pointers of an error are relative to its request.',
+        description:
+          '200 when all were answered, else 207; pointers of an error are relative to its request. Answers name their experiment arms, the log line of a ' +
+          'batch names none.',
         body: BatchBody,
         response: { 200: BatchAnswer, 207: BatchAnswer, ...problemResponses },
       },
     },
     async (request, response) => {
       const results = await Promise.all(
-        request.body.requests.map(async (body): Promise<Static<typeof BatchResult>> => {
+        request.body.requests.map(async (body): Promise<BatchResult> => {
           try {
-            const [presented] = await answer(toRequest(body, null), body.fields ?? [], request);
+            if (body.explain === 'layers') throw invalidRequest([{ pointer: '/explain', detail: 'layers are not explained in a batch' }]);
+            const [presented] = await answer(toRequest(body, null), body.fields ?? []);
             return { status: 200, answer: presented };
           } catch (error) {
-            if (error instanceof ReelfuseError)
-              return { status: error.status, error: { code: error.code, detail: error.message, errors: error.errors } };
-            request.log.error({ err: error, request_id: request.id }, 'a request of a batch failed');
-            return { status: 500, error: { code: 'internal_error', detail: messageOf(error), errors: [] } };
+            return failed(error, request);
           }
         }),
       );
@@ -142,6 +148,12 @@ export function registerRecommendations(app: TypedApp, services: Services): void
   );
 }
 
+function failed(error: unknown, http: FastifyRequest): BatchResult {
+  const { status, code, message, errors, retryAfter } = toReelfuseError(error as Error & { code: string }); // whatever else it is has no code
+  if (code === 'internal_error') http.log.error({ err: error, request_id: http.id }, 'a request of a batch failed');
+  return { status, error: { code, detail: message, errors, ...(retryAfter !== undefined && { retry_after: retryAfter }) } };
+}
+
 const contextOf = ({ store, popularity, histories, cursors, isReady, generation, config }: Services): RecommendContext => ({
   store,
   popularity,
@@ -155,45 +167,37 @@ const contextOf = ({ store, popularity, histories, cursors, isReady, generation,
 function count({ metrics }: Services, { timings, fallback, items }: RecommendAnswer): void {
   if (fallback !== null) metrics.fallbacks.inc({ reason: fallback });
   for (const { reason } of items) if (reason === 'exploration') metrics.explored.inc();
-  for (const [stage, ms] of Object.entries(timings)) metrics.stageSeconds.observe({ stage }, ms / 1000);
+  for (const stage of STAGES) metrics.stageSeconds.series(stage).observe(timings[stage] / 1000);
 }
 
-const serverTiming = ({ timings }: RecommendAnswer): string =>
-  Object.entries(timings)
-    .map(([stage, ms]) => `${stage};dur=${(ms as number).toFixed(3)}`) // every timing is a number
-    .join(', ');
+function serverTiming({ timings }: RecommendAnswer): string {
+  let text = '';
+  for (const stage of STAGES) text += `${text === '' ? '' : ', '}${stage};dur=${timings[stage]}`;
+  return text;
+}
 
-/** What of the request is kept with the answer: no user, no history. */
-const wishesOf = ({ near, filter, diversity, caps, boosts, freshness, rotation, minScore, exploration, exact, pins }: RecommendRequest) => ({
-  ...(near !== null && { similar_to: near }),
-  ...(filter !== null && { filter }),
-  ...(diversity > 0 && { diversity }),
-  ...(caps.length > 0 && { caps }),
-  ...(boosts.length > 0 && { boosts }),
-  ...(freshness !== null && { freshness }),
-  ...(rotation !== null && { rotation }),
-  ...(minScore !== null && { min_score: minScore }),
-  ...(exploration !== null && { exploration }),
-  ...(pins.length > 0 && { pins }),
-  ...(exact && { exact }),
+/** With the fields and the explanation that were asked for. */
+const detailed = (entry: ServedItem, item: CatalogueItem | undefined, fields: readonly string[], explanation: Explanation | undefined) => ({
+  ...entry,
+  ...(fields.length > 0 && item !== undefined && { item: presentFields(item.fields, fields) }),
+  ...(explanation !== undefined && { explain: explanation }),
 });
 
 function present(
   services: Services,
-  { generation, store }: RecommendContext,
+  { generation }: RecommendContext,
   request: RecommendRequest,
   result: RecommendAnswer,
   fields: readonly string[],
 ): Answer {
   const { fingerprint, manifest } = generation.artifact;
-  const { items, explanations, fallback, shortReason, arm, seed } = result;
-  const served = items.map(({ item, score, reason, propensity, movedBy }): ServedItem => ({
-    item_id: item.fields.item_id,
-    score,
-    reason,
-    ...(propensity !== undefined && { propensity }),
-    ...(movedBy.length > 0 && { moved_by: movedBy }),
-  }));
+  const { items, explanations, fallback, shortReason, arm, seed, offset } = result;
+  const served = items.map(({ item, score, reason, propensity, movedBy }) => {
+    const entry: ServedItem = { item_id: item.fields.item_id, score, reason };
+    if (propensity !== undefined) entry.propensity = propensity;
+    if (movedBy.length > 0) entry.moved_by = movedBy;
+    return entry;
+  });
   const id = services.serve({
     at: Date.now(),
     fingerprint,
@@ -204,26 +208,24 @@ function present(
     short_reason: shortReason,
     experiment: arm,
     seed,
-    request: wishesOf(request),
+    offset,
+    sequence: result.sequence,
+    request: request.wishes,
   });
   return {
     recommendation_id: id,
-    items: served.map(({ moved_by: _, ...entry }, rank) => {
-      const fieldsOf = items[rank]?.item.fields;
-      const explanation = explanations?.[rank];
-      return {
-        ...entry,
-        ...(fields.length > 0 && fieldsOf !== undefined && { item: presentFields(fieldsOf, fields) }),
-        ...(explanation !== undefined && { explain: explanation }),
-      };
-    }),
+    items:
+      fields.length === 0 && explanations === null
+        ? served
+        : served.map((entry, rank) => detailed(entry, items[rank]?.item, fields, explanations?.[rank])),
     next_cursor: result.nextCursor,
+    end_reason: result.endReason,
     fallback,
     short_reason: shortReason,
     model: { fingerprint, version: manifest.version },
     ...(arm !== null && { experiment: arm }),
     ...(seed !== null && { exploration_seed: seed }),
-    sequence: store.sequence(),
+    sequence: result.sequence,
     ...(explanations !== null && { layer_weights: manifest.layer_weights }),
     timings_ms: result.timings,
   };

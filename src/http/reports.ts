@@ -16,14 +16,17 @@ const QualitySchema = Type.Object({
       experiment: Nullable,
       arm: Nullable,
       fallback: Type.Boolean(),
-      events: Type.Integer({ description: 'positive events that name an answer of this group' }),
+      surface: Type.String({ description: 'feed | similar' }),
+      events: Type.Integer({ description: 'items with a positive event that names an answer of this group, each item once an answer' }),
       hr_at_10: Estimate,
       hr_at_20: Estimate,
       ndcg_at_10: Estimate,
     }),
   ),
-  unattributed: Type.Integer({ description: 'positive events that name no recommendation, or one that is not known any more' }),
-  truncated: Type.Boolean({ description: 'there were more events than one report goes through' }),
+  unattributed: Type.Integer({
+    description: 'positive events that name no recommendation, one that is not known any more, or one that was served after them',
+  }),
+  truncated: Type.Boolean({ description: 'there were more than 200,000 such events: the oldest are left out' }),
 });
 
 export function registerReports(app: TypedApp, { store, served }: Pick<Services, 'store' | 'served'>): void {
@@ -35,7 +38,8 @@ export function registerReports(app: TypedApp, { store, served }: Pick<Services,
         tags: ['operations'],
         summary: 'HR and NDCG of what was served, judged by the positive events that name it, by model and experiment arm',
         description:
-          'Intervals are 95 %. An event whose item was not in the answer it names is a miss: let events name the last answer that the user was shown.',
+          'Of what was served in these hours, by the clock of the server. Intervals are 95 %, by Wilson; they take items as independent. An event whose item was ' +
+          'not in the answer it names is a miss: let events name the last answer that the user was shown. Ranks go on over the pages of a session.',
         querystring: Type.Object(
           { hours: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 24 * 366, default: 24 })) },
           { additionalProperties: false },

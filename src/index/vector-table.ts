@@ -63,10 +63,7 @@ export function createVectorTable(dim: number): VectorTable {
     },
     copy: (slot, target, first) => {
       const { chunk, row } = locate(slot);
-      const { vectors } = chunk;
-      const start = row * dim;
-      // a view for each slot would cost more than copying value by value
-      for (let i = 0; i < dim; i++) target[first + i] = vectors[start + i] as number; // within the chunk
+      target.set(chunk.vectors.subarray(row * dim, (row + 1) * dim), first);
     },
     scale: (slot) => {
       const { chunk, row } = locate(slot);
@@ -77,7 +74,10 @@ export function createVectorTable(dim: number): VectorTable {
       const row = slot % CHUNK_SLOTS;
       const first = row * dim;
       // four sums, because each addition of one would wait for the one before; both vectors have d values
-      let [a, b, c, d] = [0, 0, 0, 0];
+      let a = 0;
+      let b = 0;
+      let c = 0;
+      let d = 0;
       let i = 0;
       for (; i + 3 < dim; i += 4) {
         a += (query[i] as number) * (vectors[first + i] as number);

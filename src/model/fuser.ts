@@ -94,7 +94,7 @@ export async function startFuser(
     resolve: (fused: FusedItem) => void;
     reject: (error: unknown) => void;
   }
-  const queue: Waiting[] = [];
+  const queue: Waiting[] = []; // bounded by those who fill it: writes under way (REELFUSE_MAX_ITEM_QUEUE), and the batches of a loading generation
   let running = false;
   const packed = (batch: readonly Waiting[]): FuseBatch => {
     const states = new Uint8Array(batch.reduce((sum, { hiddenStates }) => sum + (hiddenStates?.data.length ?? 0), 0));

@@ -10,6 +10,8 @@ import { packJobs, unpackResults, type PackedJobs, type PackedResults, type Sear
 
 export interface RecommenderSetup {
   towerPath: string;
+  /** Null: only the one above is used. */
+  int8TowerPath: string | null;
   manifest: Manifest;
   golden: Golden;
   providers: 'auto' | Provider[];
@@ -33,14 +35,25 @@ export type RecommenderRequest = { id: number } & (
 );
 
 export interface Searched extends SearchResult {
+  /** Waiting for a worker, and the way there and back. */
   queueMs: number;
   towerMs: number;
   searchMs: number;
 }
 
+export type Precision = 'float32' | 'int8';
+
+export interface Verified {
+  provider: Provider;
+  skipped: string[];
+  precision: Precision;
+}
+
 export interface RecommenderPool {
   provider: Provider;
   skipped: string[];
+  /** Of the user tower that answers requests without `exact`. */
+  precision: Precision;
   /**
    * @param prepare called when a worker takes the job: slots are looked up as late as possible, because a slot
    *   that an update frees may be reused once every worker has acknowledged that update
@@ -65,6 +78,7 @@ export interface PoolSettings {
   maxBatch: number;
   maxQueue: number;
   hnsw: HnswSettings;
+  precision: 'auto' | 'float32';
 }
 
 interface Waiting {
@@ -74,9 +88,13 @@ interface Waiting {
   reject: (error: unknown) => void;
 }
 
+/** Batches that a worker has at most: with one alone it would run dry in every long turn of this thread. */
+const AHEAD = 4;
+
 /**
  * User tower and search in worker threads. Batching is dynamic: an idle worker takes whatever one turn of the event loop
- * has brought, up to maxBatch; under load batches grow by themselves and nothing waits for a timer.
+ * has brought, up to maxBatch, and a busy one only what fills a batch; under load batches grow by themselves and nothing
+ * waits for a timer.
  */
 export async function startRecommenders(
   artifact: Artifact,
@@ -86,6 +104,7 @@ export async function startRecommenders(
 ): Promise<RecommenderPool> {
   const setup: RecommenderSetup = {
     towerPath: artifact.userTowerPath,
+    int8TowerPath: settings.precision === 'auto' ? artifact.int8UserTowerPath : null,
     manifest: artifact.manifest,
     golden: artifact.golden,
     providers: settings.executionProviders,
@@ -96,18 +115,15 @@ export async function startRecommenders(
     startWorker(new URL('./recommender-worker.js', import.meta.url).href, setup, onCrash),
   );
   const close = async (): Promise<void> => void (await Promise.all(workers.map((worker) => worker.close())));
-  const verified = await Promise.all(workers.map((worker) => worker.call<{ provider: Provider; skipped: string[] }>({ type: 'verify' }))).catch(
-    async (error: unknown) => {
-      await close();
-      throw error;
-    },
-  );
-  const idle = [...workers];
-  let queue: Waiting[] = [];
+  const verified = await Promise.all(workers.map((worker) => worker.call<Verified>({ type: 'verify' }))).catch(async (error: unknown) => {
+    await close();
+    throw error;
+  });
+  const places = workers.map((worker) => ({ worker, batches: 0 }));
+  const queue: Waiting[] = [];
   let isDue = false;
 
   const run = async (worker: WorkerClient, batch: Waiting[]): Promise<void> => {
-    const taken = performance.now();
     const jobs: SearchJob[] = [];
     const asked: Waiting[] = [];
     for (const waiting of batch) {
@@ -121,29 +137,36 @@ export async function startRecommenders(
     if (jobs.length === 0) return;
     try {
       const { results, towerMs, searchMs } = await worker.call<SearchAnswer>({ type: 'search', jobs: packJobs(jobs) });
+      const answered = performance.now();
       metrics.batchSize.observe({ tower: 'user' }, jobs.length);
       unpackResults(results).forEach((result, position) => {
         const waiting = asked[position] as Waiting; // one result a job
-        waiting.resolve({ ...result, queueMs: taken - waiting.since, towerMs, searchMs });
+        waiting.resolve({ ...result, queueMs: answered - waiting.since - towerMs - searchMs, towerMs, searchMs });
       });
     } catch (error) {
       for (const waiting of asked) waiting.reject(error);
     }
   };
 
+  const give = (place: (typeof places)[0], size: number): void => {
+    place.batches++;
+    void run(place.worker, queue.splice(0, size)).then(() => {
+      place.batches--;
+      pumpSoon();
+    });
+  };
   const pump = (): void => {
     isDue = false;
-    while (queue.length > 0) {
-      const worker = idle.pop();
-      if (worker === undefined) break;
-      // share the queue between the idle workers instead of giving the first one everything
-      const size = Math.min(settings.maxBatch, Math.ceil(queue.length / (idle.length + 1)));
-      const batch = queue.slice(0, size);
-      queue = queue.slice(size);
-      void run(worker, batch).then(() => {
-        idle.push(worker);
-        pumpSoon();
-      });
+    const idle = places.filter(({ batches }) => batches === 0);
+    // share the queue between the idle workers instead of giving the first one everything
+    idle.forEach((place, position) => {
+      const size = Math.min(settings.maxBatch, Math.ceil(queue.length / (idle.length - position)));
+      if (size > 0) give(place, size);
+    });
+    while (queue.length >= settings.maxBatch) {
+      const next = places.reduce((least, place) => (place.batches < least.batches ? place : least));
+      if (next.batches === AHEAD) break;
+      give(next, settings.maxBatch);
     }
     metrics.queueDepth.set(queue.length);
   };
@@ -163,6 +186,7 @@ export async function startRecommenders(
   return {
     provider: verified[0]?.provider ?? 'cpu',
     skipped: verified[0]?.skipped ?? [],
+    precision: verified[0]?.precision ?? 'float32',
     search: (prepare) =>
       new Promise((resolve, reject) => {
         if (queue.length >= settings.maxQueue) {
@@ -171,7 +195,8 @@ export async function startRecommenders(
           return;
         }
         queue.push({ prepare, since: performance.now(), resolve, reject });
-        pumpSoon();
+        if (queue.length % settings.maxBatch === 0) pump();
+        else pumpSoon();
       }),
     update: async (change) => void (await Promise.all(workers.map((worker) => worker.call({ type: 'update', ...change })))),
     grow: async (chunk) => void (await Promise.all(workers.map((worker) => worker.call({ type: 'grow', chunk })))),

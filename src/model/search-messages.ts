@@ -5,6 +5,8 @@ export interface SearchJob {
   /** Slots, oldest first; at least one and at most T. Empty when `near` is given. */
   history: Int32Array;
   count: number;
+  /** Whether items of the history are not to come back. */
+  exceptHistory: boolean;
   /** Null: nothing but the history counts. */
   wishes: SearchWishes | null;
 }
@@ -17,7 +19,10 @@ export interface SearchWishes {
   disliked: Int32Array;
   /** Slots that may be returned; null: all. */
   allowed: AllowedSlots | null;
+  /** Score every slot instead of asking the index. */
   exact: boolean;
+  /** Embed with the float32 user tower. */
+  float32: boolean;
   explain: boolean;
   /** Whether the answer needs the user vector too. */
   wantsUser: boolean;
@@ -39,7 +44,7 @@ export interface SearchVectors {
 
 /** A batch of jobs in two pieces: a structured clone costs by the object, not by the byte. */
 export interface PackedJobs {
-  /** length, count and the history's slots of each job */
+  /** length, count, whether the history is excepted, and the history's slots of each job */
   numbers: Int32Array;
   /** Null when no job of the batch has any. */
   wishes: (SearchWishes | null)[] | null;
@@ -53,15 +58,16 @@ export interface PackedResults {
   vectors: (SearchVectors | null)[] | null;
 }
 
-const HEADER = 2;
+const HEADER = 3;
 const someOf = <Value>(values: (Value | null)[]): (Value | null)[] | null => (values.some((value) => value !== null) ? values : null);
 
 export function packJobs(jobs: readonly SearchJob[]): PackedJobs {
   const numbers = new Int32Array(jobs.reduce((sum, { history }) => sum + HEADER + history.length, 0));
   let at = 0;
-  for (const { history, count } of jobs) {
+  for (const { history, count, exceptHistory } of jobs) {
     numbers[at] = history.length;
     numbers[at + 1] = count;
+    numbers[at + 2] = exceptHistory ? 1 : 0;
     numbers.set(history, at + HEADER);
     at += HEADER + history.length;
   }
@@ -74,7 +80,8 @@ export function unpackJobs({ numbers, wishes }: PackedJobs): SearchJob[] {
   for (let at = 0; at < numbers.length;) {
     const first = at + HEADER;
     const end = first + (numbers[at] as number); // at < length
-    jobs.push({ history: numbers.subarray(first, end), count: numbers[at + 1] as number, wishes: wishes?.[jobs.length] ?? null });
+    const [, count = 0, except = 0] = numbers.subarray(at, first);
+    jobs.push({ history: numbers.subarray(first, end), count, exceptHistory: except === 1, wishes: wishes?.[jobs.length] ?? null });
     at = end;
   }
   return jobs;

@@ -1,55 +1,160 @@
-import type { VectorTable } from '../index/vector-table.js';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { valuesOf } from '../catalog/attribute-types.js';
 import type { CatalogueItem } from '../catalog/catalogue.js';
-import type { Candidate, Cap, ShortReason } from './request.js';
+import type { VectorTable } from '../index/vector-table.js';
+import type { Boost } from './boost.js';
+import { chooseDiverse } from './diversify.js';
+import type { Candidate, Cap, RecommendRequest, ShortReason } from './request.js';
 
-export interface Arrangement {
-  k: number;
-  minScore: number | null;
-  caps: readonly Cap[];
-  diversity: number;
+/** Allowed candidates of a search or a ranking, best first. */
+export interface Walk {
+  /** Undefined: there is none left here. */
+  next(): Candidate | undefined;
+  /** What is still to come, here or in a wider search, scores no more than this; -Infinity: there is nothing else. */
+  readonly ceiling: number;
 }
+
+export type Arrangement = Pick<RecommendRequest, 'k' | 'minScore' | 'caps' | 'diversity'>;
 
 export interface Arranged {
   items: Candidate[];
   /** What kept candidates out, when anything did. */
   cut: Extract<ShortReason, 'caps' | 'min_score'> | null;
+  /** Counts the items. */
+  caps: Caps;
+  /** The k-th best that the caps let through is ordered by this; -Infinity when there is none. */
+  floor: number;
 }
 
-/** Candidates that diversity chooses from, times k and at most; k × candidates similarities are computed. */
+/** Boosts and diversity choose from so many candidates, times k, and at least; more when these do not settle the answer. */
 const POOL_FACTOR = 5;
-const MAX_POOL = 1000;
+const POOL_MIN = 100;
+const POOL_GROWTH = 4;
+/** Diversity compares each chosen item with so many at most. */
+const MAX_CHOICE = 1000;
+/** Boosts act among so many best at most: whatever scores less keeps its place behind them. */
+export const MAX_POOL = 10_000;
+/** Candidates looked at between two turns of the event loop: about a millisecond. */
+const SLICE = 2048;
 
-const valueOf = ({ fields }: CatalogueItem, field: string): unknown =>
-  field === 'author_id' ? fields.author_id : (fields.attributes[field.replace(/^attributes\./, '')] ?? null);
+/** Counts what is chosen, and says whether one more would be too many; null: nothing is capped. */
+export type Caps = { admits: (item: CatalogueItem) => boolean; count: (item: CatalogueItem) => void } | null;
 
-/** Counts what is chosen, and says whether one more would be too many. */
-function createCaps(caps: readonly Cap[]): { admits: (item: CatalogueItem) => boolean; count: (item: CatalogueItem) => void } {
-  const counted = caps.map(({ field, max }) => ({ field, max, counts: new Map<unknown, number>() }));
-  const keysOf = (item: CatalogueItem, field: string): unknown[] => {
-    const value = valueOf(item, field);
-    return value === null ? [] : Array.isArray(value) ? value : [value];
-  };
+/** @param factor each maximum times this */
+export function createCaps(caps: readonly Cap[], factor = 1): Caps {
+  if (caps.length === 0) return null;
+  const counted = caps.map(({ field, max }) => ({ field, max: max * factor, counts: new Map<unknown, number>() }));
   return {
-    admits: (item) => counted.every(({ field, max, counts }) => keysOf(item, field).every((key) => (counts.get(key) ?? 0) < max)),
+    admits: (item) => counted.every(({ field, max, counts }) => valuesOf(item, field).every((value) => (counts.get(value) ?? 0) < max)),
     count: (item) => {
-      for (const { field, counts } of counted) for (const key of keysOf(item, field)) counts.set(key, (counts.get(key) ?? 0) + 1);
+      for (const { field, counts } of counted) for (const value of valuesOf(item, field)) counts.set(value, (counts.get(value) ?? 0) + 1);
     },
   };
 }
 
-/** Chooses up to k candidates, which come best first, within the caps; with diversity by maximal marginal relevance. */
-export function arrange(candidates: readonly Candidate[], wanted: Arrangement, table: VectorTable): Arranged {
-  const { k, minScore, caps, diversity } = wanted;
-  const scored = minScore === null ? candidates : candidates.filter(({ score }) => score >= minScore);
-  const limits = createCaps(caps);
-  const items = diversity > 0 ? chooseDiverse(scored, k, diversity, limits, table) : chooseBest(scored, k, limits);
-  const cut = items.length >= Math.min(k, scored.length) ? (scored.length < candidates.length ? 'min_score' : null) : 'caps';
-  return { items, cut };
+/** Candidates to search for at first: stages that change the order need more than k. */
+export function depthOf({ k, diversity, caps }: Arrangement, boost: Boost): number {
+  if (diversity > 0 || boost !== null) return Math.max(k * POOL_FACTOR, POOL_MIN);
+  return caps.length > 0 ? 2 * k : k;
 }
 
-type Caps = ReturnType<typeof createCaps>;
+/** Chooses up to k candidates within the caps: by score, by score and boosts, or with diversity. */
+export async function arrange(walk: Walk, wanted: Arrangement, boost: Boost, table: VectorTable): Promise<Arranged> {
+  const arranged: Arranged = { items: [], cut: null, caps: createCaps(wanted.caps), floor: -Infinity };
+  if (boost !== null || wanted.diversity > 0) await choosePooled(arranged, walk, wanted, boost, table);
+  await fill(arranged, walk, wanted);
+  return arranged;
+}
+
+/** Whether nothing that the walk has left out can change what was chosen from it. */
+export function isSettled({ items, floor }: Arranged, { ceiling }: Walk, { k, minScore }: Arrangement, boost: Boost): boolean {
+  if (ceiling === -Infinity || (minScore !== null && ceiling < minScore)) return true;
+  return items.length === k && (boost === null || floor >= ceiling + boost.most);
+}
+
+/** Goes on choosing by score alone, until there are k items or the walk ends. */
+export async function fill(arranged: Arranged, walk: Walk, { k, minScore }: Arrangement): Promise<void> {
+  const { items, caps } = arranged;
+  for (let looked = 1; items.length < k; looked++) {
+    const candidate = walk.next();
+    if (candidate === undefined) return;
+    if (isBelow(candidate, minScore)) {
+      arranged.cut ??= 'min_score';
+      return;
+    }
+    if (caps !== null && !caps.admits(candidate.item)) arranged.cut = 'caps';
+    else {
+      caps?.count(candidate.item);
+      items.push(candidate);
+    }
+    if (looked % SLICE === 0) await nextTurn();
+  }
+}
+
+const isBelow = ({ score }: Candidate, minScore: number | null): boolean => minScore !== null && score < minScore;
+
+async function choosePooled(arranged: Arranged, walk: Walk, wanted: Arrangement, boost: Boost, table: VectorTable): Promise<void> {
+  const { k, caps, diversity } = wanted;
+  const { pool, best, bestCaps, floor, isCut } = await gather(walk, wanted, boost);
+  arranged.floor = floor;
+  if (diversity === 0) {
+    arranged.items = best;
+    arranged.caps = bestCaps;
+  } else {
+    // some of each value more than the caps let through, so that there are k in the end and still a choice
+    const choice = chooseBest(pool, Math.max(k, Math.min(k * POOL_FACTOR, MAX_CHOICE)), createCaps(caps, POOL_FACTOR));
+    const items = await chooseDiverse(choice, k, diversity, arranged.caps, table);
+    const chosen = new Set(items);
+    const rest = pool.filter((candidate) => !chosen.has(candidate));
+    items.push(...chooseBest(rest, k - items.length, arranged.caps));
+    for (const [place, candidate] of items.entries()) if (best[place] !== candidate) candidate.movedBy.push('diversity');
+    arranged.items = items;
+  }
+  if (arranged.items.length < pool.length) arranged.cut = 'caps';
+  else if (isCut) arranged.cut = 'min_score';
+}
+
+interface Pool {
+  /** By falling rankScore. */
+  pool: Candidate[];
+  /** The first k of them within the caps, and what these count. */
+  best: Candidate[];
+  bestCaps: Caps;
+  floor: number;
+  /** The walk has come below the lowest score that is wanted. */
+  isCut: boolean;
+}
+
+/** Takes as many candidates as it needs to know the k best after the boosts. */
+async function gather(walk: Walk, wanted: Arrangement, boost: Boost): Promise<Pool> {
+  const { k, minScore, caps } = wanted;
+  const pool: Candidate[] = [];
+  for (let size = depthOf(wanted, boost); ; size *= POOL_GROWTH) {
+    const isCut = await take(walk, pool, Math.min(size, MAX_POOL), minScore, boost);
+    if (boost !== null) pool.sort((a, b) => b.rankScore - a.rankScore);
+    const bestCaps = createCaps(caps);
+    const best = chooseBest(pool, k, bestCaps);
+    const floor = best.length < k ? -Infinity : (best.at(-1)?.rankScore ?? Infinity);
+    const isEnough = best.length === k && (boost === null || floor >= walk.ceiling + boost.most);
+    if (isEnough || isCut || pool.length < size) return { pool, best, bestCaps, floor, isCut };
+  }
+}
+
+/** Fills the pool up to a size. @returns whether a candidate scores less than is wanted, and so all that follow */
+async function take(walk: Walk, pool: Candidate[], size: number, minScore: number | null, boost: Boost): Promise<boolean> {
+  while (pool.length < size) {
+    const candidate = walk.next();
+    if (candidate === undefined) return false;
+    if (isBelow(candidate, minScore)) return true;
+    boost?.lift(candidate);
+    pool.push(candidate);
+    if (pool.length % SLICE === 0) await nextTurn();
+  }
+  return false;
+}
 
 function chooseBest(candidates: readonly Candidate[], k: number, caps: Caps): Candidate[] {
+  if (caps === null) return candidates.slice(0, k);
   const chosen: Candidate[] = [];
   for (const candidate of candidates) {
     if (chosen.length === k) break;
@@ -58,59 +163,4 @@ function chooseBest(candidates: readonly Candidate[], k: number, caps: Caps): Ca
     chosen.push(candidate);
   }
   return chosen;
-}
-
-/**
- * Maximal marginal relevance (Carbonell and Goldstein, 1998): each next item has the greatest
- * (1 - diversity) · relevance - diversity · (largest cosine with what is chosen), relevance being the score scaled to
- * 0 … 1 over the candidates. Items without a vector count as unlike everything.
- */
-function chooseDiverse(candidates: readonly Candidate[], k: number, diversity: number, caps: Caps, table: VectorTable): Candidate[] {
-  const pool = candidates.slice(0, Math.max(k, Math.min(k * POOL_FACTOR, MAX_POOL)));
-  const scores = pool.map(({ rankScore }) => rankScore);
-  const lowest = Math.min(...scores);
-  const range = Math.max(...scores) - lowest || 1;
-  const units = pool.map(({ item }) => (item.slot === null ? null : unitVector(table, item.slot)));
-  const nearest = new Float32Array(pool.length).fill(-1); // largest cosine with a chosen item
-  const isTaken = new Uint8Array(pool.length);
-  const chosen: Candidate[] = [];
-  while (chosen.length < k) {
-    let best = -1;
-    let bestValue = -Infinity;
-    for (const [position, candidate] of pool.entries()) {
-      if (isTaken[position] === 1 || !caps.admits(candidate.item)) continue;
-      const relevance = (candidate.rankScore - lowest) / range;
-      const likeness = chosen.length === 0 ? 0 : Math.max(0, nearest[position] as number); // one entry a candidate
-      const value = (1 - diversity) * relevance - diversity * likeness;
-      if (value <= bestValue) continue;
-      best = position;
-      bestValue = value;
-    }
-    const candidate = pool[best];
-    if (candidate === undefined) break;
-    isTaken[best] = 1;
-    caps.count(candidate.item);
-    if (best !== chosen.length) candidate.movedBy.push('diversity');
-    chosen.push(candidate);
-    const unit = units[best];
-    if (unit == null) continue;
-    for (const [position, other] of units.entries()) {
-      if (isTaken[position] === 1 || other === null) continue;
-      nearest[position] = Math.max(nearest[position] as number, dot(unit, other)); // one entry a candidate
-    }
-  }
-  return chosen;
-}
-
-function unitVector(table: VectorTable, slot: number): Float32Array {
-  const vector = table.vector(slot).slice();
-  const norm = Math.max(Math.sqrt(dot(vector, vector)), 1e-12);
-  for (let i = 0; i < vector.length; i++) vector[i] = (vector[i] as number) / norm; // i < d
-  return vector;
-}
-
-function dot(a: Float32Array, b: Float32Array): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += (a[i] as number) * (b[i] as number); // both have d values
-  return sum;
 }

@@ -1,8 +1,13 @@
 import { bornAt } from '../catalog/popularity.js';
 import type { Candidate, Compiled, RecommendContext, RecommendRequest } from './request.js';
 
-/** Changes the order of candidates in place; null: nothing is boosted. */
-export type Boost = ((candidates: Candidate[]) => void) | null;
+/** Null: nothing is boosted. */
+export type Boost = {
+  /** Adds to what the candidate is ordered by. */
+  lift: (candidate: Candidate) => void;
+  /** No candidate gains more than this. */
+  most: number;
+} | null;
 
 /**
  * Scores are logits of the model's softmax, so a factor on the odds is a logarithm added to the score: 2 makes an item
@@ -25,14 +30,16 @@ export function createBoost(
     candidate.rankScore += amount;
     candidate.movedBy.push(name);
   };
-  return (candidates) => {
-    for (const candidate of candidates) {
+  const mostRotation = rotationGain > 0 ? rotationGain * Math.max(0, ...timesShown.values()) : 0;
+  const mostBoosts = boosts.reduce((sum, { gain: amount }) => sum + Math.max(0, amount), 0);
+  return {
+    most: mostBoosts + Math.max(0, freshnessGain) + mostRotation,
+    lift: (candidate) => {
       const { item } = candidate;
       for (const { test, gain: amount, name } of boosts) if (test(item)) gain(candidate, amount, name);
       if (freshness !== null) gain(candidate, freshnessGain * 2 ** (-Math.max(0, now - bornAt(item)) / freshness.halfLifeMs), 'freshness');
       const times = timesShown.get(item.fields.item_id);
       if (times !== undefined) gain(candidate, rotationGain * times, 'rotation');
-    }
-    candidates.sort((a, b) => b.rankScore - a.rankScore);
+    },
   };
 }

@@ -1,8 +1,10 @@
+import type { Catalogue } from '../catalog/catalogue.js';
 import type { Generation } from '../catalog/generation.js';
 import type { SlotBitmap } from '../catalog/slot-filters.js';
 import type { Searched } from '../model/recommender-pool.js';
 import type { SearchJob } from '../model/search-messages.js';
-import type { Candidate, Reason, RecommendRequest, Timings } from './request.js';
+import type { Walk } from './arrange.js';
+import type { Reason, RecommendRequest, Timings } from './request.js';
 import { isAllowed, type Limits } from './rules.js';
 
 /** What to search for; slots are looked up when a worker takes the job, as late as possible. */
@@ -11,7 +13,8 @@ export interface Query {
   history: Int32Array;
   near: string | null;
   disliked: readonly string[];
-  exact: boolean;
+  /** Embed in full precision. */
+  float32: boolean;
   explain: boolean;
   /** Whether items from elsewhere are to be scored too. */
   wantsUser: boolean;
@@ -21,16 +24,24 @@ export const queryOf = (request: RecommendRequest, history: Int32Array): Query =
   history,
   near: request.near,
   disliked: request.disliked,
-  exact: request.exact,
+  float32: request.exact,
   explain: request.explain,
   wantsUser: request.pins.length > 0 || request.exploration !== null,
 });
 
+export interface Scope {
+  /** Candidates to search for. */
+  count: number;
+  /** Score all that may be in the answer instead of asking HNSW. */
+  isExact: boolean;
+  /** Search among these only; absent: among what the filter lets through. */
+  among?: SlotBitmap;
+}
+
 export interface Fetched {
-  /** Best first. */
-  candidates: Candidate[];
-  /** The index has no more that are allowed. */
-  isExhausted: boolean;
+  walk: Walk;
+  /** Fewer came back than were asked for. Of HNSW this does not mean that there are no more: it may have lost its way to them. */
+  isSpent: boolean;
   found: Searched;
   temperature: number;
 }
@@ -38,8 +49,15 @@ export interface Fetched {
 const NONE = new Int32Array(0);
 
 /** Of the items that still have one. */
-const slotsOfRows = ({ catalogue }: Generation, rows: Int32Array): Int32Array =>
-  rows.map((row) => catalogue.slotOfRow(row)).filter((slot) => slot >= 0);
+function slotsOfRows({ catalogue }: Generation, rows: Int32Array): Int32Array {
+  const slots = new Int32Array(rows.length);
+  let found = 0;
+  for (let n = 0; n < rows.length; n++) {
+    const slot = catalogue.slotOfRow(rows[n] as number); // n < length
+    if (slot >= 0) slots[found++] = slot;
+  }
+  return found === rows.length ? slots : slots.subarray(0, found);
+}
 
 /** Of the items that have one. */
 function slotsOf({ catalogue }: Generation, itemIds: readonly string[]): Int32Array {
@@ -52,15 +70,23 @@ function slotsOf({ catalogue }: Generation, itemIds: readonly string[]): Int32Ar
   return slots.subarray(0, found);
 }
 
+interface Wanted {
+  count: number;
+  isExact: boolean;
+}
+
 /** Null: nothing to search for any more. */
-function jobOf(generation: Generation, query: Query, count: number, allowed: SlotBitmap | null): SearchJob | null {
-  const { near, disliked, exact, explain, wantsUser } = query;
+function jobOf(generation: Generation, query: Query, wanted: Wanted, limits: Limits, allowed: SlotBitmap | null): SearchJob | null {
+  const { near, disliked, float32, explain, wantsUser } = query;
   const history = near === null ? slotsOfRows(generation, query.history) : NONE;
   const nearSlot = near === null ? null : (generation.catalogue.get(near)?.slot ?? null);
   if (near === null ? history.length === 0 : nearSlot === null) return null;
-  if (near === null && disliked.length === 0 && allowed === null && !exact && !explain && !wantsUser) return { history, count, wishes: null };
+  const exceptHistory = limits.withholdsHistory && near === null;
+  const asked = { history, count: wanted.count - (exceptHistory ? history.length : 0), exceptHistory };
+  const { isExact: exact } = wanted;
+  if (near === null && disliked.length === 0 && allowed === null && !exact && !float32 && !explain && !wantsUser) return { ...asked, wishes: null };
   const bitmap = allowed === null ? null : { words: allowed.words, count: allowed.count };
-  return { history, count, wishes: { near: nearSlot, disliked: slotsOf(generation, disliked), allowed: bitmap, exact, explain, wantsUser } };
+  return { ...asked, wishes: { near: nearSlot, disliked: slotsOf(generation, disliked), allowed: bitmap, exact, float32, explain, wantsUser } };
 }
 
 /**
@@ -72,7 +98,7 @@ function jobOf(generation: Generation, query: Query, count: number, allowed: Slo
 export async function fetchCandidates(
   generation: Generation,
   query: Query,
-  wanted: number,
+  { count, among, ...scope }: Scope,
   limits: Limits,
   isLate: () => boolean,
   timings: Timings,
@@ -80,23 +106,50 @@ export async function fetchCandidates(
   const { pool, catalogue, artifact } = generation;
   const temperature = query.near === null ? artifact.manifest.temperature : 1;
   const reason: Reason = query.near === null ? 'history' : 'similar';
-  const allowed = limits.filter === null ? null : await catalogue.filters.bitmap(limits.filter);
-  const count = wanted + limits.met.size + limits.withheld.size + limits.served.size;
-  const found = await pool.search(() => (isLate() ? null : jobOf(generation, query, count, allowed)));
+  const allowed = among ?? (limits.filter === null ? null : await catalogue.filters.bitmap(limits.filter));
+  const most = count + limits.met.size + limits.withheld.size + limits.served.size;
+  const isExact = scope.isExact || most >= catalogue.size; // the graph would have to go through all of itself
+  let wanted = 0;
+  const found = await pool.search(() => {
+    const job = isLate() ? null : jobOf(generation, query, { count: most, isExact }, limits, allowed);
+    wanted = job?.count ?? 0;
+    return job;
+  });
   if (found === null) return null;
   timings.queue += found.queueMs;
   timings.user_tower += found.towerMs;
   timings.search += found.searchMs;
+  const isSpent = found.slots.length < wanted;
+  // among few allowed slots the search is exact where the graph brings too little
+  const isAll = isSpent && (isExact || allowed !== null);
+  return { walk: walkFound(found, isAll, catalogue, limits, temperature, reason), isSpent, found, temperature };
+}
 
-  const before = performance.now();
+/** @param isAll whether the search has found everything there is */
+function walkFound(
+  { slots, similarities }: Searched,
+  isAll: boolean,
+  catalogue: Catalogue,
+  limits: Limits,
+  temperature: number,
+  reason: Reason,
+): Walk {
   const now = Date.now();
-  const candidates: Candidate[] = [];
-  for (let rank = 0; rank < found.slots.length && candidates.length < wanted; rank++) {
-    const item = catalogue.atSlot(found.slots[rank] as number); // rank < length
-    if (item === undefined || !isAllowed(item, limits, now)) continue;
-    const score = (found.similarities[rank] as number) / temperature; // rank < length
-    candidates.push({ item, score, rankScore: score, reason, movedBy: [] });
-  }
-  timings.rules += performance.now() - before;
-  return { candidates, isExhausted: found.slots.length < count, found, temperature };
+  // a millionth is finer than what two runs of a tower agree on, and shorter to write
+  const scoreAt = (rank: number): number => Math.round(((similarities[rank] as number) / temperature) * 1e6) / 1e6; // rank < length
+  let rank = 0;
+  return {
+    next: () => {
+      while (rank < slots.length) {
+        const item = catalogue.atSlot(slots[rank] as number); // rank < length
+        const score = scoreAt(rank++);
+        if (item !== undefined && isAllowed(item, limits, now)) return { item, score, rankScore: score, reason, movedBy: [] };
+      }
+      return undefined;
+    },
+    get ceiling() {
+      if (rank === slots.length && isAll) return -Infinity;
+      return rank === 0 ? Infinity : scoreAt(rank - 1);
+    },
+  };
 }

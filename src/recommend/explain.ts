@@ -29,15 +29,20 @@ export function explain(
   });
 }
 
-/** Adds what each layer of the hidden states does to the item's vector. */
-export const explainLayers = (
+/**
+ * Adds what each layer of the hidden states does to the item's vector; one item after another, because the item tower
+ * is ingest's too. Null for the items whose turn comes too late.
+ */
+export async function explainLayers(
   { generation, store }: Pick<RecommendContext, 'generation' | 'store'>,
   items: readonly Recommended[],
   explanations: readonly Explanation[],
-): Promise<Explanation[]> =>
-  Promise.all(
-    explanations.map(async (explanation, rank) => {
-      const itemId = items[rank]?.item.fields.item_id ?? '';
-      return { ...explanation, layers: await layerShares(generation, itemId, store.hiddenStates(itemId)) };
-    }),
-  );
+  isLate: () => boolean,
+): Promise<Explanation[]> {
+  const layered: Explanation[] = [];
+  for (const [rank, explanation] of explanations.entries()) {
+    const itemId = items[rank]?.item.fields.item_id ?? '';
+    layered.push({ ...explanation, layers: isLate() ? null : await layerShares(generation, itemId, store.hiddenStates(itemId)) });
+  }
+  return layered;
+}

@@ -1,6 +1,7 @@
 import type { CatalogueItem } from '../catalog/catalogue.js';
 import { bornAt } from '../catalog/popularity.js';
-import type { Recommended, RecommendContext } from './request.js';
+import { createCaps } from './arrange.js';
+import type { Cap, Recommended, RecommendContext } from './request.js';
 import { isAllowed, type Limits } from './rules.js';
 
 /** Freshest items looked at; the eligible among them are equally likely. */
@@ -19,33 +20,53 @@ function randomOf(seed: number): () => number {
 }
 
 /**
- * Gives `slots` places of the answer, evenly spread, to new items that were shown less often than the budget: drawn
- * uniformly without replacement, so that each eligible one is in the answer with probability slots / eligible. That
- * propensity is returned and logged, for unbiased estimates later on.
+ * Gives up to `slots` of k places, evenly spread, to new items that were shown less often than the budget. They are drawn
+ * uniformly without replacement among the freshest that the caps leave room for beside the ranked items, so that each of
+ * these is in the answer with probability slots / eligible. That propensity is returned and logged, for unbiased
+ * estimates later on. Nothing is drawn that the ranking itself has brought, whatever its score.
  */
 export function explore(
   { generation, popularity, exploration }: RecommendContext,
   items: readonly Recommended[],
-  wanted: { k: number; slots: number; seed: number; scoreOf: (item: CatalogueItem) => number },
+  wanted: { k: number; slots: number; caps: readonly Cap[]; seed: number; scoreOf: (item: CatalogueItem) => number },
   limits: Limits,
   now: number,
 ): Recommended[] {
-  const present = new Set(items.map(({ item }) => item));
+  const present = new Set(items.map(({ item }) => item.fields.item_id));
   const { fresh } = popularity.ranking(generation.catalogue, now, RANKING_AGE_MS);
-  const eligible = fresh.slice(0, MAX_FRESH).flatMap(({ fields }) => {
+  const unknown = fresh.slice(0, MAX_FRESH).flatMap(({ fields }) => {
     const item = generation.catalogue.get(fields.item_id); // the ranking may be a moment old
-    if (item === undefined || present.has(item) || now - bornAt(item) > exploration.maxAgeMs) return [];
+    if (item === undefined || present.has(fields.item_id) || now - bornAt(item) > exploration.maxAgeMs) return [];
     return popularity.shown(fields.item_id) < exploration.budget && isAllowed(item, limits, now) ? [item] : [];
   });
-  const slots = Math.min(wanted.slots, eligible.length);
+  const { kept, eligible, slots } = makeRoom(items, unknown, wanted);
   const propensity = slots / Math.max(eligible.length, 1);
   const random = randomOf(wanted.seed);
-  const drawn: Recommended[] = [];
+  const mixed = [...kept];
   for (let n = 0; n < slots; n++) {
     const [item] = eligible.splice(Math.floor(random() * eligible.length), 1);
-    if (item !== undefined) drawn.push({ item, score: wanted.scoreOf(item), reason: 'exploration', movedBy: ['exploration'], propensity });
+    if (item === undefined) break;
+    const drawn: Recommended = { item, score: wanted.scoreOf(item), reason: 'exploration', movedBy: ['exploration'], propensity };
+    mixed.splice(Math.floor(((n + 1) * wanted.k) / (slots + 1)), 0, drawn);
   }
-  const mixed = items.slice(0, wanted.k - drawn.length);
-  drawn.forEach((item, n) => mixed.splice(Math.floor(((n + 1) * wanted.k) / (drawn.length + 1)), 0, item));
   return mixed;
+}
+
+/** The more ranked items give way, the more new ones the caps let through: finds the most slots that can all be filled. */
+function makeRoom(
+  items: readonly Recommended[],
+  unknown: readonly CatalogueItem[],
+  { k, caps, ...wanted }: { k: number; slots: number; caps: readonly Cap[] },
+): { kept: readonly Recommended[]; eligible: CatalogueItem[]; slots: number } {
+  for (let slots = Math.min(wanted.slots, unknown.length, k); ; slots--) {
+    const kept = items.slice(0, k - slots);
+    const room = createCaps(caps);
+    for (const { item } of kept) room?.count(item);
+    const eligible = unknown.filter((item) => {
+      const isAdmitted = room === null || room.admits(item);
+      if (isAdmitted) room?.count(item);
+      return isAdmitted;
+    });
+    if (eligible.length >= slots) return { kept, eligible, slots };
+  }
 }

@@ -33,22 +33,22 @@ export function collectHistory({ histories, generation }: RecommendContext, requ
   const length = generation.artifact.manifest.max_history;
   const { catalogue } = generation;
   const { exclude, history, liked, disliked, without, near, userId } = request;
-  const withheld = new Set([...exclude, ...history, ...liked, ...disliked]);
+  const withheld = new Set(exclude);
+  for (const named of [history, liked, disliked]) for (const itemId of named) withheld.add(itemId);
   if (near !== null) withheld.add(near);
   const recent = userId === null ? NOBODY : histories.of(userId);
   const rows = new Int32Array(length);
   let free = length; // filled from the right: newest first
   const given = history.length + liked.length === 0 ? [] : rowsOf(generation, [...history, ...liked]);
-  const taken = new Set(rowsOf(generation, without));
-  const take = (row: number): void => {
-    if (free === 0 || catalogue.slotOfRow(row) < 0 || (taken.size > 0 && taken.has(row))) return;
-    rows[--free] = row;
-  };
+  const taken = without.length + given.length === 0 ? null : new Set(rowsOf(generation, without));
   for (const row of given) {
-    take(row);
-    taken.add(row);
+    if (free > 0 && catalogue.slotOfRow(row) >= 0 && taken?.has(row) !== true) rows[--free] = row;
+    taken?.add(row);
   }
-  for (const row of recent.positives) take(row);
+  for (const row of recent.positives) {
+    if (free === 0) break;
+    if (catalogue.slotOfRow(row) >= 0 && taken?.has(row) !== true) rows[--free] = row;
+  }
   const isEmpty = recent.positives.length + history.length + liked.length === 0;
   return { rows: rows.subarray(free), isEmpty, met: metSince(recent, request, now), withheld };
 }

@@ -3,29 +3,34 @@ import type { CatalogueItem } from '../catalog/catalogue.js';
 import type { Recommended, RecommendContext, RecommendRequest } from './request.js';
 import { isAllowed, type Limits } from './rules.js';
 
+export interface Pin {
+  item: CatalogueItem;
+  /** 1-based. */
+  position: number;
+}
+
 /**
- * Puts pinned items at their places. A pin overrides filter, caps and what the user has seen, but never serves what is
- * hidden, not available, excluded by the caller or shown on an earlier page.
+ * Pinned items that can be served, by position. A pin overrides filter, caps and what the user has seen, but never serves
+ * what is hidden, not available, excluded by the caller or shown on an earlier page.
  */
-export function pin(
+export function pinsOf(
   { generation }: Pick<RecommendContext, 'generation'>,
-  items: readonly Recommended[],
-  { pins, k, exclude, scoreOf }: RecommendRequest & { scoreOf: (item: CatalogueItem) => number },
-  limits: Limits,
+  { pins, exclude }: RecommendRequest,
+  limits: Pick<Limits, 'served'>,
   now: number,
-): Recommended[] {
-  const excluded = new Set(exclude);
-  const placed = [...pins]
-    .sort((a, b) => a.position - b.position)
+): Pin[] {
+  const withheld = new Set(exclude);
+  return pins
     .flatMap(({ itemId, position }) => {
       const item = generation.catalogue.get(itemId);
-      return item !== undefined && isAllowed(item, { ...limits, met: NOTHING, withheld: excluded, filter: null }, now) ? [{ item, position }] : [];
-    });
-  const pinned = new Set(placed.map(({ item }) => item));
-  const rest = items.filter(({ item }) => !pinned.has(item));
-  const scores = new Map(items.map(({ item, score }) => [item, score]));
-  for (const { item, position } of placed) {
-    rest.splice(position - 1, 0, { item, score: scores.get(item) ?? scoreOf(item), reason: 'pinned', movedBy: ['pin'] });
-  }
-  return rest.slice(0, k);
+      return item !== undefined && isAllowed(item, { ...limits, met: NOTHING, withheld, filter: null }, now) ? [{ item, position }] : [];
+    })
+    .sort((a, b) => a.position - b.position);
+}
+
+/** Puts the pinned items between the others, which leave room for them; at the end where the others are too few. */
+export function pin(items: readonly Recommended[], pins: readonly Pin[], scoreOf: (item: CatalogueItem) => number): Recommended[] {
+  const placed = [...items];
+  for (const { item, position } of pins) placed.splice(position - 1, 0, { item, score: scoreOf(item), reason: 'pinned', movedBy: ['pin'] });
+  return placed;
 }

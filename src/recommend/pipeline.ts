@@ -1,39 +1,43 @@
 import type { CatalogueItem } from '../catalog/catalogue.js';
+import type { Generation } from '../catalog/generation.js';
 import { ReelfuseError, notFound } from '../errors.js';
 import type { Searched } from '../model/recommender-pool.js';
-import { arrange, type Arranged } from './arrange.js';
+import { MAX_POOL, arrange, depthOf, fill, isSettled, type Arranged, type Walk } from './arrange.js';
 import { createBoost, type Boost } from './boost.js';
-import { fetchCandidates, queryOf } from './candidates.js';
+import { fetchCandidates, queryOf, type Fetched, type Query, type Scope } from './candidates.js';
 import { assignArm } from './experiment.js';
 import { explain, explainLayers } from './explain.js';
 import { explore } from './explore.js';
-import { rankFallback } from './fallback.js';
+import { walkRanking, walkRest } from './fallback.js';
 import { collectHistory, type History } from './history.js';
 import { hashOf } from './page.js';
-import { pin } from './pins.js';
+import { pin, pinsOf } from './pins.js';
 import {
+  STAGES,
   noTimings,
   type Candidate,
+  type Explanation,
   type FallbackReason,
   type RecommendAnswer,
   type RecommendContext,
   type RecommendRequest,
+  type Recommended,
   type ShortReason,
   type Timings,
 } from './request.js';
-import { compileRules, type Limits } from './rules.js';
+import { compileRules, isAllowed, type Limits } from './rules.js';
 
 /** Time that a request with a deadline keeps for the fallback ranking and for its answer. */
 const DEADLINE_RESERVE_MS = 2;
 /** How long a request without a deadline waits for a change that it wants to see. */
 const SEQUENCE_WAIT_MS = 1000;
-/** Candidates that a stage which changes the order chooses from, times k, and at least. */
-const REORDER_FACTOR = 5;
-const REORDER_MIN = 100;
-const WIDEN = 4;
+/** A wider search of the graph asks for so many times more, and is worth it while it is cheaper than scoring everything. */
+const WIDEN = 16;
+/** One candidate of the graph costs as much as scoring so many items. */
+const GRAPH_COST = 16;
 
 /**
- * history → candidates → rules → boost → arrange → explore → pin → explain → page. As many items as asked whenever
+ * history → pins → candidates → rules → boost → arrange → explore → explain → page. As many items as asked whenever
  * that many are allowed; otherwise `shortReason` says why not.
  * @throws ReelfuseError 422 `invalid_request`, 410 `cursor_expired`, 503 `overloaded` or `sequence_not_reached`; around an
  *   item 404 `item_not_found`, 409 `item_without_vector`
@@ -43,31 +47,52 @@ export async function recommend(context: RecommendContext, request: RecommendReq
   const timings = noTimings();
   const deadline = request.deadlineMs === null ? Infinity : started + request.deadlineMs - DEADLINE_RESERVE_MS;
   await waitForSequence(context, request, deadline);
+  const sequence = context.store.sequence(); // before anything is read: whatever is newer may be missing
   const now = Date.now();
   const compiled = compileRules(context, request);
   const identity = identityOf(request);
   const shown = request.cursor === null ? [] : context.cursors.open(request.cursor, identity, now).shown;
   const history = collectHistory(context, request, now);
-  const limits: Limits = { met: history.met, withheld: history.withheld, served: new Set(shown), filter: compiled.filter };
+  const { met, withheld } = history;
+  const withholdsHistory = request.excludeSeen && request.seenWithinMs === null;
+  const limits: Limits = { met, withheld, withholdsHistory, served: new Set(shown), filter: compiled.filter };
   const boost = createBoost(context, request, compiled, now);
+  const pins = request.pins.length === 0 ? [] : pinsOf(context, request, limits, now);
+  for (const { item } of pins) history.withheld.add(item.fields.item_id); // they have their places
+  const ranking = pins.length === 0 ? request : { ...request, k: request.k - pins.length };
   timings.history = performance.now() - started;
 
-  const ranked = await rank(context, request, history, limits, boost, deadline, timings);
+  const ranked = await rank(context, ranking, history, limits, boost, deadline, timings);
   const scoreOf = scoring(context, ranked);
   const seed = request.exploration === null ? null : (request.exploration.seed ?? Math.floor(Math.random() * 2 ** 32));
   const explored =
     request.exploration === null || seed === null
       ? ranked.items
-      : explore(context, ranked.items, { k: request.k, slots: request.exploration.slots, seed: seed + shown.length, scoreOf }, limits, now);
-  const items = request.pins.length === 0 ? explored : pin(context, explored, { ...request, scoreOf }, limits, now);
+      : explore(context, ranked.items, { ...ranking, slots: request.exploration.slots, seed: seed + shown.length, scoreOf }, limits, now);
+  const items = pins.length === 0 ? explored : pin(explored, pins, scoreOf);
 
   const plain = request.explain ? explain(context.generation, items, history.rows, ranked.found) : null;
-  const explanations = plain !== null && request.explainLayers ? await explainLayers(context, items, plain) : plain;
-  const isShort = items.length < request.k;
-  const nextCursor = isShort ? null : context.cursors.seal([...shown, ...items.map(({ item }) => hashOf(item.fields.item_id))], identity, now);
+  const explanations = plain !== null && request.explainLayers ? await withLayers(context, items, plain, deadline) : plain;
+  const shortReason = items.length < request.k ? ranked.shortReason : null;
+  // the caps begin anew with each page: what they kept out of this one may come in the next
+  const hasMore = shortReason === null || shortReason === 'caps';
+  const nextCursor = hasMore ? context.cursors.seal([...shown, ...items.map(({ item }) => hashOf(item.fields.item_id))], identity, now) : null;
   const arm = request.experiment === null ? null : assignArm(request.experiment, request.userId ?? String(Math.random()));
   timings.total = performance.now() - started;
-  return { items, explanations, fallback: ranked.fallback, shortReason: isShort ? ranked.shortReason : null, nextCursor, arm, seed, timings };
+  for (const stage of STAGES) timings[stage] = Math.round(timings[stage] * 1000) / 1000;
+  return {
+    items,
+    explanations,
+    fallback: ranked.fallback,
+    shortReason,
+    nextCursor,
+    endReason: nextCursor !== null ? null : hasMore ? 'session_full' : 'exhausted',
+    arm,
+    seed,
+    offset: shown.length,
+    sequence,
+    timings,
+  };
 }
 
 const identityOf = ({ userId, near, filter }: RecommendRequest): string => JSON.stringify([userId, near, filter]);
@@ -110,7 +135,7 @@ async function rank(
   const missing = missingFor(context, request, history);
   if (missing === null) {
     const work = rankByModel(context, request, history, limits, boost, deadline, timings);
-    const ranked = deadline === Infinity ? await work : await unlessLate(work, deadline);
+    const ranked = await unlessLate(work, deadline);
     if (ranked === 'late' || (ranked === null && performance.now() > deadline)) return rankByPopularity(context, request, limits, boost, 'deadline');
     if (ranked !== null) return ranked;
     if (request.near !== null)
@@ -129,7 +154,21 @@ function missingFor({ isReady, generation }: RecommendContext, { near }: Recomme
   return history.rows.length === 0 ? 'unknown_history' : null;
 }
 
+async function withLayers(
+  context: RecommendContext,
+  items: readonly Recommended[],
+  plain: readonly Explanation[],
+  deadline: number,
+): Promise<Explanation[]> {
+  const layered = await unlessLate(
+    explainLayers(context, items, plain, () => performance.now() > deadline),
+    deadline,
+  );
+  return layered === 'late' ? plain.map((explanation) => ({ ...explanation, layers: null })) : layered;
+}
+
 async function unlessLate<Value>(work: Promise<Value>, deadline: number): Promise<Value | 'late'> {
+  if (deadline === Infinity) return work;
   work.catch(() => undefined); // nobody waits for it after the deadline
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<'late'>((resolve) => {
@@ -142,19 +181,24 @@ async function unlessLate<Value>(work: Promise<Value>, deadline: number): Promis
   }
 }
 
-/** Candidates to begin with: stages that change the order need more than k. */
-function depthOf({ k, diversity, caps }: RecommendRequest, boost: Boost): number {
-  const isReordered = diversity > 0 || boost !== null;
-  if (isReordered) return Math.max(k * REORDER_FACTOR, REORDER_MIN);
-  return caps.length > 0 ? 2 * k : k;
+function shortReasonOf({ filter, cursor }: RecommendRequest, { cut }: Arranged): ShortReason {
+  // on a later page it is not the filter that leaves too few: the rest was shown
+  return cut ?? (filter === null || cursor !== null ? 'catalogue_exhausted' : 'filter');
 }
 
-function finish(request: RecommendRequest, { cut }: Arranged): ShortReason {
-  return cut ?? (request.filter === null ? 'catalogue_exhausted' : 'filter');
+/** What the searches of one request have in common. */
+interface Task {
+  generation: Generation;
+  request: RecommendRequest;
+  query: Query;
+  limits: Limits;
+  boost: Boost;
+  isLate: () => boolean;
+  timings: Timings;
 }
 
 async function rankByModel(
-  context: RecommendContext,
+  { generation }: RecommendContext,
   request: RecommendRequest,
   history: History,
   limits: Limits,
@@ -162,35 +206,110 @@ async function rankByModel(
   deadline: number,
   timings: Timings,
 ): Promise<Ranked | null> {
-  const { generation } = context;
-  const query = queryOf(request, history.rows);
-  for (let wanted = depthOf(request, boost); ; wanted = Math.min(wanted * WIDEN, generation.catalogue.size)) {
-    const fetched = await fetchCandidates(generation, query, wanted, limits, () => performance.now() > deadline, timings);
-    if (fetched === null) return null;
-    const before = performance.now();
-    boost?.(fetched.candidates);
-    const arranged = arrange(fetched.candidates, request, generation.catalogue.table);
-    timings.rules += performance.now() - before;
-    const isDone = arranged.items.length === request.k || fetched.isExhausted || wanted >= generation.catalogue.size;
-    if (isDone)
-      return {
-        items: arranged.items,
-        found: fetched.found,
-        temperature: fetched.temperature,
-        fallback: null,
-        shortReason: finish(request, arranged),
-      };
-    query.exact = true; // scoring all of them is cheaper than a very wide search of the graph
-  }
+  const isLate = (): boolean => performance.now() > deadline;
+  const task: Task = { generation, request, query: queryOf(request, history.rows), limits, boost, isLate, timings };
+  const scope: Scope = { count: depthOf(request, boost), isExact: request.exact };
+  const first = await search(task, scope);
+  if (first === null) return null;
+  const { fetched, arranged } = first;
+  const settled = isSettled(arranged, fetched.walk, request, boost) ? arranged : await widen(task, scope, first);
+  if (settled === null) return null;
+  const { found, temperature } = fetched;
+  return { items: settled.items, found, temperature, fallback: null, shortReason: shortReasonOf(request, settled) };
 }
 
-function rankByPopularity(context: RecommendContext, request: RecommendRequest, limits: Limits, boost: Boost, fallback: FallbackReason): Ranked {
-  const wish = { ...request, minScore: null }; // scores of the ranking are counts, not the model's
-  for (let wanted = depthOf(request, boost); ; wanted *= WIDEN) {
-    const { candidates, isExhausted } = rankFallback(context, limits, wanted, request.fallbackMix, Date.now());
-    boost?.(candidates);
-    const arranged = arrange(candidates, wish, context.generation.catalogue.table);
-    if (arranged.items.length === request.k || isExhausted)
-      return { items: arranged.items, found: null, temperature: 1, fallback, shortReason: finish(request, arranged) };
+interface Outcome {
+  fetched: Fetched;
+  arranged: Arranged;
+}
+
+async function search({ generation, request, query, limits, boost, isLate, timings }: Task, scope: Scope): Promise<Outcome | null> {
+  const fetched = await fetchCandidates(generation, query, scope, limits, isLate, timings);
+  if (fetched === null) return null;
+  const before = performance.now();
+  const arranged = await arrange(fetched.walk, request, boost, generation.catalogue.table);
+  timings.rules += performance.now() - before;
+  return { fetched, arranged };
+}
+
+/**
+ * The graph is asked for more, while that is cheaper than scoring everything. Then everything is scored once: boosts and
+ * diversity choose from the 10,000 best. What is still missing comes from what caps and rules let through besides.
+ * Null: too late.
+ */
+async function widen(task: Task, first: Scope, outcome: Outcome): Promise<Arranged | null> {
+  const { generation, request, boost } = task;
+  const further: Task = { ...task, query: { ...task.query, explain: false, wantsUser: false } }; // known from the first search
+  let { fetched, arranged } = outcome;
+  let scope = first;
+  while (!isSettled(arranged, fetched.walk, request, boost)) {
+    const isDear = scope.isExact || scope.count * WIDEN * GRAPH_COST > generation.catalogue.size;
+    const isLast = isDear || fetched.isSpent;
+    // chosen by score alone: the rest can be added to it
+    if (isDear && !fetched.isSpent && boost === null && request.diversity === 0) break;
+    scope = isLast ? { count: Math.max(MAX_POOL, scope.count), isExact: true } : { count: scope.count * WIDEN, isExact: false };
+    const wider = await search(further, scope);
+    if (wider === null) return null;
+    ({ fetched, arranged } = wider);
+    if (isLast) break;
   }
+  return addRest(further, scope.count, fetched.walk, arranged);
+}
+
+/** Searches among what could still be chosen, until there are k items or no more. Null: too late. */
+async function addRest({ generation, request, query, limits, boost, isLate, timings }: Task, first: number, last: Walk, arranged: Arranged) {
+  let walk = last;
+  for (
+    let count = first;
+    arranged.items.length < request.k && !isSettled(arranged, walk, request, boost);
+    count = Math.min(count * WIDEN, MAX_POOL)
+  ) {
+    const before = performance.now();
+    const left = besides(arranged, limits);
+    const among = await generation.catalogue.filters.once(stillAllowed(arranged, left));
+    timings.rules += performance.now() - before;
+    const fetched = await fetchCandidates(generation, query, { count, isExact: true, among }, left, isLate, timings);
+    if (fetched === null) return null;
+    walk = fetched.walk;
+    await fill(arranged, walk, request);
+  }
+  return arranged;
+}
+
+/** By id: an item that is written meanwhile is another object in another slot. */
+const besides = ({ items }: Arranged, limits: Limits): Limits => ({
+  ...limits,
+  withheld: new Set([...limits.withheld, ...items.map(({ item }) => item.fields.item_id)]),
+});
+
+/** What could be chosen in addition. */
+function stillAllowed(arranged: Arranged, left: Limits): (item: CatalogueItem) => boolean {
+  const now = Date.now();
+  const { caps } = arranged;
+  return (item) => {
+    if (!isAllowed(item, left, now)) return false;
+    if (caps === null || caps.admits(item)) return true;
+    arranged.cut = 'caps'; // nothing else keeps this one out
+    return false;
+  };
+}
+
+async function rankByPopularity(
+  context: RecommendContext,
+  request: RecommendRequest,
+  limits: Limits,
+  boost: Boost,
+  fallback: FallbackReason,
+): Promise<Ranked> {
+  const wish = { ...request, minScore: null }; // scores of the ranking are counts, not the model's
+  let walk = await walkRanking(context, limits, request.fallbackMix);
+  const arranged = await arrange(walk, wish, boost, context.generation.catalogue.table);
+  // what is rarer than the ranking is long, or was shown or put in the last moment
+  while (arranged.items.length < request.k && walk.ceiling > -Infinity) {
+    const limit = request.caps.length === 0 ? request.k - arranged.items.length : MAX_POOL;
+    const left = besides(arranged, limits);
+    walk = await walkRest(context, left, limit, stillAllowed(arranged, left));
+    await fill(arranged, walk, wish);
+  }
+  return { items: arranged.items, found: null, temperature: 1, fallback, shortReason: shortReasonOf(request, arranged) };
 }

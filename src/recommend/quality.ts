@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ServedEntry, ServedLog } from '../store/served-log.js';
-import type { Store } from '../store/store.js';
+import type { PositiveEvent, Store } from '../store/store.js';
 
 /** A mean with its 95 % confidence interval. */
 export interface Estimate {
@@ -13,9 +13,10 @@ export interface QualityGroup {
   model: { fingerprint: string; version: string };
   experiment: string | null;
   arm: string | null;
-  /** Answers of the fallback ranking are judged apart. */
+  /** Answers of the fallback ranking, and those around an item, are judged apart. */
   fallback: boolean;
-  /** Positive events that name an answer of this group. */
+  surface: 'feed' | 'similar';
+  /** Items with a positive event that names an answer of this group, each item once an answer. */
   events: number;
   hr_at_10: Estimate;
   hr_at_20: Estimate;
@@ -25,80 +26,118 @@ export interface QualityGroup {
 export interface Quality {
   since: number;
   groups: QualityGroup[];
-  /** Positive events that name no recommendation, or one that is not known any more. */
+  /** Positive events that name no answer, one that is not known any more, or one that was served after them. */
   unattributed: number;
-  /** More events than one report goes through. */
+  /** There were more events than one report goes through: the oldest are left out. */
   truncated: boolean;
 }
 
+/** Events read between two turns of the event loop: about a millisecond. */
 const PAGE = 1000;
 const MAX_EVENTS = 200_000;
 const Z = 1.96;
-
-/** Wilson's score interval of a share. */
-export function shareOf(hits: number, total: number): Estimate {
-  if (total === 0) return { value: 0, low: 0, high: 1 };
-  const share = hits / total;
-  const centre = (share + (Z * Z) / (2 * total)) / (1 + (Z * Z) / total);
-  const half = (Z / (1 + (Z * Z) / total)) * Math.sqrt((share * (1 - share)) / total + (Z * Z) / (4 * total * total));
-  return { value: share, low: Math.max(0, centre - half), high: Math.min(1, centre + half) };
-}
-
-function meanOf(sum: number, squares: number, total: number): Estimate {
-  if (total === 0) return { value: 0, low: 0, high: 1 };
-  const mean = sum / total;
-  const half = Z * Math.sqrt(Math.max(0, squares / total - mean * mean) / total);
-  return { value: mean, low: Math.max(0, mean - half), high: Math.min(1, mean + half) };
-}
+/** Clocks of phones and servers differ: an event may seem to come so long before the answer that it names. */
+const CLOCK_TOLERANCE_MS = 5 * 60_000;
 
 /**
- * Prequential evaluation: every positive event since then is judged by the answer that it names, by the rank that its
- * item had there; an item that was not in the answer is a miss. Grouped by model, experiment arm and fallback.
+ * Wilson's score interval (1927) for the mean of values between 0 and 1. A mean m of such values has a variance of at
+ * most m (1 - m) (Bhatia and Davis, 2000), with equality for hits and misses: of a share it is the usual interval, of
+ * graded gains it is somewhat too wide, and it is honest for a single value, for none but hits and for none but misses.
  */
-export async function measureQuality(store: Pick<Store, 'positives'>, served: Pick<ServedLog, 'read'>, since: number): Promise<Quality> {
-  const groups = new Map<string, { entry: ServedEntry; events: number; hits10: number; hits20: number; gain: number; squares: number }>();
-  let unattributed = 0;
-  let seen = 0;
-  let after = 0;
-  for (;;) {
-    const events = store.positives(since, after, PAGE);
-    for (const { recommendation_id: id, item_id: itemId } of events) {
-      const entry = id === null ? null : await served.read(id);
-      if (entry === null) {
+export function meanOf(sum: number, total: number): Estimate {
+  if (total === 0) return { value: 0, low: 0, high: 1 };
+  const mean = sum / total;
+  const centre = (mean + (Z * Z) / (2 * total)) / (1 + (Z * Z) / total);
+  const half = (Z / (1 + (Z * Z) / total)) * Math.sqrt((mean * (1 - mean)) / total + (Z * Z) / (4 * total * total));
+  return { value: mean, low: Math.max(0, centre - half), high: Math.min(1, centre + half) };
+}
+
+type Named = PositiveEvent & { recommendation_id: string };
+const isNamed = (event: PositiveEvent): event is Named => event.recommendation_id !== null;
+
+/**
+ * Prequential evaluation: every item with a positive event is judged by the answer that the event names, by the rank
+ * that the item had there, counted over the pages of a session; an item that was not in the answer is a miss. Answers
+ * count by the time they were served, because the time of an event is the client's.
+ */
+export async function measureQuality(store: Pick<Store, 'positives'>, served: Pick<ServedLog, 'readAll' | 'first'>, since: number): Promise<Quality> {
+  const { named, unnamed, truncated } = await newestEvents(store, (await served.first(since))?.sequence ?? 0);
+  const groups = new Map<string, Group>();
+  const judged = new Set<string>();
+  let unattributed = unnamed;
+  for (let first = 0; first < named.length; first += PAGE) {
+    const page = named.slice(first, first + PAGE);
+    const entries = await served.readAll(new Set(page.map(({ recommendation_id: id }) => id)));
+    for (const { recommendation_id: id, item_id: itemId, at } of page) {
+      const entry = entries.get(id);
+      if (entry === undefined || at < entry.at - CLOCK_TOLERANCE_MS) {
         unattributed++;
         continue;
       }
-      const key = JSON.stringify([entry.fingerprint, entry.experiment, entry.fallback !== null]);
-      const group = groups.get(key) ?? { entry, events: 0, hits10: 0, hits20: 0, gain: 0, squares: 0 };
-      groups.set(key, group);
-      const rank = entry.items.findIndex((item) => item.item_id === itemId) + 1;
-      group.events++;
-      if (rank === 0) continue;
-      if (rank <= 20) group.hits20++;
-      if (rank > 10) continue;
-      const gain = 1 / Math.log2(rank + 1);
-      group.hits10++;
-      group.gain += gain;
-      group.squares += gain * gain;
+      const pair = `${id} ${itemId}`;
+      if (entry.at < since || judged.has(pair)) continue;
+      judged.add(pair);
+      judge(groupOf(groups, entry), entry, itemId);
     }
-    seen += events.length;
-    after = events.at(-1)?.sequence ?? after;
-    if (events.length < PAGE || seen >= MAX_EVENTS) break;
     await nextTurn();
   }
-  return {
-    since,
-    groups: [...groups.values()].map(({ entry, events, hits10, hits20, gain, squares }) => ({
-      model: { fingerprint: entry.fingerprint, version: entry.version },
-      experiment: entry.experiment?.name ?? null,
-      arm: entry.experiment?.arm ?? null,
-      fallback: entry.fallback !== null,
-      events,
-      hr_at_10: shareOf(hits10, events),
-      hr_at_20: shareOf(hits20, events),
-      ndcg_at_10: meanOf(gain, squares, events),
-    })),
-    unattributed,
-    truncated: seen >= MAX_EVENTS,
-  };
+  return { since, groups: [...groups.values()].map(present), unattributed, truncated };
 }
+
+/** Positive events after a change, by their order of arrival: the newest that name an answer, and how many name none. */
+async function newestEvents(store: Pick<Store, 'positives'>, sequence: number): Promise<{ named: Named[]; unnamed: number; truncated: boolean }> {
+  let named: Named[] = [];
+  let unnamed = 0;
+  let truncated = false;
+  for (let after = sequence; ;) {
+    const events = store.positives(0, after, PAGE);
+    for (const event of events)
+      if (isNamed(event)) named.push(event);
+      else unnamed++;
+    if (named.length > MAX_EVENTS) truncated = true;
+    if (named.length > 2 * MAX_EVENTS) named = named.slice(-MAX_EVENTS);
+    after = events.at(-1)?.sequence ?? after;
+    if (events.length < PAGE) return { named: named.slice(-MAX_EVENTS), unnamed, truncated };
+    await nextTurn();
+  }
+}
+
+interface Group {
+  entry: ServedEntry;
+  events: number;
+  hits10: number;
+  hits20: number;
+  gain: number;
+}
+
+const surfaceOf = ({ request }: ServedEntry): QualityGroup['surface'] => (request.similar_to === undefined ? 'feed' : 'similar');
+
+function groupOf(groups: Map<string, Group>, entry: ServedEntry): Group {
+  const key = JSON.stringify([entry.fingerprint, entry.experiment, entry.fallback !== null, surfaceOf(entry)]);
+  const group = groups.get(key) ?? { entry, events: 0, hits10: 0, hits20: 0, gain: 0 };
+  groups.set(key, group);
+  return group;
+}
+
+function judge(group: Group, { items, offset }: ServedEntry, itemId: string): void {
+  group.events++;
+  const place = items.findIndex((item) => item.item_id === itemId);
+  if (place === -1) return;
+  const rank = offset + place + 1;
+  if (rank <= 20) group.hits20++;
+  if (rank > 10) return;
+  group.hits10++;
+  group.gain += 1 / Math.log2(rank + 1);
+}
+
+const present = ({ entry, events, hits10, hits20, gain }: Group): QualityGroup => ({
+  model: { fingerprint: entry.fingerprint, version: entry.version },
+  experiment: entry.experiment?.name ?? null,
+  arm: entry.experiment?.arm ?? null,
+  fallback: entry.fallback !== null,
+  surface: surfaceOf(entry),
+  events,
+  hr_at_10: meanOf(hits10, events),
+  hr_at_20: meanOf(hits20, events),
+  ndcg_at_10: meanOf(gain, events),
+});

@@ -52,6 +52,8 @@ export interface RecommendRequest {
   experiment: Experiment | null;
   /** The fallback ranking takes turns between the values of this attribute. */
   fallbackMix: string | null;
+  /** The wishes that shape the answer as the caller has sent them, for the log of what was served: no user, no items of a history. */
+  wishes: Record<string, unknown>;
 }
 
 export interface Experiment {
@@ -88,6 +90,7 @@ export const plainRequest = (k: number): RecommendRequest => ({
   cursor: null,
   experiment: null,
   fallbackMix: null,
+  wishes: {},
 });
 
 /** What the stages may use. */
@@ -106,8 +109,11 @@ export interface RecommendContext {
 /** Why the fallback ranking answered. */
 export type FallbackReason = 'no_history' | 'unknown_history' | 'starting' | 'deadline';
 
-/** Which of the caller's wishes left fewer than k items; `catalogue_exhausted`: none, there are no more. */
+/** Which of the caller's wishes left fewer than k items; `catalogue_exhausted`: none, there are no more, or pages have shown them. */
 export type ShortReason = 'catalogue_exhausted' | 'filter' | 'caps' | 'min_score';
+
+/** Why there is no further page; `session_full`: the cursor holds as many items as it can. */
+export type EndReason = 'exhausted' | 'session_full';
 
 /** `popular`: from the fallback ranking. */
 export type Reason = 'history' | 'popular' | 'similar' | 'exploration' | 'pinned';
@@ -147,9 +153,14 @@ export interface RecommendAnswer {
   fallback: FallbackReason | null;
   shortReason: ShortReason | null;
   nextCursor: string | null;
+  endReason: EndReason | null;
   arm: { name: string; arm: string } | null;
   /** Of the exploration, when there was one. */
   seed: number | null;
+  /** Items that earlier pages have shown. */
+  offset: number;
+  /** Newest change of the store when the answer was begun. */
+  sequence: number;
   timings: Timings;
 }
 
@@ -162,6 +173,8 @@ export interface Timings {
   rules: number;
   total: number;
 }
+
+export const STAGES = ['queue', 'history', 'user_tower', 'search', 'rules', 'total'] as const;
 
 export const noTimings = (): Timings => ({ queue: 0, history: 0, user_tower: 0, search: 0, rules: 0, total: 0 });
 

@@ -22,6 +22,10 @@ export interface ServedEntry {
   short_reason: string | null;
   experiment: { name: string; arm: string } | null;
   seed: number | null;
+  /** Items that earlier pages of the same cursor had shown. */
+  offset: number;
+  /** Newest change of the store when the answer was begun: events that name the answer are newer. */
+  sequence: number;
   /** Wishes of the request that shaped the answer. */
   request: Record<string, unknown>;
 }
@@ -35,6 +39,10 @@ export interface ServedLog {
   append(entry: ServedEntry): string;
   /** Null: unknown, expired, or lost in a crash. */
   read(id: string): Promise<ServedEntry | null>;
+  /** The same for many; each file is opened once. Unknown ones are left out. */
+  readAll(ids: Iterable<string>): Promise<Map<string, ServedEntry>>;
+  /** The first entry of the hour of this time, or of the next one that has any. */
+  first(at: number): Promise<ServedEntry | null>;
   /** Drops the files of hours that ended before. */
   expire(before: number): void;
   close(): Promise<void>;
@@ -56,8 +64,59 @@ interface Segment {
   descriptor: number;
   /** Bytes, those that wait included. */
   end: number;
-  waiting: Buffer[];
+  waiting: string[];
   waitingBytes: number;
+}
+
+/** Items as columns: less than half of the text, and of the time to write it. */
+interface Folded extends Omit<ServedEntry, 'items'> {
+  ids: string[];
+  scores: number[];
+  /** One for all where they do not differ. */
+  reasons: string | string[];
+  /** What only few items have, by place. */
+  more?: Record<number, Pick<ServedItem, 'propensity' | 'moved_by'>>;
+}
+
+function fold(entry: ServedEntry): Folded {
+  // field by field: an object made by a spread is several times slower to write as JSON
+  const { items, at, fingerprint, version, k, fallback, short_reason, experiment, seed, offset, sequence, request } = entry;
+  const folded: Folded = {
+    at,
+    fingerprint,
+    version,
+    k,
+    fallback,
+    short_reason,
+    experiment,
+    seed,
+    offset,
+    sequence,
+    request,
+    ids: [],
+    scores: [],
+    reasons: items[0]?.reason ?? '',
+  };
+  for (const { item_id: itemId, score, reason, propensity, moved_by: movedBy } of items) {
+    if (propensity !== undefined || movedBy !== undefined) {
+      folded.more ??= {};
+      folded.more[folded.ids.length] = { ...(propensity !== undefined && { propensity }), ...(movedBy !== undefined && { moved_by: movedBy }) };
+    }
+    folded.ids.push(itemId);
+    folded.scores.push(score);
+    if (typeof folded.reasons === 'string' && reason !== folded.reasons) folded.reasons = items.map((item) => item.reason);
+  }
+  return folded;
+}
+
+function unfold({ ids, scores, reasons, more = {}, ...rest }: Folded): ServedEntry {
+  const items = ids.map((itemId, place): ServedItem => ({
+    item_id: itemId,
+    score: scores[place] ?? 0,
+    reason: typeof reasons === 'string' ? reasons : (reasons[place] ?? ''),
+    ...more[place],
+  }));
+  return { ...rest, items };
 }
 
 export function openServedLog(folder: string, onError: (error: unknown) => void): ServedLog {
@@ -65,16 +124,21 @@ export function openServedLog(folder: string, onError: (error: unknown) => void)
   const pathOf = (hour: number): string => join(folder, `${hour}.ndjson`);
   let segment: Segment | null = null;
   let timer: NodeJS.Timeout | null = null;
+  // random bytes, and their digits, many at once
   const nonces = Buffer.alloc(NONCE_BYTES * 512);
+  let digits = '';
   let nextNonce = nonces.length;
 
-  const takeNonce = (): Buffer => {
+  /** Fills the id's nonce. @returns its digits */
+  const takeNonce = (id: Buffer): string => {
     if (nextNonce === nonces.length) {
       randomFillSync(nonces);
+      digits = nonces.toString('hex');
       nextNonce = 0;
     }
+    nonces.copy(id, ID_BYTES - NONCE_BYTES, nextNonce, nextNonce + NONCE_BYTES);
     nextNonce += NONCE_BYTES;
-    return nonces.subarray(nextNonce - NONCE_BYTES, nextNonce);
+    return digits.slice((nextNonce - NONCE_BYTES) * 2, nextNonce * 2);
   };
   const openSegment = (hour: number): Segment => {
     const descriptor = openSync(pathOf(hour), 'a+');
@@ -87,7 +151,7 @@ export function openServedLog(folder: string, onError: (error: unknown) => void)
     if (timer !== null) clearTimeout(timer);
     timer = null;
     if (segment === null || segment.waitingBytes === 0) return;
-    const bytes = Buffer.concat(segment.waiting);
+    const bytes = Buffer.from(segment.waiting.join(''));
     segment.waiting = [];
     segment.waitingBytes = 0;
     try {
@@ -110,20 +174,57 @@ export function openServedLog(folder: string, onError: (error: unknown) => void)
     return segment;
   };
 
+  /** Null when there is no such file: expired, or never written. */
+  const within = async <Value>(hour: number, task: (file: FileHandle) => Promise<Value>): Promise<Value | null> => {
+    let file: FileHandle;
+    try {
+      file = await open(pathOf(hour), 'r');
+    } catch {
+      return null;
+    }
+    try {
+      return await task(file);
+    } finally {
+      await file.close();
+    }
+  };
+  const readAll = async (ids: Iterable<string>): Promise<Map<string, ServedEntry>> => {
+    flush();
+    const byHour = new Map<number, Place[]>();
+    for (const id of ids) {
+      const place = placeOf(id);
+      if (place === null) continue;
+      const places = byHour.get(place.hour);
+      if (places === undefined) byHour.set(place.hour, [place]);
+      else places.push(place);
+    }
+    const entries = new Map<string, ServedEntry>();
+    for (const [hour, places] of byHour) {
+      await within(hour, async (file) => {
+        for (const { id, offset, nonce } of places) {
+          const entry = await readEntry(file, offset, nonce);
+          if (entry !== null) entries.set(id, entry);
+        }
+      });
+    }
+    return entries;
+  };
+
   return {
     append: (entry) => {
-      const nonce = takeNonce();
       const id = Buffer.alloc(ID_BYTES);
+      const nonce = takeNonce(id);
       const hour = Math.floor(entry.at / HOUR_MS);
       id.writeUInt32BE(hour, 0);
-      nonce.copy(id, 10);
       try {
         const current = segmentOf(hour);
-        id.writeUIntBE(current.end, 4, 6);
-        const line = Buffer.from(`${JSON.stringify({ nonce: nonce.toString('hex'), ...entry })}\n`);
+        id.writeUInt16BE(Math.floor(current.end / 2 ** 32), 4);
+        id.writeUInt32BE(current.end >>> 0, 6);
+        const line = `{"nonce":"${nonce}",${JSON.stringify(fold(entry)).slice(1)}\n`;
+        const length = Buffer.byteLength(line);
         current.waiting.push(line);
-        current.waitingBytes += line.length;
-        current.end += line.length;
+        current.waitingBytes += length;
+        current.end += length;
         if (current.waitingBytes >= FLUSH_BYTES) flush();
         else timer ??= setTimeout(flush, FLUSH_MS);
       } catch (error) {
@@ -131,26 +232,18 @@ export function openServedLog(folder: string, onError: (error: unknown) => void)
       }
       return PREFIX + id.toString('base64url');
     },
-    read: async (id) => {
-      const bytes = Buffer.from(id.slice(PREFIX.length), 'base64url');
-      if (!id.startsWith(PREFIX) || bytes.length !== ID_BYTES) return null;
+    read: async (id) => (await readAll([id])).get(id) ?? null,
+    readAll,
+    first: async (at) => {
       flush();
-      let file: FileHandle;
-      try {
-        file = await open(pathOf(bytes.readUInt32BE(0)), 'r');
-      } catch {
-        return null; // expired, or never written
-      }
-      try {
-        return await readEntry(file, bytes.readUIntBE(4, 6), bytes.subarray(10).toString('hex'));
-      } finally {
-        await file.close();
-      }
+      const hours = readdirSync(folder)
+        .map(hourOf)
+        .filter((hour) => hour >= Math.floor(at / HOUR_MS));
+      return hours.length === 0 ? null : within(Math.min(...hours), (file) => readEntry(file, 0, null));
     },
     expire: (before) => {
       for (const name of readdirSync(folder)) {
-        const hour = Number(name.replace('.ndjson', ''));
-        if (Number.isInteger(hour) && (hour + 1) * HOUR_MS <= before) rmSync(join(folder, name), { force: true });
+        if ((hourOf(name) + 1) * HOUR_MS <= before) rmSync(join(folder, name), { force: true });
       }
     },
     close: async () => {
@@ -160,7 +253,28 @@ export function openServedLog(folder: string, onError: (error: unknown) => void)
   };
 }
 
-async function readEntry(file: FileHandle, offset: number, nonce: string): Promise<ServedEntry | null> {
+/** What entries of older versions lack. */
+const OLDER = { offset: 0, sequence: 0 };
+
+/** NaN for a file that is none of the log's. */
+const hourOf = (name: string): number => Number(/^(\d+)\.ndjson$/.exec(name)?.[1] ?? NaN);
+
+interface Place {
+  id: string;
+  hour: number;
+  offset: number;
+  nonce: string;
+}
+
+/** Where the entry of an id stands; null: it is no id. */
+function placeOf(id: string): Place | null {
+  const bytes = Buffer.from(id.slice(PREFIX.length), 'base64url');
+  if (!id.startsWith(PREFIX) || bytes.length !== ID_BYTES) return null;
+  return { id, hour: bytes.readUInt32BE(0), offset: bytes.readUIntBE(4, 6), nonce: bytes.subarray(10).toString('hex') };
+}
+
+/** @param nonce what the entry must have been given; null: whatever stands there */
+async function readEntry(file: FileHandle, offset: number, nonce: string | null): Promise<ServedEntry | null> {
   let text = Buffer.alloc(0);
   while (text.length < MAX_ENTRY_BYTES && !text.includes(NEWLINE)) {
     const piece = Buffer.alloc(READ_BYTES);
@@ -169,8 +283,10 @@ async function readEntry(file: FileHandle, offset: number, nonce: string): Promi
     text = Buffer.concat([text, piece.subarray(0, bytesRead)]);
   }
   try {
-    const { nonce: own, ...entry } = JSON.parse(text.subarray(0, text.indexOf(NEWLINE)).toString('utf8')) as ServedEntry & { nonce: string };
-    return own === nonce ? entry : null;
+    const { nonce: own, ...entry } = JSON.parse(text.subarray(0, text.indexOf(NEWLINE)).toString('utf8')) as (ServedEntry | Folded) & {
+      nonce: string;
+    };
+    return nonce === null || own === nonce ? { ...OLDER, ...('ids' in entry ? unfold(entry) : entry) } : null;
   } catch {
     return null; // the id points into the middle of something
   }

@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict';
+import { readFileSync, readdirSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import Database from 'better-sqlite3';
+import { buildApp } from '../../src/app.js';
 import { storageFull } from '../../src/errors.js';
+import { ERROR_CODES } from '../../src/http/error-codes.js';
 import { migrate } from '../../src/store/sqlite/migrate.js';
 import { createWriter } from '../../src/store/sqlite/writer.js';
 import { packageFile } from '../../src/package-root.js';
-import { build, clip, otherModel, putClips, type Built } from '../build.js';
+import { build, clip, otherModel, putClips, view, type Built } from '../build.js';
 
 interface Refusal {
   status: number;
@@ -50,6 +55,56 @@ test('a full queue is refused at once with Retry-After, and what was accepted is
   const refused = answers.filter(({ statusCode }) => statusCode !== 200);
   assert.ok(refused.length > 0 && refused.length < 30);
   for (const answer of refused) assert.deepEqual(await refusal(Promise.resolve(answer)), { status: 503, code: 'overloaded', retryAfter: '1' });
+});
+
+test('more writes of items than may be under way are refused at once, counted, and nothing of them is kept', async (t) => {
+  const built = await build(t, { REELFUSE_MAX_ITEM_QUEUE: '2' });
+  const put = (n: number) => built.app.inject({ method: 'PUT', url: `/v1/items/q-${n}`, payload: {} });
+  const answers = await Promise.all(Array.from({ length: 10 }, (_, n) => put(n)));
+  const refused = answers.filter(({ statusCode }) => statusCode !== 201);
+  assert.ok(refused.length > 0 && refused.length < 10);
+  for (const answer of refused) assert.deepEqual(await refusal(Promise.resolve(answer)), { status: 503, code: 'overloaded', retryAfter: '1' });
+  assert.equal(built.services.store.countItems(), 10 - refused.length);
+  assert.match((await built.app.inject('/metrics')).body, new RegExp(`reelfuse_rejected_total{reason="item_queue_full"} ${refused.length}\n`));
+  const items = Array.from({ length: 10 }, (_, n) => ({ item_id: `r-${n}` }));
+  const { results } = (await post(built, '/v1/items/batch', { items })).json<{ results: { status: number; error?: { code: string } }[] }>();
+  assert.deepEqual(
+    results.slice(0, 3).map(({ status, error }) => error?.code ?? status),
+    [201, 201, 'overloaded'],
+  );
+  assert.equal((await put(0)).statusCode, refused.includes(answers[0] as never) ? 201 : 200);
+});
+
+test('a stream waits for places where others are refused, and its rows keep their order', async (t) => {
+  const built = await build(t, { REELFUSE_MAX_ITEM_QUEUE: '2' });
+  const rows = Array.from({ length: 60 }, (_, n) => JSON.stringify({ item_id: `s-${n % 6}`, title: `t${n}` })).join('\n');
+  const headers = { 'content-type': 'application/x-ndjson' };
+  for (const url of ['/v1/items/batch', '/v1/items/batch?wait=stored']) {
+    const send = () => built.app.inject({ method: 'POST', url, payload: rows, headers });
+    const answers = await Promise.all([send(), send()]);
+    assert.deepEqual(
+      answers.map(({ statusCode }) => statusCode),
+      [200, 200],
+    );
+    await built.services.ingest.settle();
+    for (const n of [0, 5]) assert.equal(built.services.store.item(`s-${n}`)?.title, `t${n + 54}`);
+    assert.equal((await built.app.inject({ method: 'PUT', url: '/v1/items/after', payload: {} })).statusCode < 300, true);
+  }
+});
+
+test('more events than may wait for the disk are refused at once and counted; one call is taken when nothing waits', async (t) => {
+  const built = await build(t, { REELFUSE_MAX_EVENT_QUEUE: '4' });
+  const send = (call: number, count: number) =>
+    post(built, '/v1/events', { events: Array.from({ length: count }, (_, n) => view(`${call}-${n}`, 'u', clip(n))) });
+  assert.equal((await send(0, 100)).statusCode, 200);
+  const answers = await Promise.all(Array.from({ length: 10 }, (_, n) => send(n + 1, 2)));
+  const refused = answers.filter(({ statusCode }) => statusCode !== 200);
+  assert.ok(refused.length > 0 && refused.length < 10);
+  for (const answer of refused) assert.deepEqual(await refusal(Promise.resolve(answer)), { status: 503, code: 'overloaded', retryAfter: '1' });
+  const { items } = (await built.app.inject('/v1/users/u/history?limit=1000')).json<{ items: unknown[] }>();
+  assert.equal(items.length, 100 + 2 * (10 - refused.length));
+  assert.match((await built.app.inject('/metrics')).body, new RegExp(`reelfuse_rejected_total{reason="event_queue_full"} ${refused.length}\n`));
+  assert.equal((await send(99, 3)).statusCode, 200);
 });
 
 test('a swap or a snapshot that is running already is a conflict', async (t) => {
@@ -103,12 +158,92 @@ test('a disk that is full: nothing of the group is kept, and the caller is told 
   assert.deepEqual(await refusal(answer), { status: 507, code: 'storage_full', retryAfter: '30' });
 });
 
-test('an error of the server itself tells nothing but the request id', async (t) => {
+test('an error of the server itself tells nothing but the request id, alone and in a batch', async (t) => {
   const built = await build(t);
-  built.services.store.recent = () => {
+  built.services.store.sequence = () => {
     throw new Error('secret detail');
   };
   const answer = await post(built, '/v1/recommendations', { user_id: 'u' });
   assert.deepEqual(await codeOf(Promise.resolve(answer)), [500, 'internal_error']);
   assert.ok(!answer.body.includes('secret detail'));
+  const batch = await post(built, '/v1/recommendations/batch', { requests: [{ user_id: 'u' }] });
+  const { results } = batch.json<{ results: { status: number; error: { code: string } }[] }>();
+  assert.deepEqual([batch.statusCode, results[0]?.status, results[0]?.error.code], [207, 500, 'internal_error']);
+  assert.ok(!batch.body.includes('secret detail'));
+});
+
+test('a batch says of each refused request when to come back', async (t) => {
+  const built = await build(t);
+  const batch = await post(built, '/v1/recommendations/batch', {
+    requests: [{ user_id: 'u' }, { user_id: 'u', at_least_sequence: 1e9, deadline_ms: 1 }],
+  });
+  const { results } = batch.json<{ results: { status: number; error?: { code: string; retry_after: number } }[] }>();
+  assert.equal(results[0]?.status, 200);
+  assert.deepEqual([results[1]?.status, results[1]?.error?.code, results[1]?.error?.retry_after], [503, 'sequence_not_reached', 1]);
+});
+
+test('what is not a request at all is answered by a problem too', async (t) => {
+  const { app } = await build(t);
+  const url = new URL(await app.listen({ host: '127.0.0.1', port: 0 }));
+  const cursor = async (length: number): Promise<Refusal> => {
+    const answer = await fetch(new URL(`/v1/users/u/recommendations?cursor=${'A'.repeat(length)}`, url));
+    assert.match(answer.headers.get('content-type') ?? '', /application\/problem\+json/);
+    const { code, request_id: id } = (await answer.json()) as { code: string; request_id: string };
+    assert.ok(id.length > 0);
+    return { status: answer.status, code, retryAfter: undefined };
+  };
+  assert.equal((await cursor(40_000)).code, 'invalid_request'); // as long as a cursor can be
+  assert.deepEqual(await cursor(70_000), { status: 431, code: 'headers_too_large', retryAfter: undefined });
+  const raw = await new Promise<string>((resolve, reject) => {
+    let text = '';
+    const socket = connect(Number(url.port), url.hostname, () => socket.write('this is not HTTP\r\n\r\n'));
+    socket.on('data', (data) => (text += data.toString()));
+    socket.on('end', () => resolve(text));
+    socket.on('error', reject);
+  });
+  assert.match(raw, /^HTTP\/1\.1 400 Bad request\r\n[^]*"code":"malformed_http"/);
+  assert.deepEqual(await codeOf(app.inject('/v1/items/%zz')), [400, 'bad_request']);
+});
+
+test('a body that says it is gzip and is not', async (t) => {
+  const built = await build(t);
+  const headers = { 'content-type': 'application/json', 'content-encoding': 'gzip' };
+  const answer = built.app.inject({ method: 'POST', url: '/v1/recommendations', payload: 'not gzip', headers });
+  assert.deepEqual(await codeOf(answer), [400, 'bad_request']);
+});
+
+test('a model and a recommendation that are not known', async (t) => {
+  const built = await build(t);
+  assert.deepEqual(await codeOf(post(built, '/v1/models/nothing/activate')), [404, 'model_not_found']);
+  assert.deepEqual(await codeOf(built.app.inject('/v1/recommendations/rec_nothing')), [404, 'recommendation_not_found']);
+});
+
+test('while the catalogue loads, writes and swaps are told to come back, and answers are the fallback ranking', async (t) => {
+  const built = await build(t);
+  await putClips(built.app, 3);
+  const app = await buildApp({ ...built.services, isReady: () => false });
+  t.after(() => app.close());
+  const send = (method: 'PUT' | 'POST', url: string, payload: object = {}) => app.inject({ method, url, payload });
+  for (const answer of [send('PUT', '/v1/items/x'), send('POST', '/v1/snapshots'), send('POST', '/v1/models/x/activate')])
+    assert.deepEqual(await refusal(answer), { status: 503, code: 'starting', retryAfter: '1' });
+  const answer = await send('POST', '/v1/recommendations', { history: [clip(1)], k: 2 });
+  const { items, fallback } = answer.json<{ items: unknown[]; fallback: string }>();
+  assert.deepEqual([items.length, fallback], [2, 'starting']);
+  const ready = await app.inject('/readyz');
+  assert.deepEqual([ready.statusCode, ready.json<{ status: string }>().status], [503, 'starting']);
+});
+
+test('every error code of the sources is described, and no other', async (t) => {
+  const files = readdirSync(packageFile('src'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
+  const sources = files.map((name) => readFileSync(join(packageFile('src'), name), 'utf8')).join('\n');
+  const found = [
+    ...[...sources.matchAll(/ReelfuseError\(\s*\d{3},\s*'(\w+)'/g)].map(([, code]) => code),
+    ...[...sources.matchAll(/\[\s*\d{3},\s*'(\w+)'/g)].map(([, code]) => code), // tables of errors that others throw
+    ...[...sources.matchAll(/\bcode: '(\w+)'/g)].map(([, code]) => code),
+    ...[...sources.matchAll(/notFound\('(\w+)'/g)].map(([, what]) => `${what}_not_found`),
+  ];
+  assert.deepEqual([...new Set(found)].sort(), Object.keys(ERROR_CODES).sort());
+  const { app } = await build(t);
+  const { description } = (await app.inject('/openapi.json')).json<{ info: { description: string } }>().info;
+  for (const code of Object.keys(ERROR_CODES)) assert.ok(description.includes(`\`${code}\``), code);
 });

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { systemClock } from '../../src/catalog/schedule.js';
+import { pino } from 'pino';
 import { createCursors, hashOf } from '../../src/recommend/page.js';
 import { build, clip, demoStates, otherModel, temporaryFolder, view, type Built } from '../build.js';
 
@@ -8,7 +10,7 @@ interface Entry {
   score: number;
   reason: string;
   propensity?: number;
-  explain?: { moved_by: string[]; layers?: number[]; history: { item_id: string }[] };
+  explain?: { moved_by: string[]; layers?: number[] | null; history: { item_id: string; contribution: number }[] };
 }
 interface Answer {
   recommendation_id: string;
@@ -18,6 +20,7 @@ interface Answer {
   short_reason: string | null;
   experiment?: { name: string; arm: string };
   exploration_seed?: number;
+  sequence: number;
 }
 
 const CLIPS = 120;
@@ -125,6 +128,54 @@ describe('feeds', () => {
       );
     });
   }
+
+  const contradictions: [string, object, string][] = [
+    ['more places for new items than the answer has', { k: 5, exploration: { slots: 6 } }, '/exploration/slots'],
+    [
+      'two pins at one position',
+      {
+        k: 5,
+        pins: [
+          { item_id: clip(1), position: 2 },
+          { item_id: clip(2), position: 2 },
+        ],
+      },
+      '/pins/1/position',
+    ],
+    ['shares of layers for more than 50 items', { k: 51, explain: 'layers' }, '/explain'],
+  ];
+  for (const [name, wishes, pointer] of contradictions) {
+    test(`${name}: refused at ${pointer}`, async () => {
+      const answer = await post('/v1/recommendations', { history, ...wishes });
+      assert.equal(answer.statusCode, 422, answer.body);
+      assert.deepEqual(
+        answer.json<{ errors: { pointer: string }[] }>().errors.map((error) => error.pointer),
+        [pointer],
+      );
+    });
+  }
+
+  test('filters are bounded in size, all of a request together, and the largest can be replayed', async () => {
+    const filterOf = (values: number) => ({ field: 'item_id', in: Array.from({ length: values }, (_, n) => `${n}`.padStart(125, 'x')) });
+    const largest = await ask({ user_id: 'stranger', k: 1, filter: { not: filterOf(500) } });
+    const replay = await built.app.inject(`/v1/recommendations/${largest.recommendation_id}`);
+    assert.deepEqual(replay.json<{ request: object }>().request, { filter: { not: filterOf(500) } });
+    const refused = async (wishes: object): Promise<string[]> => {
+      const answer = await post('/v1/recommendations', { user_id: 'stranger', ...wishes });
+      assert.equal(answer.statusCode, 422, answer.body);
+      return answer.json<{ errors: { pointer: string }[] }>().errors.map(({ pointer }) => pointer);
+    };
+    assert.deepEqual(await refused({ filter: filterOf(520) }), ['/filter']);
+    assert.deepEqual(await refused({ filter: filterOf(300), boosts: [{ filter: filterOf(300), factor: 2 }] }), ['/boosts/0/filter']);
+    const deep = Array.from({ length: 100_000 }).reduce<string>((inner) => `{"not":${inner}}`, '{"field":"live","eq":true}');
+    const answer = await built.app.inject({
+      method: 'POST',
+      url: '/v1/recommendations',
+      payload: `{"user_id":"stranger","filter":${deep}}`,
+      headers: { 'content-type': 'application/json' },
+    });
+    assert.equal(answer.statusCode, 422);
+  });
 
   test('a filter follows what is put, patched, hidden and deleted', async () => {
     const filter = { field: 'topic', eq: 'brand-new' };
@@ -343,6 +394,16 @@ describe('feeds', () => {
     assert.notDeepEqual(ids(pushed).slice(0, 9), ids(liked).slice(1));
   });
 
+  test('with disliked examples a contribution is still what the score loses without that item', async () => {
+    const body = { liked: [clip(101), clip(105), clip(110)], disliked: [clip(50)], k: 200, exact: true };
+    const whole = await ask({ ...body, explain: true });
+    const without = new Map((await ask({ ...body, without_history: [clip(105)] })).items.map(({ item_id: id, score }) => [id, score]));
+    for (const { item_id: id, score, explain } of whole.items) {
+      const contribution = explain?.history.find((entry) => entry.item_id === clip(105))?.contribution ?? NaN;
+      assert.ok(Math.abs(contribution - (score - (without.get(id) ?? NaN))) < 1e-4, id);
+    }
+  });
+
   test('seen items come back when asked, or when the window has passed', async () => {
     await events([view('s-0', 'seer', clip(20), '2026-01-01T00:00:00Z'), view('s-1', 'seer', clip(21), new Date().toISOString())]);
     const shown = async (body: object): Promise<boolean[]> => {
@@ -352,6 +413,33 @@ describe('feeds', () => {
     assert.deepEqual(await shown({}), [false, false]);
     assert.deepEqual(await shown({ exclude_seen: false }), [true, true]);
     assert.deepEqual(await shown({ seen_window_hours: 24 }), [true, false]);
+  });
+
+  test('a watched clip does not come back, however much was skipped since', async () => {
+    await events([view('far-0', 'zapper', clip(30), '2026-10-01T00:00:00Z')]);
+    await events(Array.from({ length: 1000 }, (_, n) => ({ ...view(`far-skip-${n}`, 'zapper', `skipped-${n}`), type: 'skip' })));
+    const answer = await ask({ user_id: 'zapper', k: 200 });
+    assert.deepEqual([answer.fallback, ids(answer).includes(clip(30))], [null, false]);
+    assert.equal(ids(await ask({ user_id: 'zapper', k: 1, exclude_seen: false }))[0], clip(30));
+  });
+
+  test('what was met is counted by clips, not by events', async () => {
+    for (let n = 1; n <= 110; n += 10) {
+      const skips = Array.from({ length: 100 }, (_, at) => ({ ...view(`many-${n}-${at}`, 'repeater', clip(n + Math.floor(at / 10))), type: 'skip' }));
+      await events(skips);
+    }
+    const answer = await ask({ user_id: 'repeater', k: 200 });
+    assert.ok(ids(answer).every((id) => numberOf(id) > 110));
+  });
+
+  test('a clip that was viewed, liked, shared and saved takes one place of the history', async () => {
+    const { max_history: length } = built.services.generation.artifact.manifest;
+    for (let n = 1; n <= length; n++) {
+      const at = `2026-11-24T10:${String(n).padStart(2, '0')}:00Z`;
+      await events(['view', 'like', 'share', 'save'].map((type) => ({ ...view(`fan-${n}-${type}`, 'fan', clip(n), at), type })));
+    }
+    const answer = await ask({ user_id: 'fan', k: 1, explain: true });
+    assert.equal(answer.items[0]?.explain?.history.length, length);
   });
 
   test('without_history answers as if those items had never been watched', async () => {
@@ -366,6 +454,27 @@ describe('feeds', () => {
       assert.equal(explain?.layers?.length, 7);
       assert.ok(Math.abs((explain?.layers ?? []).reduce((sum, share) => sum + share, 0) - 1) < 1e-6);
     }
+  });
+
+  test('shares of layers are left out when the deadline comes first, and refused in a batch', async () => {
+    let release = (): void => undefined;
+    const { fuser } = built.services.generation;
+    const fuse = fuser.fuse;
+    const busy = new Promise<void>((resolve) => (release = resolve));
+    fuser.fuse = (item) => busy.then(() => fuse(item)); // ingest keeps the item tower busy
+    try {
+      const late = await ask({ user_id: 'stranger', k: 2, explain: 'layers', deadline_ms: 20 });
+      assert.deepEqual(
+        late.items.map(({ explain }) => explain?.layers),
+        [null, null],
+      );
+    } finally {
+      release();
+      fuser.fuse = fuse;
+    }
+    const answer = await post('/v1/recommendations/batch', { requests: [{ history, k: 2, explain: 'layers' }] });
+    const { results } = answer.json<{ results: { status: number; error?: { errors: { pointer: string }[] } }[] }>();
+    assert.deepEqual([results[0]?.status, results[0]?.error?.errors[0]?.pointer], [422, '/explain']);
   });
 
   test('an experiment arm is stable by user, in proportion to the weights, and can be given', async () => {
@@ -397,6 +506,35 @@ describe('feeds', () => {
     assert.deepEqual([replay.seed, replay.fallback, replay.experiment], [3, 'no_history', { name: 'e', arm: 'a' }]);
     assert.deepEqual(replay.request, { diversity: 0.2, exploration: { slots: 1, seed: 3 } });
     assert.ok(!answer.body.includes('replayed-user'));
+    const wishes = {
+      filter: { field: 'live', eq: true },
+      exclude_seen: false,
+      seen_window_hours: 5,
+      caps: [{ field: 'topic', max: 3 }],
+      boosts: [{ filter: { field: 'topic', eq: 'sport' }, factor: 2 }],
+      freshness: { half_life_hours: 24, factor: 3 },
+      rotation: { window_hours: 12, factor: 0.5 },
+      pins: [{ item_id: clip(7), position: 1 }],
+      min_score: -5,
+      fallback_mix_by: 'topic',
+      exact: true,
+    };
+    const body = { user_id: 'replayed-user', exclude: [clip(9)], liked: [clip(8)], k: 4, max_per_author: 2, ...wishes };
+    const first = await ask(body);
+    const second = await ask({ ...body, cursor: first.next_cursor });
+    const replays = await Promise.all(
+      [first, second].map(async ({ recommendation_id: id }) =>
+        (await built.app.inject(`/v1/recommendations/${id}`)).json<{ request: object; offset: number }>(),
+      ),
+    );
+    assert.deepEqual(
+      replays.map(({ offset }) => offset),
+      [0, 4],
+    );
+    for (const { request } of replays) assert.deepEqual(request, { ...wishes, max_per_author: 2 });
+    const similar = (await post(`/v1/items/${clip(7)}/similar`, { k: 1 })).json<Answer>();
+    const replayed = (await built.app.inject(`/v1/recommendations/${similar.recommendation_id}`)).json<{ request: object }>();
+    assert.deepEqual(replayed.request, { similar_to: clip(7) });
     for (const id of ['rec_AAAA', 'nothing', `${served.recommendation_id.slice(0, -2)}xx`]) {
       assert.equal((await built.app.inject(`/v1/recommendations/${id}`)).json<{ code: string }>().code, 'recommendation_not_found');
     }
@@ -475,6 +613,23 @@ describe('feeds', () => {
     assert.equal(never.headers['retry-after'], '1');
   });
 
+  test('the sequence of an answer is no newer than the history that it was made from', async () => {
+    await events([view('own-1', 'writer', clip(1))]);
+    const { pool } = built.services.generation;
+    const search = pool.search;
+    pool.search = async (prepare) => {
+      await events([view('own-2', 'writer', clip(2))]); // too late for this answer
+      return search(prepare);
+    };
+    const before = built.services.store.sequence();
+    try {
+      assert.equal((await ask({ user_id: 'writer', k: 1 })).sequence, before);
+    } finally {
+      pool.search = search;
+    }
+    assert.equal((await ask({ user_id: 'writer', k: 1 })).sequence, before + 1);
+  });
+
   test('a deadline that is near is answered by the fallback ranking', async () => {
     const answer = await ask({ history, k: 5, deadline_ms: 1 });
     assert.deepEqual([answer.fallback, answer.items.length], ['deadline', 5]);
@@ -524,4 +679,31 @@ test('a feed goes on over a restart and a swap without repeating an item, and wh
   assert.deepEqual([all.length, new Set(all).size, four.next_cursor], [59, 59, null]);
   const replay = await second.app.inject(`/v1/recommendations/${one.recommendation_id}`);
   assert.deepEqual(ids(replay.json()), ids(one));
+});
+
+test('the log line of a request names its experiment arm, and that of a batch none', async (t) => {
+  const lines: { msg: string; route: string; experiment?: string; arm?: string }[] = [];
+  const { app, stop } = await build(t, {}, systemClock, {
+    log: pino({ level: 'info' }, { write: (line: string) => void lines.push(JSON.parse(line) as (typeof lines)[0]) }),
+  });
+  const ask = (url: string, payload: object) => app.inject({ method: 'POST', url, payload });
+  const request = { user_id: 'u', k: 1, experiment: { name: 'e', arm: 'a' } };
+  await ask('/v1/recommendations', request);
+  await ask('/v1/recommendations/batch', { requests: [request, { ...request, experiment: { name: 'f', arm: 'b' } }] });
+  await stop();
+  const labels = lines.filter(({ msg }) => msg === 'request').map(({ route, experiment, arm }) => [route, experiment, arm]);
+  assert.deepEqual(labels, [
+    ['/v1/recommendations', 'e', 'a'],
+    ['/v1/recommendations/batch', undefined, undefined],
+  ]);
+});
+
+test('a catalogue of look-alikes that were all replaced is served whole, though the graph has lost most of them', async (t) => {
+  const { app } = await build(t);
+  const items = Array.from({ length: 400 }, (_, n) => ({ item_id: `same-${n}`, hidden_states: demoStates(clip(n < 200 ? 1 : n)) }));
+  for (let round = 0; round < 2; round++) await app.inject({ method: 'POST', url: '/v1/items/batch', payload: { items } });
+  const ask = async (payload: object) => (await app.inject({ method: 'POST', url: '/v1/recommendations', payload })).json<Answer>();
+  const answer = await ask({ history: ['same-0'], k: 500 });
+  assert.deepEqual([answer.items.length, answer.short_reason], [399, 'catalogue_exhausted']);
+  assert.equal((await ask({ history: ['same-0'], k: 120 })).items.length, 120);
 });

@@ -161,7 +161,9 @@ function conformance(engine: string, create: OpenStore): void {
   test(`${engine}: popularity halves with each half-life and ignores negatives`, async (t) => {
     const store = create(t).open();
     await store.appendEvents([event('1', 'u', 'a', 0), event('2', 'v', 'a', 1000), event('3', 'w', 'a', 1000, false)]);
-    assert.deepEqual([...store.popularity(1000, 1000)], [{ item_id: 'a', weight: 1.5 }]);
+    assert.deepEqual([...store.popularity(1000, 1000)], [{ item_id: 'a', weight: 1.5, is_item: 0 }]);
+    await store.putItem(item('a'));
+    assert.deepEqual([...store.popularity(1000, 1000)], [{ item_id: 'a', weight: 1.5, is_item: 1 }]);
     await store.close();
   });
 }

@@ -88,6 +88,12 @@ interface Waiting {
   reject: (error: unknown) => void;
 }
 
+interface Place {
+  worker: WorkerClient;
+  /** On their way to it and back. */
+  batches: number;
+}
+
 /** Batches that a worker has at most: with one alone it would run dry in every long turn of this thread. */
 const AHEAD = 4;
 
@@ -119,11 +125,11 @@ export async function startRecommenders(
     await close();
     throw error;
   });
-  const places = workers.map((worker) => ({ worker, batches: 0 }));
+  const places = workers.map((worker): Place => ({ worker, batches: 0 }));
   const queue: Waiting[] = [];
   let isDue = false;
 
-  const run = async (worker: WorkerClient, batch: Waiting[]): Promise<void> => {
+  const run = async (place: Place, batch: Waiting[]): Promise<void> => {
     const jobs: SearchJob[] = [];
     const asked: Waiting[] = [];
     for (const waiting of batch) {
@@ -134,27 +140,32 @@ export async function startRecommenders(
         asked.push(waiting);
       }
     }
-    if (jobs.length === 0) return;
-    try {
-      const { results, towerMs, searchMs } = await worker.call<SearchAnswer>({ type: 'search', jobs: packJobs(jobs) });
-      const answered = performance.now();
-      metrics.batchSize.observe({ tower: 'user' }, jobs.length);
-      unpackResults(results).forEach((result, position) => {
-        const waiting = asked[position] as Waiting; // one result a job
-        waiting.resolve({ ...result, queueMs: answered - waiting.since - towerMs - searchMs, towerMs, searchMs });
-      });
-    } catch (error) {
-      for (const waiting of asked) waiting.reject(error);
+    if (jobs.length === 0) {
+      pumpSoon();
+      return;
     }
-  };
-
-  const give = (place: (typeof places)[0], size: number): void => {
     place.batches++;
-    void run(place.worker, queue.splice(0, size)).then(() => {
+    let answer: SearchAnswer;
+    try {
+      answer = await place.worker.call<SearchAnswer>({ type: 'search', jobs: packJobs(jobs) });
+    } catch (error) {
       place.batches--;
       pumpSoon();
+      for (const waiting of asked) waiting.reject(error);
+      return;
+    }
+    const answered = performance.now();
+    place.batches--;
+    pump(); // before the answers are written, which keeps this thread busy for as long as a batch keeps a worker
+    metrics.batchSize.observe({ tower: 'user' }, jobs.length);
+    const { results, towerMs, searchMs } = answer;
+    unpackResults(results).forEach((result, position) => {
+      const waiting = asked[position] as Waiting; // one result a job
+      waiting.resolve({ ...result, queueMs: answered - waiting.since - towerMs - searchMs, towerMs, searchMs });
     });
   };
+
+  const give = (place: Place, size: number): void => void run(place, queue.splice(0, size));
   const pump = (): void => {
     isDue = false;
     const idle = places.filter(({ batches }) => batches === 0);

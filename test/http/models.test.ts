@@ -53,14 +53,15 @@ test('a swap answers every request by one model, keeps the writes made meanwhile
     swapping = false;
   });
   const served: Answer[] = [];
+  const writesOf = (n: number) => [
+    app.inject({ method: 'PUT', url: `/v1/items/${clip(n)}`, payload: { hidden_states: demoStates(clip(n)) } }),
+    app.inject({ method: 'DELETE', url: `/v1/items/${clip(n - 299)}` }),
+    app.inject({ method: 'PATCH', url: `/v1/items/${clip(n - 1)}`, payload: { title: 'changed' } }),
+  ];
   for (let n = 301; swapping; n++) {
-    const [answer, ...writes] = await Promise.all([
-      recommend(app, [clip(1)]),
-      app.inject({ method: 'PUT', url: `/v1/items/${clip(n)}`, payload: { hidden_states: demoStates(clip(n)) } }),
-      app.inject({ method: 'DELETE', url: `/v1/items/${clip(n - 299)}` }),
-      app.inject({ method: 'PATCH', url: `/v1/items/${clip(n - 1)}`, payload: { title: 'changed' } }),
-    ]);
-    assert.deepEqual([answer.statusCode, ...writes.map(({ statusCode }) => statusCode)], [200, 201, 200, 200]);
+    // most items stay what they are however long the swap takes
+    const [answer, ...writes] = await Promise.all([recommend(app, [clip(1)]), ...(n <= 400 ? writesOf(n) : [])]);
+    assert.deepEqual([answer.statusCode, ...writes.map(({ statusCode }) => statusCode)], n <= 400 ? [200, 201, 200, 200] : [200]);
     served.push(answer.json<Answer>());
   }
   await finished;

@@ -1,6 +1,9 @@
 FROM node:22-bookworm AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc tsconfig.json ./
+COPY scripts scripts
+# not for the builder's own CPU: any x86-64 server of the last ten years
+ARG HNSWLIB_MARCH=x86-64-v3
 RUN npm ci --no-audit --no-fund
 COPY src src
 COPY test test
@@ -16,6 +19,7 @@ COPY src/console src/console
 COPY migrations migrations
 COPY openapi openapi
 COPY models/demo models/demo
+COPY models/scan.onnx models/scan.onnx
 RUN mkdir /data && chown node /data
 USER node
 VOLUME /data

@@ -2,19 +2,25 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { clusteredVectors, itemId } from './catalogue.js';
-import { atRate, recallOverHttp, residentMib } from './load.js';
+import { atRate, ownMib, recallOverHttp, residentMib } from './load.js';
 import { mixedStates, percentiles, startServer } from './server.js';
 
 const CHUNK = 500;
 const SAMPLES = 200;
 
+const MIN_RECALL = 0.98;
+/** Mean memory of the later rounds against that of the earlier ones; collections now and then move it by half as much. */
+const MAX_GROWTH = 1.1;
+
 /**
- * Half of the catalogue replaced, again replaced and at last deleted, in random order under queries: recall, latency
- * and memory after each. --items 50000 --rate 100
+ * Half of the catalogue replaced, in random order and under queries, several times over, and at last deleted: recall,
+ * latency and memory after each. Exits with 1 when recall falls below .98, when a request fails, or when memory goes on
+ * growing from round to round. --items 50000 --rate 100 --rounds 6
  */
 export async function churn(options: ReadonlyMap<string, number>): Promise<unknown> {
   const items = options.get('items') ?? 50_000;
   const rate = options.get('rate') ?? 100;
+  const rounds = options.get('rounds') ?? 6;
   const folder = mkdtempSync(join(tmpdir(), 'reelfuse-churn-'));
   const server = await startServer(join(folder, 'data'), { REELFUSE_RECALL_CHECK_SECONDS: '0' });
   const { random } = clusteredVectors(1, 7);
@@ -33,7 +39,7 @@ export async function churn(options: ReadonlyMap<string, number>): Promise<unkno
       const id = itemId(Math.floor(random() * items));
       if (!gone.has(id)) samples.push(id);
     }
-    return { recall_at_20: await recallOverHttp(server, samples), rss_mib: residentMib(server.pid) };
+    return { recall_at_20: await recallOverHttp(server, samples), own_mib: ownMib(server.pid), rss_mib: residentMib(server.pid) };
   };
   const put = async (ids: readonly string[]): Promise<void> => {
     for (let first = 0; first < ids.length; first += CHUNK) {
@@ -70,12 +76,23 @@ export async function churn(options: ReadonlyMap<string, number>): Promise<unkno
   try {
     await put(Array.from({ length: items }, (_, n) => itemId(n)));
     const before = await measure();
-    const replaced = await underQueries(put(half()));
-    const again = await underQueries(put(half()));
+    const replaced: Awaited<ReturnType<typeof underQueries>>[] = [];
+    for (let round = 0; round < rounds; round++) replaced.push(await underQueries(put(half())));
     const deleted = await underQueries(remove(half()));
-    return { items, rate, before, half_replaced: replaced, half_replaced_again: again, half_deleted: deleted, failed_or_short: failed };
+    const worst = Math.min(...[before, ...replaced, deleted].map(({ recall_at_20: recall }) => recall));
+    const middle = rounds >> 1;
+    const growth = Math.round((meanMib(replaced.slice(middle)) / meanMib(replaced.slice(0, middle))) * 100) / 100;
+    const failures = [
+      ...(failed > 0 ? ['answers failed or were short'] : []),
+      ...(worst < MIN_RECALL ? [`recall fell to ${worst}`] : []),
+      ...(growth > MAX_GROWTH ? [`memory went on growing: later rounds had ${growth} × that of the earlier ones`] : []),
+    ];
+    if (failures.length > 0) process.exitCode = 1;
+    return { items, rate, before, half_replaced: replaced, half_deleted: deleted, growth, failed_or_short: failed, failures };
   } finally {
     await server.end('SIGTERM');
     rmSync(folder, { recursive: true, force: true });
   }
 }
+
+const meanMib = (rounds: readonly { own_mib: number }[]): number => rounds.reduce((sum, { own_mib: mib }) => sum + mib, 0) / rounds.length;

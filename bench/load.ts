@@ -18,9 +18,27 @@ export async function atRate(rate: number, goesOn: () => boolean, request: (n: n
   return times;
 }
 
+const statusMib = (pid: number, field: string): number =>
+  Math.round(Number(new RegExp(`${field}:\\s+(\\d+)`).exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024);
+
+/** Milliseconds. */
+export interface Times {
+  p50: number;
+  p99: number;
+  max: number;
+}
+
+export function timesOf(values: readonly number[]): Times {
+  const sorted = Float64Array.from(values).sort();
+  const at = (share: number): number => Number((sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? NaN).toFixed(2));
+  return { p50: at(0.5), p99: at(0.99), max: at(1) };
+}
+
 /** Resident set of a process, MiB. */
-export const residentMib = (pid: number): number =>
-  Math.round(Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024);
+export const residentMib = (pid: number): number => statusMib(pid, 'VmRSS');
+
+/** The part of the resident set that is the process's own: without pages of files, which the system takes back when it needs them. */
+export const ownMib = (pid: number): number => statusMib(pid, 'RssAnon');
 
 const idsOf = (body: Answer['body']): string[] => (body.items as unknown as { item_id: string }[]).map(({ item_id: id }) => id);
 

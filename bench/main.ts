@@ -4,8 +4,10 @@ import { diversity } from './diversity.js';
 import { features } from './features.js';
 import { freshness } from './freshness.js';
 import { operations } from './operations.js';
+import { overload } from './overload.js';
 import { restart } from './restart.js';
 import { selectivity } from './selectivity.js';
+import { serving } from './serving.js';
 import { swap } from './swap.js';
 
 /** Each returns its figures; options are numbers, or text where a bench asks for it. */
@@ -16,8 +18,10 @@ const BENCHES: Record<string, (options: ReadonlyMap<string, number>, text: Reado
   features,
   freshness,
   operations,
+  overload,
   restart,
   selectivity,
+  serving,
   swap,
 };
 

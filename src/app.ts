@@ -4,10 +4,12 @@ import swaggerUi from '@fastify/swagger-ui';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { LogController } from 'fastify';
 import { readFileSync } from 'node:fs';
+import { createAdmission, createGuardedServer } from './http/admission.js';
 import { openToAll, registerAuth } from './http/auth.js';
 import { registerConsole } from './http/console.js';
 import { describeErrors } from './http/error-codes.js';
 import { registerEvents } from './http/events.js';
+import { registerItemBatch } from './http/item-batch.js';
 import { registerItems } from './http/items.js';
 import { registerModels } from './http/models.js';
 import { registerObservation, requestId } from './http/observe.js';
@@ -18,8 +20,8 @@ import { registerRecommendations } from './http/recommendations.js';
 import { registerReports } from './http/reports.js';
 import type { TypedApp } from './http/typed-app.js';
 import { registerUsers } from './http/users.js';
+import { validatorCompiler } from './http/validation.js';
 import { packageFile } from './package-root.js';
-import { compileSchema } from './schema.js';
 import type { Services } from './services.js';
 
 const COMPRESS_FROM_BYTES = 4096;
@@ -30,12 +32,18 @@ const { version } = JSON.parse(readFileSync(packageFile('package.json'), 'utf8')
 
 /** Builds the HTTP interface over open services; does not listen. */
 export async function buildApp(services: Services): Promise<TypedApp> {
+  const { config, metrics, log } = services;
+  const admission = createAdmission({ maxOpen: config.maxQueue, maxWaitMs: config.maxWaitMs, always: 2 * config.maxBatch });
   const app = Fastify({
-    loggerInstance: services.log,
+    loggerInstance: log,
+    serverFactory: (handle, { http }) => createGuardedServer(http ?? {}, handle, admission, metrics, log),
     // observe.ts logs one line a request, without user ids
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     genReqId: requestId,
-    bodyLimit: services.config.bodyLimitMb * 1024 * 1024,
+    // a child logger for each request costs more than the line that it writes: the lines name the request themselves
+    childLoggerFactory: (logger, bindings, options) =>
+      options.level === undefined || options.level === '' ? logger : logger.child(bindings, options),
+    bodyLimit: config.bodyLimitMb * 1024 * 1024,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 1024 },
     http: { maxHeaderSize: MAX_HEADER_BYTES },
@@ -43,15 +51,12 @@ export async function buildApp(services: Services): Promise<TypedApp> {
     frameworkErrors: refuseUrl,
   }).withTypeProvider<TypeBoxTypeProvider>() as unknown as TypedApp; // the logger's type differs, its interface does not
 
-  app.setValidatorCompiler(({ schema, httpPart }) => {
-    const validate = compileSchema(schema as object, httpPart === 'body' ? 'body' : 'text');
-    return (data) => (validate(data) ? { value: data } : { error: Object.assign(new Error('invalid'), { validation: validate.errors }) });
-  });
+  app.setValidatorCompiler(validatorCompiler);
   app.addContentTypeParser('application/x-ndjson', (_request, payload, done) => done(null, payload));
 
   registerProblems(app);
-  registerObservation(app, services.metrics);
-  registerAuth(app, services.config.apiKeys);
+  registerObservation(app, metrics);
+  registerAuth(app, config.apiKeys);
   await app.register(compress, { threshold: COMPRESS_FROM_BYTES, encodings: ['gzip'], requestEncodings: ['gzip'] });
   await app.register(swagger, {
     openapi: {
@@ -69,6 +74,7 @@ export async function buildApp(services: Services): Promise<TypedApp> {
     const routes = scope as unknown as TypedApp; // plugins lose the type provider
     registerRecommendations(routes, services);
     registerItems(routes, services);
+    registerItemBatch(routes, services);
     registerEvents(routes, services);
     registerUsers(routes, services);
     registerModels(routes, services);

@@ -96,12 +96,33 @@ const SETTINGS = {
   apiKeys: { ...setting('', apiKeys, 'secret:scope+scope,… with the scopes recommend, write, admin, metrics'), secret: true as const },
   logLevel: setting('info', oneOf(LOG_LEVELS), `one of ${LOG_LEVELS.join(', ')}`),
   bodyLimitMb: setting('64', integer(1, 1024), 'largest request body after decompression, MiB'),
+  userTowerPrecision: setting(
+    'auto',
+    oneOf(['auto', 'float32'] as const),
+    'auto: on a CPU the 8-bit user tower of the artifact, where it has one; requests with exact take the float32 one anyway',
+  ),
   maxBatch: setting('32', integer(1, 1024), 'most requests that one user tower run takes together'),
   maxQueue: setting('1024', integer(1, 1_000_000), 'requests that may wait for a recommender before new ones get 503'),
+  maxItemQueue: setting(
+    '8192',
+    integer(1, 1_000_000),
+    'writes of items that may be on their way through item tower and store before new ones get 503; each holds its hidden states',
+  ),
+  maxEventQueue: setting(
+    '100000',
+    integer(1, 100_000_000),
+    'events that may wait for the disk before new ones get 503; a call is taken whatever its size when nothing waits',
+  ),
+  maxWaitMs: setting(
+    '150',
+    integer(1, 60_000),
+    'requests for recommendations get 503 while those before them would keep them waiting for longer, milliseconds',
+  ),
   hnswM: setting('16', integer(4, 128), 'HNSW links per node'),
   hnswEfConstruction: setting('200', integer(8, 2000), 'HNSW candidates looked at while building'),
   hnswEf: setting('128', integer(8, 2000), 'HNSW candidates looked at while searching; never less than what is fetched'),
   swapMinRecall: setting('0.9', number(0, 1), 'a new model is refused when recall@20 of its index against exact search is lower'),
+  swapMinCoverage: setting('0.9', number(0, 1), 'a new model is refused when it makes fewer items searchable than this share of those that are now'),
   recallCheckSeconds: setting('60', integer(0, 86_400), 'every so often a few queries are compared with exact search; 0: never'),
   snapshotMinutes: setting('15', integer(0, 100_000), 'minutes between snapshots of the index while items change; 0: only at shutdown or when asked'),
   snapshotsKept: setting('2', integer(1, 100), 'snapshots of the index that are kept'),
@@ -118,8 +139,19 @@ const SETTINGS = {
     (value) => list(value).map(oneOf(EVENT_NAMES)),
     'events that make their item part of the history',
   ),
+  erasureWaitSeconds: setting(
+    '10',
+    integer(0, 600),
+    'an erasure waits so long for clean files, which a backup may hold up, before it is answered by 202 and goes on by itself',
+  ),
   eventRetentionDays: setting('0', integer(0, 100_000), 'events older than this many days are deleted; 0 keeps them'),
   positiveWatchPortion: setting('0.5', number(0, 1), 'a view counts as positive from this watched portion on'),
+  positiveWatchMs: setting(
+    '3000',
+    integer(0, 3_600_000),
+    'and from so many watched milliseconds on, when neither the event nor the attribute duration_s of its item says how long the clip is',
+  ),
+  historyCacheItems: setting('1000000', integer(0, 1_000_000_000), 'items of user histories kept in memory, about 70 bytes each; 0: none'),
   popularityHalfLifeHours: setting('168', number(0.1, 100_000), 'half-life of an event in the fallback ranking, hours'),
 } satisfies Record<string, Setting<unknown>>;
 

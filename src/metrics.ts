@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import { createTimingHistogram } from './timing-histogram.js';
 
 /** 100 µs to 10 s. */
 const SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10];
@@ -17,19 +18,17 @@ export function createMetrics() {
   for (const name of MISNAMED) registry.removeSingleMetric(`reelfuse_${name}`);
   return {
     registry,
-    requestSeconds: new Histogram({
+    requestSeconds: createTimingHistogram(registry, {
       name: 'reelfuse_http_request_duration_seconds',
       help: 'Time from the request line to the last byte, by route and status class',
-      labelNames: ['route', 'method', 'status_class'] as const,
+      labelNames: ['route', 'method', 'status_class'],
       buckets: SECONDS,
-      registers,
     }),
-    stageSeconds: new Histogram({
+    stageSeconds: createTimingHistogram(registry, {
       name: 'reelfuse_stage_duration_seconds',
       help: 'Time of one stage of a recommendation',
-      labelNames: ['stage'] as const,
+      labelNames: ['stage'],
       buckets: SECONDS,
-      registers,
     }),
     batchSize: new Histogram({
       name: 'reelfuse_batch_size',
@@ -55,6 +54,12 @@ export function createMetrics() {
       registers,
     }),
     items: new Gauge({ name: 'reelfuse_items', help: 'Items by state', labelNames: ['state'] as const, registers }),
+    itemsUnavailable: new Gauge({
+      name: 'reelfuse_items_unavailable',
+      help: 'Items of any state but hidden that are not served now, because they are scheduled for later or have expired',
+      labelNames: ['reason'] as const,
+      registers,
+    }),
     generation: new Gauge({
       name: 'reelfuse_generation_info',
       help: 'The generation that answers requests',
@@ -87,6 +92,11 @@ export function createMetrics() {
       name: 'reelfuse_gate_id_share',
       help: 'Share of the ID embedding in fused item vectors (mean of the gate)',
       buckets: [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1],
+      registers,
+    }),
+    erasuresPending: new Gauge({
+      name: 'reelfuse_erasures_pending',
+      help: 'Erasures that no read finds any more, but that the log of the store still holds',
       registers,
     }),
     commitSeconds: new Histogram({ name: 'reelfuse_store_commit_seconds', help: 'Time of one group commit', buckets: SECONDS, registers }),

@@ -6,10 +6,13 @@ import type { Logger } from 'pino';
 import { createGeneration, type Generation } from './catalog/generation.js';
 import { openGenerations, type Generations } from './catalog/generations.js';
 import { importDemo } from './catalog/demo.js';
+import { createHistories, type Histories } from './catalog/histories.js';
+import { createItemRows, type ItemRows } from './catalog/item-rows.js';
 import { createErasure, type Erasure } from './catalog/erasure.js';
 import { createIngest, type Ingest } from './catalog/ingest.js';
 import { chooseModel } from './catalog/model-choice.js';
 import { createPopularity, type Popularity } from './catalog/popularity.js';
+import { systemClock, type Clock } from './catalog/schedule.js';
 import { openSnapshots, type Restored, type Snapshots } from './catalog/snapshots.js';
 import { createUpkeep } from './catalog/upkeep.js';
 import type { Config } from './config.js';
@@ -35,6 +38,7 @@ export interface Services {
   readonly generation: Generation;
   ingest: Ingest;
   popularity: Popularity;
+  histories: Histories;
   erasure: Erasure;
   cursors: Cursors;
   /** Null: nothing is kept of what was served. */
@@ -52,7 +56,7 @@ export interface Services {
 export function openStore(config: Config, metrics: Metrics, log: Logger): { store: Store; close: () => Promise<void> } {
   const unlock = lockDataDir(config.dataDir);
   try {
-    const store = openSqliteStore(config.dataDir, metrics, crash(log));
+    const store = openSqliteStore(config.dataDir, metrics, crash(log), config.maxEventQueue);
     return {
       store,
       close: async () => {
@@ -77,7 +81,7 @@ const crash = (log: Logger) => (error: Error) => {
  * Opens everything in order and undoes it when a later step fails.
  * @throws ArtifactError, InputError when the model or the database must not be used
  */
-export async function openServices(config: Config, log: Logger): Promise<Services> {
+export async function openServices(config: Config, log: Logger, clock: Clock = systemClock): Promise<Services> {
   const closers: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
     while (closers.length > 0) await closers.pop()?.();
@@ -89,17 +93,19 @@ export async function openServices(config: Config, log: Logger): Promise<Service
     const { store } = opened;
     const model = chooseModel(config.modelDir, store);
     const artifact = await readArtifact(model.folder);
+    const rows = createItemRows();
     const generations = await openGenerations(artifact, {
       store,
       metrics,
       log,
       minRecall: config.swapMinRecall,
-      open: (wanted, onCrash) => openGeneration(wanted, config, metrics, log, onCrash),
+      minCoverage: config.swapMinCoverage,
+      open: (wanted, onCrash) => openGeneration(wanted, rows, config, metrics, log, clock, onCrash),
       onCrash: crash(log),
       settleWrites: () => ingest.settle(),
     });
     closers.push(() => generations.close());
-    const ingest: Ingest = createIngest(store, generations, metrics, log);
+    const ingest: Ingest = createIngest({ store, generations, maxQueue: config.maxItemQueue, metrics, log });
     closers.push(() => ingest.settle());
 
     const { manifest } = artifact;
@@ -110,9 +116,12 @@ export async function openServices(config: Config, log: Logger): Promise<Service
     await model.remember();
     const halfLifeMs = config.popularityHalfLifeHours * 3_600_000;
     const origin = Date.now();
-    const popularity = createPopularity(origin, halfLifeMs, {
-      positives: store.popularity(origin, halfLifeMs),
-      impressions: store.impressionCounts(),
+    const popularity = createPopularity({
+      origin,
+      halfLifeMs,
+      // the catalogue may still be loading
+      isKnown: (itemId) => generations.current.catalogue.get(itemId) !== undefined || store.item(itemId) !== null,
+      initial: { positives: store.popularity(origin, halfLifeMs), impressions: store.impressionCounts() },
     });
     const erasure = createErasure(store, popularity);
     const snapshots = openSnapshots({
@@ -146,6 +155,7 @@ export async function openServices(config: Config, log: Logger): Promise<Service
         return generations.current;
       },
       popularity,
+      histories: createHistories(store, rows, config.historyCacheItems),
       ingest,
       erasure,
       cursors: createCursors(await cursorSecret(config, store), config.cursorMinutes),
@@ -177,9 +187,11 @@ export async function openServices(config: Config, log: Logger): Promise<Service
 
 async function openGeneration(
   artifact: Artifact,
+  rows: ItemRows,
   config: Config,
   metrics: Metrics,
   log: Logger,
+  clock: Clock,
   onCrash: (error: Error) => void,
 ): Promise<Generation> {
   const fuser = await startFuser(artifact, config, metrics, onCrash);
@@ -187,10 +199,17 @@ async function openGeneration(
     const pool = await startRecommenders(artifact, poolSettings(config), metrics, onCrash);
     const { fingerprint, manifest } = artifact;
     log.info(
-      { fingerprint, version: manifest.version, item_tower: fuser.provider, user_tower: pool.provider, passed_over: fuser.skipped },
+      {
+        fingerprint,
+        version: manifest.version,
+        item_tower: fuser.provider,
+        user_tower: pool.provider,
+        user_tower_precision: pool.precision,
+        passed_over: fuser.skipped,
+      },
       'model verified: digests and golden vectors hold',
     );
-    return createGeneration(artifact, fuser, pool);
+    return createGeneration(artifact, fuser, pool, rows, clock);
   } catch (error) {
     await fuser.close();
     throw error;
@@ -265,6 +284,7 @@ const poolSettings = (config: Config) => ({
   maxBatch: config.maxBatch,
   maxQueue: config.maxQueue,
   hnsw: hnswSettings(config),
+  precision: config.userTowerPrecision,
 });
 
 const hnswSettings = (config: Config): HnswSettings => ({ m: config.hnswM, efConstruction: config.hnswEfConstruction, ef: config.hnswEf });

@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -7,10 +6,12 @@ import { pino, type Logger } from 'pino';
 import { buildApp } from '../src/app.js';
 import { openFeatures, type Features } from '../src/catalog/import-items.js';
 import { demoFile } from '../src/catalog/model-choice.js';
+import { systemClock, type Clock } from '../src/catalog/schedule.js';
 import type { Restored } from '../src/catalog/snapshots.js';
 import { readConfig } from '../src/config.js';
 import type { TypedApp } from '../src/http/typed-app.js';
 import { openServices, type Services } from '../src/services.js';
+import { writeOtherModel, type OtherModel } from './other-model.js';
 
 export const DEMO_ARTIFACT = demoFile('artifact');
 
@@ -34,7 +35,8 @@ export interface Built {
 export async function build(
   t: Pick<TestContext, 'after'>,
   environment: Record<string, string> = {},
-  log: Logger = pino({ level: 'silent' }),
+  clock: Clock = systemClock,
+  { load = true, log = pino({ level: 'silent' }) as Logger } = {},
 ): Promise<Built> {
   const own = environment.REELFUSE_DATA_DIR === undefined ? mkdtempSync(join(tmpdir(), 'reelfuse-test-')) : null;
   const dataDir = environment.REELFUSE_DATA_DIR ?? own ?? '';
@@ -45,7 +47,7 @@ export async function build(
     REELFUSE_RECOMMENDER_WORKERS: '1',
     ...environment,
   });
-  const services = await openServices(config, log);
+  const services = await openServices(config, log, clock);
   const app = await buildApp(services);
   let stopped = false;
   const stop = async (): Promise<void> => {
@@ -58,7 +60,7 @@ export async function build(
     await stop();
     if (own !== null) rmSync(own, { recursive: true, force: true }); // only after the store has let go of it
   });
-  const restored = await services.load();
+  const restored = load ? await services.load() : null;
   return { app, services, dataDir, restored, stop };
 }
 
@@ -94,19 +96,9 @@ export const view = (eventId: string, userId: string, itemId: string, at = '2026
   at,
 });
 
-/** The bundled model under another version, and so another fingerprint; `change` may damage a file before its digest is taken. */
-export function otherModel(t: Pick<TestContext, 'after'>, change: { file: string; edit: (bytes: Buffer) => void } | null = null): string {
+/** Another model than the bundled one, with other scores; `change` may damage a file before its digest is taken. */
+export async function otherModel(t: Pick<TestContext, 'after'>, change: OtherModel['change'] = null): Promise<string> {
   const folder = join(temporaryFolder(t), 'artifact');
-  cpSync(DEMO_ARTIFACT, folder, { recursive: true });
-  const path = join(folder, 'model.json');
-  const manifest = JSON.parse(readFileSync(path, 'utf8')) as { version: string; files: Record<string, { sha256: string; bytes: number }> };
-  manifest.version = 'next';
-  if (change !== null) {
-    const bytes = readFileSync(join(folder, change.file));
-    change.edit(bytes);
-    writeFileSync(join(folder, change.file), bytes);
-    manifest.files[change.file] = { sha256: createHash('sha256').update(bytes).digest('hex'), bytes: bytes.length };
-  }
-  writeFileSync(path, JSON.stringify(manifest));
+  await writeOtherModel(folder, { version: 'next', change });
   return folder;
 }

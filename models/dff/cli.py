@@ -1,4 +1,4 @@
-"""The command line: `run`, `encode-titles`, `verify`, `demo`."""
+"""The command line: `run`, `encode-titles`, `verify`, `demo`, `scan-graph`."""
 
 import argparse
 import sys
@@ -117,6 +117,7 @@ def call_verify(arguments: argparse.Namespace) -> str:
     return (
         f"{arguments.artifact}: holds\nfingerprint {verdict.fingerprint}\nlargest error: items {verdict.item_error:.1e}, "
         f"users {verdict.user_error:.1e}, histories without padding {verdict.short_history_error:.1e}"
+        + ("" if verdict.int8_error is None else f"\nrelative error of the 8-bit user tower {verdict.int8_error:.1e}")
     )
 
 
@@ -126,6 +127,19 @@ def add_demo(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(call=demo.run)
 
 
+def add_scan_graph(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("scan-graph", help="write the graph that a server searches small catalogues with")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE")
+    parser.set_defaults(call=call_scan_graph)
+
+
+def call_scan_graph(arguments: argparse.Namespace) -> str:
+    from dff.scan_graph import write_scan_graph
+
+    write_scan_graph(arguments.out)
+    return f"{arguments.out}: written"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m dff", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -133,6 +147,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_encode_titles(commands)
     add_verify(commands)
     add_demo(commands)
+    add_scan_graph(commands)
     arguments = parser.parse_args(argv)
     try:
         print(arguments.call(arguments))

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from dff.golden import golden_examples
-from dff.graphs import write_item_graph, write_user_graph
+from dff.graphs import write_int8_graph, write_item_graph, write_user_graph
 from dff.recommender import Recommender
 from dff.verify import FORMAT, FORMAT_VERSION, Verdict, verify
 
@@ -90,6 +90,7 @@ def export(model: Recommender, item_ids: list[str], hidden_states: torch.Tensor 
         golden = golden_examples(model, len(item_ids), hidden_states)
         write_item_graph(model, golden, partial / "item_tower.onnx")
         write_user_graph(model, golden, partial / "user_tower.onnx")
+        write_int8_graph(partial / "user_tower.onnx", partial / "user_tower_int8.onnx")
         (partial / "item_ids.txt").write_text("".join(f"{item}\n" for item in item_ids), encoding="utf-8")
         save_file(golden, partial / "golden.safetensors")
         content = manifest(model, item_ids, hidden_states, about, partial)

@@ -1,6 +1,7 @@
 """Writes both towers as ONNX graphs with a dynamic batch axis and a dynamic history length."""
 
 import inspect
+import logging
 import warnings
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from torch import nn
 
 from dff.item_tower import ItemTower
 from dff.recommender import Recommender
+from dff.serving_tower import ServingTower
 
 OPSET = 17  # the newest that PyTorch 1.13 writes, and the first with LayerNormalization as one node
 
@@ -66,7 +68,20 @@ def write_item_graph(model: Recommender, golden: dict[str, torch.Tensor], path: 
     write_graph(graph(model.item_tower), example, outputs, {name: {0: "batch"} for name in (*inputs, *outputs)}, path)
 
 
+def write_int8_graph(source: Path, path: Path) -> None:
+    """The same graph with 8-bit integer weights and products; activations are rounded as they come, by their range in the batch."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    level = logging.root.level
+    logging.root.setLevel(logging.ERROR)  # it recommends a preparation that gains nothing here
+    try:
+        options = {"MatMulConstBOnly": True}  # products of two activations lose more than they gain
+        quantize_dynamic(source, path, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul"], extra_options=options)
+    finally:
+        logging.root.setLevel(level)
+
+
 def write_user_graph(model: Recommender, golden: dict[str, torch.Tensor], path: Path) -> None:
     example = {name: golden[f"user.{name}"] for name in ("item_vectors", "mask")}
     axes = {name: {0: "batch", 1: "history"} for name in example} | {"user_vector": {0: "batch"}}
-    write_graph(model.user_tower, example, ["user_vector"], axes, path)
+    write_graph(ServingTower(model.user_tower), example, ["user_vector"], axes, path)

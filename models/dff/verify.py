@@ -15,6 +15,8 @@ from dff.errors import DataError
 FORMAT = "reelfuse-dff"
 FORMAT_VERSION = 1
 TOLERANCE = 1e-4  # largest absolute difference between ONNX Runtime on a CPU and the golden outputs
+INT8 = "user_tower_int8.onnx"  # optional
+INT8_TOLERANCE = 0.05  # largest relative error of a user vector, by L2 norm
 FILES = ("golden.safetensors", "item_ids.txt", "item_tower.onnx", "user_tower.onnx")
 
 
@@ -24,6 +26,7 @@ class Verdict:
     item_error: float  # largest absolute differences from the golden outputs
     user_error: float
     short_history_error: float  # the same histories, but without their padding
+    int8_error: float | None  # largest relative error of a user vector of the 8-bit tower, if there is one
 
 
 def read_manifest(folder: Path) -> tuple[dict, str]:
@@ -44,7 +47,7 @@ def read_manifest(folder: Path) -> tuple[dict, str]:
 
 
 def check_digests(folder: Path, manifest: dict) -> None:
-    for name in FILES:
+    for name in (*FILES, *(INT8,) * (INT8 in manifest["files"])):
         path = folder / name
         if name not in manifest["files"]:
             raise DataError(f"{folder / 'model.json'}: has no digest of {name}")
@@ -135,6 +138,18 @@ def short_histories_error(path: Path, golden: dict[str, np.ndarray]) -> float:
     return max(errors)
 
 
+def int8_error(path: Path, golden: dict[str, np.ndarray]) -> float:
+    """The largest |given - wanted| / |wanted| over the golden histories; raises DataError beyond the tolerance."""
+    (given,) = run_graph(path, "user", ("item_vectors", "mask"), ("user_vector",), golden)
+    wanted = golden["user.user_vector"]
+    if given.shape != wanted.shape:
+        raise DataError(f"{path}: user_vector has shape {list(given.shape)}; the golden one has {list(wanted.shape)}")
+    error = float((np.linalg.norm(given - wanted, axis=1) / np.linalg.norm(wanted, axis=1)).max())
+    if not error <= INT8_TOLERANCE:
+        raise DataError(f"{path}: user vectors are off by {error:.2g} of their norm (allowed {INT8_TOLERANCE})")
+    return error
+
+
 ITEM_INPUTS = {"dff": ("item_index", "hidden_states"), "id": ("item_index",), "replacement": ("hidden_states",)}
 
 
@@ -157,4 +172,5 @@ def verify(folder: Path) -> Verdict:
         ),
         largest_error(users, "user_vector", user_vectors, golden["user.user_vector"]),
         short_histories_error(users, golden),
+        int8_error(folder / INT8, golden) if INT8 in manifest["files"] else None,
     )

@@ -89,7 +89,7 @@ def test_the_manifest_describes_the_artifact(world, artifact):
     assert manifest["hidden_state_norm"]["mean"] == pytest.approx(norms.mean(dim=0).tolist(), rel=1e-5)
     assert manifest["hidden_state_norm"]["std"] == pytest.approx(norms.std(dim=0, unbiased=False).tolist(), rel=1e-4)
     assert sum(manifest["layer_weights"]) == pytest.approx(1)
-    assert set(manifest["files"]) == {"golden.safetensors", "item_ids.txt", "item_tower.onnx", "user_tower.onnx"}
+    assert set(manifest["files"]) == {"golden.safetensors", "item_ids.txt", "item_tower.onnx", "user_tower.onnx", "user_tower_int8.onnx"}
     assert verify(artifact).fingerprint == hashlib.sha256((artifact / "model.json").read_bytes()).hexdigest()
 
 

@@ -1,3 +1,4 @@
+import { timeOf } from '../time.js';
 import type { CatalogueItem } from './catalogue.js';
 
 export type AttributeType = 'string' | 'number' | 'boolean' | 'list' | 'time';
@@ -10,15 +11,9 @@ export interface AttributeTypes {
   of(name: string): ReadonlySet<AttributeType> | null;
 }
 
-const RFC_3339 = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})$/i;
-
-/** Milliseconds since 1970; NaN for a text that is no time. */
-export const timeOf = (text: string): number => (text.length >= 20 && RFC_3339.test(text) ? Date.parse(text) : NaN);
-export const isTime = (text: string): boolean => !Number.isNaN(timeOf(text));
-
 /** A string that is a time is both. */
 function typesOf(value: unknown): readonly AttributeType[] {
-  if (typeof value === 'string') return isTime(value) ? ['string', 'time'] : ['string'];
+  if (typeof value === 'string') return timeOf(value) !== null ? ['string', 'time'] : ['string'];
   if (typeof value === 'number') return ['number'];
   if (typeof value === 'boolean') return ['boolean'];
   return ['list'];

@@ -6,20 +6,23 @@ const EXPIRE_BATCH = 2000;
 const DAY_MS = 24 * 3600 * 1000;
 
 export interface Erasure {
-  /** Everything that is known of a user. Resolves when it is gone from the disk. */
-  eraseUser(userId: string): Promise<Erased>;
+  /** Everything that is known of a user. Resolves when it is gone from the files, too, or after `waitMs` with `isGone` false. */
+  eraseUser(userId: string, waitMs: number): Promise<Erased & { isGone: boolean }>;
   /** Drops events older than the retention; 0 days keep everything. @returns how many were dropped */
   expireEvents(retentionDays: number, now: number): Promise<number>;
 }
 
-export function createErasure(store: Pick<Store, 'eraseUser' | 'expireEvents'>, popularity: Popularity): Erasure {
+export function createErasure(store: Pick<Store, 'eraseUser' | 'cleanFiles' | 'expireEvents'>, popularity: Popularity): Erasure {
   const forget = (erased: Erased): Erased => {
     for (const { item_id: itemId, at } of erased.positives) popularity.remove(itemId, at);
     for (const itemId of erased.impressions) popularity.show(itemId, -1);
     return erased;
   };
   return {
-    eraseUser: async (userId) => forget(await store.eraseUser(userId)),
+    eraseUser: async (userId, waitMs) => {
+      const erased = forget(await store.eraseUser(userId));
+      return { ...erased, isGone: await store.cleanFiles(waitMs) };
+    },
     expireEvents: async (retentionDays, now) => {
       if (retentionDays === 0) return 0;
       let total = 0;

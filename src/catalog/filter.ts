@@ -1,5 +1,6 @@
 import type { FieldError } from '../errors.js';
-import { attributeName, isTime, timeOf, type AttributeType } from './attribute-types.js';
+import { timeOf } from '../time.js';
+import { attributeName, type AttributeType } from './attribute-types.js';
 import type { CatalogueItem } from './catalogue.js';
 
 /** A filter that is ready to be asked. */
@@ -40,7 +41,7 @@ const isScalar = (value: unknown): value is string | number | boolean =>
   typeof value === 'string' || typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value));
 /** Built-in times are milliseconds already; an attribute's number is never a time. */
 const builtInTime = (value: unknown): number => (typeof value === 'number' ? value : NaN);
-const attributeTime = (value: unknown): number => (typeof value === 'string' ? timeOf(value) : NaN);
+const attributeTime = (value: unknown): number => (typeof value === 'string' ? (timeOf(value) ?? NaN) : NaN);
 
 /**
  * Compiles `{"all": […]}`, `{"any": […]}`, `{"not": …}` and `{"field": "topic", "eq": …}`; several operators in one
@@ -117,13 +118,15 @@ export function compileFilter(value: unknown, pointer: string, typesOf: (name: s
       const where = separator === '' ? at : `${at}${separator}${index}`;
       if (!isScalar(value)) refuse(where, 'must be a string, a number or a boolean');
       else if (types === TIME) {
-        if (typeof value === 'string' && isTime(value)) wanted.add(Date.parse(value));
-        else refuse(where, 'must be a time in RFC 3339');
+        const time = typeof value === 'string' ? timeOf(value) : null;
+        if (time === null) refuse(where, 'must be a time in RFC 3339');
+        else wanted.add(time);
       } else if (!types.has(typeof value as AttributeType) && !(typeof value === 'string' && types.has('list')))
         refuse(where, `is a ${typeof value}, the attribute holds ${[...types].join(' or ')}`);
       else {
         wanted.add(value);
-        if (typeof value === 'string' && isTime(value)) instants.add(Date.parse(value));
+        const instant = typeof value === 'string' ? timeOf(value) : null;
+        if (instant !== null) instants.add(instant);
       }
     });
     const holds: Test = (item) => {
@@ -135,11 +138,10 @@ export function compileFilter(value: unknown, pointer: string, typesOf: (name: s
 
   const comparison = (operator: 'gte' | 'gt' | 'lte' | 'lt', operand: unknown, read: Read, types: ReadonlySet<AttributeType>, at: string): Test => {
     const asTime = typeof operand === 'string';
-    if (asTime ? !isTime(operand) : !(typeof operand === 'number' && Number.isFinite(operand)))
-      return refuse(at, 'must be a number, or a time in RFC 3339');
+    const limit = asTime ? timeOf(operand) : operand;
+    if (typeof limit !== 'number' || !Number.isFinite(limit)) return refuse(at, 'must be a number, or a time in RFC 3339');
     if (!types.has(asTime ? 'time' : 'number'))
       return refuse(at, `compares with a ${asTime ? 'time' : 'number'}, the attribute holds ${[...types].join(' or ')}`);
-    const limit = asTime ? Date.parse(operand) : (operand as number);
     const time = types === TIME ? builtInTime : attributeTime;
     const valueOf: (item: CatalogueItem) => number = asTime
       ? (item) => time(read(item))

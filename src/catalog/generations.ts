@@ -7,8 +7,11 @@ import type { ModelRecord, Store } from '../store/store.js';
 import { loadGeneration, type Generation } from './generation.js';
 import { measureRecall } from './recall.js';
 
-/** Rows of one step while requests are served; short steps keep the event loop free. */
-const SWAP_BATCH = 16;
+const SWAP_BATCH = 64;
+/** Rows of one step while requests are served: a few milliseconds of a core that they share. */
+const SWAP_STEP = 8;
+/** A step waits for the open requests, but not for ever. */
+const MAX_WAIT_MS = 10;
 const START_BATCH = 1024;
 const DROP_BATCH = 2000;
 const GATE_SAMPLES = 64;
@@ -50,7 +53,8 @@ export interface Generations {
   register(folder: string): Promise<ModelRecord>;
   /**
    * Switches to a registered model: at once when it is current or on standby, otherwise in the background; `swap`
-   * tells how far it is. Whatever fails leaves the current generation serving.
+   * tells how far it is. Whatever fails leaves the current generation serving. Going back to the one on standby ends
+   * whatever is being prepared: who needs the previous model cannot wait.
    * @throws ReelfuseError 404 `model_not_found`, 409 `swap_in_progress`
    */
   activate(fingerprint: string): Promise<Swap>;
@@ -70,6 +74,8 @@ export interface GenerationsSetup {
   log: Logger;
   /** Below this recall@20 a new generation is refused. */
   minRecall: number;
+  /** Nor may it have fewer searchable items than this share of those of the current one. */
+  minCoverage: number;
   /** Starts towers and index replicas and runs the golden vectors on the providers that will serve. */
   open: (artifact: Artifact, onCrash: (error: Error) => void) => Promise<Generation>;
   /** A dead thread of the current generation. */
@@ -82,6 +88,9 @@ export async function openGenerations(first: Artifact, setup: GenerationsSetup):
   const { store, metrics, log } = setup;
   let swap: Swap | null = null;
   let running: Promise<void> | null = null;
+  /** Ends the preparation that is under way. */
+  let preparation = new AbortController();
+  let switching: Promise<unknown> = Promise.resolve();
   let closing = false;
 
   const openTarget = async (artifact: Artifact, taken: Set<string> | null): Promise<Target> => {
@@ -118,10 +127,9 @@ export async function openGenerations(first: Artifact, setup: GenerationsSetup):
   announce();
 
   /** Between two requests: what has begun on the old generation ends on it. @returns what serves nobody any more */
-  const switchTo = async (next: Target): Promise<Target | null> => {
+  const makeActive = (next: Target): Target | null => {
     const old = active;
     const isRebuilt = old.generation.artifact.fingerprint === next.generation.artifact.fingerprint;
-    await store.setMeta('model_dir', next.generation.artifact.folder);
     const dropped = isRebuilt ? old : standby === next ? null : standby;
     if (!isRebuilt) standby = old;
     active = next;
@@ -129,8 +137,18 @@ export async function openGenerations(first: Artifact, setup: GenerationsSetup):
     announce();
     return dropped;
   };
+  /** One switch after another. */
+  const switchTo = (next: Target, signal?: AbortSignal): Promise<Target | null> => {
+    const mine = switching.then(async () => {
+      await store.setMeta('model_dir', next.generation.artifact.folder);
+      signal?.throwIfAborted(); // the one that ended this preparation comes next, and names its own folder
+      return next === active ? null : makeActive(next);
+    });
+    switching = mine.catch(() => undefined); // the caller is told
+    return mine;
+  };
 
-  /** Only when no write holds on to it any more. */
+  /** Ends when no write and no request holds on to it any more. */
   const retire = async (target: Target | null): Promise<void> => {
     if (target === null) return;
     await setup.settleWrites();
@@ -142,39 +160,58 @@ export async function openGenerations(first: Artifact, setup: GenerationsSetup):
     while (!closing && (await store.dropVectors(keep, DROP_BATCH)).dropped === DROP_BATCH);
   };
 
-  const prepare = async (record: ModelRecord, state: Swap): Promise<Target> => {
+  /** An index that finds what it has can still have next to nothing. */
+  const requireCoverage = (next: Generation): void => {
+    const before = active.generation.catalogue.counts().searchable;
+    const after = next.catalogue.counts().searchable;
+    if (after < before * setup.minCoverage)
+      throw new Error(`${after} items would be searchable, now there are ${before}; wanted are at least ${setup.minCoverage} of them`);
+  };
+
+  /** Requests share the cores with fusing and index building: half of the time belongs to them, and open ones go first. */
+  const createPace = (signal: AbortSignal): (() => Promise<void>) => {
+    let stepped = performance.now();
+    return async () => {
+      await pause(performance.now() - stepped);
+      await active.generation.giveWay(MAX_WAIT_MS);
+      signal.throwIfAborted();
+      stepped = performance.now();
+    };
+  };
+
+  const prepare = async (record: ModelRecord, state: Swap, signal: AbortSignal): Promise<Target> => {
     const artifact = await readArtifact(record.folder);
     if (artifact.fingerprint !== record.fingerprint) throw new ArtifactError(`${record.folder} holds another model now: ${artifact.fingerprint}`);
     const next = await openTarget(artifact, new Set());
     preparing = next;
     await setup.settleWrites(); // writes that began without it are in the store before the store is read
     state.state = 'fusing';
-    let stepped = performance.now();
+    const pace = createPace(signal);
     await loadGeneration(next.generation, store, {
       batch: SWAP_BATCH,
+      step: SWAP_STEP,
+      pace,
       isTaken: (itemId) => next.taken?.has(itemId) === true,
-      onProgress: async (items) => {
+      onProgress: (items) => {
         state.items_done = items;
         metrics.swapProgress.set(Math.min(1, items / Math.max(state.items_total, 1)));
-        if (closing) throw new Error('the server is stopping');
-        // half of the time belongs to the requests: they share the cores with fusing and index building
-        await pause(performance.now() - stepped);
-        stepped = performance.now();
       },
     });
     state.state = 'checking';
+    requireCoverage(next.generation);
     const users = store.users(null, GATE_SAMPLES / 2).map(({ user_id: userId }) => userId);
-    state.recall = await measureRecall(next.generation, store, users, GATE_SAMPLES);
+    state.recall = await measureRecall(next.generation, store, users, GATE_SAMPLES, pace);
+    if (state.recall === null && next.generation.catalogue.indexed > 0) throw new Error('exact search finds nothing in the new index');
     if (state.recall !== null && state.recall < setup.minRecall)
       throw new Error(`recall@20 of the new index is ${state.recall.toFixed(4)}, wanted is at least ${setup.minRecall}`);
     if (next.failure !== null) throw next.failure;
     return next;
   };
 
-  const run = async (record: ModelRecord, state: Swap): Promise<void> => {
+  const run = async (record: ModelRecord, state: Swap, signal: AbortSignal): Promise<void> => {
     try {
-      const next = await prepare(record, state);
-      const dropped = await switchTo(next);
+      const next = await prepare(record, state, signal);
+      const dropped = await switchTo(next, signal);
       preparing = null;
       next.taken = null;
       state.state = 'active';
@@ -189,8 +226,9 @@ export async function openGenerations(first: Artifact, setup: GenerationsSetup):
         preparing = null;
         state.state = 'failed';
         state.error = messageOf(error);
-        metrics.swaps.inc({ outcome: 'failed' });
-        log.error({ err: error, fingerprint: record.fingerprint }, 'swap refused; the model that served goes on serving');
+        metrics.swaps.inc({ outcome: signal.aborted ? 'cancelled' : 'failed' });
+        if (signal.aborted) log.info({ fingerprint: record.fingerprint, reason: state.error }, 'swap cancelled');
+        else log.error({ err: error, fingerprint: record.fingerprint }, 'swap refused; the model that served goes on serving');
         await retire(failed);
       }
     } finally {
@@ -217,10 +255,20 @@ export async function openGenerations(first: Artifact, setup: GenerationsSetup):
   const start = (record: ModelRecord): Swap => {
     const state = begin(record.fingerprint);
     swap = state;
-    running = run(record, state).finally(() => {
+    preparation = new AbortController();
+    running = run(record, state, preparation.signal).finally(() => {
       running = null;
     });
     return state;
+  };
+
+  const rollBack = async (previous: Target): Promise<Swap> => {
+    const { fingerprint } = previous.generation.artifact;
+    preparation.abort(new Error(`cancelled: back to ${fingerprint} was asked for`));
+    await switchTo(previous);
+    log.info({ fingerprint }, 'rolled back to the previous model');
+    metrics.swaps.inc({ outcome: 'active' });
+    return atOnce(fingerprint);
   };
 
   return {
@@ -231,7 +279,7 @@ export async function openGenerations(first: Artifact, setup: GenerationsSetup):
       return standby?.generation ?? null;
     },
     get targets() {
-      return [active, standby, preparing].filter((target) => target !== null);
+      return [...new Set([active, standby, preparing])].filter((target) => target !== null); // the prepared one is active a moment before it is done
     },
     get swap() {
       return swap;
@@ -241,20 +289,9 @@ export async function openGenerations(first: Artifact, setup: GenerationsSetup):
     activate: async (fingerprint) => {
       const record = store.models().find((known) => known.fingerprint === fingerprint);
       if (record === undefined) throw notFound('model', fingerprint);
+      if (standby !== null && standby.failure === null && standby.generation.artifact.fingerprint === fingerprint) return rollBack(standby);
       if (running !== null) throw new ReelfuseError(409, 'swap_in_progress', `a swap to ${swap?.fingerprint} is running`, { retryAfter: 5 });
-      if (active.generation.artifact.fingerprint === fingerprint) return atOnce(fingerprint);
-      if (standby !== null && standby.failure === null && standby.generation.artifact.fingerprint === fingerprint) {
-        const back = switchTo(standby);
-        const end = (): void => {
-          running = null;
-        };
-        running = back.then(end, end); // the caller is told of a failure, whoever waits for the end is not
-        await back;
-        log.info({ fingerprint }, 'rolled back to the previous model');
-        metrics.swaps.inc({ outcome: 'active' });
-        return atOnce(fingerprint);
-      }
-      return start(record);
+      return active.generation.artifact.fingerprint === fingerprint ? atOnce(fingerprint) : start(record);
     },
     rebuild: () => {
       const { fingerprint } = active.generation.artifact;
@@ -264,10 +301,13 @@ export async function openGenerations(first: Artifact, setup: GenerationsSetup):
     },
     idle: async () => {
       await running;
+      await switching;
     },
     close: async () => {
       closing = true;
+      preparation.abort(new Error('the server is stopping'));
       await running;
+      await switching;
       await Promise.all([active, standby].map((target) => target?.generation.close()));
     },
   };

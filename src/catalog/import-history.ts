@@ -1,6 +1,6 @@
 import { InputError, type FieldError } from '../errors.js';
 import type { EventWrite, Store } from '../store/store.js';
-import { parseEvent, type PositiveRule } from './event-input.js';
+import { parseEvent, type EventSettings, type PositiveRule } from './event-input.js';
 import { importRows, type ImportProgress, type ImportReport } from './import-rows.js';
 
 const ID = /^[^\s\p{C}]{1,128}$/u;
@@ -15,12 +15,13 @@ export function importHistory(file: string, positives: PositiveRule, store: Stor
   const now = Date.now();
   const users = new Set<string>();
   const isCsv = file.endsWith('.csv');
+  const settings: EventSettings = { positives, attributesOf: (itemId) => store.item(itemId)?.attributes, now };
   return importRows(
     'history',
     file,
     store,
     async (value) => {
-      const events = typeof value === 'string' ? eventsOfLine(value, users, now) : eventOfRow(value, isCsv, positives, now);
+      const events = typeof value === 'string' ? eventsOfLine(value, users, now) : eventOfRow(value, isCsv, settings);
       if (isFieldErrors(events)) return events;
       await store.appendEvents(events);
       return null;
@@ -31,18 +32,18 @@ export function importHistory(file: string, positives: PositiveRule, store: Stor
 
 const isFieldErrors = (found: EventWrite[] | FieldError[]): found is FieldError[] => found[0] !== undefined && 'pointer' in found[0];
 
-function eventOfRow(value: unknown, isCsv: boolean, positives: PositiveRule, now: number): EventWrite[] | FieldError[] {
-  const parsed = parseEvent(isCsv ? withNumbers(value as Record<string, string>) : value, '', { positives, now });
+function eventOfRow(value: unknown, isCsv: boolean, settings: EventSettings): EventWrite[] | FieldError[] {
+  const parsed = parseEvent(isCsv ? withNumbers(value as Record<string, string>) : value, '', settings);
   return Array.isArray(parsed) ? parsed : [parsed];
 }
 
-const NUMBERS = new Set(['watch_ms', 'duration_ms']);
+const NUMBERS = new Set(['watch_ms', 'duration_ms', 'watch_portion']);
 
 const withNumbers = (record: Record<string, string>): Record<string, unknown> =>
   Object.fromEntries(
     Object.entries(record)
       .filter(([, cell]) => cell !== '')
-      .map(([column, cell]) => [column, NUMBERS.has(column) && /^\d+$/.test(cell) ? Number(cell) : cell]),
+      .map(([column, cell]) => [column, NUMBERS.has(column) && /^\d+(\.\d+)?$/.test(cell) ? Number(cell) : cell]),
   );
 
 function eventsOfLine(line: string, users: Set<string>, now: number): EventWrite[] | FieldError[] {

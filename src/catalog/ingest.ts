@@ -1,18 +1,26 @@
 import type { Logger } from 'pino';
-import { notFound, preconditionFailed } from '../errors.js';
+import { notFound, overloaded, preconditionFailed } from '../errors.js';
 import type { Metrics } from '../metrics.js';
-import type { HiddenStates, ItemFields, ItemWritten, Store, StoredItem } from '../store/store.js';
-import { stateOf, type ItemState } from './catalogue.js';
-import { fuseItem, type FusedVector } from './generation.js';
+import type { HiddenStates, ItemFields, Store, StoredItem } from '../store/store.js';
+import type { ItemState } from './catalogue.js';
+import { fuseItem, stateIn, type FusedVector } from './generation.js';
 import type { Generations, Target } from './generations.js';
 
+/** What a write is acknowledged with. */
 export interface Receipt {
   item_id: string;
-  created: boolean;
-  state: ItemState;
+  state: ItemState | 'deleted';
   sequence: number;
+  /** Null: it has no vector, or not yet. */
   searchable_after_ms: number | null;
-  fingerprint: string;
+  /** Until it was in effect for every later request, or durable where no more was waited for. */
+  applied_after_ms: number;
+  /** The generation that serves it. */
+  model: { fingerprint: string; version: string };
+}
+
+export interface Put extends Receipt {
+  created: boolean;
 }
 
 /** `exists`, `absent`, or the sequence of the version that the caller has seen. */
@@ -22,6 +30,8 @@ export interface WriteOptions {
   precondition?: Precondition | undefined;
   /** `stored`: resolve when the item is durable; fusing and publishing follow on their own. */
   wait?: 'searchable' | 'stored' | undefined;
+  /** When too many writes are under way. Waiting is for a caller who brings a bounded number at a time. */
+  whenFull?: 'refuse' | 'wait' | undefined;
 }
 
 export interface ItemChange {
@@ -33,33 +43,77 @@ export interface ItemChange {
 export interface Ingest {
   /**
    * Fuses, stores and publishes; resolves when the item is durable and, where it has a vector, in every index replica.
-   * @throws ReelfuseError 412 `precondition_failed`
+   * @throws ReelfuseError 412 `precondition_failed`, 503 `overloaded`
    */
-  put(fields: ItemFields, hiddenStates: HiddenStates | null, options?: WriteOptions): Promise<Receipt>;
-  /** @throws ReelfuseError 404 `item_not_found`, 412 `precondition_failed` */
+  put(fields: ItemFields, hiddenStates: HiddenStates | null, options?: WriteOptions): Promise<Put>;
+  /** @throws ReelfuseError 404 `item_not_found`, 412 `precondition_failed`, 503 `overloaded` */
   patch(itemId: string, change: ItemChange, options?: WriteOptions): Promise<Receipt>;
   /**
    * Resolves when no later request can be served the item.
-   * @throws ReelfuseError 404 `item_not_found`, 412 `precondition_failed`
+   * @throws ReelfuseError 404 `item_not_found`, 412 `precondition_failed`, 503 `overloaded`
    */
-  remove(itemId: string, precondition?: Precondition): Promise<{ sequence: number }>;
+  remove(itemId: string, precondition?: Precondition): Promise<Receipt>;
   /** Resolves when everything that was accepted is published. */
   settle(): Promise<void>;
 }
 
+export interface IngestSetup {
+  store: Store;
+  generations: Pick<Generations, 'current' | 'targets'>;
+  /** Writes that may be under way at once; they are what waits for the item tower and, as items, for the disk. */
+  maxQueue: number;
+  metrics: Metrics;
+  log: Logger;
+}
+
 /** Live writes go to every generation: the one that serves, the one kept for a rollback and the one that is being prepared. */
-export function createIngest(store: Store, generations: Pick<Generations, 'current' | 'targets'>, metrics: Metrics, log: Logger): Ingest {
+export function createIngest({ store, generations, maxQueue, metrics, log }: IngestSetup): Ingest {
   const last = new Map<string, Promise<unknown>>();
+  let underWay = 0;
+  /** Callers who wait for a place, in the order of their arrival; a write that is done hands its place on. */
+  const patient: (() => void)[] = [];
+  const leave = (): void => {
+    const next = patient.shift();
+    if (next === undefined) underWay--;
+    else next();
+  };
 
   /** Writes to one item take effect in the order of their arrival; different items do not wait for each other. */
-  const inOrder = <Value>(itemId: string, task: () => Promise<Value>): Promise<Value> => {
+  const inOrder = async <Value>(itemId: string, whenFull: WriteOptions['whenFull'], task: () => Promise<Value>): Promise<Value> => {
+    if (underWay < maxQueue) underWay++;
+    else if (whenFull === 'wait') await new Promise<void>((resolve) => patient.push(resolve));
+    else {
+      metrics.rejected.inc({ reason: 'item_queue_full' });
+      throw overloaded('item');
+    }
     const mine = (last.get(itemId) ?? Promise.resolve()).then(task, task);
     last.set(itemId, mine);
     const forget = (): void => {
+      leave();
       if (last.get(itemId) === mine) last.delete(itemId);
     };
     mine.then(forget, forget);
     return mine;
+  };
+
+  /** `stored`: answered when the task says that the item is durable; what fails after that is made up for at the next start. */
+  const answered = <Answer extends Receipt>(
+    itemId: string,
+    { wait, whenFull }: WriteOptions,
+    task: (acknowledge: ((receipt: Answer) => void) | null) => Promise<Answer>,
+  ): Promise<Answer> => {
+    if (wait !== 'stored') return inOrder(itemId, whenFull, () => task(null));
+    return new Promise((resolve, reject) => {
+      let isAnswered = false;
+      const acknowledge = (receipt: Answer): void => {
+        isAnswered = true;
+        resolve(receipt);
+      };
+      inOrder(itemId, whenFull, () => task(acknowledge)).then(resolve, (error: unknown) => {
+        if (isAnswered) log.error({ err: error }, 'a stored item could not be published');
+        reject(error as Error);
+      });
+    });
   };
 
   /** Called when it is the write's turn, so nothing can change the item before the write does. */
@@ -86,7 +140,7 @@ export function createIngest(store: Store, generations: Pick<Generations, 'curre
         try {
           return await step(target, position);
         } catch (error) {
-          if (position === 0) throw error;
+          if (target.generation === generations.current) throw error;
           target.failure ??= error as Error;
           log.error({ err: error }, 'a write did not reach a generation that is not serving');
           return null;
@@ -95,18 +149,26 @@ export function createIngest(store: Store, generations: Pick<Generations, 'curre
     );
   const isFused = (fused: FusedVector | null): fused is FusedVector => fused !== null;
 
-  const publish = (targets: readonly Target[], fields: ItemFields, fused: readonly (FusedVector | null)[]) =>
+  const publish = (targets: readonly Target[], fields: ItemFields, created: number, fused: readonly (FusedVector | null)[]) =>
     forEach(targets, async ({ generation: { catalogue } }, position) => {
       const { vector = null, id_share: idShare = null } = fused[position] ?? {};
-      const created = catalogue.get(fields.item_id)?.created ?? Date.now();
       await catalogue.publish([{ fields, created, vector, idShare }]);
     });
 
-  const receiptOf = (itemId: string, written: ItemWritten, searchableAfterMs: number | null): Receipt => {
+  /** In effect at once; resolves when the index has followed. */
+  const describe = (targets: readonly Target[], fields: ItemFields) => forEach(targets, ({ generation }) => generation.catalogue.describe(fields));
+
+  const receiptOf = (itemId: string, sequence: number, received: number): Receipt => {
     const { catalogue, artifact } = generations.current;
-    const item = catalogue.get(itemId);
-    const state = item === undefined ? 'stored' : stateOf(item, true);
-    return { item_id: itemId, ...written, state, searchable_after_ms: searchableAfterMs, fingerprint: artifact.fingerprint };
+    const elapsed = performance.now() - received;
+    return {
+      item_id: itemId,
+      state: stateIn(generations.current, itemId),
+      sequence,
+      searchable_after_ms: catalogue.get(itemId)?.slot == null ? null : elapsed,
+      applied_after_ms: elapsed,
+      model: { fingerprint: artifact.fingerprint, version: artifact.manifest.version },
+    };
   };
 
   /** The store has changed or may have: a generation that did not get the write must not become active. */
@@ -119,90 +181,101 @@ export function createIngest(store: Store, generations: Pick<Generations, 'curre
     }
   };
 
-  const write = (fields: ItemFields, states: HiddenStates | null, received: number): Promise<Receipt> => {
+  const writeWhole = (fields: ItemFields, states: HiddenStates | null, received: number): Promise<Put> => {
     const targets = take(fields.item_id);
     return orMark(targets, async () => {
       const fused = await forEach(targets, ({ generation }) => fuseItem(generation, fields.item_id, states));
       const written = await store.putItem({ item: fields, hiddenStates: states, vectors: fused.filter(isFused) });
-      await publish(targets, fields, fused);
-      const elapsed = performance.now() - received;
-      const isSearchable = isFused(fused[0] ?? null);
-      if (isSearchable) metrics.searchableSeconds.observe(elapsed / 1000);
-      return receiptOf(fields.item_id, written, isSearchable ? elapsed : null);
+      await publish(targets, fields, written.created_at, fused);
+      if (isFused(fused[0] ?? null)) metrics.searchableSeconds.observe((performance.now() - received) / 1000);
+      return { ...receiptOf(fields.item_id, written.sequence, received), created: written.created };
     });
   };
 
-  /** `acknowledge` is called once the item is on the disk; what follows is made up for at the next start if it fails. */
-  const writeDurably = async (fields: ItemFields, states: HiddenStates | null, received: number, acknowledge: (receipt: Receipt) => void) => {
+  /** `acknowledge` is called once the item is on the disk. */
+  const writeDurably = async (
+    fields: ItemFields,
+    states: HiddenStates | null,
+    received: number,
+    acknowledge: (receipt: Put) => void,
+  ): Promise<Put> => {
     const targets = take(fields.item_id);
-    const written = await orMark(targets, () => store.putItem({ item: fields, hiddenStates: states, vectors: [] }));
+    const {
+      sequence,
+      created,
+      created_at: createdAt,
+    } = await orMark(targets, () => store.putItem({ item: fields, hiddenStates: states, vectors: [] }));
     // an item that is hidden from now on must not be served by its old fields
-    for (const { generation } of targets) generation.catalogue.describe(fields);
-    acknowledge({ ...receiptOf(fields.item_id, written, null), state: fields.hidden ? 'hidden' : 'stored' });
+    const described = describe(targets, fields);
+    const state = fields.hidden ? 'hidden' : 'stored';
+    acknowledge({ ...receiptOf(fields.item_id, sequence, received), created, state, searchable_after_ms: null });
     try {
-      const [fused = null] = await complete(targets, fields, states);
+      await described;
+      const [fused = null] = await complete(targets, fields, createdAt, states);
       if (fused !== null) metrics.searchableSeconds.observe((performance.now() - received) / 1000);
     } catch (error) {
       log.error({ err: error }, 'a stored item could not be published');
+      // the vector of its old hidden states must not stay, least of all in a snapshot that counts this write as done
+      await publish(targets, fields, createdAt, []).catch(() => undefined); // out of the catalogue at once; replicas that are gone need not hear of it
     }
+    return { ...receiptOf(fields.item_id, sequence, received), created };
   };
 
   /** Fuses and publishes what the store already has. */
-  const complete = (targets: readonly Target[], fields: ItemFields, states: HiddenStates | null) =>
+  const complete = (targets: readonly Target[], fields: ItemFields, created: number, states: HiddenStates | null) =>
     orMark(targets, async () => {
       const fused = await forEach(targets, ({ generation }) => fuseItem(generation, fields.item_id, states));
       await Promise.all(fused.filter(isFused).map((vector) => store.saveVectors(vector.fingerprint, [{ ...vector, item_id: fields.item_id }])));
-      await publish(targets, fields, fused);
+      await publish(targets, fields, created, fused);
       return fused;
     });
 
+  const write = (fields: ItemFields, states: HiddenStates | null, received: number, acknowledge: ((receipt: Put) => void) | null): Promise<Put> =>
+    acknowledge === null ? writeWhole(fields, states, received) : writeDurably(fields, states, received, acknowledge);
+
   /** Changes fields only; a generation that has not loaded the item yet gets it whole. */
-  const update = async (fields: ItemFields, received: number): Promise<Receipt> => {
+  const update = async (fields: ItemFields, received: number, acknowledge: ((receipt: Receipt) => void) | null): Promise<Receipt> => {
     const targets = take(fields.item_id);
     const written = await orMark(targets, () => store.updateItem(fields));
     if (written === null) throw notFound('item', fields.item_id);
     const missing = targets.filter(({ generation }) => generation.catalogue.get(fields.item_id) === undefined);
-    for (const { generation } of targets) generation.catalogue.describe(fields);
-    if (missing.length > 0) await complete(missing, fields, store.hiddenStates(fields.item_id));
-    const isSearchable = generations.current.catalogue.get(fields.item_id)?.slot != null;
-    return receiptOf(fields.item_id, written, isSearchable ? performance.now() - received : null);
+    const described = describe(targets, fields);
+    acknowledge?.(receiptOf(fields.item_id, written.sequence, received));
+    await described;
+    if (missing.length > 0) await complete(missing, fields, written.created_at, store.hiddenStates(fields.item_id));
+    return receiptOf(fields.item_id, written.sequence, received);
   };
 
   return {
-    put: (fields, states, { precondition, wait } = {}) => {
+    put: (fields, states, options = {}) => {
       const received = performance.now();
-      if (wait !== 'stored')
-        return inOrder(fields.item_id, async () => {
-          check(fields.item_id, precondition);
-          return write(fields, states, received);
-        });
-      return new Promise((resolve, reject) => {
-        inOrder(fields.item_id, async () => {
-          check(fields.item_id, precondition);
-          await writeDurably(fields, states, received, resolve);
-        }).catch(reject);
+      return answered<Put>(fields.item_id, options, async (acknowledge) => {
+        check(fields.item_id, options.precondition);
+        return write(fields, states, received, acknowledge);
       });
     },
-    patch: (itemId, change, { precondition } = {}) => {
+    patch: (itemId, change, options = {}) => {
       const received = performance.now();
-      return inOrder(itemId, async () => {
+      return answered<Receipt>(itemId, options, async (acknowledge) => {
         const stored = store.item(itemId);
         if (stored === null) throw notFound('item', itemId);
-        check(itemId, precondition);
+        check(itemId, options.precondition);
         const fields = change.fields(stored);
-        return change.hiddenStates === undefined ? update(fields, received) : write(fields, change.hiddenStates, received);
+        return change.hiddenStates === undefined ? update(fields, received, acknowledge) : write(fields, change.hiddenStates, received, acknowledge);
       });
     },
-    remove: (itemId, precondition) =>
-      inOrder(itemId, async () => {
+    remove: (itemId, precondition) => {
+      const received = performance.now();
+      return inOrder(itemId, 'refuse', async () => {
         if (store.item(itemId) === null) throw notFound('item', itemId);
         check(itemId, precondition);
         const targets = take(itemId);
         const deleted = await orMark(targets, () => store.deleteItem(itemId));
         await forEach(targets, ({ generation }) => generation.catalogue.remove(itemId));
         if (deleted === null) throw notFound('item', itemId);
-        return deleted;
-      }),
+        return { ...receiptOf(itemId, deleted.sequence, received), state: 'deleted' };
+      });
+    },
     settle: async () => void (await Promise.allSettled(last.values())),
   };
 }

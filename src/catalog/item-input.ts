@@ -1,12 +1,14 @@
-import { Type, type Static } from 'typebox';
+import { Type, type Static, type TSchema } from 'typebox';
 import { InputError, type FieldError } from '../errors.js';
 import { layerNorms } from '../model/golden.js';
 import { floatsOf, tensorOf } from '../model/safetensors.js';
 import { compileSchema, fieldErrors } from '../schema.js';
 import type { HiddenStates, ItemFields, StoredItem } from '../store/store.js';
+import { checkedTime } from '../time.js';
 
+export const MAX_ID_LENGTH = 128;
 /** 1 to 128 visible characters. */
-export const Id = Type.String({ minLength: 1, maxLength: 128, pattern: '^[^\\s\\p{C}]+$', description: '1 to 128 visible characters' });
+export const Id = Type.String({ minLength: 1, maxLength: MAX_ID_LENGTH, pattern: '^[^\\s\\p{C}]+$', description: '1 to 128 visible characters' });
 
 const Time = Type.String({ format: 'date-time', description: 'RFC 3339, for example 2026-11-24T10:00:00Z' });
 const AttributeValue = Type.Union([
@@ -15,7 +17,15 @@ const AttributeValue = Type.Union([
   Type.Boolean(),
   Type.Array(Type.String({ maxLength: 256 }), { maxItems: 100 }),
 ]);
-export const Attributes = Type.Record(Type.String({ minLength: 1, maxLength: 64 }), AttributeValue, { maxProperties: 64 });
+/** By name; every name has the value's schema, which a pattern of names would not give to one with a line break. */
+const attributesOf = <Value extends TSchema>(value: Value) =>
+  Type.Unsafe<Record<string, Static<Value>>>({
+    type: 'object',
+    propertyNames: { type: 'string', minLength: 1, maxLength: 64 },
+    additionalProperties: value,
+    maxProperties: 64,
+  });
+const Attributes = attributesOf(AttributeValue);
 
 const RawStates = Type.Object(
   {
@@ -59,9 +69,7 @@ export type ItemBody = Static<typeof ItemBody>;
 export const ItemPatch = Type.Object(
   {
     ...ItemBody.properties,
-    attributes: Type.Optional(
-      Type.Record(Type.String({ minLength: 1, maxLength: 64 }), Type.Union([AttributeValue, Type.Null()]), { maxProperties: 64 }),
-    ),
+    attributes: Type.Optional(attributesOf(Type.Union([AttributeValue, Type.Null()]))),
   },
   { additionalProperties: false, minProperties: 1 },
 );
@@ -70,7 +78,7 @@ export type ItemPatch = Static<typeof ItemPatch>;
 export const ItemRow = Type.Object({ item_id: Id, ...ItemBody.properties }, { additionalProperties: false });
 export type ItemRow = Static<typeof ItemRow>;
 
-const toTime = (text: string | null | undefined): number | null => (text === null || text === undefined ? null : Date.parse(text));
+const toTime = (text: string | null | undefined): number | null => (text == null ? null : checkedTime(text));
 export const fromTime = (time: number | null): string | null => (time === null ? null : new Date(time).toISOString());
 
 export function fieldsOf(itemId: string, body: ItemBody): ItemFields {

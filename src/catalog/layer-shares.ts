@@ -17,7 +17,9 @@ export async function layerShares({ artifact, fuser }: Generation, itemId: strin
     changed.set(mean.subarray(layer * width, (layer + 1) * width), layer * width);
     return changed;
   });
-  const [whole, ...without] = await Promise.all([own, ...variants].map((hiddenStates) => fuser.fuse({ itemId, hiddenStates })));
+  const [whole, ...without] = await Promise.all(
+    [own, ...variants].map(({ buffer }) => fuser.fuse({ itemId, hiddenStates: { dtype: 'float32', data: new Uint8Array(buffer) } })),
+  );
   const moved = without.map(({ vector }) => {
     let squares = 0;
     vector.forEach((value, i) => {

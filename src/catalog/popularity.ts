@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { createTop, type Top } from '../index/top.js';
 import { valuesOf } from './attribute-types.js';
 import { isServable, type Catalogue, type CatalogueItem } from './catalogue.js';
+import { createItemCounts } from './item-counts.js';
 
 const RANKING_LENGTH = 5000;
 /** Items that are ranked for each value of an attribute, and attributes that are kept so. */
@@ -35,6 +36,19 @@ export interface Popularity {
   best(catalogue: Catalogue, now: number, limit: number, passes: (item: CatalogueItem) => boolean): Promise<CatalogueItem[]>;
   /** Decayed number of positive events, as of now. */
   weight(itemId: string, now: number): number;
+  /** The item was deleted: what is known of it is kept as that of an id without an item. */
+  release(itemId: string): void;
+}
+
+export interface PopularitySetup {
+  /** Milliseconds since 1970; the initial weights are relative to it. */
+  origin: number;
+  halfLifeMs: number;
+  isKnown: (itemId: string) => boolean;
+  initial: {
+    positives: Iterable<{ item_id: string; weight: number; is_item: number }>;
+    impressions: Iterable<{ item_id: string; shown: number; is_item: number }>;
+  };
 }
 
 export interface Ranking {
@@ -76,16 +90,16 @@ async function besideRequests<Result>(steps: Generator<void, Result>): Promise<R
   }
 }
 
-/** Exponential decay: the weight of an event halves each half-life. Kept relative to a fixed origin, so nothing has to be recomputed as time passes. */
-export function createPopularity(
-  origin: number,
-  halfLifeMs: number,
-  initial: { positives: Iterable<{ item_id: string; weight: number }>; impressions: Iterable<{ item_id: string; shown: number }> },
-): Popularity {
-  const weights = new Map<string, number>();
-  const impressions = new Map<string, number>();
-  for (const { item_id: itemId, weight } of initial.positives) weights.set(itemId, weight);
-  for (const { item_id: itemId, shown } of initial.impressions) impressions.set(itemId, shown);
+/** Half-lives between the origin and an event after which the origin is moved: numbers end at 2^1024. */
+const MAX_HALF_LIVES = 512;
+
+/** Exponential decay: the weight of an event halves each half-life. Kept relative to an origin, so nothing has to be recomputed as time passes. */
+export function createPopularity({ origin: start, halfLifeMs, isKnown, initial }: PopularitySetup): Popularity {
+  const weights = createItemCounts(isKnown);
+  const impressions = createItemCounts(isKnown);
+  for (const { item_id: itemId, weight, is_item: isItem } of initial.positives) weights.load(itemId, weight, isItem === 1);
+  for (const { item_id: itemId, shown, is_item: isItem } of initial.impressions) impressions.load(itemId, shown, isItem === 1);
+  let origin = start;
   let cached: { at: number; ranking: Ranking } | null = null;
   let refreshing: Promise<void> | null = null;
 
@@ -99,7 +113,7 @@ export function createPopularity(
       if (seen === size) break; // what is put meanwhile would keep this going for as long as a catalogue loads
       if (++seen % SLICE === 0) yield;
       if (!isServable(item, now) || !passes(item)) continue;
-      const entry = { item, weight: weights.get(item.fields.item_id) ?? 0, born: bornAt(item) };
+      const entry = { item, weight: weights.get(item.fields.item_id), born: bornAt(item) };
       popular.offer(entry);
       freshest.offer(entry);
     }
@@ -161,13 +175,21 @@ export function createPopularity(
     return entry.groups;
   };
 
-  const worth = (at: number): number => 2 ** ((at - origin) / halfLifeMs);
+  const halfLives = (at: number): number => (at - origin) / halfLifeMs;
+  const worth = (at: number): number => 2 ** halfLives(at);
+  const moveOrigin = (at: number): void => {
+    weights.scale(2 ** -halfLives(at));
+    origin = at;
+  };
 
   return {
-    add: (itemId, at) => void weights.set(itemId, (weights.get(itemId) ?? 0) + worth(at)),
-    remove: (itemId, at) => void weights.set(itemId, Math.max(0, (weights.get(itemId) ?? 0) - worth(at))),
-    show: (itemId, times) => void impressions.set(itemId, Math.max(0, (impressions.get(itemId) ?? 0) + times)),
-    shown: (itemId) => impressions.get(itemId) ?? 0,
+    add: (itemId, at) => {
+      if (halfLives(at) > MAX_HALF_LIVES) moveOrigin(at);
+      weights.set(itemId, weights.get(itemId) + worth(at));
+    },
+    remove: (itemId, at) => weights.set(itemId, weights.get(itemId) - worth(at)),
+    show: (itemId, times) => impressions.set(itemId, impressions.get(itemId) + times),
+    shown: (itemId) => impressions.get(itemId),
     ranking: (catalogue, now, maxAgeMs) => {
       // wall time may be set back: an age that is negative counts as old
       const age = cached === null ? Infinity : Math.abs(now - cached.at);
@@ -180,6 +202,9 @@ export function createPopularity(
     },
     byValue,
     best: async (catalogue, now, limit, passes) => (await besideRequests(rank(catalogue, now, limit, passes))).mixed.slice(0, limit),
-    weight: (itemId, now) => (weights.get(itemId) ?? 0) * 2 ** ((origin - now) / halfLifeMs),
+    weight: (itemId, now) => weights.get(itemId) * 2 ** -halfLives(now),
+    release: (itemId) => {
+      for (const counts of [weights, impressions]) counts.set(itemId, counts.get(itemId));
+    },
   };
 }

@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { CatalogueItem } from './catalogue.js';
 import type { Filter } from './filter.js';
 
-/** Slots that a filter lets through, one bit each, in memory that the recommenders read too. Hidden items are out. */
+/** Slots that a filter lets through, one bit each, in memory that the recommenders read too. Only of items that can be served. */
 export interface SlotBitmap {
   readonly words: Uint32Array;
   readonly count: number;
@@ -14,7 +14,7 @@ export interface SlotFilters {
   bitmap(filter: Filter): Promise<SlotBitmap>;
   /** For one request: built in slices too, neither kept nor kept up to date. */
   once(test: Filter['test']): Promise<SlotBitmap>;
-  /** The slot has another item, the same one with other fields, or none. */
+  /** The slot has another item, the same one with other fields, or none that can be served. */
   changed(slot: number, item: CatalogueItem | undefined): void;
 }
 
@@ -35,6 +35,7 @@ const wordsFor = (slots: number): Uint32Array => new Uint32Array(new SharedArray
 export function createSlotFilters(catalogue: {
   capacity: () => number;
   slots: () => number;
+  /** The item of a slot, when it can be served. */
   atSlot: (slot: number) => CatalogueItem | undefined;
 }): SlotFilters {
   const entries = new Map<string, Entry>(); // in the order of their last use
@@ -49,7 +50,7 @@ export function createSlotFilters(catalogue: {
     const bit = 1 << (slot & 31);
     const before = entry.words[word] as number; // grown above
     const isSet = (before & bit) !== 0;
-    const passes = item !== undefined && !item.fields.hidden && entry.test(item);
+    const passes = item !== undefined && entry.test(item);
     if (passes === isSet) return;
     entry.words[word] = passes ? before | bit : before & ~bit;
     entry.count += passes ? 1 : -1;

@@ -27,6 +27,8 @@ export const SnapshotManifest = Type.Object({
   hnsw: Type.Object({ m: count, ef_construction: count }),
   slots: count,
   items: count,
+  /** Of the first self-checks since the graph was built. */
+  first_recalls: Type.Optional(Type.Array(Type.Number())),
   files: Type.Record(Type.String(), Type.Object({ sha256: Type.String(), bytes: count })),
 });
 export type SnapshotManifest = Static<typeof SnapshotManifest>;

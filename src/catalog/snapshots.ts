@@ -4,6 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { InputError, ReelfuseError, messageOf } from '../errors.js';
 import type { HnswSettings } from '../index/hnsw.js';
+import { createSlotSet } from '../index/slot-set.js';
 import type { Metrics } from '../metrics.js';
 import type { Store } from '../store/store.js';
 import { startWorker, type WorkerClient } from '../threads/worker-client.js';
@@ -35,11 +36,14 @@ export interface Restored {
 export interface Snapshots {
   /** Writes one now, beside reads and writes. @throws ReelfuseError 409 `snapshot_in_progress`, 503 `snapshot_failed` */
   write(): Promise<Snapshot>;
-  /** Fills an empty generation from the newest intact snapshot of its model. Null: there is none. Damaged ones are set aside. */
+  /**
+   * Fills an empty generation from the newest intact snapshot of its model. Null: there is none. Damaged ones are set
+   * aside. Rejects when what the store has beyond the snapshot cannot be fused.
+   */
   restore(generation: Generation): Promise<Restored | null>;
   /** Newest first. */
   list(): Snapshot[];
-  /** Writes one when items have changed since the last. */
+  /** Writes one when items have changed since the last, or the index was built anew. */
   writeIfStale(): Promise<void>;
   /** Stops the schedule and waits for a snapshot on its way. */
   close(): Promise<void>;
@@ -68,8 +72,8 @@ const WORKER = new URL('./snapshot-worker.js', import.meta.url).href;
 export function openSnapshots(setup: SnapshotsSetup): Snapshots {
   const { folder, store, metrics, log } = setup;
   let running: Promise<Snapshot> | null = null;
-  /** Item sequence and model of the last one that was written or restored. */
-  let last: { sequence: number; fingerprint: string } | null = null;
+  /** Item sequence and generation of the last one that was written or restored. */
+  let last: { sequence: number; generation: Generation } | null = null;
 
   const withWorker = async <Value>(task: (worker: WorkerClient) => Promise<Value>): Promise<Value> => {
     const worker = startWorker(WORKER, null, (error) => log.error({ err: error }, 'the snapshot thread has died'));
@@ -127,11 +131,12 @@ export function openSnapshots(setup: SnapshotsSetup): Snapshots {
           hnsw: { m: setup.hnsw.m, ef_construction: setup.hnsw.efConstruction },
           slots,
           items,
+          first_recalls: generation.firstRecalls,
         } satisfies Omit<SnapshotManifest, 'files'>,
         indexed,
         chunks: [...catalogue.chunks],
       });
-      last = { sequence, fingerprint };
+      last = { sequence, generation };
       return { name, fingerprint, sequence, created_at: created, items, bytes };
     });
   };
@@ -143,19 +148,22 @@ export function openSnapshots(setup: SnapshotsSetup): Snapshots {
 
   const begin = (): Promise<Snapshot> => {
     const started = performance.now();
-    const work = write(setup.current()).then(
-      (snapshot) => {
-        prune();
-        metrics.snapshots.inc({ outcome: 'written' });
-        log.info({ ...snapshot, seconds: (performance.now() - started) / 1000 }, 'snapshot written');
-        return snapshot;
-      },
-      (error: unknown) => {
-        metrics.snapshots.inc({ outcome: 'failed' });
-        log.error({ err: error }, 'no snapshot was written; the next start reads the store instead');
-        throw new ReelfuseError(503, 'snapshot_failed', `the snapshot was not written: ${messageOf(error)}`, { retryAfter: 60, cause: error });
-      },
-    );
+    const generation = setup.current();
+    const work = generation
+      .use(() => write(generation))
+      .then(
+        (snapshot) => {
+          prune();
+          metrics.snapshots.inc({ outcome: 'written' });
+          log.info({ ...snapshot, seconds: (performance.now() - started) / 1000 }, 'snapshot written');
+          return snapshot;
+        },
+        (error: unknown) => {
+          metrics.snapshots.inc({ outcome: 'failed' });
+          log.error({ err: error }, 'no snapshot was written; the next start reads the store instead');
+          throw new ReelfuseError(503, 'snapshot_failed', `the snapshot was not written: ${messageOf(error)}`, { retryAfter: 60, cause: error });
+        },
+      );
     running = work;
     const end = (): void => {
       running = null;
@@ -180,11 +188,11 @@ export function openSnapshots(setup: SnapshotsSetup): Snapshots {
   /** Items that the snapshot has as the store has them are adopted. @returns the ids of the others */
   const adopt = async ({ catalogue }: Generation, manifest: SnapshotManifest, { ids, shares, indexed }: SnapshotContent): Promise<string[]> => {
     const slotOf = new Map<string, number>();
-    const itemIds = ids.split('\n');
-    for (const slot of indexed) {
-      const itemId = itemIds[slot] ?? '';
+    ids.split('\n').forEach((itemId, slot) => {
       if (itemId !== '') slotOf.set(itemId, slot);
-    }
+    });
+    const isIndexed = createSlotSet();
+    for (const slot of indexed) isIndexed.add(slot);
     const changed: string[] = [];
     let after: string | null = null;
     for (;;) {
@@ -193,7 +201,7 @@ export function openSnapshots(setup: SnapshotsSetup): Snapshots {
       for (const row of rows) {
         const slot = slotOf.get(row.item_id);
         if (slot === undefined || row.sequence > manifest.sequence) changed.push(row.item_id);
-        else catalogue.adopt({ ...publishable(row), slot, idShare: shares[slot] ?? null });
+        else catalogue.adopt({ ...publishable(row), slot, idShare: shares[slot] ?? null }, isIndexed.has(slot));
       }
       after = rows.at(-1)?.item_id ?? null;
       await nextTurn();
@@ -204,28 +212,31 @@ export function openSnapshots(setup: SnapshotsSetup): Snapshots {
     const { artifact, catalogue, pool } = generation;
     const path = join(folder, name);
     await catalogue.reserve(manifest.slots);
-    const content = await withWorker((worker) =>
-      worker.call<SnapshotContent>({ type: 'read', folder: path, manifest, chunks: [...catalogue.chunks] }),
-    );
+    let indexed: Int32Array = new Int32Array(0);
+    let content: SnapshotContent;
+    let nodes: Int32Array;
     try {
-      await pool.load(join(path, GRAPH), content.indexed);
+      content = await withWorker((worker) => worker.call<SnapshotContent>({ type: 'read', folder: path, manifest, chunks: [...catalogue.chunks] }));
+      indexed = content.indexed;
+      nodes = await pool.load(join(path, GRAPH), indexed);
     } catch (error) {
-      await catalogue.releaseUnadopted(content.indexed);
-      throw new InputError(`${GRAPH} cannot be loaded: ${messageOf(error)}`, { cause: error });
+      await catalogue.finishAdoption(indexed, indexed); // an older snapshot, or the store, gets the slots
+      throw new InputError(messageOf(error), { cause: error });
     }
     const changed = await adopt(generation, manifest, content);
     const adopted = catalogue.size;
-    await catalogue.releaseUnadopted(content.indexed);
+    await catalogue.finishAdoption(indexed, nodes);
+    generation.firstRecalls = [...(manifest.first_recalls ?? [])];
     for (let first = 0; first < changed.length; first += SLICE) {
       await loadRows(generation, store, store.itemsWithVectorsOf(artifact.fingerprint, changed.slice(first, first + SLICE)));
     }
-    last = { sequence: manifest.sequence, fingerprint: manifest.fingerprint };
+    last = { sequence: manifest.sequence, generation };
     return { snapshot: name, adopted, replayed: changed.length };
   };
 
   const writeIfStale = async (): Promise<void> => {
-    const { fingerprint } = setup.current().artifact;
-    if (running !== null || (last?.sequence === store.itemSequence() && last.fingerprint === fingerprint)) return;
+    // a generation that was built anew has another graph, even of the same items
+    if (running !== null || (last?.sequence === store.itemSequence() && last.generation === setup.current())) return;
     await begin().catch(() => undefined); // logged and counted; asked for by nobody
   };
   let scheduled = Promise.resolve();
@@ -254,7 +265,8 @@ export function openSnapshots(setup: SnapshotsSetup): Snapshots {
           try {
             return await restoreFrom(generation, name, manifest);
           } catch (error) {
-            setAside(name, messageOf(error));
+            if (!(error instanceof InputError)) throw error; // not the snapshot's fault
+            setAside(name, error.message);
           }
       }
       return null;

@@ -19,30 +19,28 @@ const mean = (values: readonly number[]): number => values.reduce((sum, value) =
 
 /**
  * Watches the serving index: compares a few queries with exact search, and has it rebuilt beside the serving one when
- * it has lost recall since it was built, or when most of the graph is dead nodes of deleted and replaced items.
+ * it has lost recall since it was built, or when most of the graph is dead nodes of items that are gone or hidden.
  */
 export function createUpkeep(generations: Generations, store: Pick<Store, 'history'>, metrics: Metrics, log: Logger): () => Promise<void> {
   let watched: Generation | null = null;
-  let first: number[] = [];
   let recent: number[] = [];
 
-  const reasonToRebuild = ({ catalogue }: Generation): 'dead_nodes' | 'recall' | null => {
-    if (catalogue.freeSlots >= MIN_DEAD && catalogue.freeSlots > catalogue.slots / 2) return 'dead_nodes';
-    return recent.length === WINDOW && mean(recent) < mean(first) - TOLERATED_FALL ? 'recall' : null;
+  const reasonToRebuild = ({ catalogue, firstRecalls }: Generation): 'dead_nodes' | 'recall' | null => {
+    if (catalogue.deadNodes >= MIN_DEAD && catalogue.deadNodes > catalogue.indexed) return 'dead_nodes';
+    return recent.length === WINDOW && mean(recent) < mean(firstRecalls) - TOLERATED_FALL ? 'recall' : null;
   };
 
   return async () => {
     const { current } = generations;
     if (current !== watched) {
       watched = current;
-      first = [];
       recent = [];
     }
     try {
-      const recall = await measureRecall(current, store, [], SAMPLES);
+      const recall = await current.use(() => measureRecall(current, store, [], SAMPLES));
       if (recall === null) return;
       metrics.recall.set(recall);
-      if (first.length < WINDOW) first.push(recall);
+      if (current.firstRecalls.length < WINDOW) current.firstRecalls.push(recall);
       else recent = [...recent, recall].slice(-WINDOW);
     } catch (error) {
       log.warn({ reason: messageOf(error) }, 'the recall self-check was skipped');
@@ -52,6 +50,6 @@ export function createUpkeep(generations: Generations, store: Pick<Store, 'histo
     if (reason === null || generations.rebuild() === null) return;
     recent = [];
     metrics.rebuilds.inc({ reason });
-    log.info({ reason, dead: current.catalogue.freeSlots, slots: current.catalogue.slots }, 'the index is rebuilt in the background');
+    log.info({ reason, dead: current.catalogue.deadNodes, found: current.catalogue.indexed }, 'the index is rebuilt in the background');
   };
 }

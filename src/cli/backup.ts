@@ -4,16 +4,19 @@ import type { AddCommand } from './program.js';
 
 const MIB = 1024 * 1024;
 
-const print = (done: string, { created_at, model, files }: BackupManifest, json: boolean | undefined, next: string): void => {
+const print = (done: string, manifest: BackupManifest, json: boolean | undefined, next: string): void => {
+  const { created_at, model, models, left_out, files } = manifest;
   const bytes = Object.values(files).reduce((sum, file) => sum + file.bytes, 0);
-  const summary = { created_at, model, files: Object.keys(files).length, bytes };
-  process.stdout.write(json === true ? `${JSON.stringify(summary)}\n` : `${done}: ${summary.files} files, ${(bytes / MIB).toFixed(1)} MiB\n${next}`);
+  const summary = { created_at, model, models: models.length, left_out, files: Object.keys(files).length, bytes };
+  const leftOut = left_out.map(({ fingerprint, reason }) => `left out: model ${fingerprint}: ${reason}\n`).join('');
+  const text = `${done}: ${summary.files} files, ${summary.models} models, ${(bytes / MIB).toFixed(1)} MiB\n${leftOut}${next}`;
+  process.stdout.write(json === true ? `${JSON.stringify(summary)}\n` : text);
 };
 
 export const addBackup: AddCommand = (program) => {
   program
     .command('backup')
-    .description('copy everything of REELFUSE_DATA_DIR, model included, to a new folder; the server may go on serving')
+    .description('copy everything of REELFUSE_DATA_DIR, models included, to a new folder; the server may go on serving')
     .requiredOption('--to <folder>', 'absent or empty')
     .option('--json', 'print one JSON line')
     .action(async ({ to, json }: { to: string; json?: boolean }) => {

@@ -41,7 +41,8 @@ async function runImport(options: Options): Promise<number> {
   if (items === undefined && history === undefined) throw new InputError('name --items, --history or both');
   if (features !== undefined && items === undefined) throw new InputError('--features belongs to --items');
   const config = readConfig();
-  const { store, close } = openStore(config, createMetrics(), pino({ level: 'warn' }, process.stderr));
+  const unbounded = { ...config, maxEventQueue: Infinity }; // an import waits for its own writes
+  const { store, close } = openStore(unbounded, createMetrics(), pino({ level: 'warn' }, process.stderr));
   const rejects = options.rejects === undefined ? null : createWriteStream(options.rejects);
   try {
     const model = config.modelDir === '' ? null : chooseModel(config.modelDir, store);

@@ -1,17 +1,17 @@
 import { Type } from 'typebox';
 import { EventBody, parseEvent, positiveRule } from '../catalog/event-input.js';
-import { compileSchema } from '../schema.js';
 import type { Services } from '../services.js';
 import type { EventWrite } from '../store/store.js';
 import { FieldErrorSchema, problemResponses } from './problem.js';
 import type { TypedApp } from './typed-app.js';
+import { validatorCompiler } from './validation.js';
 
-const MAX_EVENTS = 1000;
+const MAX_EVENTS = 10_000;
 
 const Body = Type.Object({ events: Type.Array(EventBody, { minItems: 1, maxItems: MAX_EVENTS }) }, { additionalProperties: false });
 /** Events are judged one by one, so that a bad one does not take the good ones down. */
 const Envelope = Type.Object({ events: Type.Array(Type.Unknown(), { minItems: 1, maxItems: MAX_EVENTS }) }, { additionalProperties: false });
-const validateEnvelope = compileSchema(Envelope);
+const validateEnvelope = validatorCompiler({ schema: Envelope, httpPart: 'body' });
 
 const Answer = Type.Object({
   accepted: Type.Integer(),
@@ -23,23 +23,23 @@ const Answer = Type.Object({
 export function registerEvents(app: TypedApp, services: Services): void {
   const { store, popularity, config } = services;
   const positives = positiveRule(config);
+  const attributesOf = (itemId: string) => (services.generation.catalogue.get(itemId)?.fields ?? store.item(itemId))?.attributes;
   app.post(
     '/v1/events',
     {
       config: { scope: 'write' },
       schema: {
         tags: ['events'],
-        summary: 'What users did; durable when this returns, and part of their next answer',
+        summary: `What users did, up to ${MAX_EVENTS.toLocaleString('en')} events; durable when this returns, and part of their next answer`,
         description: 'Idempotent by event_id. 422 when every event was rejected, 207 when some were, else 200.',
         body: Body,
         response: { 200: Answer, 207: Answer, 422: Answer, '4xx': problemResponses['4xx'], '5xx': problemResponses['5xx'] },
       },
-      validatorCompiler: () => (body: unknown) =>
-        validateEnvelope(body) || { error: Object.assign(new Error(), { validation: validateEnvelope.errors }) },
+      validatorCompiler: () => validateEnvelope,
     },
     async ({ body }, reply) => {
       const rows: unknown[] = body.events;
-      const settings = { positives, now: Date.now() };
+      const settings = { positives, attributesOf, now: Date.now() };
       const events: EventWrite[] = [];
       const rejected: { index: number; event_id?: string; errors: { pointer: string; detail: string }[] }[] = [];
       rows.forEach((row, index) => {

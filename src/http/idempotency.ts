@@ -1,21 +1,23 @@
 import { createHash } from 'node:crypto';
-import { Transform, type Readable } from 'node:stream';
-import { finished } from 'node:stream/promises';
+import type { Logger } from 'pino';
 import { Type } from 'typebox';
 import { ReelfuseError, invalidRequest } from '../errors.js';
-import type { Store } from '../store/store.js';
+import type { KeptAnswer, Store } from '../store/store.js';
 
 export const IdempotencyKey = Type.Optional(
   Type.String({
     description:
-      '1 to 128 visible characters. The same key with the same body within a day gets the first answer and changes nothing. ' +
-      'Answers above 8 MiB are not kept. If the server ends between the rows and the answer, a retry puts the rows again, which is harmless.',
+      '1 to 128 visible characters. The same key with the same body within a day gets the first answer and changes nothing. An answer with a row ' +
+      'of status 5xx, or to a body that was not read to its end, is not kept: the retry puts the rows again, also those that had landed. So it ' +
+      'does when the server ends between the rows and the answer. Not for answers that are streamed.',
   }),
 );
 
 export interface JsonAnswer {
   status: number;
   body: unknown;
+  /** Whether a retry may be given it: not when the retry could do better. */
+  isFinal: boolean;
 }
 
 export interface Idempotency {
@@ -23,16 +25,28 @@ export interface Idempotency {
    * @param source what the digest is taken of; a stream is passed on as it is read
    * @throws ReelfuseError 409 `idempotency_key_in_use`, 422 `idempotency_key_reused`
    */
-  run(key: string, source: Readable | string, task: (source: Readable | string) => Promise<JsonAnswer>): Promise<JsonAnswer>;
+  run(
+    key: string,
+    source: AsyncIterable<Buffer> | string,
+    task: (source: AsyncIterable<Buffer> | string) => Promise<JsonAnswer>,
+  ): Promise<JsonAnswer>;
 }
 
 const KEPT_MS = 24 * 3_600_000;
-const MAX_KEPT_BYTES = 8 * 1024 * 1024;
 const KEY = /^[\x21-\x7e]{1,128}$/;
 
 /** A key is in use from its first request until that is answered, and then for a day. */
-export function createIdempotency(store: Pick<Store, 'keptAnswer' | 'keepAnswer'>): Idempotency {
+export function createIdempotency(store: Pick<Store, 'keptAnswer' | 'keepAnswer'>, log: Pick<Logger, 'error'>): Idempotency {
   const running = new Set<string>();
+
+  /** What the rows came to is told in any case: an error would only bring on the retry that the key is there to stop. */
+  const keep = async (answer: KeptAnswer): Promise<void> => {
+    try {
+      await store.keepAnswer(answer, answer.created_at - KEPT_MS);
+    } catch (error) {
+      log.error({ err: error }, 'an answer could not be kept: a retry with its key would put the rows again');
+    }
+  };
 
   return {
     run: async (key, source, task) => {
@@ -45,17 +59,15 @@ export function createIdempotency(store: Pick<Store, 'keptAnswer' | 'keepAnswer'
         const kept = store.keptAnswer(key);
         const { digest, passed } = hashed(source);
         if (kept !== null && now - kept.created_at < KEPT_MS) {
-          if (typeof passed !== 'string') await finished(passed.resume());
+          if (typeof passed !== 'string') await readToTheEnd(passed);
           if (digest() !== kept.digest)
             throw new ReelfuseError(422, 'idempotency_key_reused', 'this key came with another body before', {
               errors: [{ pointer: '/headers/idempotency-key', detail: 'belongs to another body' }],
             });
-          return { status: kept.status, body: JSON.parse(kept.answer) as unknown };
+          return { status: kept.status, body: JSON.parse(kept.answer) as unknown, isFinal: true };
         }
         const answer = await task(passed);
-        const text = JSON.stringify(answer.body);
-        if (text.length <= MAX_KEPT_BYTES)
-          await store.keepAnswer({ key, digest: digest(), status: answer.status, answer: text, created_at: now }, now - KEPT_MS);
+        if (answer.isFinal) await keep({ key, digest: digest(), status: answer.status, answer: JSON.stringify(answer.body), created_at: now });
         return answer;
       } finally {
         running.delete(key);
@@ -65,20 +77,26 @@ export function createIdempotency(store: Pick<Store, 'keptAnswer' | 'keepAnswer'
 }
 
 /** The digest is complete when the stream has ended. */
-function hashed(source: Readable | string): { digest: () => string; passed: Readable | string } {
+function hashed(source: AsyncIterable<Buffer> | string): { digest: () => string; passed: AsyncIterable<Buffer> | string } {
   const hash = createHash('sha256');
+  const digest = once(() => hash.digest('hex'));
   if (typeof source === 'string') {
     hash.update(source);
-    return { digest: once(() => hash.digest('hex')), passed: source };
+    return { digest, passed: source };
   }
-  const passed = new Transform({
-    transform: (chunk: Buffer, _encoding, done) => {
-      hash.update(chunk);
-      done(null, chunk);
-    },
-  });
-  source.on('error', (error: Error) => passed.destroy(error));
-  return { digest: once(() => hash.digest('hex')), passed: source.pipe(passed) };
+  return { digest, passed: passOn(source, (chunk) => hash.update(chunk)) };
+}
+
+async function* passOn(source: AsyncIterable<Buffer>, look: (chunk: Buffer) => void): AsyncGenerator<Buffer> {
+  for await (const chunk of source) {
+    look(chunk);
+    yield chunk;
+  }
+}
+
+async function readToTheEnd(source: AsyncIterable<Buffer>): Promise<void> {
+  const chunks = source[Symbol.asyncIterator]();
+  while ((await chunks.next()).done !== true);
 }
 
 function once<Value>(make: () => Value): () => Value {

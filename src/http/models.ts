@@ -123,7 +123,8 @@ export function registerModels(app: TypedApp, services: Services): void {
         summary: 'Switch to a registered model; 200 when it serves already, 202 when it is being prepared (GET /v1/models tells how far)',
         description:
           'The catalogue is fused in the background while requests and writes go on, the index is checked against exact search, and the switch ' +
-          'happens between two requests. Whatever fails leaves the serving model in place. The previous model stays loaded: switching back is immediate.',
+          'happens between two requests. Whatever fails leaves the serving model in place. The previous model stays loaded: switching back is ' +
+          'immediate, and ends whatever is being prepared.',
         params: Type.Object({ fingerprint: Type.String({ minLength: 1, maxLength: 128 }) }),
         response: { 200: SwapSchema, 202: SwapSchema, ...problemResponses },
       },

@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Metrics } from '../metrics.js';
 
 const REQUEST_ID = /^[\w.:-]{1,128}$/;
+const CLASSES = ['other', '1xx', '2xx', '3xx', '4xx', '5xx'];
 const TRACE_PARENT = /^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}$/;
 
 /** The caller's id when it is harmless to log and echo, else a new one. */
@@ -22,18 +23,20 @@ declare module 'fastify' {
 /** Echoes ids, measures every request and logs one line for it. The log names the route, not the URL: URLs hold user ids. */
 export function registerObservation(app: FastifyInstance, metrics: Metrics): void {
   app.decorateRequest('logged', null);
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, done) => {
     void reply.header('x-request-id', request.id);
     const trace = request.headers.traceparent;
     if (typeof trace === 'string' && TRACE_PARENT.test(trace)) void reply.header('traceparent', trace);
+    done();
   });
-  app.addHook('onResponse', async (request, reply) => {
+  app.addHook('onResponse', (request, reply, done) => {
+    const { method, id } = request;
     const route = request.routeOptions.url ?? 'unmatched';
-    const seconds = reply.elapsedTime / 1000;
-    const statusClass = `${Math.floor(reply.statusCode / 100)}xx`;
-    metrics.requestSeconds.observe({ route, method: request.method, status_class: statusClass }, seconds);
-    const line = { method: request.method, route, status: reply.statusCode, ms: Math.round(reply.elapsedTime * 1000) / 1000, ...request.logged };
-    if (reply.statusCode >= 500) request.log.warn(line, 'request');
-    else request.log.info(line, 'request');
+    const status = reply.statusCode;
+    const elapsed = reply.elapsedTime;
+    metrics.requestSeconds.series(route, method, CLASSES[Math.floor(status / 100)] ?? 'other').observe(elapsed / 1000);
+    const line = { request_id: id, method, route, status, ms: Math.round(elapsed * 1000) / 1000, ...request.logged };
+    request.log[status >= 500 ? 'warn' : 'info'](line, 'request');
+    done();
   });
 }

@@ -33,6 +33,8 @@ export function registerOperations(app: TypedApp, services: Services): void {
     },
     async (_request, reply) => {
       for (const [state, count] of Object.entries(services.generation.catalogue.counts())) metrics.items.set({ state }, count);
+      for (const [reason, count] of Object.entries(await services.generation.catalogue.unavailable(Date.now())))
+        metrics.itemsUnavailable.set({ reason }, count);
       const [snapshot] = services.snapshots.list();
       if (snapshot !== undefined) metrics.snapshotAge.set((Date.now() - snapshot.created_at) / 1000);
       void reply.header('content-type', metrics.registry.contentType);

@@ -1,9 +1,10 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type, type Static } from 'typebox';
 import { Id } from '../catalog/item-input.js';
+import type { CatalogueItem } from '../catalog/catalogue.js';
 import { invalidRequest, notFound } from '../errors.js';
 import { recommend } from '../recommend/pipeline.js';
-import type { RecommendAnswer, RecommendContext, RecommendRequest } from '../recommend/request.js';
+import { STAGES, type Explanation, type RecommendAnswer, type RecommendContext, type RecommendRequest } from '../recommend/request.js';
 import type { Services } from '../services.js';
 import type { ServedItem } from '../store/served-log.js';
 import { presentFields } from './fields.js';
@@ -30,11 +31,13 @@ type BatchResult = Static<typeof BatchResult>;
 const BatchAnswer = Type.Object({ results: Type.Array(BatchResult) });
 
 export function registerRecommendations(app: TypedApp, services: Services): void {
-  const answer = async (request: RecommendRequest, fields: readonly string[]): Promise<[Answer, RecommendAnswer]> => {
+  const answer = (request: RecommendRequest, fields: readonly string[]): Promise<[Answer, RecommendAnswer]> => {
     const context = contextOf(services); // one generation for the whole answer
-    const result = await recommend(context, request);
-    count(services, result);
-    return [present(services, context, request, result, fields), result];
+    return context.generation.use(async () => {
+      const result = await recommend(context, request);
+      count(services, result);
+      return [present(services, context, request, result, fields), result];
+    });
   };
   const reply = async (request: RecommendRequest, fields: readonly string[], http: FastifyRequest, response: FastifyReply): Promise<Answer> => {
     const [presented, result] = await answer(request, fields);
@@ -147,13 +150,14 @@ export function registerRecommendations(app: TypedApp, services: Services): void
 
 function failed(error: unknown, http: FastifyRequest): BatchResult {
   const { status, code, message, errors, retryAfter } = toReelfuseError(error as Error & { code: string }); // whatever else it is has no code
-  if (code === 'internal_error') http.log.error({ err: error }, 'a request of a batch failed');
+  if (code === 'internal_error') http.log.error({ err: error, request_id: http.id }, 'a request of a batch failed');
   return { status, error: { code, detail: message, errors, ...(retryAfter !== undefined && { retry_after: retryAfter }) } };
 }
 
-const contextOf = ({ store, popularity, cursors, isReady, generation, config }: Services): RecommendContext => ({
+const contextOf = ({ store, popularity, histories, cursors, isReady, generation, config }: Services): RecommendContext => ({
   store,
   popularity,
+  histories,
   cursors,
   isReady,
   generation,
@@ -163,13 +167,21 @@ const contextOf = ({ store, popularity, cursors, isReady, generation, config }: 
 function count({ metrics }: Services, { timings, fallback, items }: RecommendAnswer): void {
   if (fallback !== null) metrics.fallbacks.inc({ reason: fallback });
   for (const { reason } of items) if (reason === 'exploration') metrics.explored.inc();
-  for (const [stage, ms] of Object.entries(timings)) metrics.stageSeconds.observe({ stage }, ms / 1000);
+  for (const stage of STAGES) metrics.stageSeconds.series(stage).observe(timings[stage] / 1000);
 }
 
-const serverTiming = ({ timings }: RecommendAnswer): string =>
-  Object.entries(timings)
-    .map(([stage, ms]) => `${stage};dur=${(ms as number).toFixed(3)}`) // every timing is a number
-    .join(', ');
+function serverTiming({ timings }: RecommendAnswer): string {
+  let text = '';
+  for (const stage of STAGES) text += `${text === '' ? '' : ', '}${stage};dur=${timings[stage]}`;
+  return text;
+}
+
+/** With the fields and the explanation that were asked for. */
+const detailed = (entry: ServedItem, item: CatalogueItem | undefined, fields: readonly string[], explanation: Explanation | undefined) => ({
+  ...entry,
+  ...(fields.length > 0 && item !== undefined && { item: presentFields(item.fields, fields) }),
+  ...(explanation !== undefined && { explain: explanation }),
+});
 
 function present(
   services: Services,
@@ -180,13 +192,12 @@ function present(
 ): Answer {
   const { fingerprint, manifest } = generation.artifact;
   const { items, explanations, fallback, shortReason, arm, seed, offset } = result;
-  const served = items.map(({ item, score, reason, propensity, movedBy }): ServedItem => ({
-    item_id: item.fields.item_id,
-    score,
-    reason,
-    ...(propensity !== undefined && { propensity }),
-    ...(movedBy.length > 0 && { moved_by: movedBy }),
-  }));
+  const served = items.map(({ item, score, reason, propensity, movedBy }) => {
+    const entry: ServedItem = { item_id: item.fields.item_id, score, reason };
+    if (propensity !== undefined) entry.propensity = propensity;
+    if (movedBy.length > 0) entry.moved_by = movedBy;
+    return entry;
+  });
   const id = services.serve({
     at: Date.now(),
     fingerprint,
@@ -203,15 +214,10 @@ function present(
   });
   return {
     recommendation_id: id,
-    items: served.map(({ moved_by: _, ...entry }, rank) => {
-      const fieldsOf = items[rank]?.item.fields;
-      const explanation = explanations?.[rank];
-      return {
-        ...entry,
-        ...(fields.length > 0 && fieldsOf !== undefined && { item: presentFields(fieldsOf, fields) }),
-        ...(explanation !== undefined && { explain: explanation }),
-      };
-    }),
+    items:
+      fields.length === 0 && explanations === null
+        ? served
+        : served.map((entry, rank) => detailed(entry, items[rank]?.item, fields, explanations?.[rank])),
     next_cursor: result.nextCursor,
     end_reason: result.endReason,
     fallback,

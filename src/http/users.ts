@@ -12,8 +12,16 @@ const Entry = Type.Object({
   item: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
 });
 
+const ErasedSchema = Type.Object({
+  user_id: Type.String(),
+  events_deleted: Type.Integer(),
+  sequence: Type.Integer(),
+  complete: Type.Boolean({ description: 'false: the files still hold what was erased' }),
+});
+const RETRY_SECONDS = 5;
+
 export function registerUsers(app: TypedApp, services: Services): void {
-  const { store, erasure } = services;
+  const { store, erasure, config } = services;
   app.get(
     '/v1/users/:user_id/history',
     {
@@ -52,17 +60,18 @@ export function registerUsers(app: TypedApp, services: Services): void {
       schema: {
         tags: ['users'],
         summary: 'Erase a user: history and events, from memory and from the disk',
-        description: 'Answers 200 with 0 events for a user who is not known, so that a retry is harmless.',
+        description:
+          'No answer knows the user when this returns. 200: the files hold nothing of it either. 202: they still do, because somebody reads an ' +
+          'older state of the store (a backup) and has not ended within REELFUSE_ERASURE_WAIT_SECONDS; the server goes on by itself, and the same call ' +
+          'answers 200 once it is done. A user who is not known is erased with 0 events, so that a retry is harmless.',
         params: Type.Object({ user_id: Id }),
-        response: {
-          200: Type.Object({ user_id: Type.String(), events_deleted: Type.Integer(), sequence: Type.Integer() }),
-          ...problemResponses,
-        },
+        response: { 200: ErasedSchema, 202: ErasedSchema, ...problemResponses },
       },
     },
-    async ({ params }) => {
-      const { events, sequence } = await erasure.eraseUser(params.user_id);
-      return { user_id: params.user_id, events_deleted: events, sequence };
+    async ({ params }, reply) => {
+      const { events, sequence, isGone } = await erasure.eraseUser(params.user_id, config.erasureWaitSeconds * 1000);
+      if (!isGone) void reply.status(202).header('retry-after', String(RETRY_SECONDS));
+      return { user_id: params.user_id, events_deleted: events, sequence, complete: isGone };
     },
   );
 

@@ -26,6 +26,10 @@ export interface PersistentIndex extends AnnIndex {
    * @returns the slots that the file holds, rising
    */
   save(file: string): Promise<Int32Array>;
-  /** Takes over a file that `save` has written, into an empty index. @param slots what `save` returned */
-  load(file: string, slots: Int32Array): Promise<void>;
+  /**
+   * Takes over a file that `save` has written, into an empty index.
+   * @param slots what `save` returned
+   * @returns the slots that the file has a node for, removed ones included
+   */
+  load(file: string, slots: Int32Array): Promise<Int32Array>;
 }

@@ -1,6 +1,5 @@
 import type { AnnIndex, Neighbours } from './ann-index.js';
 import { createSlotSet } from './slot-set.js';
-import { createTop } from './top.js';
 import type { VectorTable } from './vector-table.js';
 
 /** Scores every slot: the truth that HNSW is measured against, and the better choice when few slots are allowed. */
@@ -21,26 +20,53 @@ export function createExactIndex(table: VectorTable): AnnIndex {
   };
 }
 
-interface Scored {
-  slot: number;
-  similarity: number;
-}
-
-/** Equal similarities are ordered by slot. */
-const isWorse = (a: Scored, b: Scored): boolean => a.similarity < b.similarity || (a.similarity === b.similarity && a.slot > b.slot);
-
-/** The `count` best of these slots. */
+/** The `count` best of these slots; equal similarities are ordered by slot. */
 export function nearest(table: VectorTable, slots: ArrayLike<number>, query: Float32Array, count: number): Neighbours {
-  const top = createTop(count, isWorse);
-  for (let n = 0; n < slots.length; n++) {
-    const slot = slots[n] as number; // n < length
-    const similarity = table.similarity(query, slot);
-    if (!top.isFull || similarity >= (top.worst?.similarity ?? -Infinity)) top.offer({ slot, similarity });
+  const size = Math.min(count, slots.length);
+  const best = new Int32Array(size);
+  const similarities = new Float32Array(size);
+  if (size === 0) return { slots: best, similarities };
+  /** Whether the entry at `a` of the heap is to come after the one at `b`; the heap keeps the last one on top. */
+  const isAfter = (a: number, b: number): boolean => {
+    const difference = (similarities[a] as number) - (similarities[b] as number); // both within the heap
+    return difference < 0 || (difference === 0 && (best[a] as number) > (best[b] as number));
+  };
+  const swap = (a: number, b: number): void => {
+    const slot = best[a] as number; // both within the heap
+    const similarity = similarities[a] as number;
+    best[a] = best[b] as number;
+    similarities[a] = similarities[b] as number;
+    best[b] = slot;
+    similarities[b] = similarity;
+  };
+  const sink = (start: number, end: number): void => {
+    for (let parent = start; ;) {
+      let last = parent;
+      const left = 2 * parent + 1;
+      if (left < end && isAfter(left, last)) last = left;
+      if (left + 1 < end && isAfter(left + 1, last)) last = left + 1;
+      if (last === parent) return;
+      swap(parent, last);
+      parent = last;
+    }
+  };
+  for (let n = 0; n < size; n++) {
+    best[n] = slots[n] as number; // n < length
+    similarities[n] = table.similarity(query, best[n] as number);
   }
-  return neighboursOf(top.take());
+  for (let parent = (size >> 1) - 1; parent >= 0; parent--) sink(parent, size);
+  for (let n = size; n < slots.length; n++) {
+    const slot = slots[n] as number; // n < length
+    const similarity = Math.fround(table.similarity(query, slot)); // as the kept ones are rounded
+    const worst = similarities[0] as number;
+    if (similarity < worst || (similarity === worst && slot > (best[0] as number))) continue;
+    best[0] = slot;
+    similarities[0] = similarity;
+    sink(0, size);
+  }
+  for (let end = size - 1; end > 0; end--) {
+    swap(0, end);
+    sink(0, end);
+  }
+  return { slots: best, similarities };
 }
-
-export const neighboursOf = (scored: readonly Scored[]): Neighbours => ({
-  slots: Int32Array.from(scored, ({ slot }) => slot),
-  similarities: Float32Array.from(scored, ({ similarity }) => similarity),
-});

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import hnswlib from 'hnswlib-node';
 import type { Neighbours, PersistentIndex } from './ann-index.js';
-import { nearest, neighboursOf } from './exact.js';
+import { nearest } from './exact.js';
 import { createSlotSet } from './slot-set.js';
 import type { VectorTable } from './vector-table.js';
 
@@ -104,7 +104,8 @@ export function createHnswIndex(table: VectorTable, settings: HnswSettings): Per
     const fresh = nearest(table, added, query, count);
     fresh.slots.forEach((slot, rank) => candidates.push({ slot, similarity: fresh.similarities[rank] as number })); // rank < length
     candidates.sort((a, b) => b.similarity - a.similarity || a.slot - b.slot);
-    return neighboursOf(candidates.slice(0, count));
+    const best = candidates.slice(0, count);
+    return { slots: Int32Array.from(best, ({ slot }) => slot), similarities: Float32Array.from(best, ({ similarity }) => similarity) };
   };
 
   const write = async (file: string): Promise<Int32Array> => {
@@ -136,7 +137,9 @@ export function createHnswIndex(table: VectorTable, settings: HnswSettings): Per
       await graph.readIndex(file, false);
       capacity = graph.getMaxElements();
       for (const slot of slots) inGraph.add(slot);
-      for (const slot of graph.getIdsList()) if (!inGraph.has(slot)) deleted.add(slot);
+      const nodes = Int32Array.from(graph.getIdsList());
+      for (const slot of nodes) if (!inGraph.has(slot)) deleted.add(slot);
+      return nodes;
     },
   };
 }

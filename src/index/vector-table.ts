@@ -18,6 +18,8 @@ export interface VectorTable {
   attach(chunk: VectorChunk): void;
   /** A view of the slot's vector [d], not normalised. */
   vector(slot: number): Float32Array;
+  /** Writes the slot's vector into `target` from `first` on. */
+  copy(slot: number, target: Float32Array, first: number): void;
   scale(slot: number): number;
   /** query · vector × scale, without making a view: an exact scan asks for every slot. */
   similarity(query: Float32Array, slot: number): number;
@@ -59,6 +61,10 @@ export function createVectorTable(dim: number): VectorTable {
       const { chunk, row } = locate(slot);
       return chunk.vectors.subarray(row * dim, (row + 1) * dim);
     },
+    copy: (slot, target, first) => {
+      const { chunk, row } = locate(slot);
+      target.set(chunk.vectors.subarray(row * dim, (row + 1) * dim), first);
+    },
     scale: (slot) => {
       const { chunk, row } = locate(slot);
       return chunk.scales[row] as number; // row < CHUNK_SLOTS
@@ -68,7 +74,10 @@ export function createVectorTable(dim: number): VectorTable {
       const row = slot % CHUNK_SLOTS;
       const first = row * dim;
       // four sums, because each addition of one would wait for the one before; both vectors have d values
-      let [a, b, c, d] = [0, 0, 0, 0];
+      let a = 0;
+      let b = 0;
+      let c = 0;
+      let d = 0;
       let i = 0;
       for (; i + 3 < dim; i += 4) {
         a += (query[i] as number) * (vectors[first + i] as number);

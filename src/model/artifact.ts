@@ -32,6 +32,7 @@ const Manifest = Type.Object({
 });
 export type Manifest = Static<typeof Manifest>;
 
+const INT8_USER_TOWER = 'user_tower_int8.onnx';
 const REQUIRED = ['item_tower.onnx', 'user_tower.onnx', 'item_ids.txt', 'golden.safetensors'] as const;
 
 export interface Artifact {
@@ -45,6 +46,8 @@ export interface Artifact {
   norms: number[] | null;
   itemTowerPath: string;
   userTowerPath: string;
+  /** The same with 8-bit integer products; null when the artifact has none. */
+  int8UserTowerPath: string | null;
 }
 
 /**
@@ -72,6 +75,7 @@ export async function readArtifact(given: string): Promise<Artifact> {
     norms: typicalNorms(golden, manifest.layers.count, manifest.hidden_dim),
     itemTowerPath: join(folder, 'item_tower.onnx'),
     userTowerPath: join(folder, 'user_tower.onnx'),
+    int8UserTowerPath: manifest.files[INT8_USER_TOWER] === undefined ? null : join(folder, INT8_USER_TOWER),
   };
 }
 

@@ -1,17 +1,26 @@
 import { workerData } from 'node:worker_threads';
 import { Tensor } from 'onnxruntime-node';
-import { checkGolden } from './golden.js';
+import { checkGolden, layerNorms } from './golden.js';
+import { floatsOf } from './safetensors.js';
 import { openTower } from './tower-session.js';
-import { serveRequests } from '../threads/worker-loop.js';
-import type { FuseAnswer, FuserSetup, FuseRequest } from './fuser.js';
+import { serveRequests, type Answered } from '../threads/worker-loop.js';
+import { STATES, type FuseAnswer, type FuseBatch, type FuserSetup, type FuseRequest } from './fuser.js';
 
 const setup = workerData as FuserSetup;
-const { manifest, golden } = setup;
+const { manifest, golden, norms } = setup;
+const width = manifest.layers.count * manifest.hidden_dim;
 const opened = openTower(setup.towerPath, setup.providers, setup.requireGpu);
 opened.catch(() => undefined); // the first request reports it
 
+interface Fused {
+  /** [B, d] */
+  vectors: Float32Array;
+  /** [B] */
+  idShares: Float32Array;
+}
+
 /** item_index [B], hidden_states [B, L, D] → item_vector [B, d], id_share [B]; feeds only inputs that the graph has. */
-async function fuse(itemIndex: BigInt64Array, hiddenStates: Float32Array): Promise<FuseAnswer> {
+async function fuse(itemIndex: BigInt64Array, hiddenStates: Float32Array): Promise<Fused> {
   const { session } = await opened;
   const size = itemIndex.length;
   const feeds: Record<string, Tensor> = {};
@@ -26,6 +35,33 @@ async function fuse(itemIndex: BigInt64Array, hiddenStates: Float32Array): Promi
   };
 }
 
+/** Mean over layers of the norm against the typical one. */
+function normRatio(states: Float32Array, typical: readonly number[]): number {
+  const ratios = layerNorms(states, typical.length).map((norm, layer) => norm / Math.max(typical[layer] ?? 0, 1e-12));
+  return ratios.reduce((sum, ratio) => sum + ratio, 0) / ratios.length;
+}
+
+/** Batches are fused one after another, so that they can share it. */
+let room = new Float32Array(0);
+
+async function fuseBatch({ itemIndex, kinds, states }: FuseBatch): Promise<Answered> {
+  if (room.length < kinds.length * width) room = new Float32Array(kinds.length * width);
+  const hiddenStates = room.subarray(0, kinds.length * width).fill(0); // zeros mean "no features" to the tower
+  const normRatios = new Float32Array(kinds.length).fill(NaN);
+  let at = 0;
+  kinds.forEach((kind, row) => {
+    if (kind === STATES.none || width === 0) return;
+    const bytes = width * (kind === STATES.float16 ? 2 : 4);
+    const own = hiddenStates.subarray(row * width, (row + 1) * width);
+    own.set(floatsOf(states.subarray(at, at + bytes), kind === STATES.float16 ? 'F16' : 'F32'));
+    at += bytes;
+    if (norms !== null) normRatios[row] = normRatio(own, norms);
+  });
+  const { vectors, idShares } = await fuse(itemIndex, hiddenStates);
+  const answer: FuseAnswer = { vectors, idShares, normRatios };
+  return { answer, transfer: [vectors, idShares, normRatios].map(({ buffer }) => buffer as ArrayBuffer) };
+}
+
 async function verify() {
   const { provider, skipped } = await opened;
   const { vectors, idShares } = await fuse(golden.itemIndex, golden.hiddenStates);
@@ -34,8 +70,4 @@ async function verify() {
   return { provider, skipped };
 }
 
-serveRequests<FuseRequest>(async (request) => {
-  if (request.type === 'verify') return { answer: await verify() };
-  const answer = await fuse(request.itemIndex, request.hiddenStates);
-  return { answer, transfer: [answer.vectors.buffer as ArrayBuffer, answer.idShares.buffer as ArrayBuffer] };
-});
+serveRequests<FuseRequest>(async (request) => (request.type === 'verify' ? { answer: await verify() } : fuseBatch(request)));

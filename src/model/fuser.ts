@@ -1,30 +1,53 @@
 import type { Provider } from '../config.js';
 import type { Metrics } from '../metrics.js';
 import type { Artifact, Manifest } from './artifact.js';
-import { layerNorms, type Golden } from './golden.js';
+import type { Golden } from './golden.js';
 import { startWorker } from '../threads/worker-client.js';
 
 export interface FuserSetup {
   towerPath: string;
   manifest: Manifest;
   golden: Golden;
+  /** Typical norm of each layer; null when the artifact cannot tell. */
+  norms: number[] | null;
   providers: 'auto' | Provider[];
   requireGpu: boolean;
 }
 
-export type FuseRequest = { id: number } & ({ type: 'verify' } | { type: 'fuse'; itemIndex: BigInt64Array; hiddenStates: Float32Array });
+/** What an item's hidden states are in a batch. */
+export const STATES = { none: 0, float16: 1, float32: 2 } as const;
+
+/** Hidden states travel as they are stored: as floats they would be garbage on the thread that answers requests. */
+export interface FuseBatch {
+  /** [B] */
+  itemIndex: BigInt64Array;
+  /** [B], each one of STATES */
+  kinds: Uint8Array;
+  /** Of the items that have any, one after another. */
+  states: Uint8Array;
+}
+
+export type FuseRequest = { id: number } & ({ type: 'verify' } | ({ type: 'fuse' } & FuseBatch));
 
 export interface FuseAnswer {
   /** [B, d] */
   vectors: Float32Array;
   /** [B] */
   idShares: Float32Array;
+  /** [B], norm of the hidden states against the typical one, mean over layers: 1 as long as the extractor stays the same; NaN where there are none. */
+  normRatios: Float32Array;
 }
 
 export interface FuseInput {
   itemId: string;
-  /** [L, D] flattened; null: the item has no features and is fused from its ID row alone. */
-  hiddenStates: Float32Array | null;
+  /** [L, D]; null: the item has no features and is fused from its ID row alone. */
+  hiddenStates: StatesBytes | null;
+}
+
+export interface StatesBytes {
+  dtype: 'float16' | 'float32';
+  /** Little-endian, row-major. */
+  data: Uint8Array;
 }
 
 export interface FusedItem {
@@ -45,12 +68,6 @@ export interface Fuser {
   close(): Promise<void>;
 }
 
-/** Mean over layers of the norm against the typical one: 1 as long as the extractor stays the same. */
-function normRatio(states: Float32Array, typical: readonly number[]): number {
-  const ratios = layerNorms(states, typical.length).map((norm, layer) => norm / Math.max(typical[layer] ?? 0, 1e-12));
-  return ratios.reduce((sum, ratio) => sum + ratio, 0) / ratios.length;
-}
-
 /** Starts the thread and runs the golden vectors. @throws ArtifactError when the tower does not load or does not match */
 export async function startFuser(
   artifact: Artifact,
@@ -63,6 +80,7 @@ export async function startFuser(
     towerPath: artifact.itemTowerPath,
     manifest,
     golden: artifact.golden,
+    norms: artifact.norms,
     providers: settings.executionProviders,
     requireGpu: settings.requireGpu,
   };
@@ -76,25 +94,33 @@ export async function startFuser(
     resolve: (fused: FusedItem) => void;
     reject: (error: unknown) => void;
   }
-  const queue: Waiting[] = [];
+  const queue: Waiting[] = []; // bounded by those who fill it: writes under way (REELFUSE_MAX_ITEM_QUEUE), and the batches of a loading generation
   let running = false;
-  const width = manifest.layers.count * manifest.hidden_dim;
+  const packed = (batch: readonly Waiting[]): FuseBatch => {
+    const states = new Uint8Array(batch.reduce((sum, { hiddenStates }) => sum + (hiddenStates?.data.length ?? 0), 0));
+    let at = 0;
+    for (const { hiddenStates } of batch) {
+      if (hiddenStates === null) continue;
+      states.set(hiddenStates.data, at);
+      at += hiddenStates.data.length;
+    }
+    return {
+      itemIndex: BigInt64Array.from(batch, ({ itemId }) => BigInt(artifact.idRows.get(itemId) ?? manifest.unknown_item_row)),
+      kinds: Uint8Array.from(batch, ({ hiddenStates }) => STATES[hiddenStates?.dtype ?? 'none']),
+      states,
+    };
+  };
 
   const run = async (batch: Waiting[]): Promise<void> => {
-    const itemIndex = BigInt64Array.from(batch, ({ itemId }) => BigInt(artifact.idRows.get(itemId) ?? manifest.unknown_item_row));
-    const hiddenStates = new Float32Array(batch.length * width); // zeros mean "no features" to the tower
-    batch.forEach((item, row) => {
-      if (item.hiddenStates === null || width === 0) return;
-      hiddenStates.set(item.hiddenStates, row * width);
-      if (artifact.norms !== null) metrics.normRatio.observe(normRatio(item.hiddenStates, artifact.norms));
-    });
+    const request = packed(batch);
     try {
-      const request = { type: 'fuse', itemIndex, hiddenStates };
-      const { vectors, idShares } = await worker.call<FuseAnswer>(request, [itemIndex.buffer, hiddenStates.buffer]);
+      const { vectors, idShares, normRatios } = await worker.call<FuseAnswer>({ type: 'fuse', ...request }, [request.states.buffer as ArrayBuffer]);
       metrics.batchSize.observe({ tower: 'item' }, batch.length);
       batch.forEach(({ resolve }, row) => {
         const idShare = idShares[row] as number; // one share a row of the batch
+        const normRatio = normRatios[row] as number; // and one ratio
         metrics.idShare.observe(idShare);
+        if (!Number.isNaN(normRatio)) metrics.normRatio.observe(normRatio);
         resolve({ vector: vectors.slice(row * manifest.dim, (row + 1) * manifest.dim), idShare });
       });
     } catch (error) {

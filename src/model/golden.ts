@@ -79,6 +79,27 @@ export function checkGolden(tower: string, provider: string, actual: Float32Arra
   if (error > allowed) throw new ArtifactError(`${tower}: golden output differs by ${error.toExponential(2)} on ${provider}, allowed is ${allowed}`);
 }
 
+/** Of a user vector's L2 norm. */
+const INT8_ALLOWED = 0.05;
+
+/** Refuses an 8-bit tower whose user vectors [U, d] are off by more than 5 % of their norm. */
+export function checkInt8Golden(actual: Float32Array, expected: Float32Array, histories: number): void {
+  const dim = expected.length / histories;
+  for (let first = 0; first < expected.length; first += dim) {
+    let wrong = 0;
+    let squares = 0;
+    for (let i = first; i < first + dim; i++) {
+      wrong += ((actual[i] ?? NaN) - (expected[i] as number)) ** 2; // i < length
+      squares += (expected[i] as number) ** 2;
+    }
+    const error = Math.sqrt(wrong / Math.max(squares, 1e-12));
+    if (!(error <= INT8_ALLOWED))
+      throw new ArtifactError(
+        `user_tower_int8.onnx: a golden user vector is off by ${error.toExponential(2)} of its norm, allowed is ${INT8_ALLOWED}`,
+      );
+  }
+}
+
 /** L2 norm of each layer of hidden states [L, D]. */
 export function layerNorms(states: Float32Array, layers: number): number[] {
   const width = states.length / layers;

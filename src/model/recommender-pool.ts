@@ -1,15 +1,17 @@
 import type { Provider } from '../config.js';
 import { overloaded } from '../errors.js';
-import type { AllowedSlots } from '../index/filtered.js';
 import type { HnswSettings } from '../index/hnsw.js';
 import type { VectorChunk } from '../index/vector-table.js';
 import type { Metrics } from '../metrics.js';
 import type { Artifact, Manifest } from './artifact.js';
 import type { Golden } from './golden.js';
 import { startWorker, type WorkerClient } from '../threads/worker-client.js';
+import { packJobs, unpackResults, type PackedJobs, type PackedResults, type SearchJob, type SearchResult } from './search-messages.js';
 
 export interface RecommenderSetup {
   towerPath: string;
+  /** Null: only the one above is used. */
+  int8TowerPath: string | null;
   manifest: Manifest;
   golden: Golden;
   providers: 'auto' | Provider[];
@@ -17,34 +19,8 @@ export interface RecommenderSetup {
   hnsw: HnswSettings;
 }
 
-/** One user's search, as a worker sees it. */
-export interface SearchJob {
-  /** Slots, oldest first; at least one and at most T. Empty when `near` is given. */
-  history: Int32Array;
-  /** Search around this item's vector instead of a user's. */
-  near: number | null;
-  /** Slots of disliked examples: the query moves away from them. */
-  disliked: Int32Array;
-  count: number;
-  /** Slots that may be returned; null: all. */
-  allowed: AllowedSlots | null;
-  exact: boolean;
-  explain: boolean;
-  /** Whether the answer needs the user vector too. */
-  wantsUser: boolean;
-}
-
-export interface SearchResult {
-  slots: Int32Array;
-  similarities: Float32Array;
-  /** What was searched for, [d], normalised where the similarity is cosine; null unless the job asked for it. */
-  user: Float32Array | null;
-  /** For an explanation: the user vector without history item i, for each i. */
-  without: Float32Array[];
-}
-
 export interface SearchAnswer {
-  results: SearchResult[];
+  results: PackedResults;
   towerMs: number;
   searchMs: number;
 }
@@ -53,20 +29,31 @@ export type RecommenderRequest = { id: number } & (
   | { type: 'verify' }
   | { type: 'grow'; chunk: VectorChunk }
   | { type: 'update'; add: number[]; remove: number[] }
-  | { type: 'search'; jobs: SearchJob[] }
+  | { type: 'search'; jobs: PackedJobs }
   | { type: 'save'; file: string }
   | { type: 'load'; file: string; slots: Int32Array }
 );
 
 export interface Searched extends SearchResult {
+  /** Waiting for a worker, and the way there and back. */
   queueMs: number;
   towerMs: number;
   searchMs: number;
 }
 
+export type Precision = 'float32' | 'int8';
+
+export interface Verified {
+  provider: Provider;
+  skipped: string[];
+  precision: Precision;
+}
+
 export interface RecommenderPool {
   provider: Provider;
   skipped: string[];
+  /** Of the user tower that answers requests without `exact`. */
+  precision: Precision;
   /**
    * @param prepare called when a worker takes the job: slots are looked up as late as possible, because a slot
    *   that an update frees may be reused once every worker has acknowledged that update
@@ -78,8 +65,9 @@ export interface RecommenderPool {
   grow(chunk: VectorChunk): Promise<void>;
   /** Writes one replica's HNSW graph as it is now; searches and updates go on. @returns the slots that the file holds */
   save(file: string): Promise<Int32Array>;
-  /** Takes a saved graph into every empty replica; the table must hold the vectors already. */
-  load(file: string, slots: Int32Array): Promise<void>;
+  /** Takes a saved graph into every empty replica; the table must hold the vectors already. @returns the slots that have a node in it */
+  load(file: string, slots: Int32Array): Promise<Int32Array>;
+  /** Searches that wait are answered first. */
   close(): Promise<void>;
 }
 
@@ -90,6 +78,7 @@ export interface PoolSettings {
   maxBatch: number;
   maxQueue: number;
   hnsw: HnswSettings;
+  precision: 'auto' | 'float32';
 }
 
 interface Waiting {
@@ -99,9 +88,19 @@ interface Waiting {
   reject: (error: unknown) => void;
 }
 
+interface Place {
+  worker: WorkerClient;
+  /** On their way to it and back. */
+  batches: number;
+}
+
+/** Batches that a worker has at most: with one alone it would run dry in every long turn of this thread. */
+const AHEAD = 4;
+
 /**
- * User tower and search in worker threads. Batching is dynamic: an idle worker takes at once whatever waits, up to
- * maxBatch; under load batches grow by themselves and nothing waits for a timer.
+ * User tower and search in worker threads. Batching is dynamic: an idle worker takes whatever one turn of the event loop
+ * has brought, up to maxBatch, and a busy one only what fills a batch; under load batches grow by themselves and nothing
+ * waits for a timer.
  */
 export async function startRecommenders(
   artifact: Artifact,
@@ -111,6 +110,7 @@ export async function startRecommenders(
 ): Promise<RecommenderPool> {
   const setup: RecommenderSetup = {
     towerPath: artifact.userTowerPath,
+    int8TowerPath: settings.precision === 'auto' ? artifact.int8UserTowerPath : null,
     manifest: artifact.manifest,
     golden: artifact.golden,
     providers: settings.executionProviders,
@@ -121,17 +121,15 @@ export async function startRecommenders(
     startWorker(new URL('./recommender-worker.js', import.meta.url).href, setup, onCrash),
   );
   const close = async (): Promise<void> => void (await Promise.all(workers.map((worker) => worker.close())));
-  const verified = await Promise.all(workers.map((worker) => worker.call<{ provider: Provider; skipped: string[] }>({ type: 'verify' }))).catch(
-    async (error: unknown) => {
-      await close();
-      throw error;
-    },
-  );
-  const idle = [...workers];
-  let queue: Waiting[] = [];
+  const verified = await Promise.all(workers.map((worker) => worker.call<Verified>({ type: 'verify' }))).catch(async (error: unknown) => {
+    await close();
+    throw error;
+  });
+  const places = workers.map((worker): Place => ({ worker, batches: 0 }));
+  const queue: Waiting[] = [];
+  let isDue = false;
 
-  const run = async (worker: WorkerClient, batch: Waiting[]): Promise<void> => {
-    const taken = performance.now();
+  const run = async (place: Place, batch: Waiting[]): Promise<void> => {
     const jobs: SearchJob[] = [];
     const asked: Waiting[] = [];
     for (const waiting of batch) {
@@ -142,38 +140,64 @@ export async function startRecommenders(
         asked.push(waiting);
       }
     }
-    if (jobs.length === 0) return;
-    try {
-      const { results, towerMs, searchMs } = await worker.call<SearchAnswer>({ type: 'search', jobs });
-      metrics.batchSize.observe({ tower: 'user' }, jobs.length);
-      results.forEach((result, position) => {
-        const waiting = asked[position] as Waiting; // one result a job
-        waiting.resolve({ ...result, queueMs: taken - waiting.since, towerMs, searchMs });
-      });
-    } catch (error) {
-      for (const waiting of asked) waiting.reject(error);
+    if (jobs.length === 0) {
+      pumpSoon();
+      return;
     }
+    place.batches++;
+    let answer: SearchAnswer;
+    try {
+      answer = await place.worker.call<SearchAnswer>({ type: 'search', jobs: packJobs(jobs) });
+    } catch (error) {
+      place.batches--;
+      pumpSoon();
+      for (const waiting of asked) waiting.reject(error);
+      return;
+    }
+    const answered = performance.now();
+    place.batches--;
+    pump(); // before the answers are written, which keeps this thread busy for as long as a batch keeps a worker
+    metrics.batchSize.observe({ tower: 'user' }, jobs.length);
+    const { results, towerMs, searchMs } = answer;
+    unpackResults(results).forEach((result, position) => {
+      const waiting = asked[position] as Waiting; // one result a job
+      waiting.resolve({ ...result, queueMs: answered - waiting.since - towerMs - searchMs, towerMs, searchMs });
+    });
   };
 
+  const give = (place: Place, size: number): void => void run(place, queue.splice(0, size));
   const pump = (): void => {
-    while (queue.length > 0) {
-      const worker = idle.pop();
-      if (worker === undefined) break;
-      // share the queue between the idle workers instead of giving the first one everything
-      const size = Math.min(settings.maxBatch, Math.ceil(queue.length / (idle.length + 1)));
-      const batch = queue.slice(0, size);
-      queue = queue.slice(size);
-      void run(worker, batch).then(() => {
-        idle.push(worker);
-        pump();
-      });
+    isDue = false;
+    const idle = places.filter(({ batches }) => batches === 0);
+    // share the queue between the idle workers instead of giving the first one everything
+    idle.forEach((place, position) => {
+      const size = Math.min(settings.maxBatch, Math.ceil(queue.length / (idle.length - position)));
+      if (size > 0) give(place, size);
+    });
+    while (queue.length >= settings.maxBatch) {
+      const next = places.reduce((least, place) => (place.batches < least.batches ? place : least));
+      if (next.batches === AHEAD) break;
+      give(next, settings.maxBatch);
     }
     metrics.queueDepth.set(queue.length);
+  };
+  /** Resolves when everything that waits now is with a worker. */
+  const drain = (): Promise<void> =>
+    new Promise((resolve, reject) => {
+      queue.push({ prepare: () => null, since: performance.now(), resolve: () => resolve(), reject });
+      pump();
+    });
+  /** After all that this turn of the event loop has read: requests that came together go together. */
+  const pumpSoon = (): void => {
+    if (isDue) return;
+    isDue = true;
+    setImmediate(pump);
   };
 
   return {
     provider: verified[0]?.provider ?? 'cpu',
     skipped: verified[0]?.skipped ?? [],
+    precision: verified[0]?.precision ?? 'float32',
     search: (prepare) =>
       new Promise((resolve, reject) => {
         if (queue.length >= settings.maxQueue) {
@@ -182,7 +206,8 @@ export async function startRecommenders(
           return;
         }
         queue.push({ prepare, since: performance.now(), resolve, reject });
-        pump();
+        if (queue.length % settings.maxBatch === 0) pump();
+        else pumpSoon();
       }),
     update: async (change) => void (await Promise.all(workers.map((worker) => worker.call({ type: 'update', ...change })))),
     grow: async (chunk) => void (await Promise.all(workers.map((worker) => worker.call({ type: 'grow', chunk })))),
@@ -191,7 +216,13 @@ export async function startRecommenders(
       if (worker === undefined) throw new Error('there is no recommender');
       return worker.call<Int32Array>({ type: 'save', file });
     },
-    load: async (file, slots) => void (await Promise.all(workers.map((worker) => worker.call({ type: 'load', file, slots })))),
-    close,
+    load: async (file, slots) => {
+      const [nodes] = await Promise.all(workers.map((worker) => worker.call<Int32Array>({ type: 'load', file, slots })));
+      return nodes ?? new Int32Array(0);
+    },
+    close: async () => {
+      await drain();
+      await close();
+    },
   };
 }

@@ -5,10 +5,12 @@ import type { Neighbours } from '../index/ann-index.js';
 import { createExactIndex } from '../index/exact.js';
 import { searchAllowed } from '../index/filtered.js';
 import { createHnswIndex } from '../index/hnsw.js';
+import { createScanIndex, isScanCheaper, type Asked } from '../index/scan.js';
 import { createVectorTable } from '../index/vector-table.js';
-import { checkGolden } from './golden.js';
-import type { RecommenderRequest, RecommenderSetup, SearchAnswer, SearchJob } from './recommender-pool.js';
-import { openTower } from './tower-session.js';
+import { checkGolden, checkInt8Golden } from './golden.js';
+import type { RecommenderRequest, RecommenderSetup, SearchAnswer, Verified } from './recommender-pool.js';
+import { packResults, unpackJobs, type PackedJobs, type SearchJob, type SearchResult, type SearchWishes } from './search-messages.js';
+import { openTower, type TowerSession } from './tower-session.js';
 import { serveRequests, type Answered } from '../threads/worker-loop.js';
 
 const setup = workerData as RecommenderSetup;
@@ -17,12 +19,17 @@ const dim = manifest.dim;
 const table = createVectorTable(dim);
 const hnsw = createHnswIndex(table, setup.hnsw);
 const exact = createExactIndex(table);
+const scan = createScanIndex(table);
+const NONE = new Int32Array(0);
 const opened = openTower(setup.towerPath, setup.providers, setup.requireGpu);
-opened.catch(() => undefined); // the first request reports it
+/** Null where the float32 one answers everything: on a GPU, and for an artifact without. */
+const openedInt8 = opened.then(({ provider }) =>
+  setup.int8TowerPath === null || provider !== 'cpu' ? null : openTower(setup.int8TowerPath, ['cpu'], false),
+);
+for (const opening of [opened, openedInt8]) opening.catch(() => undefined); // the first request reports it
 
 /** item_vectors [B, T, d], mask [B, T] → user_vector [B, d] */
-async function runTower(itemVectors: Float32Array, mask: Uint8Array, size: number, length: number): Promise<Float32Array> {
-  const { session } = await opened;
+async function runTower({ session }: TowerSession, itemVectors: Float32Array, mask: Uint8Array, size: number, length: number): Promise<Float32Array> {
   const output = await session.run({
     item_vectors: new Tensor('float32', itemVectors, [size, length, dim]),
     mask: new Tensor('bool', mask, [size, length]),
@@ -31,18 +38,19 @@ async function runTower(itemVectors: Float32Array, mask: Uint8Array, size: numbe
 }
 
 /** Histories of slots, oldest first → user vectors [B, d]; padded on the left to the longest of the batch. */
-async function embed(histories: Int32Array[]): Promise<Float32Array> {
+async function embed(histories: Int32Array[], needsFloat32: boolean): Promise<Float32Array> {
+  const tower = (needsFloat32 ? null : await openedInt8) ?? (await opened);
   const length = Math.max(...histories.map((history) => history.length));
   const itemVectors = new Float32Array(histories.length * length * dim);
   const mask = new Uint8Array(histories.length * length);
   histories.forEach((history, row) => {
     const first = (row + 1) * length - history.length;
     history.forEach((slot, position) => {
-      itemVectors.set(table.vector(slot), (first + position) * dim);
+      table.copy(slot, itemVectors, (first + position) * dim);
       mask[first + position] = 1;
     });
   });
-  return runTower(itemVectors, mask, histories.length, length);
+  return runTower(tower, itemVectors, mask, histories.length, length);
 }
 
 function normalise(vector: Float32Array): Float32Array {
@@ -53,9 +61,9 @@ function normalise(vector: Float32Array): Float32Array {
 }
 
 /** The history, and for an explanation also the history without each of its items. */
-const variantsOf = ({ history, explain, near }: SearchJob): Int32Array[] => {
-  if (near !== null) return [];
-  return explain && history.length > 1
+const variantsOf = ({ history, wishes }: SearchJob): Int32Array[] => {
+  if (wishes !== null && wishes.near !== null) return [];
+  return wishes?.explain === true && history.length > 1
     ? [history, ...Array.from(history, (_, left) => history.filter((_, position) => position !== left))]
     : [history];
 };
@@ -84,47 +92,105 @@ function moveAway(query: Float32Array, disliked: Int32Array): Float32Array {
 }
 
 /** Exact with a filter means scoring what the filter allows: no search of the graph is ever cheap enough. */
-const find = ({ allowed, exact: isExact, count }: SearchJob, query: Float32Array): Neighbours => {
+function findFor({ allowed, exact: isExact }: SearchWishes, query: Float32Array, count: number): Neighbours {
   if (allowed === null) return (isExact ? exact : hnsw).search(query, count);
   if (isExact) return searchAllowed(exact, table, allowed, query, count, Infinity);
   return searchAllowed(hnsw, table, allowed, query, count, setup.hnsw.ef);
-};
+}
 
-async function search(jobs: SearchJob[]): Promise<Answered> {
+const askedOf = ({ history, count, exceptHistory }: SearchJob): Asked => ({ count, except: exceptHistory ? history : NONE });
+
+/** What a wider search finds, less the exceptions. */
+function without(except: Int32Array, count: number, search: (wider: number) => Neighbours): Neighbours {
+  if (except.length === 0) return search(count);
+  const { slots, similarities } = search(count + except.length);
+  const excepted = new Set(except);
+  const kept: number[] = [];
+  for (let rank = 0; rank < slots.length && kept.length < count; rank++) if (!excepted.has(slots[rank] as number)) kept.push(rank); // rank < length
+  return {
+    slots: Int32Array.from(kept, (rank) => slots[rank] as number),
+    similarities: Float32Array.from(kept, (rank) => similarities[rank] as number),
+  };
+}
+
+/** Neighbours of each job's query. Jobs that want nothing special are searched for together where that is cheaper. */
+async function findAll(jobs: readonly SearchJob[], queries: readonly Float32Array[]): Promise<Neighbours[]> {
+  const isPlain = ({ wishes }: SearchJob): boolean => wishes === null || (wishes.allowed === null && !wishes.exact);
+  const plain = jobs.flatMap((job, position) => (isPlain(job) ? [position] : []));
+  const scanned = new Map<number, Neighbours>();
+  if (isScanCheaper(plain.length, table.dim, scan.size)) {
+    const together = new Float32Array(plain.length * dim);
+    plain.forEach((position, row) => together.set(queries[position] as Float32Array, row * dim)); // one query a job
+    const asked = plain.map((position) => askedOf(jobs[position] as SearchJob));
+    (await scan.search(together, asked)).forEach((found, row) => scanned.set(plain[row] as number, found)); // one a plain job
+  }
+  return jobs.map((job, position) => {
+    const { wishes } = job;
+    const { count, except } = askedOf(job);
+    const query = queries[position] as Float32Array; // one query a job
+    return scanned.get(position) ?? without(except, count, (wider) => (wishes === null ? hnsw.search(query, wider) : findFor(wishes, query, wider)));
+  });
+}
+
+async function search(packed: PackedJobs): Promise<Answered> {
   const started = performance.now();
+  const jobs = unpackJobs(packed);
   const variants = jobs.map(variantsOf);
   const histories = variants.flat();
-  const raw = histories.length === 0 ? new Float32Array(0) : await embed(histories);
+  const raw =
+    histories.length === 0
+      ? new Float32Array(0)
+      : await embed(
+          histories,
+          jobs.some(({ wishes }) => wishes?.float32 === true),
+        );
   const embedded = performance.now();
   let row = 0;
-  const results = jobs.map((job, position) => {
-    const vectors = (variants[position] ?? []).map(() => {
-      const vector = raw.slice(row * dim, ++row * dim);
+  const vectors = jobs.map(({ wishes }, position) => {
+    const users = (variants[position] ?? []).map(() => {
+      const vector = raw.subarray(row * dim, ++row * dim);
       return manifest.similarity === 'cosine' ? normalise(vector) : vector;
     });
-    const [own = queryOf(job.near ?? 0), ...without] = vectors; // without a history there is an item
-    const away = (query: Float32Array): Float32Array => (job.disliked.length === 0 ? query : moveAway(query, job.disliked));
-    const user = away(own);
-    return { ...find(job, user), user: job.wantsUser ? user : null, without: without.map(away) };
+    const [own = queryOf(wishes?.near ?? 0), ...less] = users; // without a history there is an item
+    const disliked = wishes?.disliked ?? NONE;
+    const away = (query: Float32Array): Float32Array => (disliked.length === 0 ? query : moveAway(query, disliked));
+    return { user: away(own), without: less.map(away) };
   });
-  const answer: SearchAnswer = { results, towerMs: embedded - started, searchMs: performance.now() - embedded };
+  const found = await findAll(
+    jobs,
+    vectors.map(({ user }) => user),
+  );
+  const results = jobs.map(({ wishes }, position): SearchResult => {
+    const neighbours = found[position] as Neighbours; // one a job
+    if (wishes === null || !(wishes.wantsUser || wishes.explain)) return { ...neighbours, vectors: null };
+    const { user, without: less } = vectors[position] as (typeof vectors)[0]; // one a job
+    return { ...neighbours, vectors: { user: wishes.wantsUser ? user.slice() : null, without: less.map((vector) => vector.slice()) } };
+  });
+  const answer: SearchAnswer = { results: packResults(results), towerMs: embedded - started, searchMs: performance.now() - embedded };
   return { answer };
 }
 
 async function verify(): Promise<Answered> {
-  const { provider, skipped } = await opened;
-  const vectors = await runTower(golden.itemVectors, golden.mask, golden.histories, manifest.max_history);
-  checkGolden('user_tower.onnx user_vector', provider, vectors, golden.userVector);
-  return { answer: { provider, skipped } };
+  const run = (tower: TowerSession): Promise<Float32Array> =>
+    runTower(tower, golden.itemVectors, golden.mask, golden.histories, manifest.max_history);
+  const [tower, int8] = [await opened, await openedInt8];
+  const { provider, skipped } = tower;
+  checkGolden('user_tower.onnx user_vector', provider, await run(tower), golden.userVector);
+  if (int8 !== null) checkInt8Golden(await run(int8), golden.userVector, golden.histories);
+  const verified: Verified = { provider, skipped, precision: int8 === null ? 'float32' : 'int8' };
+  return { answer: verified };
 }
 
 /** Not awaited by the loop: searches and updates go on while the file is written. */
 const save = async (file: string): Promise<Answered> => ({ answer: await hnsw.save(file) });
 
 async function load(file: string, slots: Int32Array): Promise<Answered> {
-  await hnsw.load(file, slots);
-  for (const slot of slots) exact.add(slot);
-  return { answer: null };
+  const nodes = await hnsw.load(file, slots);
+  for (const slot of slots) {
+    exact.add(slot);
+    scan.add(slot);
+  }
+  return { answer: nodes, transfer: [nodes.buffer as ArrayBuffer] };
 }
 
 /** Insertions between two turns of the thread: a search waits for 2 or 3 ms at most, whatever is being ingested. */
@@ -138,10 +204,12 @@ function update(add: number[], remove: number[]): Promise<Answered> {
     for (const slot of remove) {
       hnsw.remove(slot);
       exact.remove(slot);
+      scan.remove(slot);
     }
     for (const slot of add) {
       hnsw.add(slot);
       exact.add(slot);
+      scan.add(slot);
       if (++inserted % UPDATE_STEP === 0) await nextTurn();
     }
     return { answer: null };

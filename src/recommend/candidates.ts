@@ -1,26 +1,30 @@
 import type { Catalogue } from '../catalog/catalogue.js';
 import type { Generation } from '../catalog/generation.js';
 import type { SlotBitmap } from '../catalog/slot-filters.js';
-import type { SearchJob, Searched } from '../model/recommender-pool.js';
+import type { Searched } from '../model/recommender-pool.js';
+import type { SearchJob } from '../model/search-messages.js';
 import type { Walk } from './arrange.js';
 import type { Reason, RecommendRequest, Timings } from './request.js';
 import { isAllowed, type Limits } from './rules.js';
 
 /** What to search for; slots are looked up when a worker takes the job, as late as possible. */
 export interface Query {
-  /** Item ids, oldest first. */
-  history: readonly string[];
+  /** Rows of items, oldest first. */
+  history: Int32Array;
   near: string | null;
   disliked: readonly string[];
+  /** Embed in full precision. */
+  float32: boolean;
   explain: boolean;
   /** Whether items from elsewhere are to be scored too. */
   wantsUser: boolean;
 }
 
-export const queryOf = (request: RecommendRequest, history: readonly string[]): Query => ({
+export const queryOf = (request: RecommendRequest, history: Int32Array): Query => ({
   history,
   near: request.near,
   disliked: request.disliked,
+  float32: request.exact,
   explain: request.explain,
   wantsUser: request.pins.length > 0 || request.exploration !== null,
 });
@@ -42,24 +46,47 @@ export interface Fetched {
   temperature: number;
 }
 
-const slotsOf = ({ catalogue }: Generation, itemIds: readonly string[]): Int32Array =>
-  Int32Array.from(itemIds.map((itemId) => catalogue.get(itemId)?.slot ?? null).filter((slot) => slot !== null));
+const NONE = new Int32Array(0);
+
+/** Of the items that still have one. */
+function slotsOfRows({ catalogue }: Generation, rows: Int32Array): Int32Array {
+  const slots = new Int32Array(rows.length);
+  let found = 0;
+  for (let n = 0; n < rows.length; n++) {
+    const slot = catalogue.slotOfRow(rows[n] as number); // n < length
+    if (slot >= 0) slots[found++] = slot;
+  }
+  return found === rows.length ? slots : slots.subarray(0, found);
+}
+
+/** Of the items that have one. */
+function slotsOf({ catalogue }: Generation, itemIds: readonly string[]): Int32Array {
+  const slots = new Int32Array(itemIds.length);
+  let found = 0;
+  for (const itemId of itemIds) {
+    const slot = catalogue.get(itemId)?.slot ?? null;
+    if (slot !== null) slots[found++] = slot;
+  }
+  return slots.subarray(0, found);
+}
+
+interface Wanted {
+  count: number;
+  isExact: boolean;
+}
 
 /** Null: nothing to search for any more. */
-function jobOf(generation: Generation, query: Query, count: number, isExact: boolean, allowed: SlotBitmap | null): SearchJob | null {
-  const history = slotsOf(generation, query.history);
-  const near = query.near === null ? null : (generation.catalogue.get(query.near)?.slot ?? null);
-  if (query.near === null ? history.length === 0 : near === null) return null;
-  return {
-    history: near === null ? history : new Int32Array(0),
-    near,
-    disliked: slotsOf(generation, query.disliked),
-    count,
-    allowed: allowed === null ? null : { words: allowed.words, count: allowed.count },
-    exact: isExact,
-    explain: query.explain,
-    wantsUser: query.wantsUser,
-  };
+function jobOf(generation: Generation, query: Query, wanted: Wanted, limits: Limits, allowed: SlotBitmap | null): SearchJob | null {
+  const { near, disliked, float32, explain, wantsUser } = query;
+  const history = near === null ? slotsOfRows(generation, query.history) : NONE;
+  const nearSlot = near === null ? null : (generation.catalogue.get(near)?.slot ?? null);
+  if (near === null ? history.length === 0 : nearSlot === null) return null;
+  const exceptHistory = limits.withholdsHistory && near === null;
+  const asked = { history, count: wanted.count - (exceptHistory ? history.length : 0), exceptHistory };
+  const { isExact: exact } = wanted;
+  if (near === null && disliked.length === 0 && allowed === null && !exact && !float32 && !explain && !wantsUser) return { ...asked, wishes: null };
+  const bitmap = allowed === null ? null : { words: allowed.words, count: allowed.count };
+  return { ...asked, wishes: { near: nearSlot, disliked: slotsOf(generation, disliked), allowed: bitmap, exact, float32, explain, wantsUser } };
 }
 
 /**
@@ -80,9 +107,14 @@ export async function fetchCandidates(
   const temperature = query.near === null ? artifact.manifest.temperature : 1;
   const reason: Reason = query.near === null ? 'history' : 'similar';
   const allowed = among ?? (limits.filter === null ? null : await catalogue.filters.bitmap(limits.filter));
-  const wanted = count + limits.withheld.size + limits.served.size;
-  const isExact = scope.isExact || wanted >= catalogue.size; // the graph would have to go through all of itself
-  const found = await pool.search(() => (isLate() ? null : jobOf(generation, query, wanted, isExact, allowed)));
+  const most = count + limits.met.size + limits.withheld.size + limits.served.size;
+  const isExact = scope.isExact || most >= catalogue.size; // the graph would have to go through all of itself
+  let wanted = 0;
+  const found = await pool.search(() => {
+    const job = isLate() ? null : jobOf(generation, query, { count: most, isExact }, limits, allowed);
+    wanted = job?.count ?? 0;
+    return job;
+  });
   if (found === null) return null;
   timings.queue += found.queueMs;
   timings.user_tower += found.towerMs;
@@ -103,19 +135,21 @@ function walkFound(
   reason: Reason,
 ): Walk {
   const now = Date.now();
+  // a millionth is finer than what two runs of a tower agree on, and shorter to write
+  const scoreAt = (rank: number): number => Math.round(((similarities[rank] as number) / temperature) * 1e6) / 1e6; // rank < length
   let rank = 0;
   return {
     next: () => {
       while (rank < slots.length) {
         const item = catalogue.atSlot(slots[rank] as number); // rank < length
-        const score = (similarities[rank++] as number) / temperature;
+        const score = scoreAt(rank++);
         if (item !== undefined && isAllowed(item, limits, now)) return { item, score, rankScore: score, reason, movedBy: [] };
       }
       return undefined;
     },
     get ceiling() {
       if (rank === slots.length && isAll) return -Infinity;
-      return rank === 0 ? Infinity : (similarities[rank - 1] as number) / temperature; // rank - 1 < length
+      return rank === 0 ? Infinity : scoreAt(rank - 1);
     },
   };
 }

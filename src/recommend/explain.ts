@@ -10,7 +10,7 @@ import type { Explanation, RecommendContext, Recommended } from './request.js';
 export function explain(
   { artifact, catalogue }: Generation,
   items: readonly Recommended[],
-  history: readonly string[],
+  history: Int32Array,
   found: Searched | null,
 ): Explanation[] {
   const { temperature } = artifact.manifest;
@@ -19,10 +19,10 @@ export function explain(
     const contributions =
       slot === null || found === null || reason !== 'history'
         ? []
-        : history.map((itemId, position) => {
-            const without = found.without[position];
+        : Array.from(history, (row, position) => {
+            const without = found.vectors?.without[position];
             const rest = without === undefined ? 0 : catalogue.table.similarity(without, slot) / temperature;
-            return { item_id: itemId, contribution: score - rest };
+            return { item_id: catalogue.rows.idOf(row), contribution: score - rest };
           });
     contributions.sort((a, b) => b.contribution - a.contribution);
     return { id_share: idShare, history: contributions, moved_by: movedBy };

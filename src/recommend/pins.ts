@@ -1,3 +1,4 @@
+import { NOTHING } from './history.js';
 import type { CatalogueItem } from '../catalog/catalogue.js';
 import type { Recommended, RecommendContext, RecommendRequest } from './request.js';
 import { isAllowed, type Limits } from './rules.js';
@@ -22,7 +23,7 @@ export function pinsOf(
   return pins
     .flatMap(({ itemId, position }) => {
       const item = generation.catalogue.get(itemId);
-      return item !== undefined && isAllowed(item, { ...limits, withheld, filter: null }, now) ? [{ item, position }] : [];
+      return item !== undefined && isAllowed(item, { ...limits, met: NOTHING, withheld, filter: null }, now) ? [{ item, position }] : [];
     })
     .sort((a, b) => a.position - b.position);
 }

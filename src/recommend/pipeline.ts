@@ -13,6 +13,7 @@ import { collectHistory, type History } from './history.js';
 import { hashOf } from './page.js';
 import { pin, pinsOf } from './pins.js';
 import {
+  STAGES,
   noTimings,
   type Candidate,
   type Explanation,
@@ -52,7 +53,9 @@ export async function recommend(context: RecommendContext, request: RecommendReq
   const identity = identityOf(request);
   const shown = request.cursor === null ? [] : context.cursors.open(request.cursor, identity, now).shown;
   const history = collectHistory(context, request, now);
-  const limits: Limits = { withheld: history.withheld, served: new Set(shown), filter: compiled.filter };
+  const { met, withheld } = history;
+  const withholdsHistory = request.excludeSeen && request.seenWithinMs === null;
+  const limits: Limits = { met, withheld, withholdsHistory, served: new Set(shown), filter: compiled.filter };
   const boost = createBoost(context, request, compiled, now);
   const pins = request.pins.length === 0 ? [] : pinsOf(context, request, limits, now);
   for (const { item } of pins) history.withheld.add(item.fields.item_id); // they have their places
@@ -68,7 +71,7 @@ export async function recommend(context: RecommendContext, request: RecommendReq
       : explore(context, ranked.items, { ...ranking, slots: request.exploration.slots, seed: seed + shown.length, scoreOf }, limits, now);
   const items = pins.length === 0 ? explored : pin(explored, pins, scoreOf);
 
-  const plain = request.explain ? explain(context.generation, items, history.items, ranked.found) : null;
+  const plain = request.explain ? explain(context.generation, items, history.rows, ranked.found) : null;
   const explanations = plain !== null && request.explainLayers ? await withLayers(context, items, plain, deadline) : plain;
   const shortReason = items.length < request.k ? ranked.shortReason : null;
   // the caps begin anew with each page: what they kept out of this one may come in the next
@@ -76,6 +79,7 @@ export async function recommend(context: RecommendContext, request: RecommendReq
   const nextCursor = hasMore ? context.cursors.seal([...shown, ...items.map(({ item }) => hashOf(item.fields.item_id))], identity, now) : null;
   const arm = request.experiment === null ? null : assignArm(request.experiment, request.userId ?? String(Math.random()));
   timings.total = performance.now() - started;
+  for (const stage of STAGES) timings[stage] = Math.round(timings[stage] * 1000) / 1000;
   return {
     items,
     explanations,
@@ -103,7 +107,7 @@ async function waitForSequence({ store }: RecommendContext, { atLeastSequence }:
 
 /** The score of an item that the ranking itself did not bring. */
 function scoring({ generation, popularity }: RecommendContext, { found, fallback, temperature }: Ranked): (item: CatalogueItem) => number {
-  const user = found?.user ?? null;
+  const user = found?.vectors?.user ?? null;
   return (item) => {
     if (fallback !== null) return popularity.weight(item.fields.item_id, Date.now());
     return user === null || item.slot === null ? 0 : generation.catalogue.table.similarity(user, item.slot) / temperature;
@@ -147,7 +151,7 @@ function missingFor({ isReady, generation }: RecommendContext, { near }: Recomme
     return null;
   }
   if (history.isEmpty) return 'no_history';
-  return history.items.length === 0 ? 'unknown_history' : null;
+  return history.rows.length === 0 ? 'unknown_history' : null;
 }
 
 async function withLayers(
@@ -203,7 +207,7 @@ async function rankByModel(
   timings: Timings,
 ): Promise<Ranked | null> {
   const isLate = (): boolean => performance.now() > deadline;
-  const task: Task = { generation, request, query: queryOf(request, history.items), limits, boost, isLate, timings };
+  const task: Task = { generation, request, query: queryOf(request, history.rows), limits, boost, isLate, timings };
   const scope: Scope = { count: depthOf(request, boost), isExact: request.exact };
   const first = await search(task, scope);
   if (first === null) return null;

@@ -1,6 +1,7 @@
 import type { CatalogueItem } from '../catalog/catalogue.js';
 import type { Filter } from '../catalog/filter.js';
 import type { Generation } from '../catalog/generation.js';
+import type { Histories } from '../catalog/histories.js';
 import type { Popularity } from '../catalog/popularity.js';
 import type { Store } from '../store/store.js';
 import type { Cursors } from './page.js';
@@ -94,9 +95,10 @@ export const plainRequest = (k: number): RecommendRequest => ({
 
 /** What the stages may use. */
 export interface RecommendContext {
-  store: Pick<Store, 'history' | 'seen' | 'impressions' | 'hiddenStates' | 'sequence' | 'reached'>;
+  store: Pick<Store, 'impressions' | 'hiddenStates' | 'sequence' | 'reached'>;
   generation: Generation;
   popularity: Popularity;
+  histories: Histories;
   cursors: Cursors;
   /** A new item is explored until it was shown so often, and while it is younger than this. */
   exploration: { budget: number; maxAgeMs: number };
@@ -171,6 +173,8 @@ export interface Timings {
   rules: number;
   total: number;
 }
+
+export const STAGES = ['queue', 'history', 'user_tower', 'search', 'rules', 'total'] as const;
 
 export const noTimings = (): Timings => ({ queue: 0, history: 0, user_tower: 0, search: 0, rules: 0, total: 0 });
 

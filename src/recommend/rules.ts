@@ -12,16 +12,21 @@ const MAX_FILTER_TEXT = 65_536;
 
 /** What an item must pass to be in the answer at all. */
 export interface Limits {
-  /** Seen, excluded, in the history or an example. */
+  /** Rows of what the user has met. */
+  met: Pick<ReadonlyMap<number, unknown>, 'has' | 'size'>;
+  /** Whether all items of the history are among those that are met or withheld. */
+  withholdsHistory: boolean;
+  /** Excluded, in the history of the request or an example. */
   withheld: ReadonlySet<string>;
   /** Hashes of what earlier pages have shown. */
   served: ReadonlySet<number>;
   filter: Filter | null;
 }
 
-export const isAllowed = (item: CatalogueItem, { withheld, served, filter }: Limits, now: number): boolean =>
+export const isAllowed = (item: CatalogueItem, { met, withheld, served, filter }: Omit<Limits, 'withholdsHistory'>, now: number): boolean =>
   isServable(item, now) &&
-  !withheld.has(item.fields.item_id) &&
+  !met.has(item.row) &&
+  (withheld.size === 0 || !withheld.has(item.fields.item_id)) &&
   (served.size === 0 || !served.has(hashOf(item.fields.item_id))) &&
   (filter === null || filter.test(item));
 

@@ -64,8 +64,59 @@ interface Segment {
   descriptor: number;
   /** Bytes, those that wait included. */
   end: number;
-  waiting: Buffer[];
+  waiting: string[];
   waitingBytes: number;
+}
+
+/** Items as columns: less than half of the text, and of the time to write it. */
+interface Folded extends Omit<ServedEntry, 'items'> {
+  ids: string[];
+  scores: number[];
+  /** One for all where they do not differ. */
+  reasons: string | string[];
+  /** What only few items have, by place. */
+  more?: Record<number, Pick<ServedItem, 'propensity' | 'moved_by'>>;
+}
+
+function fold(entry: ServedEntry): Folded {
+  // field by field: an object made by a spread is several times slower to write as JSON
+  const { items, at, fingerprint, version, k, fallback, short_reason, experiment, seed, offset, sequence, request } = entry;
+  const folded: Folded = {
+    at,
+    fingerprint,
+    version,
+    k,
+    fallback,
+    short_reason,
+    experiment,
+    seed,
+    offset,
+    sequence,
+    request,
+    ids: [],
+    scores: [],
+    reasons: items[0]?.reason ?? '',
+  };
+  for (const { item_id: itemId, score, reason, propensity, moved_by: movedBy } of items) {
+    if (propensity !== undefined || movedBy !== undefined) {
+      folded.more ??= {};
+      folded.more[folded.ids.length] = { ...(propensity !== undefined && { propensity }), ...(movedBy !== undefined && { moved_by: movedBy }) };
+    }
+    folded.ids.push(itemId);
+    folded.scores.push(score);
+    if (typeof folded.reasons === 'string' && reason !== folded.reasons) folded.reasons = items.map((item) => item.reason);
+  }
+  return folded;
+}
+
+function unfold({ ids, scores, reasons, more = {}, ...rest }: Folded): ServedEntry {
+  const items = ids.map((itemId, place): ServedItem => ({
+    item_id: itemId,
+    score: scores[place] ?? 0,
+    reason: typeof reasons === 'string' ? reasons : (reasons[place] ?? ''),
+    ...more[place],
+  }));
+  return { ...rest, items };
 }
 
 export function openServedLog(folder: string, onError: (error: unknown) => void): ServedLog {
@@ -73,16 +124,21 @@ export function openServedLog(folder: string, onError: (error: unknown) => void)
   const pathOf = (hour: number): string => join(folder, `${hour}.ndjson`);
   let segment: Segment | null = null;
   let timer: NodeJS.Timeout | null = null;
+  // random bytes, and their digits, many at once
   const nonces = Buffer.alloc(NONCE_BYTES * 512);
+  let digits = '';
   let nextNonce = nonces.length;
 
-  const takeNonce = (): Buffer => {
+  /** Fills the id's nonce. @returns its digits */
+  const takeNonce = (id: Buffer): string => {
     if (nextNonce === nonces.length) {
       randomFillSync(nonces);
+      digits = nonces.toString('hex');
       nextNonce = 0;
     }
+    nonces.copy(id, ID_BYTES - NONCE_BYTES, nextNonce, nextNonce + NONCE_BYTES);
     nextNonce += NONCE_BYTES;
-    return nonces.subarray(nextNonce - NONCE_BYTES, nextNonce);
+    return digits.slice((nextNonce - NONCE_BYTES) * 2, nextNonce * 2);
   };
   const openSegment = (hour: number): Segment => {
     const descriptor = openSync(pathOf(hour), 'a+');
@@ -95,7 +151,7 @@ export function openServedLog(folder: string, onError: (error: unknown) => void)
     if (timer !== null) clearTimeout(timer);
     timer = null;
     if (segment === null || segment.waitingBytes === 0) return;
-    const bytes = Buffer.concat(segment.waiting);
+    const bytes = Buffer.from(segment.waiting.join(''));
     segment.waiting = [];
     segment.waitingBytes = 0;
     try {
@@ -156,18 +212,19 @@ export function openServedLog(folder: string, onError: (error: unknown) => void)
 
   return {
     append: (entry) => {
-      const nonce = takeNonce();
       const id = Buffer.alloc(ID_BYTES);
+      const nonce = takeNonce(id);
       const hour = Math.floor(entry.at / HOUR_MS);
       id.writeUInt32BE(hour, 0);
-      nonce.copy(id, 10);
       try {
         const current = segmentOf(hour);
-        id.writeUIntBE(current.end, 4, 6);
-        const line = Buffer.from(`${JSON.stringify({ nonce: nonce.toString('hex'), ...entry })}\n`);
+        id.writeUInt16BE(Math.floor(current.end / 2 ** 32), 4);
+        id.writeUInt32BE(current.end >>> 0, 6);
+        const line = `{"nonce":"${nonce}",${JSON.stringify(fold(entry)).slice(1)}\n`;
+        const length = Buffer.byteLength(line);
         current.waiting.push(line);
-        current.waitingBytes += line.length;
-        current.end += line.length;
+        current.waitingBytes += length;
+        current.end += length;
         if (current.waitingBytes >= FLUSH_BYTES) flush();
         else timer ??= setTimeout(flush, FLUSH_MS);
       } catch (error) {
@@ -226,8 +283,10 @@ async function readEntry(file: FileHandle, offset: number, nonce: string | null)
     text = Buffer.concat([text, piece.subarray(0, bytesRead)]);
   }
   try {
-    const { nonce: own, ...entry } = JSON.parse(text.subarray(0, text.indexOf(NEWLINE)).toString('utf8')) as ServedEntry & { nonce: string };
-    return nonce === null || own === nonce ? { ...OLDER, ...entry } : null;
+    const { nonce: own, ...entry } = JSON.parse(text.subarray(0, text.indexOf(NEWLINE)).toString('utf8')) as (ServedEntry | Folded) & {
+      nonce: string;
+    };
+    return nonce === null || own === nonce ? { ...OLDER, ...('ids' in entry ? unfold(entry) : entry) } : null;
   } catch {
     return null; // the id points into the middle of something
   }

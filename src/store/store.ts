@@ -59,6 +59,14 @@ export interface HistoryEntry {
   at: number;
 }
 
+/** What requests need to know of a user. */
+export interface RecentItems {
+  /** Items of positive events, newest first, each once. */
+  positives: readonly string[];
+  /** When each item was last met in any way but an impression, milliseconds since 1970; the positives are among them. */
+  met: ReadonlyMap<string, number>;
+}
+
 export interface PositiveEvent {
   sequence: number;
   item_id: string;
@@ -69,6 +77,8 @@ export interface PositiveEvent {
 export interface ItemWritten {
   sequence: number;
   created: boolean;
+  /** When the item was created, by this write or an earlier one. */
+  created_at: number;
 }
 
 export interface EventsWritten {
@@ -118,10 +128,18 @@ export interface Store {
   updateItem(item: ItemFields): Promise<ItemWritten | null>;
   /** Null when there is no such item. */
   deleteItem(itemId: string): Promise<{ sequence: number } | null>;
-  /** Idempotent by event_id; all events of one call become visible together. */
+  /** Idempotent by event_id; all events of one call become visible together. @throws ReelfuseError 503 `overloaded` */
   appendEvents(events: EventWrite[]): Promise<EventsWritten>;
-  /** Everything that is known of a user, gone from the files too when this resolves. */
+  /**
+   * Everything that is known of a user. No read finds it when this resolves; the files are clean when `cleanFiles` says so.
+   * @throws ReelfuseError 503 `overloaded`
+   */
   eraseUser(userId: string): Promise<Erased>;
+  /**
+   * True when what was erased before this call is gone from the files, too; false when it is not after so many milliseconds, because
+   * somebody reads an older state. It is tried on until it is, and other writes go on.
+   */
+  cleanFiles(timeoutMs: number): Promise<boolean>;
   /** Drops up to `limit` events older than `before`, oldest first. */
   expireEvents(before: number, limit: number): Promise<Erased>;
   saveVectors(fingerprint: string, vectors: (StoredVector & { item_id: string })[]): Promise<void>;
@@ -155,17 +173,19 @@ export interface Store {
   models(): ModelRecord[];
   /** Newest positives of a user, newest first. */
   history(userId: string, limit: number): HistoryEntry[];
-  /** Items that a user has met in any way but an impression since that time, newest first, possibly repeated. */
-  seen(userId: string, since: number, limit: number): string[];
+  /** At least the newest thousand items that the user met, unless they took more than 16,000 events; and those of the newest thousand positives. */
+  recent(userId: string): RecentItems;
+  /** The listener hears whose events have changed, before the change resolves; null: anybody's. */
+  onUserChange(listener: (userId: string | null) => void): void;
   /** How often each item was shown to the user since that time. */
   impressions(userId: string, since: number): { item_id: string; shown: number }[];
-  /** How often each item was shown to anybody. */
-  impressionCounts(): Iterable<{ item_id: string; shown: number }>;
+  /** How often each item was shown to anybody; `is_item` 0: there is no such item. */
+  impressionCounts(): Iterable<{ item_id: string; shown: number; is_item: number }>;
   /** Positive events since that time, by sequence after the given one. */
   positives(since: number, after: number, limit: number): PositiveEvent[];
   /** Users by user_id after the given one, with their number of positives. */
   users(after: string | null, limit: number): { user_id: string; events: number }[];
-  /** Σ 2^((at - origin) / halfLife) over the positive events of each item. */
-  popularity(origin: number, halfLifeMs: number): Iterable<{ item_id: string; weight: number }>;
+  /** Σ 2^((at - origin) / halfLife) over the positive events of each item; `is_item` 0: there is no such item. */
+  popularity(origin: number, halfLifeMs: number): Iterable<{ item_id: string; weight: number; is_item: number }>;
   close(): Promise<void>;
 }

@@ -4,9 +4,13 @@ import { ArtifactError, messageOf } from '../errors.js';
 /** What a worker posts back: the answer to request `id`, or why there is none. */
 export type WorkerReply<Answer> = { id: number; answer: Answer } | { id: number; error: string; kind: 'artifact' | 'other' };
 
+/** Instead of a request: answer what came before, then end. */
+export const END = null;
+
 export interface WorkerClient {
   /** Requests are handled by the worker in the order of these calls. Rejects when the worker fails or has ended. */
   call<Answer>(request: object, transfer?: readonly ArrayBuffer[]): Promise<Answer>;
+  /** The thread answers what it was asked and ends by itself: ended from outside within a native call, it would take the process along. */
   close(): Promise<void>;
 }
 
@@ -36,7 +40,12 @@ export function startWorker(file: string, workerData: unknown, onCrash: (error: 
     else waiting.resolve(reply.answer);
   });
   worker.on('error', (error: unknown) => end(new Error(`worker ${file} failed: ${messageOf(error)}`, { cause: error })));
-  worker.on('exit', (code) => end(new Error(`worker ${file} ended with code ${code}`)));
+  const exited = new Promise<void>((resolve) => {
+    worker.on('exit', (code) => {
+      end(new Error(`worker ${file} ended with code ${code}`));
+      resolve();
+    });
+  });
 
   return {
     call: <Answer>(request: object, transfer: readonly ArrayBuffer[] = []) =>
@@ -51,7 +60,8 @@ export function startWorker(file: string, workerData: unknown, onCrash: (error: 
       }),
     close: async () => {
       closing = true;
-      await worker.terminate();
+      worker.postMessage(END);
+      await exited;
     },
   };
 }

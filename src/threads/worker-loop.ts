@@ -1,6 +1,6 @@
 import { parentPort } from 'node:worker_threads';
 import { ArtifactError, messageOf } from '../errors.js';
-import type { WorkerReply } from './worker-client.js';
+import { END, type WorkerReply } from './worker-client.js';
 
 /** A worker's answer; buffers in `transfer` move instead of being copied. */
 export interface Answered {
@@ -27,7 +27,17 @@ export function serveRequests<Request extends { id: number }>(handle: (request: 
     }
   };
   let last: Promise<void> = Promise.resolve();
-  port.on('message', (request: Request) => {
+  const detached = new Set<Promise<void>>();
+  const end = async (): Promise<void> => {
+    await last;
+    await Promise.all(detached);
+    port.close(); // nothing keeps the thread any more
+  };
+  port.on('message', (request: Request | typeof END) => {
+    if (request === END) {
+      void end();
+      return;
+    }
     last = last.then(() => {
       let handled: ReturnType<typeof handle>;
       try {
@@ -36,7 +46,9 @@ export function serveRequests<Request extends { id: number }>(handle: (request: 
         handled = Promise.reject(error as Error);
       }
       if ('later' in handled) {
-        void reply(request.id, handled.later);
+        const replied = reply(request.id, handled.later);
+        detached.add(replied);
+        void replied.then(() => detached.delete(replied));
         return undefined;
       }
       return reply(request.id, Promise.resolve(handled));

@@ -9,6 +9,7 @@ const itemOf = (attributes: Record<string, unknown>): CatalogueItem => ({
   created: Date.parse('2026-10-05T00:00:00Z'),
   slot: null,
   idShare: null,
+  row: 0,
 });
 
 /** Which of the items pass, all of them being the catalogue. */

@@ -1,14 +1,29 @@
 import assert from 'node:assert/strict';
-import { cpSync, existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import fs, { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { backUp, restoreBackup } from '../../src/catalog/backup.js';
 import { build, clip, otherModel, putClips, temporaryFolder, view } from '../build.js';
+
+/** Calls before anything is copied. */
+function onCopy(t: TestContext, before: (from: string) => void): void {
+  const { cpSync: copy } = fs;
+  t.mock.method(fs, 'cpSync', (...given: Parameters<typeof copy>) => {
+    before(String(given[0]));
+    copy(...given);
+  });
+  syncBuiltinESMExports(); // modules that import it by name
+  t.after(() => {
+    t.mock.restoreAll();
+    syncBuiltinESMExports();
+  });
+}
 
 test('a backup taken while writes run holds everything that was acknowledged before it, model and snapshots included', async (t) => {
   const folder = temporaryFolder(t);
   const [dataDir, target, restored] = ['data', 'backup', 'restored'].map((name) => join(folder, name)) as [string, string, string];
-  const model = otherModel(t);
+  const model = await otherModel(t);
   const live = await build(t, { REELFUSE_DATA_DIR: dataDir, REELFUSE_MODEL_DIR: model });
   await putClips(live.app, 30);
   await live.app.inject({ method: 'POST', url: '/v1/events', payload: { events: [view('e1', 'u', clip(3))] } });
@@ -39,6 +54,94 @@ test('a backup taken while writes run holds everything that was acknowledged bef
   assert.equal((await again.app.inject('/v1/users/u/history')).json<{ items: unknown[] }>().items.length, 1);
   assert.equal((await again.app.inject(`/v1/recommendations/${id}`)).statusCode, 200);
   await assert.rejects(restoreBackup(target, restored), /in use by process|not empty/);
+});
+
+test('a restored server can switch back: every registered model is kept, and one that is gone is named', async (t) => {
+  const folder = temporaryFolder(t);
+  const [dataDir, target, restored] = ['data', 'backup', 'restored'].map((name) => join(folder, name)) as [string, string, string];
+  const live = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  await putClips(live.app, 20);
+  const demo = live.services.generation.artifact.fingerprint;
+  const register = async (model: string): Promise<string> =>
+    (await live.app.inject({ method: 'POST', url: '/v1/models', payload: { folder: model } })).json<{ fingerprint: string }>().fingerprint;
+  const gone = await otherModel(t, { file: 'item_ids.txt', edit: (bytes) => void bytes.write('CLIP') });
+  const lost = await register(gone);
+  rmSync(gone, { recursive: true });
+  const other = await register(await otherModel(t));
+  await live.app.inject({ method: 'POST', url: `/v1/models/${other}/activate` });
+  await live.services.generations.idle();
+  await live.stop();
+  const manifest = await backUp(dataDir, target);
+  assert.deepEqual([manifest.model, manifest.models], [other, [demo, other]]);
+  assert.deepEqual(
+    manifest.left_out.map(({ fingerprint }) => fingerprint),
+    [lost],
+  );
+  assert.match(manifest.left_out[0]?.reason ?? '', /model\.json cannot be read/);
+  await restoreBackup(target, restored);
+  const again = await build(t, { REELFUSE_DATA_DIR: restored, REELFUSE_MODEL_DIR: '' });
+  assert.equal(again.services.generation.artifact.fingerprint, other);
+  const back = again.services.store.models().find(({ fingerprint }) => fingerprint === demo);
+  assert.equal(back?.folder, join(restored, 'models', demo));
+  await again.app.inject({ method: 'POST', url: `/v1/models/${demo}/activate` });
+  await again.services.generations.idle();
+  assert.equal(again.services.generation.artifact.fingerprint, demo);
+});
+
+test('a folder that is there already is filled as it is, as a mount point must be', async (t) => {
+  const folder = temporaryFolder(t);
+  const [dataDir, target, restored] = ['data', 'backup', 'restored'].map((name) => join(folder, name)) as [string, string, string];
+  const live = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  await putClips(live.app, 3);
+  await live.stop();
+  for (const place of [target, restored]) mkdirSync(join(place, 'lost+found'), { recursive: true });
+  const inodes = (): number[] => [target, restored].map((place) => statSync(place).ino);
+  const before = inodes();
+  await backUp(dataDir, target);
+  await restoreBackup(target, restored);
+  assert.deepEqual(inodes(), before);
+  const again = await build(t, { REELFUSE_DATA_DIR: restored });
+  assert.equal(again.restored?.adopted, 3);
+});
+
+test('while a folder is being restored no server can start on it; one that holds anything is left as it is', async (t) => {
+  const folder = temporaryFolder(t);
+  const [dataDir, target, restored] = ['data', 'backup', 'restored'].map((name) => join(folder, name)) as [string, string, string];
+  const live = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  await putClips(live.app, 3);
+  await live.stop();
+  await backUp(dataDir, target);
+  let starts: Promise<unknown> | null = null;
+  onCopy(t, () => {
+    starts ??= assert.rejects(build(t, { REELFUSE_DATA_DIR: restored }), /in use by process/);
+  });
+  await restoreBackup(target, restored);
+  await starts;
+  assert.notEqual(starts, null);
+
+  const taken = join(folder, 'taken');
+  mkdirSync(taken);
+  writeFileSync(join(taken, 'precious'), 'x');
+  await assert.rejects(restoreBackup(target, taken), /taken is not empty: it holds precious/);
+  await assert.rejects(backUp(dataDir, taken), /taken is not empty: it holds precious/);
+  assert.deepEqual(readdirSync(taken), ['precious']);
+});
+
+test('a snapshot that is removed while it is copied is left out, and so is one that is half gone', async (t) => {
+  const folder = temporaryFolder(t);
+  const [dataDir, target] = [join(folder, 'data'), join(folder, 'backup')];
+  const live = await build(t, { REELFUSE_DATA_DIR: dataDir, REELFUSE_SNAPSHOTS_KEPT: '9' });
+  await putClips(live.app, 3);
+  const made: string[] = [];
+  for (let n = 0; n < 3; n++) made.push((await live.app.inject({ method: 'POST', url: '/v1/snapshots' })).json<{ name: string }>().name);
+  const [oldest = '', middle = '', newest = ''] = made;
+  rmSync(join(dataDir, 'snapshots', middle, 'graph.hnsw'));
+  onCopy(t, (from) => {
+    if (from.endsWith(oldest)) rmSync(from, { recursive: true });
+  });
+  const { files } = await backUp(dataDir, target);
+  const kept = new Set(Object.keys(files).flatMap((name) => (name.startsWith('snapshots/') ? [name.split('/')[1]] : [])));
+  assert.deepEqual([...kept], [newest]);
 });
 
 test('a file of the backup that was changed or is missing is named, and nothing is restored', async (t) => {

@@ -106,7 +106,9 @@ test('events of a file are checked like posted ones', async (t) => {
   const { store, write } = setUp(t);
   const file = write(
     'events.csv',
-    'event_id,user_id,item_id,type,at,watch_ms,duration_ms\n1,u,a,view,2026-01-01T00:00:00Z,900,1000\n2,u,b,glance,2026-01-01T00:00:00Z,,\n',
+    'event_id,user_id,item_id,type,at,watch_ms,duration_ms,watch_portion\n' +
+      '1,u,a,view,2026-01-01T00:00:00Z,900,1000,\n2,u,b,glance,2026-01-01T00:00:00Z,,,\n' +
+      '3,u,c,view,2026-01-01T00:00:00Z,,,0.25\n4,u,d,view,2026-01-01T00:00:00Z,200,,\n',
   );
   const report = await importHistory(file, POSITIVES, store);
   assert.deepEqual(

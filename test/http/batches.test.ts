@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { storageFull } from '../../src/errors.js';
 import { build, clip, demoStates, temporaryFolder, type Built } from '../build.js';
 
 const row = (n: number): object => ({ item_id: `b-${n}`, title: `t${n}`, hidden_states: demoStates(clip(n)) });
@@ -34,6 +35,75 @@ for (const [form, payload, other, type] of [
     assert.equal((await post(second, other, { ...type, 'idempotency-key': 'night-2' })).statusCode, 200);
   });
 }
+
+for (const [form, payload, type] of [
+  ['JSON', { items: [row(1), row(2)] }, {}],
+  ['NDJSON', lines(row(1), row(2)), ndjson],
+] as const) {
+  test(`${form}: an answer that says that the server could not is not kept: the retry puts the rows`, async (t) => {
+    const built = await build(t);
+    const { store } = built.services;
+    const { putItem } = store;
+    store.putItem = async (write) => (write.item.item_id === 'b-2' ? Promise.reject(storageFull()) : putItem(write));
+    const headers = { ...type, 'idempotency-key': 'full' };
+    const refused = (await post(built, payload, headers)).json<{ results: { status: number }[] }>();
+    assert.deepEqual(
+      refused.results.map(({ status }) => status),
+      [201, 507],
+    );
+    store.putItem = putItem;
+    const again = (await post(built, payload, headers)).json<{ results: { status: number }[] }>();
+    assert.deepEqual(
+      again.results.map(({ status }) => status),
+      [200, 201],
+    );
+    const kept = (await post(built, payload, headers)).json<{ results: { status: number }[] }>();
+    assert.deepEqual(kept, again);
+  });
+}
+
+test('an answer is kept however long the ids and names of refused rows are: it does not repeat them', async (t) => {
+  const built = await build(t);
+  const long = 'x'.repeat(12_000);
+  const bad = Array.from({ length: 998 }, (_, n) => (n % 2 === 0 ? { item_id: `${n} ${long}` } : { item_id: `b-${n}`, [`${n}-${long}`]: 1 }));
+  const payload = { items: [row(1), ...bad, { item_id: 'named', attributes: { [long]: 1 } }] };
+  const headers = { 'idempotency-key': 'long' };
+  const answer = await post(built, payload, headers);
+  assert.ok(answer.body.length < 1_000_000, `${answer.body.length} bytes`);
+  const { results } = answer.json<{ results: { status: number; error?: { pointer: string; detail: string } }[] }>();
+  assert.deepEqual([results[1]?.error?.pointer, results[2]?.error?.pointer], ['/items/1/item_id', '/items/2']);
+  assert.deepEqual([results[999]?.status, results[999]?.error?.pointer], [422, '/items/999/attributes']);
+  await built.app.inject({ method: 'PATCH', url: '/v1/items/b-1', payload: { title: 'changed since' } });
+  assert.deepEqual((await post(built, payload, headers)).json(), answer.json());
+  assert.equal(await titleOf(built, 'b-1'), 'changed since');
+});
+
+test('an answer to a stream that broke off is not kept', async (t) => {
+  const built = await build(t, { REELFUSE_BODY_LIMIT_MB: '1' });
+  const headers = { ...ndjson, 'idempotency-key': 'cut' };
+  const cut = await post(built, `${lines(row(1))}\n${'x'.repeat(2_000_000)}`, headers);
+  assert.deepEqual(
+    cut.json<{ results: { status: number }[] }>().results.map(({ status }) => status),
+    [201, 413],
+  );
+  assert.equal((await post(built, lines(row(1), row(2)), headers)).statusCode, 200);
+});
+
+test('attributes have names of 1 to 64 characters, whatever these are, and typed values', async (t) => {
+  const built = await build(t);
+  const put = (attributes: object) => built.app.inject({ method: 'PUT', url: '/v1/items/a', payload: { attributes } });
+  for (const [attributes, pointer] of [
+    [{ '': 1 }, '/attributes'],
+    [{ ['x'.repeat(65)]: 1 }, '/attributes'],
+    [{ 'two\nlines': { nested: 1 } }, '/attributes/two\nlines'],
+  ] as const) {
+    const answer = await put(attributes);
+    assert.deepEqual([answer.statusCode, answer.json<{ errors?: { pointer: string }[] }>().errors?.[0]?.pointer], [422, pointer]);
+  }
+  assert.equal((await put({ ['x'.repeat(64)]: 1, 'two\nlines': 'yes' })).statusCode, 201);
+  const patched = await built.app.inject({ method: 'PATCH', url: '/v1/items/a', payload: { attributes: { ['x'.repeat(65)]: null } } });
+  assert.equal(patched.statusCode, 422);
+});
 
 test('a key that is in use, or not visible characters, is refused', async (t) => {
   const built = await build(t);

@@ -2,12 +2,13 @@ import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import Database from 'better-sqlite3';
 import type { TypedApp } from '../../src/http/typed-app.js';
 import { build, clip, putClips, temporaryFolder, view } from '../build.js';
 
 const post = (app: TypedApp, events: object[]) => app.inject({ method: 'POST', url: '/v1/events', payload: { events } });
 const historyOf = async (app: TypedApp, userId: string) =>
-  (await app.inject(`/v1/users/${userId}/history`)).json<{ items: { item_id: string }[]; sequence: number }>();
+  (await app.inject(`/v1/users/${userId}/history`)).json<{ items: { item_id: string; at: string }[]; sequence: number }>();
 const popular = async (app: TypedApp) => {
   const answer = await app.inject({ method: 'POST', url: '/v1/recommendations', payload: { user_id: 'stranger', k: 5 } });
   return answer.json<{ items: { item_id: string; score: number }[] }>().items;
@@ -29,9 +30,7 @@ test('an erased user is gone from answers, from the files and after a restart; o
   const answer = await first.app.inject({ method: 'POST', url: '/v1/recommendations', payload: { user_id: 'zz-secret-user' } });
   assert.equal(answer.json<{ fallback: string }>().fallback, 'no_history');
   assert.equal((await popular(first.app)).find(({ item_id: itemId }) => itemId === clip(4))?.score, 0);
-  for (const entry of readdirSync(dataDir, { recursive: true, withFileTypes: true })) {
-    if (entry.isFile()) assert.equal(readFileSync(join(entry.parentPath, entry.name)).includes('zz-secret-user'), false, entry.name);
-  }
+  assert.deepEqual(filesWith(dataDir, 'zz-secret-user'), []);
 
   const { sequence } = await historyOf(first.app, 'other');
   await first.stop();
@@ -41,6 +40,60 @@ test('an erased user is gone from answers, from the files and after a restart; o
   assert.deepEqual([kept.items.length, kept.sequence], [1, sequence]);
   const next = await post(second.app, [view('kept-2', 'other', clip(2), now)]);
   assert.equal(next.json<{ sequence: number }>().sequence, sequence + 1);
+});
+
+const filesWith = (dataDir: string, text: string): string[] =>
+  readdirSync(dataDir, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && readFileSync(join(entry.parentPath, entry.name)).includes(text))
+    .map(({ name }) => name);
+
+/** Somebody who reads an old state, as a backup does: the log cannot be emptied meanwhile. */
+function openReader(dataDir: string): { end: () => void } {
+  const reader = new Database(join(dataDir, 'reelfuse.sqlite'), { readonly: true });
+  reader.exec('BEGIN');
+  reader.prepare('SELECT count(*) FROM events').get();
+  return {
+    end: () => {
+      reader.exec('COMMIT');
+      reader.close();
+    },
+  };
+}
+
+test('while somebody reads an old state, an erasure is not answered before its files are clean, and other writes go on', async (t) => {
+  const { app, dataDir } = await build(t, { REELFUSE_ERASURE_WAIT_SECONDS: '600' });
+  await post(app, [view('secret-1', 'zz-secret-user', clip(1))]);
+  const reader = openReader(dataDir);
+  let isAnswered = false;
+  const erasing = app.inject({ method: 'DELETE', url: '/v1/users/zz-secret-user' }).then((answer) => {
+    isAnswered = true;
+    return answer;
+  });
+  for (const n of [1, 2, 3]) assert.equal((await app.inject({ method: 'PUT', url: `/v1/items/beside-${n}`, payload: {} })).statusCode, 201);
+  assert.deepEqual((await historyOf(app, 'zz-secret-user')).items, []);
+  assert.equal(isAnswered, false);
+  reader.end();
+  const answer = await erasing;
+  assert.deepEqual([answer.statusCode, answer.json<{ events_deleted: number; complete: boolean }>().complete], [200, true]);
+  assert.deepEqual(filesWith(dataDir, 'zz-secret-user'), []);
+});
+
+test('an erasure whose files are not clean in time says so, goes on, and can be asked again', async (t) => {
+  const { app, services, dataDir } = await build(t, { REELFUSE_ERASURE_WAIT_SECONDS: '0' });
+  await post(app, [view('secret-1', 'zz-secret-user', clip(1))]);
+  const reader = openReader(dataDir);
+  const erase = () => app.inject({ method: 'DELETE', url: '/v1/users/zz-secret-user' });
+  for (const events of [1, 0]) {
+    const answer = await erase();
+    const body = answer.json<{ events_deleted: number; complete: boolean }>();
+    assert.deepEqual([answer.statusCode, answer.headers['retry-after'], body.events_deleted, body.complete], [202, '5', events, false]);
+  }
+  assert.match((await app.inject('/metrics')).body, /reelfuse_erasures_pending 2/);
+  assert.ok(filesWith(dataDir, 'zz-secret-user').length > 0);
+  reader.end();
+  assert.equal(await services.store.cleanFiles(600_000), true);
+  assert.match((await app.inject('/metrics')).body, /reelfuse_erasures_pending 0/);
+  assert.deepEqual(filesWith(dataDir, 'zz-secret-user'), []);
 });
 
 test('erasing an unknown user is no error', async (t) => {
@@ -68,6 +121,39 @@ test('events older than the retention are dropped, in as many steps as it takes,
     [clip(1)],
   );
   assert.ok(Math.abs((await popular(app)).find(({ item_id: itemId }) => itemId === clip(3))?.score ?? 1) < 1e-6);
+});
+
+test('a view that says how long it was, but not of how long a clip, is judged by the item, else by the watch time', async (t) => {
+  const { app } = await build(t, { REELFUSE_POSITIVE_WATCH_MS: '4000' });
+  await app.inject({ method: 'PUT', url: '/v1/items/long', payload: { attributes: { duration_s: 20 } } });
+  await app.inject({ method: 'PUT', url: '/v1/items/short', payload: { attributes: { duration_s: 0.4 } } });
+  await app.inject({ method: 'PUT', url: '/v1/items/untold', payload: { attributes: { duration_s: 'a while' } } });
+  const watched: [string, number, number?][] = [
+    ['long', 9_999],
+    ['long', 10_000],
+    ['long', 200, 300],
+    ['short', 200],
+    ['untold', 3_999],
+    ['untold', 4_000],
+    ['unknown', 200],
+    ['unknown', 4_000],
+  ];
+  const events = watched.map(([itemId, ms, duration], n) => ({
+    ...view(`e-${n}`, 'u', itemId, `2026-11-24T10:00:0${n}Z`),
+    watch_ms: ms,
+    ...(duration !== undefined && { duration_ms: duration }),
+  }));
+  assert.equal((await post(app, events)).statusCode, 200);
+  assert.deepEqual(
+    (await historyOf(app, 'u')).items.map(({ item_id: itemId, at }) => [itemId, Number(at.slice(18, 19))]),
+    [
+      ['unknown', 7],
+      ['untold', 5],
+      ['short', 3],
+      ['long', 2],
+      ['long', 1],
+    ],
+  );
 });
 
 test('which events make a history, and from which portion a view does, is configuration', async (t) => {

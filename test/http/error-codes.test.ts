@@ -10,7 +10,7 @@ import { ERROR_CODES } from '../../src/http/error-codes.js';
 import { migrate } from '../../src/store/sqlite/migrate.js';
 import { createWriter } from '../../src/store/sqlite/writer.js';
 import { packageFile } from '../../src/package-root.js';
-import { build, clip, otherModel, putClips, type Built } from '../build.js';
+import { build, clip, otherModel, putClips, view, type Built } from '../build.js';
 
 interface Refusal {
   status: number;
@@ -57,13 +57,63 @@ test('a full queue is refused at once with Retry-After, and what was accepted is
   for (const answer of refused) assert.deepEqual(await refusal(Promise.resolve(answer)), { status: 503, code: 'overloaded', retryAfter: '1' });
 });
 
+test('more writes of items than may be under way are refused at once, counted, and nothing of them is kept', async (t) => {
+  const built = await build(t, { REELFUSE_MAX_ITEM_QUEUE: '2' });
+  const put = (n: number) => built.app.inject({ method: 'PUT', url: `/v1/items/q-${n}`, payload: {} });
+  const answers = await Promise.all(Array.from({ length: 10 }, (_, n) => put(n)));
+  const refused = answers.filter(({ statusCode }) => statusCode !== 201);
+  assert.ok(refused.length > 0 && refused.length < 10);
+  for (const answer of refused) assert.deepEqual(await refusal(Promise.resolve(answer)), { status: 503, code: 'overloaded', retryAfter: '1' });
+  assert.equal(built.services.store.countItems(), 10 - refused.length);
+  assert.match((await built.app.inject('/metrics')).body, new RegExp(`reelfuse_rejected_total{reason="item_queue_full"} ${refused.length}\n`));
+  const items = Array.from({ length: 10 }, (_, n) => ({ item_id: `r-${n}` }));
+  const { results } = (await post(built, '/v1/items/batch', { items })).json<{ results: { status: number; error?: { code: string } }[] }>();
+  assert.deepEqual(
+    results.slice(0, 3).map(({ status, error }) => error?.code ?? status),
+    [201, 201, 'overloaded'],
+  );
+  assert.equal((await put(0)).statusCode, refused.includes(answers[0] as never) ? 201 : 200);
+});
+
+test('a stream waits for places where others are refused, and its rows keep their order', async (t) => {
+  const built = await build(t, { REELFUSE_MAX_ITEM_QUEUE: '2' });
+  const rows = Array.from({ length: 60 }, (_, n) => JSON.stringify({ item_id: `s-${n % 6}`, title: `t${n}` })).join('\n');
+  const headers = { 'content-type': 'application/x-ndjson' };
+  for (const url of ['/v1/items/batch', '/v1/items/batch?wait=stored']) {
+    const send = () => built.app.inject({ method: 'POST', url, payload: rows, headers });
+    const answers = await Promise.all([send(), send()]);
+    assert.deepEqual(
+      answers.map(({ statusCode }) => statusCode),
+      [200, 200],
+    );
+    await built.services.ingest.settle();
+    for (const n of [0, 5]) assert.equal(built.services.store.item(`s-${n}`)?.title, `t${n + 54}`);
+    assert.equal((await built.app.inject({ method: 'PUT', url: '/v1/items/after', payload: {} })).statusCode < 300, true);
+  }
+});
+
+test('more events than may wait for the disk are refused at once and counted; one call is taken when nothing waits', async (t) => {
+  const built = await build(t, { REELFUSE_MAX_EVENT_QUEUE: '4' });
+  const send = (call: number, count: number) =>
+    post(built, '/v1/events', { events: Array.from({ length: count }, (_, n) => view(`${call}-${n}`, 'u', clip(n))) });
+  assert.equal((await send(0, 100)).statusCode, 200);
+  const answers = await Promise.all(Array.from({ length: 10 }, (_, n) => send(n + 1, 2)));
+  const refused = answers.filter(({ statusCode }) => statusCode !== 200);
+  assert.ok(refused.length > 0 && refused.length < 10);
+  for (const answer of refused) assert.deepEqual(await refusal(Promise.resolve(answer)), { status: 503, code: 'overloaded', retryAfter: '1' });
+  const { items } = (await built.app.inject('/v1/users/u/history?limit=1000')).json<{ items: unknown[] }>();
+  assert.equal(items.length, 100 + 2 * (10 - refused.length));
+  assert.match((await built.app.inject('/metrics')).body, new RegExp(`reelfuse_rejected_total{reason="event_queue_full"} ${refused.length}\n`));
+  assert.equal((await send(99, 3)).statusCode, 200);
+});
+
 test('a swap or a snapshot that is running already is a conflict', async (t) => {
   const built = await build(t);
   await putClips(built.app, 50);
   const snapshots = await Promise.all([post(built, '/v1/snapshots'), post(built, '/v1/snapshots')]);
   assert.deepEqual(snapshots.map(({ statusCode }) => statusCode).sort(), [201, 409]);
   assert.deepEqual(await codeOf(Promise.resolve(snapshots.find(({ statusCode }) => statusCode === 409) as never)), [409, 'snapshot_in_progress']);
-  const { fingerprint } = (await post(built, '/v1/models', { folder: otherModel(t) })).json<{ fingerprint: string }>();
+  const { fingerprint } = (await post(built, '/v1/models', { folder: await otherModel(t) })).json<{ fingerprint: string }>();
   assert.equal((await post(built, `/v1/models/${fingerprint}/activate`)).statusCode, 202);
   assert.deepEqual(await codeOf(post(built, `/v1/models/${fingerprint}/activate`)), [409, 'swap_in_progress']);
   await built.services.generations.idle();

@@ -140,6 +140,13 @@ describe('bad requests', () => {
     assert.deepEqual([again.statusCode, again.json<{ accepted: number }>().accepted, again.json<{ duplicates: number }>().duplicates], [200, 0, 1]);
   });
 
+  test('a call takes 10,000 events, and not one more', async () => {
+    const events = Array.from({ length: 10_001 }, (_, n) => view(`many-${n}`, `u-${n % 100}`, 'v1'));
+    const answer = await built.app.inject({ method: 'POST', url: '/v1/events', payload: { events: events.slice(1) } });
+    assert.deepEqual([answer.statusCode, answer.json<{ accepted: number }>().accepted], [200, 10_000]);
+    assert.ok((await send('POST', '/v1/events', { events })).errors?.some(({ pointer }) => pointer === '/events'));
+  });
+
   test('the request id and traceparent of the caller come back; a harmful id does not', async () => {
     const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
     const answer = await built.app.inject({ url: '/livez', headers: { 'x-request-id': 'abc-1', traceparent } });

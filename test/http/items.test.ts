@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TypedApp } from '../../src/http/typed-app.js';
+import type { Receipt } from '../../src/catalog/ingest.js';
 import { build, clip, demoStates, putClips } from '../build.js';
 
 const patch = (app: TypedApp, itemId: string, payload: object, headers: Record<string, string> = {}) =>
@@ -144,6 +145,113 @@ test('an item that becomes visible fills a fallback answer that would be short w
   assert.equal(await ask(), 2);
   await patch(app, clip(3), { hidden: false });
   assert.equal(await ask(), 3);
+});
+
+test('every write is acknowledged by the same receipt', async (t) => {
+  const { app, services } = await build(t);
+  const { fingerprint, manifest } = services.generation.artifact;
+  const states = { hidden_states: demoStates(clip(1)) };
+  const row = { item_id: 'b', ...states };
+  const batch = async (url: string, payload: object | string, headers: Record<string, string> = {}) => {
+    const answer = await app.inject({ method: 'POST', url, payload, headers });
+    const text = typeof payload === 'string' ? `{"results":[${answer.body}]}` : answer.body;
+    const [{ status, ...receipt } = { status: 0 }] = (JSON.parse(text) as { results: { status: number }[] }).results;
+    assert.ok(status === 200 || status === 201, answer.body);
+    return receipt;
+  };
+  const lines = { 'content-type': 'application/x-ndjson', accept: 'application/x-ndjson' };
+  const receipts: [object, string][] = [
+    [(await app.inject({ method: 'PUT', url: '/v1/items/a', payload: states })).json(), 'searchable'],
+    [(await app.inject({ method: 'PUT', url: '/v1/items/a?wait=stored', payload: states })).json(), 'stored'],
+    [await batch('/v1/items/batch', { items: [row] }), 'searchable'],
+    [await batch('/v1/items/batch?wait=stored', { items: [row] }), 'stored'],
+    [await batch('/v1/items/batch', JSON.stringify(row), lines), 'searchable'],
+    [await batch('/v1/items/batch?wait=stored', JSON.stringify(row), lines), 'stored'],
+    [(await patch(app, 'a', { title: 'x' })).json(), 'searchable'],
+    [(await patch(app, 'a', states)).json(), 'searchable'],
+    [(await patch(app, 'a?wait=stored', states)).json(), 'stored'],
+    [(await app.inject({ method: 'DELETE', url: '/v1/items/a' })).json(), 'deleted'],
+  ];
+  let last = 0;
+  for (const [receipt, state] of receipts) {
+    const { item_id: id, sequence, searchable_after_ms: searchable, applied_after_ms: applied, ...rest } = receipt as Receipt;
+    assert.deepEqual(rest, { state, model: { fingerprint, version: manifest.version } }, JSON.stringify(receipt));
+    assert.ok(id === 'a' || id === 'b');
+    assert.ok(sequence > last && applied > 0, JSON.stringify(receipt));
+    assert.equal(searchable === null, state !== 'searchable', JSON.stringify(receipt));
+    last = sequence;
+  }
+  const unknown = await app.inject({ method: 'POST', url: '/v1/items/batch?wait=forever', payload: { items: [row] } });
+  assert.deepEqual([unknown.statusCode, unknown.json<{ errors: { pointer: string }[] }>().errors[0]?.pointer], [422, '/query/wait']);
+});
+
+test('a patch or batch with wait=stored is in the store when it is answered, and searchable when all is settled', async (t) => {
+  const { app, services } = await build(t);
+  await putClips(app, 3);
+  const items = [1, 2].map((n) => ({ item_id: `late-${n}`, hidden_states: demoStates(clip(n + 10)) }));
+  await app.inject({ method: 'POST', url: '/v1/items/batch?wait=stored', payload: { items } });
+  assert.equal(services.store.hasHiddenStates('late-1'), true);
+  await patch(app, `${clip(2)}?wait=stored`, { hidden: true });
+  assert.equal((await scores(app)).has(clip(2)), false);
+  const before = (await scores(app)).get(clip(3));
+  await patch(app, `${clip(3)}?wait=stored`, { hidden_states: demoStates(clip(700)) });
+  await services.ingest.settle();
+  const after = await scores(app);
+  assert.deepEqual([after.has('late-1'), after.has('late-2')], [true, true]);
+  assert.notEqual(after.get(clip(3)), before);
+});
+
+test('under a model of ids alone hidden states of any shape are kept for a later one', async (t) => {
+  const { app, services } = await build(t);
+  const { manifest } = services.generation.artifact;
+  const { variant } = manifest;
+  manifest.variant = 'id';
+  const states = { ...demoStates(clip(1)), shape: [14, 192] };
+  const put = (itemId: string) => app.inject({ method: 'PUT', url: `/v1/items/${itemId}`, payload: { hidden_states: states } });
+  for (const [itemId, state] of [
+    [clip(1), 'searchable'],
+    ['unheard-of', 'stored'],
+  ] as const) {
+    const answer = await put(itemId);
+    assert.deepEqual([answer.statusCode, answer.json<{ state: string }>().state], [201, state], answer.body);
+    assert.deepEqual(services.store.hiddenStates(itemId)?.shape, [14, 192]);
+  }
+  const batch = await app.inject({ method: 'POST', url: '/v1/items/batch', payload: { items: [{ item_id: 'row', hidden_states: states }] } });
+  assert.equal(batch.statusCode, 200, batch.body);
+  assert.equal((await patch(app, clip(1), { hidden_states: states })).statusCode, 200);
+  manifest.variant = variant;
+  assert.equal((await put('refused')).statusCode, 422);
+});
+
+test('an item outside its time is told apart from one that is served, in reads, lists and metrics; its state stays', async (t) => {
+  const { app } = await build(t);
+  await putClips(app, 2);
+  const put = (itemId: string, payload: object) =>
+    app.inject({ method: 'PUT', url: `/v1/items/${itemId}`, payload: { ...payload, hidden_states: demoStates(clip(9)) } });
+  await put('over', { expires_at: '2020-01-01T00:00:00Z' });
+  await put('coming', { available_from: '2099-01-01T00:00:00Z' });
+  await put('out-of-sight', { expires_at: '2020-01-01T00:00:00Z', hidden: true });
+  await put('running', { available_from: '2020-01-01T00:00:00Z', expires_at: '2099-01-01T00:00:00Z' });
+  for (const [itemId, state, availability] of [
+    ['over', 'searchable', 'expired'],
+    ['coming', 'searchable', 'scheduled'],
+    ['out-of-sight', 'hidden', 'expired'],
+    ['running', 'searchable', 'now'],
+    [clip(1), 'searchable', 'now'],
+  ]) {
+    const item = await get(app, itemId ?? '');
+    assert.deepEqual([item.state, item.availability], [state, availability], itemId);
+  }
+  const listed = (await app.inject('/v1/items?state=searchable&availability=expired')).json<{ items: { item_id: string }[] }>();
+  assert.deepEqual(
+    listed.items.map(({ item_id: itemId }) => itemId),
+    ['over'],
+  );
+  const figures = async () => (await app.inject('/metrics')).body.match(/reelfuse_items_unavailable\{.*/g);
+  assert.deepEqual(await figures(), ['reelfuse_items_unavailable{reason="scheduled"} 1', 'reelfuse_items_unavailable{reason="expired"} 1']);
+  await patch(app, 'over', { expires_at: null });
+  await app.inject({ method: 'DELETE', url: '/v1/items/coming' });
+  assert.deepEqual(await figures(), ['reelfuse_items_unavailable{reason="scheduled"} 0', 'reelfuse_items_unavailable{reason="expired"} 0']);
 });
 
 test('the list is followed to its end by its cursor: every item once, in order, also those that are put meanwhile behind it', async (t) => {

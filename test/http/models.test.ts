@@ -11,6 +11,10 @@ interface Model {
   state: string;
   active: boolean;
 }
+interface Answer {
+  items: { item_id: string; score: number }[];
+  model: Model;
+}
 interface Swap {
   fingerprint: string;
   state: string;
@@ -27,15 +31,20 @@ const recommend = (app: TypedApp, history: string[], k = 50) =>
 const idsOf = async (app: TypedApp, history = [clip(1)]) =>
   (await recommend(app, history)).json<{ items: { item_id: string }[] }>().items.map(({ item_id: itemId }) => itemId);
 
+/** Of all items, by exact search. */
+const scoresOf = async (app: TypedApp): Promise<Map<string, number>> =>
+  new Map((await recommend(app, [clip(1)], 500)).json<Answer>().items.map(({ item_id: id, score }) => [id, score]));
+
 test('a swap answers every request by one model, keeps the writes made meanwhile, and survives a restart', async (t) => {
   const dataDir = temporaryFolder(t);
   const { app, services, stop } = await build(t, { REELFUSE_DATA_DIR: dataDir });
   await putClips(app, 300);
   await app.inject({ method: 'POST', url: '/v1/events', payload: { events: [view('e', 'u', clip(1))] } });
   const before = services.generation.artifact.fingerprint;
-  const registered = await register(app, otherModel(t));
+  const registered = await register(app, await otherModel(t));
   assert.deepEqual([registered.statusCode, registered.json<Model>().state], [201, 'registered']);
   const { fingerprint } = registered.json<Model>();
+  const onOld = await scoresOf(app);
 
   const started = await activate(app, fingerprint);
   assert.deepEqual([started.statusCode, (await activate(app, fingerprint)).statusCode], [202, 409]);
@@ -43,19 +52,31 @@ test('a swap answers every request by one model, keeps the writes made meanwhile
   const finished = services.generations.idle().then(() => {
     swapping = false;
   });
-  const seen = new Set<string>();
+  const served: Answer[] = [];
+  const writesOf = (n: number) => [
+    app.inject({ method: 'PUT', url: `/v1/items/${clip(n)}`, payload: { hidden_states: demoStates(clip(n)) } }),
+    app.inject({ method: 'DELETE', url: `/v1/items/${clip(n - 299)}` }),
+    app.inject({ method: 'PATCH', url: `/v1/items/${clip(n - 1)}`, payload: { title: 'changed' } }),
+  ];
   for (let n = 301; swapping; n++) {
-    const [answer, ...writes] = await Promise.all([
-      recommend(app, [clip(1)]),
-      app.inject({ method: 'PUT', url: `/v1/items/${clip(n)}`, payload: { hidden_states: demoStates(clip(n)) } }),
-      app.inject({ method: 'DELETE', url: `/v1/items/${clip(n - 299)}` }),
-      app.inject({ method: 'PATCH', url: `/v1/items/${clip(n - 1)}`, payload: { title: 'changed' } }),
-    ]);
-    assert.deepEqual([answer.statusCode, ...writes.map(({ statusCode }) => statusCode)], [200, 201, 200, 200]);
-    seen.add(answer.json<{ model: Model }>().model.fingerprint);
+    // most items stay what they are however long the swap takes
+    const [answer, ...writes] = await Promise.all([recommend(app, [clip(1)]), ...(n <= 400 ? writesOf(n) : [])]);
+    assert.deepEqual([answer.statusCode, ...writes.map(({ statusCode }) => statusCode)], n <= 400 ? [200, 201, 200, 200] : [200]);
+    served.push(answer.json<Answer>());
   }
   await finished;
-  assert.ok([...seen].every((one) => one === before || one === fingerprint));
+  const onNew = await scoresOf(app);
+  const moved = [...onNew].filter(([id, score]) => Math.abs(score - (onOld.get(id) ?? NaN)) > 1e-2);
+  assert.ok(moved.length > onNew.size / 2); // or a mixture of both could not be told
+  const scores = new Map([
+    [before, onOld],
+    [fingerprint, onNew],
+  ]);
+  for (const { items, model } of served) {
+    const known = items.filter(({ item_id: id }) => scores.get(model.fingerprint)?.has(id));
+    assert.ok(known.length >= 10);
+    for (const { item_id: id, score } of known) assert.ok(Math.abs(score - (scores.get(model.fingerprint)?.get(id) ?? NaN)) < 1e-4);
+  }
 
   const after = await models(app);
   assert.deepEqual([after.swap.state, after.swap.error], ['active', null]);
@@ -67,7 +88,7 @@ test('a swap answers every request by one model, keeps the writes made meanwhile
       [fingerprint, 'active'],
     ],
   );
-  const onNew = await idsOf(app);
+  const ids = await idsOf(app);
   const known = new Set([...services.generation.catalogue.items()].map(({ fields }) => fields.item_id));
   assert.deepEqual(known, new Set([...(services.generations.standby?.catalogue.items() ?? [])].map(({ fields }) => fields.item_id)));
   await stop();
@@ -75,14 +96,14 @@ test('a swap answers every request by one model, keeps the writes made meanwhile
   const again = await build(t, { REELFUSE_DATA_DIR: dataDir });
   assert.equal(again.services.generation.artifact.fingerprint, fingerprint);
   assert.deepEqual(new Set([...again.services.generation.catalogue.items()].map(({ fields }) => fields.item_id)), known);
-  assert.deepEqual(await idsOf(again.app), onNew);
+  assert.deepEqual(await idsOf(again.app), ids);
 });
 
 test('switching back is immediate and finds the writes made since', async (t) => {
   const { app, services } = await build(t);
   await putClips(app, 30);
   const before = services.generation.artifact.fingerprint;
-  const { fingerprint } = (await register(app, otherModel(t))).json<Model>();
+  const { fingerprint } = (await register(app, await otherModel(t))).json<Model>();
   await activate(app, fingerprint);
   await services.generations.idle();
   await app.inject({ method: 'PUT', url: '/v1/items/written-since', payload: { hidden_states: demoStates(clip(40)) } });
@@ -98,7 +119,7 @@ test('a switch back that the store cannot remember is refused, and the model tha
   const { app, services } = await build(t);
   await putClips(app, 5);
   const before = services.generation.artifact.fingerprint;
-  const { fingerprint } = (await register(app, otherModel(t))).json<Model>();
+  const { fingerprint } = (await register(app, await otherModel(t))).json<Model>();
   await activate(app, fingerprint);
   await services.generations.idle();
   const { setMeta } = services.store;
@@ -112,7 +133,7 @@ test('a switch back that the store cannot remember is refused, and the model tha
 test('a model whose golden vectors do not hold is refused, and the one that serves goes on', async (t) => {
   const { app, services } = await build(t);
   await putClips(app, 5);
-  const folder = otherModel(t, { file: 'golden.safetensors', edit: (bytes) => bytes.writeFloatLE(1e6, bytes.length - 4) });
+  const folder = await otherModel(t, { file: 'golden.safetensors', edit: (bytes) => bytes.writeFloatLE(1e6, bytes.length - 4) });
   const { fingerprint } = (await register(app, folder)).json<Model>();
   await activate(app, fingerprint);
   await services.generations.idle();
@@ -127,12 +148,59 @@ test('a model whose golden vectors do not hold is refused, and the one that serv
 
 test('a file that changes after the registration is named by the swap', async (t) => {
   const { app, services } = await build(t);
-  const folder = otherModel(t);
+  const folder = await otherModel(t);
   const { fingerprint } = (await register(app, folder)).json<Model>();
   writeFileSync(join(folder, 'item_ids.txt'), 'x\n');
   await activate(app, fingerprint);
   await services.generations.idle();
   assert.match((await models(app)).swap.error ?? '', /item_ids\.txt/);
+});
+
+test('a model that can place too few of the items is refused, however well its index finds them', async (t) => {
+  const { app, services } = await build(t);
+  const items = Array.from({ length: 40 }, (_, n) => ({ item_id: clip(n + 1) })); // known by the rows of the ID table alone
+  await app.inject({ method: 'POST', url: '/v1/items/batch', payload: { items } });
+  assert.equal(services.generation.catalogue.counts().searchable, 40);
+  const rename = (bytes: Buffer): void => void bytes.write(bytes.toString().replaceAll('clip-', 'none-'));
+  const { fingerprint } = (await register(app, await otherModel(t, { file: 'item_ids.txt', edit: rename }))).json<Model>();
+  await activate(app, fingerprint);
+  await services.generations.idle();
+  const { swap } = await models(app);
+  assert.deepEqual([swap.state, swap.error], ['failed', '0 items would be searchable, now there are 40; wanted are at least 0.9 of them']);
+  assert.equal((await idsOf(app)).length, 39);
+});
+
+test('going back to the previous model ends a rebuild that is under way, even one that is about to switch', async (t) => {
+  const { app, services } = await build(t);
+  await putClips(app, 100);
+  const { generations, store } = services;
+  const before = services.generation.artifact.fingerprint;
+  const { fingerprint } = (await register(app, await otherModel(t))).json<Model>();
+  await activate(app, fingerprint);
+  await generations.idle();
+
+  assert.equal(generations.rebuild()?.fingerprint, fingerprint);
+  const back = await activate(app, before);
+  assert.deepEqual([back.statusCode, back.json<Swap>().state], [200, 'active']);
+  assert.equal((await recommend(app, [clip(1)])).json<{ model: Model }>().model.fingerprint, before);
+  await generations.idle();
+  assert.deepEqual([generations.current.artifact.fingerprint, generations.targets.length], [before, 2]);
+
+  const { setMeta } = store;
+  let late: ReturnType<typeof activate> | null = null;
+  store.setMeta = (key, value) => {
+    store.setMeta = setMeta;
+    late = activate(app, fingerprint);
+    return setMeta(key, value);
+  };
+  generations.rebuild();
+  await generations.idle();
+  const answered = await (late as unknown as ReturnType<typeof activate>); // made by the rebuild's own switch
+  assert.equal(answered.statusCode, 200);
+  assert.deepEqual([generations.current.artifact.fingerprint, generations.targets.length], [fingerprint, 2]);
+  assert.deepEqual([store.meta('model_dir'), (await models(app)).swap.state], [generations.current.artifact.folder, 'active']);
+  const put = await app.inject({ method: 'PUT', url: '/v1/items/a', payload: { hidden_states: demoStates(clip(200)) } });
+  assert.equal(put.statusCode, 201);
 });
 
 test('what cannot be registered or activated is said', async (t) => {
@@ -148,7 +216,7 @@ test('what cannot be registered or activated is said', async (t) => {
 test('a setting that names another model than last time wins over the one that was activated', async (t) => {
   const dataDir = temporaryFolder(t);
   const first = await build(t, { REELFUSE_DATA_DIR: dataDir });
-  const other = otherModel(t);
+  const other = await otherModel(t);
   const { fingerprint } = (await register(first.app, other)).json<Model>();
   const original = first.services.generation.artifact.fingerprint;
   await activate(first.app, fingerprint);

@@ -28,10 +28,7 @@ test('until the catalogue is loaded readyz says so and recommendations are answe
   assert.deepEqual([put.statusCode, put.headers['retry-after']], [503, '1']);
 });
 
-test('a second process cannot open the same data folder', async (t) => {
+test('a second server cannot open the same data folder', async (t) => {
   const { dataDir } = await build(t);
-  const { lockDataDir } = await import('../../src/store/data-lock.js');
-  const { writeFileSync } = await import('node:fs');
-  writeFileSync(`${dataDir}/reelfuse.lock`, String(process.ppid));
-  assert.throws(() => lockDataDir(dataDir), /in use by process/);
+  await assert.rejects(build(t, { REELFUSE_DATA_DIR: dataDir }), /in use by process/);
 });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { systemClock } from '../../src/catalog/schedule.js';
 import { build, clip, demoStates, otherModel, putClips, temporaryFolder, type Built } from '../build.js';
 
 const exact = async ({ app }: Built, history: string[]): Promise<[string, number][]> => {
@@ -46,6 +47,29 @@ test('a restart adopts the snapshot and replays what was put, changed, deleted a
   assert.deepEqual(new Set(await hnsw(second, [clip(1), clip(2)])), new Set(before.map(([id]) => id)));
   await put(second, 'newer', 400);
   assert.ok((await hnsw(second, [clip(1)])).includes('newer'));
+});
+
+test('an item that is stored but could not be fused loses its old vector, and no restart brings it back', async (t) => {
+  const dataDir = temporaryFolder(t);
+  const first = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  await putClips(first.app, 30);
+  const { fuser } = first.services.generation;
+  const { fuse } = fuser;
+  fuser.fuse = () => Promise.reject(new Error('the fusing thread has died'));
+  const payload = { hidden_states: demoStates(clip(300)) };
+  const stored = await first.app.inject({ method: 'PUT', url: `/v1/items/${clip(5)}?wait=stored`, payload });
+  assert.equal(stored.statusCode, 200);
+  await first.services.ingest.settle();
+  assert.ok(!(await hnsw(first, [clip(1)])).includes(clip(5)));
+  fuser.fuse = fuse;
+  await first.stop();
+
+  const second = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  assert.deepEqual([second.restored?.adopted, second.restored?.replayed], [29, 1]);
+  const restored = await exact(second, [clip(1)]);
+  assert.ok(restored.some(([id]) => id === clip(5)));
+  await put(second, clip(5), 300);
+  assert.deepEqual(await exact(second, [clip(1)]), restored);
 });
 
 test('an orderly end writes a snapshot when items have changed, and only then', async (t) => {
@@ -107,7 +131,7 @@ test('a snapshot that is whole but newer than the store, or of another model, is
   assert.equal(second.restored, null);
   await second.stop();
 
-  const third = await build(t, { REELFUSE_DATA_DIR: dataDir, REELFUSE_MODEL_DIR: otherModel(t) });
+  const third = await build(t, { REELFUSE_DATA_DIR: dataDir, REELFUSE_MODEL_DIR: await otherModel(t) });
   assert.equal(third.restored, null);
   assert.equal((await hnsw(third, [clip(1)])).length, 4);
 });
@@ -146,4 +170,69 @@ test('a rebuild of the serving model frees the slots of what was deleted and goe
     before,
   );
   assert.equal(after.length, before.length + 1);
+});
+
+test('a snapshot is written of an index that was built anew, though no item has changed', async (t) => {
+  const dataDir = temporaryFolder(t);
+  const first = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  await putClips(first.app, 30);
+  for (let n = 1; n <= 10; n++) await first.app.inject({ method: 'DELETE', url: `/v1/items/${clip(n)}` });
+  const before = await snapshot(first);
+  first.services.generations.rebuild();
+  await first.services.generations.idle();
+  first.services.generation.firstRecalls = [1, 0.95];
+  await first.stop();
+  const second = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  assert.notEqual(second.restored?.snapshot, before.name);
+  const { catalogue, firstRecalls } = second.services.generation;
+  assert.deepEqual([second.restored?.adopted, catalogue.slots, catalogue.deadNodes], [20, 20, 0]);
+  assert.deepEqual(firstRecalls, [1, 0.95]);
+});
+
+test('slots of a damaged snapshot are given to the items that are then read from the store', async (t) => {
+  const dataDir = temporaryFolder(t);
+  const first = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  await putClips(first.app, 40);
+  await first.stop();
+  for (const name of readdirSync(join(dataDir, 'snapshots'))) writeFileSync(join(dataDir, 'snapshots', name, 'graph.hnsw'), 'torn');
+  const second = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  const { catalogue } = second.services.generation;
+  assert.deepEqual([second.restored, catalogue.size, catalogue.slots, catalogue.freeSlots], [null, 40, 40, 0]);
+  assert.equal((await hnsw(second, [clip(1)])).length, 39);
+});
+
+test('what the store has beyond a snapshot and cannot be fused ends the start; the snapshot is not to blame', async (t) => {
+  const dataDir = temporaryFolder(t);
+  const first = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  await putClips(first.app, 5);
+  const { name } = await snapshot(first);
+  first.services.generation.fuser.fuse = () => Promise.reject(new Error('the fusing thread has died'));
+  await first.app.inject({ method: 'PUT', url: `/v1/items/${clip(9)}?wait=stored`, payload: { hidden_states: demoStates(clip(9)) } });
+  await first.stop();
+  forgetShutdown(dataDir, name);
+  const second = await build(t, { REELFUSE_DATA_DIR: dataDir }, systemClock, { load: false });
+  second.services.generation.fuser.fuse = () => Promise.reject(new Error('the fusing thread has died'));
+  await assert.rejects(second.services.load(), /has died/);
+  assert.ok(readdirSync(join(dataDir, 'snapshots')).includes(name));
+});
+
+test('rebuilds under load fail no request: what has begun on the old generation ends on it', async (t) => {
+  const built = await build(t);
+  await putClips(built.app, 200);
+  const { generations } = built.services;
+  let isRebuilding = true;
+  const statuses = new Set<number>();
+  const client = async (n: number): Promise<void> => {
+    const payload = { history: [clip(n + 1), clip(n + 50)], k: 50, exact: n % 2 === 0, explain: n % 4 === 0 };
+    while (isRebuilding) statuses.add((await built.app.inject({ method: 'POST', url: '/v1/recommendations', payload })).statusCode);
+  };
+  const clients = Promise.all(Array.from({ length: 16 }, (_, n) => client(n)));
+  for (let round = 0; round < 5; round++) {
+    assert.notEqual(generations.rebuild(), null);
+    await generations.idle();
+    assert.equal(generations.swap?.error, null);
+  }
+  isRebuilding = false;
+  await clients;
+  assert.deepEqual([...statuses], [200]);
 });

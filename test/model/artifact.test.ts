@@ -50,7 +50,7 @@ function offsetOf(bytes: Buffer, tensor: string): number {
 
 const ended = (error: Error): never => assert.fail(error);
 const settings = { executionProviders: ['cpu' as const], requireGpu: false };
-const poolSettings = { ...settings, workers: 1, maxBatch: 8, maxQueue: 8, hnsw: { m: 8, efConstruction: 40, ef: 40 } };
+const poolSettings = { ...settings, precision: 'auto' as const, workers: 1, maxBatch: 8, maxQueue: 8, hnsw: { m: 8, efConstruction: 40, ef: 40 } };
 
 test('the bundled artifact verifies, by digests and on the engine', async () => {
   const artifact = await readArtifact(DEMO_ARTIFACT);
@@ -124,6 +124,23 @@ test('a user tower whose golden output differs is refused on the engine', async 
     return changed;
   });
   await assert.rejects(startRecommenders(await readArtifact(folder), poolSettings, createMetrics(), ended), /user_tower\.onnx user_vector/);
+});
+
+test('an 8-bit user tower serves on the CPU unless float32 is asked for, and one that strays is refused', async (t) => {
+  const folder = copy(t);
+  const precisionOf = async (precision: 'auto' | 'float32'): Promise<string> => {
+    const pool = await startRecommenders(await readArtifact(folder), { ...poolSettings, precision }, createMetrics(), ended);
+    await pool.close();
+    return pool.precision;
+  };
+  assert.equal(await precisionOf('auto'), 'int8');
+  assert.equal(await precisionOf('float32'), 'float32');
+  const other = readFileSync(join(DEMO_ARTIFACT, 'user_tower_int8.onnx'));
+  const weights = other.length >> 1; // in the middle of some weight
+  replace(folder, 'user_tower_int8.onnx', (bytes) =>
+    Buffer.concat([bytes.subarray(0, weights), Buffer.alloc(4096, 0x55), bytes.subarray(weights + 4096)]),
+  );
+  await assert.rejects(precisionOf('auto'), /user_tower_int8\.onnx/);
 });
 
 test('a tower that is not ONNX is refused', async (t) => {

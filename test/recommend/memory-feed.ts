@@ -3,7 +3,10 @@ import type { Generation } from '../../src/catalog/generation.js';
 import { createPopularity, type Popularity } from '../../src/catalog/popularity.js';
 import { createExactIndex } from '../../src/index/exact.js';
 import { searchAllowed } from '../../src/index/filtered.js';
-import type { SearchJob, Searched } from '../../src/model/recommender-pool.js';
+import { createItemRows } from '../../src/catalog/item-rows.js';
+import type { Searched } from '../../src/model/recommender-pool.js';
+import type { SearchJob } from '../../src/model/search-messages.js';
+import { manualClock } from '../manual-clock.js';
 import { createCursors } from '../../src/recommend/page.js';
 import { recommend } from '../../src/recommend/pipeline.js';
 import { plainRequest, type RecommendAnswer, type RecommendContext, type RecommendRequest } from '../../src/recommend/request.js';
@@ -43,23 +46,24 @@ const NOW = Date.now();
 export async function memoryFeed(items: readonly MemoryItem[], reach = Infinity): Promise<MemoryFeed> {
   const searches: SearchJob[] = [];
   const user = Float32Array.of(0, 1);
-  const catalogue = createCatalogue(2, false, {
+  const pool = {
     grow: async () => undefined,
-    update: async ({ add, remove }) => {
+    update: async ({ add, remove }: { add: number[]; remove: number[] }) => {
       for (const slot of remove) exact.remove(slot);
       for (const slot of add) exact.add(slot);
     },
-  });
+  };
+  const catalogue = createCatalogue(2, false, pool, createItemRows(), manualClock(NOW));
   const exact = createExactIndex(catalogue.table);
-  const find = ({ allowed, count, exact: isExact }: SearchJob) =>
-    allowed !== null
-      ? searchAllowed(exact, catalogue.table, allowed, user, count, Infinity)
-      : exact.search(user, isExact ? count : Math.min(count, reach));
+  const find = ({ wishes, count }: SearchJob) =>
+    wishes?.allowed != null
+      ? searchAllowed(exact, catalogue.table, wishes.allowed, user, count, Infinity)
+      : exact.search(user, wishes?.exact === true ? count : Math.min(count, reach));
   const search = async (prepare: () => SearchJob | null): Promise<Searched | null> => {
     const job = prepare();
     if (job === null) return null;
     searches.push(job);
-    return { ...find(job), user, without: [], queueMs: 0, towerMs: 0, searchMs: 0 };
+    return { ...find(job), vectors: { user, without: [] }, queueMs: 0, towerMs: 0, searchMs: 0 };
   };
   const published = ({ id, similarity, aside = 1, author, attributes = {}, hidden = false, created = NOW }: MemoryItem): PublishedItem => ({
     fields: { item_id: id, title: null, author_id: author ?? null, attributes, available_from: null, expires_at: null, hidden },
@@ -68,12 +72,15 @@ export async function memoryFeed(items: readonly MemoryItem[], reach = Infinity)
     idShare: null,
   });
   await catalogue.publish([published({ id: 'me', similarity: 0, hidden: true }), ...items.map(published)]);
-  const positives = items.map(({ id, positives: weight = 0 }) => ({ item_id: id, weight }));
-  const popularity = createPopularity(NOW, 3_600_000, { positives, impressions: [] });
+  const positives = items.map(({ id, positives: weight = 0 }) => ({ item_id: id, weight, is_item: 1 }));
+  const popularity = createPopularity({
+    origin: NOW,
+    halfLifeMs: 3_600_000,
+    isKnown: (itemId) => catalogue.get(itemId) !== undefined,
+    initial: { positives, impressions: [] },
+  });
   const context: RecommendContext = {
     store: {
-      history: () => [],
-      seen: () => [],
       impressions: () => [],
       hiddenStates: () => null,
       sequence: () => 0,
@@ -82,6 +89,7 @@ export async function memoryFeed(items: readonly MemoryItem[], reach = Infinity)
     // of a generation the pipeline uses no more than this
     generation: { pool: { search }, catalogue, artifact: { manifest: { temperature: TEMPERATURE, max_history: 50 } } } as unknown as Generation,
     popularity,
+    histories: { of: () => ({ positives: new Int32Array(0), met: new Map() }) },
     cursors: createCursors('secret', 60),
     exploration: { budget: 10, maxAgeMs: 3_600_000 },
     isReady: () => true,

@@ -71,8 +71,43 @@ function conformance(engine: string, create: OpenStore): void {
       store.history('u', 1).map((entry) => entry.item_id),
       ['new'],
     );
-    assert.deepEqual(store.seen('u', 0, 10), ['new', 'skipped', 'old']);
+    assert.deepEqual(store.recent('u').positives, ['new', 'old']);
+    assert.deepEqual(
+      [...store.recent('u').met],
+      [
+        ['new', 100],
+        ['skipped', 70],
+        ['old', 50],
+      ],
+    );
     assert.deepEqual(store.users(null, 10), [{ user_id: 'u', events: 2 }]);
+    await store.close();
+  });
+
+  test(`${engine}: recent items follow every change of a user's events, and listeners hear of it before it resolves`, async (t) => {
+    const store = create(t).open();
+    const heard: (string | null)[] = [];
+    store.onUserChange((user) => heard.push(user));
+    const positives = (user: string) => store.recent(user).positives;
+    assert.deepEqual(positives('u'), []);
+    await store.appendEvents([event('1', 'u', 'a', 1), event('2', 'v', 'b', 1)]);
+    assert.deepEqual([positives('u'), positives('v')], [['a'], ['b']]);
+    await store.appendEvents([event('3', 'u', 'c', 2), event('4', 'u', 'a', 3)]);
+    assert.deepEqual([positives('u'), positives('v')], [['a', 'c'], ['b']]);
+    await store.expireEvents(2, 10);
+    assert.deepEqual([positives('u'), positives('v')], [['a', 'c'], []]);
+    await store.eraseUser('u');
+    assert.deepEqual(positives('u'), []);
+    assert.deepEqual(heard, ['u', 'v', 'u', 'u', null, 'u']);
+    await store.close();
+  });
+
+  test(`${engine}: an old positive stays in the history, and met, behind a thousand newer skips`, async (t) => {
+    const store = create(t).open();
+    const skips = Array.from({ length: 1000 }, (_, n) => event(`skip-${n}`, 'u', `skipped-${n}`, 10 + n, false));
+    await store.appendEvents([event('1', 'u', 'watched', 1), ...skips]);
+    assert.deepEqual(store.recent('u').positives, ['watched']);
+    assert.equal(store.recent('u').met.get('watched'), 1);
     await store.close();
   });
 
@@ -126,7 +161,9 @@ function conformance(engine: string, create: OpenStore): void {
   test(`${engine}: popularity halves with each half-life and ignores negatives`, async (t) => {
     const store = create(t).open();
     await store.appendEvents([event('1', 'u', 'a', 0), event('2', 'v', 'a', 1000), event('3', 'w', 'a', 1000, false)]);
-    assert.deepEqual([...store.popularity(1000, 1000)], [{ item_id: 'a', weight: 1.5 }]);
+    assert.deepEqual([...store.popularity(1000, 1000)], [{ item_id: 'a', weight: 1.5, is_item: 0 }]);
+    await store.putItem(item('a'));
+    assert.deepEqual([...store.popularity(1000, 1000)], [{ item_id: 'a', weight: 1.5, is_item: 1 }]);
     await store.close();
   });
 }

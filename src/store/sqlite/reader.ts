@@ -6,6 +6,7 @@ import type {
   KeptAnswer,
   ModelRecord,
   PositiveEvent,
+  RecentItems,
   Store,
   StoredItem,
   StoredVector,
@@ -24,7 +25,7 @@ type Reads = Pick<
   | 'itemsWithVectorsOf'
   | 'models'
   | 'history'
-  | 'seen'
+  | 'recent'
   | 'impressions'
   | 'impressionCounts'
   | 'positives'
@@ -58,6 +59,35 @@ function toItemWithVector({ vector, id_share: share, states: has, ...row }: Vect
   return { ...toItem(row), stored, has_hidden_states: has === 1 };
 }
 
+/** Newest items that requests know of, and events that are looked at for them. */
+const RECENT_ITEMS = 1000;
+const RECENT_EVENTS = [1000, 4000, 16_000];
+
+type Met = [itemId: string, at: number, positive: number];
+
+/** One item may have many events: goes further back until there are enough different items. */
+function recentOf(newest: (limit: number) => Met[], newestPositives: (limit: number) => HistoryEntry[]): RecentItems {
+  const met = new Map<string, number>();
+  const positives = new Set<string>();
+  for (const limit of RECENT_EVENTS) {
+    const events = newest(limit);
+    met.clear(); // read again from the newest on, which keeps them in order
+    positives.clear();
+    for (const [itemId, at, positive] of events) {
+      if (!met.has(itemId)) met.set(itemId, at);
+      if (positive === 1) positives.add(itemId);
+    }
+    if (events.length < limit) return { positives: [...positives], met };
+    if (met.size >= RECENT_ITEMS) break;
+  }
+  // older than what was met lately, but still the history
+  for (const { item_id: itemId, at } of newestPositives(RECENT_ITEMS)) {
+    positives.add(itemId);
+    if (!met.has(itemId)) met.set(itemId, at);
+  }
+  return { positives: [...positives], met };
+}
+
 export function createReader(database: Database.Database): Reads {
   const meta = database.prepare<[string], { value: string }>('SELECT value FROM meta WHERE key = ?');
   const keptAnswer = database.prepare<[string], KeptAnswer>('SELECT key, digest, status, answer, created_at FROM kept_answers WHERE key = ?');
@@ -78,16 +108,17 @@ export function createReader(database: Database.Database): Reads {
   const history = database.prepare<[string, number], HistoryEntry>(
     'SELECT item_id, type, at FROM events WHERE user_id = ? AND positive = 1 ORDER BY at DESC, sequence DESC LIMIT ?',
   );
-  const seen = database
-    .prepare<[string, number, number], string>(
-      `SELECT item_id FROM events WHERE user_id = ? AND type <> 'impression' AND at >= ? ORDER BY at DESC LIMIT ?`,
+  const met = database
+    .prepare<[string, number], [itemId: string, at: number, positive: number]>(
+      `SELECT item_id, at, positive FROM events WHERE user_id = ? AND type <> 'impression' ORDER BY at DESC, sequence DESC LIMIT ?`,
     )
-    .pluck();
+    .raw();
   const impressions = database.prepare<[string, number], { item_id: string; shown: number }>(
     `SELECT item_id, count(*) AS shown FROM events WHERE user_id = ? AND type = 'impression' AND at >= ? GROUP BY item_id`,
   );
-  const impressionCounts = database.prepare<[], { item_id: string; shown: number }>(
-    `SELECT item_id, count(*) AS shown FROM events WHERE type = 'impression' GROUP BY item_id`,
+  const isItem = 'EXISTS (SELECT 1 FROM items i WHERE i.item_id = e.item_id) AS is_item';
+  const impressionCounts = database.prepare<[], { item_id: string; shown: number; is_item: number }>(
+    `SELECT item_id, count(*) AS shown, ${isItem} FROM events e WHERE type = 'impression' GROUP BY item_id`,
   );
   const positives = database.prepare<[number, number, number], PositiveEvent>(
     'SELECT sequence, item_id, at, recommendation_id FROM events WHERE positive = 1 AND at >= ? AND sequence > ? ORDER BY sequence LIMIT ?',
@@ -95,8 +126,8 @@ export function createReader(database: Database.Database): Reads {
   const users = database.prepare<[string, number], { user_id: string; events: number }>(
     'SELECT user_id, count(*) AS events FROM events WHERE positive = 1 AND user_id > ? GROUP BY user_id ORDER BY user_id LIMIT ?',
   );
-  const popularity = database.prepare<[number, number], { item_id: string; weight: number }>(
-    'SELECT item_id, sum(pow(2.0, (at - ?) * 1.0 / ?)) AS weight FROM events WHERE positive = 1 GROUP BY item_id',
+  const popularity = database.prepare<[number, number], { item_id: string; weight: number; is_item: number }>(
+    `SELECT item_id, sum(pow(2.0, (at - ?) * 1.0 / ?)) AS weight, ${isItem} FROM events e WHERE positive = 1 GROUP BY item_id`,
   );
 
   return {
@@ -117,7 +148,11 @@ export function createReader(database: Database.Database): Reads {
     itemsWithVectorsOf: (fingerprint, itemIds) => withVectorsOf.all(fingerprint, JSON.stringify(itemIds)).map(toItemWithVector),
     models: () => models.all(),
     history: (userId, limit) => history.all(userId, limit),
-    seen: (userId, since, limit) => seen.all(userId, since, limit),
+    recent: (userId) =>
+      recentOf(
+        (limit) => met.all(userId, limit),
+        (limit) => history.all(userId, limit),
+      ),
     impressions: (userId, since) => impressions.all(userId, since),
     impressionCounts: () => impressionCounts.iterate(),
     positives: (since, after, limit) => positives.all(since, after, limit),

@@ -27,6 +27,9 @@ interface ErasedRow {
   positive: number;
 }
 
+/** Events by user stand in two partial indexes, seen_by_user and impressions_by_user; asked for by halves, each finds its own. */
+const KINDS_BY_USER = [`type <> 'impression'`, `type = 'impression'`] as const;
+
 /** Applies operations to the database; the caller decides what one transaction is. */
 export function createWriter(database: Database.Database): (operations: WriteOperation[]) => WriteOutcome[] {
   const newest = database.prepare<[], { sequence: number | null }>(
@@ -39,7 +42,7 @@ export function createWriter(database: Database.Database): (operations: WriteOpe
        available_from = excluded.available_from, expires_at = excluded.expires_at, hidden = excluded.hidden,
        updated_at = excluded.updated_at, sequence = excluded.sequence`,
   );
-  const exists = database.prepare<[string]>('SELECT 1 FROM items WHERE item_id = ?');
+  const createdAt = database.prepare<[string], number>('SELECT created_at FROM items WHERE item_id = ?').pluck();
   const dropStates = database.prepare('DELETE FROM hidden_states WHERE item_id = ?');
   const putStates = database.prepare('INSERT OR REPLACE INTO hidden_states (item_id, dtype, layers, width, data) VALUES (?, ?, ?, ?, ?)');
   const dropVectors = database.prepare('DELETE FROM vectors WHERE item_id = ?');
@@ -55,8 +58,9 @@ export function createWriter(database: Database.Database): (operations: WriteOpe
      VALUES (@sequence, @event_id, @user_id, @item_id, @type, @at, @watch_ms, @duration_ms, @watch_portion, @recommendation_id, @positive)
      ON CONFLICT (event_id) DO NOTHING`,
   );
-  const ofUser = database.prepare<[string], ErasedRow>('SELECT sequence, item_id, at, type, positive FROM events WHERE user_id = ?');
-  const dropUser = database.prepare('DELETE FROM events WHERE user_id = ?');
+  const ofUser = KINDS_BY_USER.map((kind) =>
+    database.prepare<[string], ErasedRow>(`SELECT sequence, item_id, at, type, positive FROM events WHERE user_id = ? AND ${kind}`),
+  );
   const oldest = database.prepare<[number, number], ErasedRow>(
     'SELECT sequence, item_id, at, type, positive FROM events WHERE at < ? ORDER BY at LIMIT ?',
   );
@@ -98,19 +102,22 @@ export function createWriter(database: Database.Database): (operations: WriteOpe
     switch (operation.type) {
       case 'putItem': {
         const { item, hiddenStates, vectors } = operation.write;
-        const created = exists.get(item.item_id) === undefined;
-        putItem.run(rowOf(item));
+        const known = createdAt.get(item.item_id);
+        const row = rowOf(item);
+        putItem.run(row);
         dropTombstone.run(item.item_id);
         dropVectors.run(item.item_id);
         if (hiddenStates === null) dropStates.run(item.item_id);
         else putStates.run(item.item_id, hiddenStates.dtype, ...hiddenStates.shape, hiddenStates.data);
         for (const { fingerprint, id_share: share, vector } of vectors) putVector.run(fingerprint, share, bytesOf(vector), item.item_id);
-        return { sequence, created };
+        return { sequence, created: known === undefined, created_at: known ?? row.now };
       }
-      case 'updateItem':
-        if (exists.get(operation.item.item_id) === undefined) return null;
+      case 'updateItem': {
+        const known = createdAt.get(operation.item.item_id);
+        if (known === undefined) return null;
         putItem.run(rowOf(operation.item));
-        return { sequence, created: false };
+        return { sequence, created: false, created_at: known };
+      }
       case 'deleteItem': {
         if (dropItem.run(operation.itemId).changes === 0) return null;
         putTombstone.run(operation.itemId, ++sequence);
@@ -125,8 +132,8 @@ export function createWriter(database: Database.Database): (operations: WriteOpe
         return { accepted, sequence };
       }
       case 'eraseUser': {
-        const rows = ofUser.all(operation.userId);
-        dropUser.run(operation.userId);
+        const rows = ofUser.flatMap((select) => select.all(operation.userId));
+        for (const row of rows) dropEvent.run(row.sequence);
         return erased('user', rows);
       }
       case 'expireEvents': {
@@ -170,10 +177,7 @@ export function createWriter(database: Database.Database): (operations: WriteOpe
   return (operations) => {
     const before = sequence;
     try {
-      const outcomes = group.immediate(operations);
-      // the log still holds what was erased; fold it in and empty it
-      if (operations.some(({ type }) => type === 'eraseUser')) database.pragma('wal_checkpoint(TRUNCATE)');
-      return outcomes;
+      return group.immediate(operations);
     } catch (error) {
       sequence = before; // the commit itself failed: nothing of the group is there
       throw error;

@@ -1,0 +1,169 @@
+import { Readable } from 'node:stream';
+import { Type, type Static } from 'typebox';
+import type { WriteOptions } from '../catalog/ingest.js';
+import { ItemRow, MAX_ID_LENGTH, parseItemRow } from '../catalog/item-input.js';
+import { ReelfuseError, invalidRequest, messageOf } from '../errors.js';
+import type { Services } from '../services.js';
+import { IdempotencyKey, createIdempotency, type JsonAnswer } from './idempotency.js';
+import { ReceiptSchema, WaitQuery, expectedShape, isErrors, requireReady } from './item-receipt.js';
+import { atMost, linesOf, type Line } from './lines.js';
+import { problemResponses } from './problem.js';
+import type { TypedApp } from './typed-app.js';
+import { validatorCompiler } from './validation.js';
+
+const MAX_BATCH_ROWS = 1000;
+/** Rows of a stream that are answered in one document. */
+const MAX_COLLECTED = 10_000;
+/** Rows of a stream that are on their way to the store at once; the stream waits for them. */
+const STREAM_WINDOW = 256;
+
+/** The receipt of a row that landed, or why it did not. */
+const RowResult = Type.Object({
+  ...Type.Partial(ReceiptSchema).properties,
+  status: Type.Integer(),
+  error: Type.Optional(Type.Object({ code: Type.String(), pointer: Type.String(), detail: Type.String() })),
+});
+type RowResult = Static<typeof RowResult>;
+const BatchAnswer = Type.Object({ results: Type.Array(RowResult) });
+
+const Batch = Type.Object({ items: Type.Array(ItemRow, { minItems: 1, maxItems: MAX_BATCH_ROWS }) }, { additionalProperties: false });
+/** Rows are judged one by one, so that a bad one does not take the good ones down. */
+const Envelope = Type.Object({ items: Type.Array(Type.Unknown(), { minItems: 1, maxItems: MAX_BATCH_ROWS }) }, { additionalProperties: false });
+const validateEnvelope = validatorCompiler({ schema: Envelope, httpPart: 'body' });
+const validateBody = (body: unknown) => isStream(body) || validateEnvelope(body);
+
+export function registerItemBatch(app: TypedApp, services: Services): void {
+  const idempotency = createIdempotency(services.store, services.log);
+
+  const putRow = async (value: unknown, prefix: string, options: WriteOptions): Promise<RowResult> => {
+    const named = (value as { item_id?: unknown } | null)?.item_id;
+    const id = typeof named === 'string' && named.length <= MAX_ID_LENGTH ? { item_id: named } : {};
+    const parsed = parseItemRow(value, prefix, expectedShape(services));
+    if (isErrors(parsed)) {
+      const { pointer, detail } = parsed[0] ?? { pointer: prefix, detail: 'is not valid' };
+      return { ...id, status: 422, error: { code: 'invalid_request', pointer, detail } };
+    }
+    try {
+      const { created, ...receipt } = await services.ingest.put(parsed.fields, parsed.hiddenStates, options);
+      return { ...receipt, status: created ? 201 : 200 };
+    } catch (error) {
+      if (error instanceof ReelfuseError) return { ...id, ...refused(error, prefix) };
+      services.log.error({ err: error }, 'an item of a batch could not be stored');
+      return { ...id, status: 500, error: { code: 'internal_error', pointer: prefix, detail: 'the item could not be stored' } };
+    }
+  };
+
+  app.post(
+    '/v1/items/batch',
+    {
+      config: { scope: 'write' },
+      schema: {
+        tags: ['items'],
+        summary: 'Many items: JSON with up to 1,000, or an NDJSON stream (application/x-ndjson) of any length',
+        description:
+          'Good rows land, bad ones are reported. 200 when every row landed, else 207. An NDJSON stream with Accept: application/x-ndjson is ' +
+          'answered by 200 and one result a line, as the rows are put, so that its length does not matter on either side; without it the answer ' +
+          `is one document of up to ${MAX_COLLECTED.toLocaleString('en')} rows. A row that is longer than the body limit, a row too many and a ` +
+          'body that breaks off end the stream: the last result says so (413 row_too_large, 413 too_many_rows, 400 stream_broken) and names the first row that was not read.',
+        querystring: WaitQuery,
+        headers: Type.Object({ 'idempotency-key': IdempotencyKey }),
+        body: Batch,
+        response: { 200: BatchAnswer, 207: BatchAnswer, ...problemResponses },
+      },
+      validatorCompiler: (part) => (part.httpPart === 'body' ? validateBody : validatorCompiler(part)),
+    },
+    async (request, reply) => {
+      requireReady(services);
+      const body: unknown = request.body;
+      const key = request.headers['idempotency-key'];
+      const maxBytes = services.config.bodyLimitMb * 1024 * 1024;
+      // a stream can wait for its rows, a caller with all of them in one body is told at once
+      const options: WriteOptions = { wait: request.query.wait, whenFull: isStream(body) ? 'wait' : 'refuse' };
+      const put: PutRow = (value, prefix) => putRow(value, prefix, options);
+      // a body that is not read to its end cannot be followed by another request
+      if (isStream(body)) void reply.header('connection', 'close');
+      if (isStream(body) && wantsLines(request.headers.accept)) {
+        if (key !== undefined)
+          throw invalidRequest([{ pointer: '/headers/idempotency-key', detail: 'cannot be kept for an answer that is streamed' }]);
+        const results = putLines(linesOf(kept(body), maxBytes), put, maxBytes);
+        return reply.type('application/x-ndjson').send(Readable.from(textOf(results)) as never); // a stream passes the serialiser by
+      }
+      let isWhole = !isStream(body);
+      async function* linesToTheEnd(source: AsyncIterable<Buffer>): AsyncGenerator<Line> {
+        yield* atMost(MAX_COLLECTED, linesOf(source, maxBytes), 'send Accept: application/x-ndjson for an answer of any length');
+        isWhole = true;
+        void reply.removeHeader('connection');
+      }
+      const answer = async (source: AsyncIterable<Buffer> | string): Promise<JsonAnswer> => {
+        const results: RowResult[] = [];
+        if (typeof source !== 'string') for await (const group of putLines(linesToTheEnd(source), put, maxBytes)) results.push(...group);
+        else {
+          const { items } = body as { items: unknown[] }; // validated above
+          results.push(...(await Promise.all(items.map((row, index) => put(row, `/items/${index}`)))));
+        }
+        const status = results.some(({ error }) => error !== undefined) ? 207 : 200;
+        return { status, body: { results }, isFinal: isWhole && results.every((row) => row.status < 500) };
+      };
+      const source = isStream(body) ? kept(body) : key === undefined ? '' : JSON.stringify(body);
+      const { status, body: answered } = await (key === undefined ? answer(source) : idempotency.run(key, source, answer));
+      void reply.status(status);
+      return answered as Static<typeof BatchAnswer>; // made above, now or when the key came first
+    },
+  );
+}
+
+const isStream = (body: unknown): body is Readable => typeof (body as { pipe?: unknown } | null)?.pipe === 'function';
+
+/** To be read without being destroyed where reading stops: the answer goes over the same socket. */
+const kept = (body: Readable): AsyncIterable<Buffer> => body.iterator({ destroyOnReturn: false });
+
+/** Whether the caller reads one result a line, as the rows are put. */
+const wantsLines = (accept: string | undefined): boolean => accept?.includes('application/x-ndjson') === true;
+
+type PutRow = (value: unknown, prefix: string) => Promise<RowResult>;
+
+/**
+ * Results of a window of rows at a time: whoever takes them decides how much is in memory. What ends the lines early is the last result.
+ * @throws ReelfuseError when that is also the first
+ */
+async function* putLines(lines: AsyncIterable<Line>, putRow: PutRow, maxBytes: number): AsyncGenerator<RowResult[]> {
+  let pending: Promise<RowResult>[] = [];
+  let bytes = 0;
+  let isFirst = true;
+  let end: RowResult | null = null;
+  try {
+    for await (const { row, text } of lines) {
+      pending.push(putLine(text, `/${row}`, putRow));
+      isFirst = false;
+      bytes += text.length;
+      if (pending.length < STREAM_WINDOW && bytes < maxBytes) continue;
+      yield await Promise.all(pending);
+      pending = [];
+      bytes = 0;
+    }
+  } catch (error) {
+    if (isFirst || !(error instanceof ReelfuseError)) throw error;
+    end = refused(error, '');
+  }
+  yield await Promise.all(pending);
+  if (end !== null) yield [end];
+}
+
+async function* textOf(results: AsyncIterable<RowResult[]>): AsyncGenerator<string> {
+  for await (const group of results) for (const result of group) yield `${JSON.stringify(result)}\n`;
+}
+
+const refused = (error: ReelfuseError, prefix: string): RowResult => ({
+  status: error.status,
+  error: { code: error.code, pointer: error.errors[0]?.pointer ?? prefix, detail: error.message },
+});
+
+function putLine(text: string, prefix: string, putRow: PutRow): Promise<RowResult> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    return Promise.resolve({ status: 422, error: { code: 'invalid_request', pointer: prefix, detail: `is not JSON: ${messageOf(error)}` } });
+  }
+  return putRow(value, prefix);
+}

@@ -1,0 +1,39 @@
+import { Type } from 'typebox';
+import type { ExpectedShape, ParsedItem } from '../catalog/item-input.js';
+import { ReelfuseError, type FieldError } from '../errors.js';
+import type { Services } from '../services.js';
+
+export const State = Type.String({ description: 'searchable | pending_features | stored | hidden' });
+
+/** What every write of an item is acknowledged with. */
+export const ReceiptSchema = Type.Object({
+  item_id: Type.String(),
+  state: Type.String({ description: 'searchable | pending_features | stored | hidden | deleted' }),
+  sequence: Type.Integer(),
+  searchable_after_ms: Type.Unsafe<number | null>({ type: ['number', 'null'], description: 'null: it has no vector, or not yet' }),
+  applied_after_ms: Type.Number({ description: 'until it was in effect for every later request; with wait=stored, until it was durable' }),
+  model: Type.Object({ fingerprint: Type.String(), version: Type.String() }, { description: 'the generation that serves the item' }),
+});
+
+export const WaitQuery = Type.Object(
+  {
+    wait: Type.Optional(
+      Type.Union([Type.Literal('searchable'), Type.Literal('stored')], { description: 'stored: answer when durable, searchable soon after' }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+/** Of the hidden states that the serving model takes. Null: it takes none, and any are kept for a model that does. */
+export function expectedShape({ generation }: Pick<Services, 'generation'>): ExpectedShape | null {
+  const { manifest, norms } = generation.artifact;
+  if (manifest.variant === 'id') return null;
+  return { layers: manifest.layers.count, width: manifest.hidden_dim, norms };
+}
+
+export const isErrors = (parsed: ParsedItem | FieldError[]): parsed is FieldError[] => Array.isArray(parsed);
+
+/** @throws ReelfuseError 503 `starting` */
+export function requireReady({ isReady }: Pick<Services, 'isReady'>): void {
+  if (!isReady()) throw new ReelfuseError(503, 'starting', 'the catalogue is still loading', { retryAfter: 1 });
+}

@@ -1,0 +1,218 @@
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { packageFile } from '../package-root.js';
+import type { Neighbours } from './ann-index.js';
+import { nearest } from './exact.js';
+import { createSlotSet } from './slot-set.js';
+import type { VectorTable } from './vector-table.js';
+
+/** As in models/dff/scan_graph.py, which writes the graph. */
+const GROUP = 16;
+const LEVELS = 127;
+const OFFSET = 128;
+/** Candidates beyond the wanted ones: rounding to 8 bits changes the order of near neighbours a little. */
+const MARGIN = 12;
+/** Room for larger values than any so far, before all rows have to be rounded anew. */
+const HEADROOM = 1.25;
+const FIRST_ROWS = 1024;
+
+/** Nanoseconds, measured on one core; they only weigh the scan against the graph. */
+const SCAN_VALUE_NS = 0.12;
+const SCAN_ROW_NS = 0.45;
+const SCAN_QUERY_NS = 20_000;
+const GRAPH_QUERY_NS = 70_000;
+const GRAPH_VALUE_NS = 500;
+/** A batch up to this size costs the product as much as a single query. */
+const PRODUCT_WIDTH = 16;
+
+/** Slots that a key has room for; larger catalogues are not scanned. */
+const KEY_SLOTS = 2 ** 20;
+/** Above any product: those of a million dimensions would still fit. */
+const PRODUCTS = 2 ** 31;
+const float = new Float32Array(1);
+const bits = new Uint32Array(float.buffer);
+
+/**
+ * A number that is smaller the greater the similarity, and the smaller the slot among equals: the similarity's bits,
+ * turned so that they fall as it rises, above the slot. 52 bits in all, so a plain sort of doubles ranks slots.
+ */
+function keyOf(similarity: number, slot: number): number {
+  float[0] = similarity;
+  const pattern = bits[0] as number; // one element
+  return (pattern >>> 31 === 1 ? pattern : pattern ^ 0x7fffffff) * KEY_SLOTS + slot;
+}
+
+function similarityOf(key: number): number {
+  const turned = Math.floor(key / KEY_SLOTS);
+  bits[0] = turned >>> 31 === 1 ? turned : turned ^ 0x7fffffff;
+  return float[0] as number; // one element
+}
+
+/** Whether scoring all rows for a batch takes less time than a walk through the graph for each of its queries. */
+export function isScanCheaper(batch: number, dim: number, rows: number): boolean {
+  const product = rows * dim * SCAN_VALUE_NS * Math.max(1, batch / PRODUCT_WIDTH);
+  const selection = batch * (SCAN_QUERY_NS + rows * SCAN_ROW_NS);
+  return rows <= KEY_SLOTS && product + selection < batch * (GRAPH_QUERY_NS + dim * GRAPH_VALUE_NS);
+}
+
+/** Finds by scoring every row in 8-bit integers, many queries at once, and the best of them again in full precision. */
+export interface ScanIndex {
+  readonly size: number;
+  add(slot: number): void;
+  remove(slot: number): void;
+  /**
+   * @param queries [B, d], normalised by the caller where the similarity is cosine
+   * @param asked one for each query
+   */
+  search(queries: Float32Array, asked: readonly Asked[]): Promise<Neighbours[]>;
+}
+
+type Triple = [Int32Array, Int32Array, Int32Array];
+
+export interface Asked {
+  /** How many to return; fewer come back only when the index holds fewer. */
+  count: number;
+  /** Slots that are not to come back. */
+  except: Int32Array;
+}
+
+/**
+ * One matrix product of a table row by row with a batch of queries costs a few microseconds a query for tens of
+ * thousands of rows: less than a walk through a graph, and nothing is missed but what rounding hides.
+ * Asymmetric maximum inner product search over scalar-quantised vectors, as in ScaNN without its tree
+ * (Guo et al., arXiv 1908.10396).
+ */
+export function createScanIndex(table: VectorTable): ScanIndex {
+  const { dim } = table;
+  const opened = InferenceSession.create(packageFile('models', 'scan.onnx'), {
+    executionProviders: ['cpu'],
+    intraOpNumThreads: 1, // parallelism comes from the workers
+    interOpNumThreads: 1,
+    graphOptimizationLevel: 'all',
+  });
+  opened.catch(() => undefined); // the first search reports it
+  const live = createSlotSet();
+  const vector = new Float32Array(dim);
+  let rows = new Uint8Array(FIRST_ROWS * dim);
+  /** One more than the highest slot, up to the next group. */
+  let used = 0;
+  let scale = 0;
+
+  const valueOf = (slot: number, largest: number, write: boolean): number => {
+    table.copy(slot, vector, 0);
+    const unit = table.scale(slot);
+    let highest = 0;
+    for (let i = 0; i < dim; i++) {
+      const value = (vector[i] as number) * unit; // i < d
+      highest = Math.max(highest, Math.abs(value));
+      if (write) rows[slot * dim + i] = Math.round((value / largest) * LEVELS) + OFFSET;
+    }
+    return highest;
+  };
+  const reserve = (slot: number): void => {
+    used = Math.max(used, Math.ceil((slot + 1) / GROUP) * GROUP);
+    if (used * dim <= rows.length) return;
+    const grown = new Uint8Array(Math.max(used * dim, rows.length * 2));
+    grown.set(rows);
+    rows = grown;
+  };
+  const add = (slot: number): void => {
+    live.add(slot);
+    reserve(slot);
+    const highest = valueOf(slot, 1, false);
+    if (highest <= scale) {
+      valueOf(slot, scale, true);
+      return;
+    }
+    scale = highest * HEADROOM;
+    for (const other of live.slots()) valueOf(other, scale, true);
+  };
+
+  /** Each query in a column of its own, [d, B]; its scale does not matter to its order. */
+  const columnsOf = (queries: Float32Array, size: number): Int8Array => {
+    const columns = new Int8Array(queries.length);
+    for (let query = 0; query < size; query++) {
+      let largest = 1e-30;
+      for (let i = query * dim; i < (query + 1) * dim; i++) largest = Math.max(largest, Math.abs(queries[i] as number)); // B × d values
+      for (let i = 0; i < dim; i++) columns[i * size + query] = Math.round(((queries[query * dim + i] as number) / largest) * LEVELS);
+    }
+    return columns;
+  };
+  /** In `marks`, a slot of the current query's exceptions has the number of that query. */
+  let marks = new Uint32Array(0);
+  let picked = new Float64Array(0);
+  let queryNumber = 0;
+  const mark = (slots: Int32Array): void => {
+    if (marks.length < used) marks = new Uint32Array(rows.length / dim);
+    queryNumber = (queryNumber + 1) >>> 0 || 1;
+    for (const slot of slots) marks[slot] = queryNumber;
+  };
+  /** Slots of one query's groups by falling product, as keys; at least `wanted` of them but for exceptions and free rows. */
+  const pick = (groups: Int32Array, maxima: Int32Array, products: Int32Array): Float64Array => {
+    let least = maxima[0] as number; // at least one group
+    for (const maximum of maxima) least = Math.min(least, maximum);
+    let found = 0;
+    for (let group = 0; group < groups.length; group++) {
+      const first = (groups[group] as number) * GROUP; // group < length
+      for (let member = 0; member < GROUP; member++) {
+        const product = products[group * GROUP + member] as number; // GROUP products a group
+        const slot = first + member;
+        if (product < least || !live.has(slot) || marks[slot] === queryNumber) continue; // a free row keeps what stood there last
+        picked[found++] = (PRODUCTS - product) * KEY_SLOTS + slot;
+      }
+    }
+    return picked.subarray(0, found).sort();
+  };
+  /** The best of the candidates, which come best first but for rounding, in full precision. Null: too few of them are left. */
+  const rescore = (query: Float32Array, candidates: Float64Array, { count, except }: Asked): Neighbours | null => {
+    const found = Math.min(count + MARGIN, candidates.length);
+    if (found < Math.min(count, live.size - except.length)) return null;
+    const keys = candidates.subarray(0, found);
+    for (let n = 0; n < found; n++) {
+      const slot = (keys[n] as number) % KEY_SLOTS; // n < length
+      keys[n] = keyOf(table.similarity(query, slot), slot);
+    }
+    keys.sort();
+    const size = Math.min(count, found);
+    const best = { slots: new Int32Array(size), similarities: new Float32Array(size) };
+    for (let rank = 0; rank < size; rank++) {
+      const key = keys[rank] as number; // rank < length
+      best.slots[rank] = key % KEY_SLOTS;
+      best.similarities[rank] = similarityOf(key);
+    }
+    return best;
+  };
+  const scoreAll = (query: Float32Array, { count, except }: Asked): Neighbours => {
+    mark(except);
+    const isWanted = (slot: number): boolean => marks[slot] !== queryNumber;
+    return nearest(table, live.slots().filter(isWanted), query, count);
+  };
+
+  return {
+    get size() {
+      return live.size;
+    },
+    add,
+    remove: (slot) => void live.delete(slot),
+    search: async (queries, asked) => {
+      const own = asked.map((_, query) => queries.subarray(query * dim, (query + 1) * dim));
+      const wanted = MARGIN + asked.reduce((most, { count, except }) => Math.max(most, count + except.length), 0);
+      if (wanted > used / GROUP) return own.map((query, position) => scoreAll(query, asked[position] as Asked)); // one a query
+      const size = asked.length;
+      const session = await opened;
+      const output = await session.run({
+        table: new Tensor('uint8', rows.subarray(0, used * dim), [used, dim]),
+        queries: new Tensor('int8', columnsOf(queries, size), [dim, size]),
+        count: new Tensor('int64', BigInt64Array.of(BigInt(wanted)), [1]),
+      });
+      const [groups, maxima, products] = ['groups', 'maxima', 'products'].map((name) => output[name]?.data as Int32Array) as Triple;
+      if (picked.length < wanted * GROUP) picked = new Float64Array(wanted * GROUP);
+      return own.map((query, position) => {
+        const mine = asked[position] as Asked; // one a query
+        const part = (values: Int32Array, each: number): Int32Array => values.subarray(position * each, (position + 1) * each);
+        mark(mine.except);
+        const candidates = pick(part(groups, wanted), part(maxima, wanted), part(products, wanted * GROUP));
+        return rescore(query, candidates, mine) ?? scoreAll(query, mine);
+      });
+    },
+  };
+}

@@ -130,7 +130,7 @@ export function createPopularity({ origin: start, halfLifeMs, isKnown, initial }
       if (seen === size) break;
       if (++seen % SLICE === 0) yield;
       if (!isServable(item, now)) continue;
-      const entry = { item, weight: weights.get(item.fields.item_id) ?? 0, born: bornAt(item) };
+      const entry = { item, weight: weights.get(item.fields.item_id), born: bornAt(item) };
       const values = valuesOf(item, attribute);
       for (const value of values.length === 0 ? [undefined] : values) {
         const group = groups.get(value) ?? { popular: createTop(VALUE_LENGTH, isLessPopular), freshest: createTop(VALUE_LENGTH / 4, isOlder) };

@@ -31,7 +31,8 @@ export async function swap(options: ReadonlyMap<string, number>): Promise<unknow
   const rate = options.get('rate') ?? 100;
   const swaps = options.get('swaps') ?? 1;
   const folder = mkdtempSync(join(tmpdir(), 'reelfuse-swap-'));
-  const server = await startServer(join(folder, 'data'));
+  // in 8 bits a score depends a little on what it is computed together with
+  const server = await startServer(join(folder, 'data'), { REELFUSE_USER_TOWER_PRECISION: 'float32' });
   try {
     await fill(server, items);
     const anyItem = (): string => `item-${Math.floor(Math.random() * items)}`;

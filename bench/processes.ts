@@ -43,6 +43,15 @@ export function busySeconds(): number {
   return (user + nice + system + interrupts + soft + steal) / TICKS;
 }
 
+/** @returns a function that tells the share of all cores, in %, that went to neither this process nor its children since */
+export function watchOthers(): () => number {
+  const before = { own: cpuSeconds(process.pid), busy: busySeconds(), at: performance.now() };
+  return () => {
+    const others = busySeconds() - before.busy - (cpuSeconds(process.pid) - before.own);
+    return (others / ((performance.now() - before.at) / 1000) / availableParallelism()) * 100;
+  };
+}
+
 /** Proportional set size of a process and its descendants, MiB: memory that they share counts once. */
 export const memoryMib = (pid: number): number =>
   Math.round(processTree(pid).reduce((sum, member) => sum + Number(/^Pss: +(\d+)/m.exec(read(`/proc/${member}/smaps_rollup`))?.[1] ?? 0), 0) / 1024);

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { writeOtherModel } from '../test/other-model.js';
 import { atRate, recallOverHttp, residentMib } from './load.js';
+import { watchOthers } from './processes.js';
 import { mixedStates, percentiles, startServer, type Server } from './server.js';
 
 const CHUNK = 500;
@@ -31,7 +32,8 @@ export async function swap(options: ReadonlyMap<string, number>): Promise<unknow
   const rate = options.get('rate') ?? 100;
   const swaps = options.get('swaps') ?? 1;
   const folder = mkdtempSync(join(tmpdir(), 'reelfuse-swap-'));
-  const server = await startServer(join(folder, 'data'));
+  // in 8 bits a score depends a little on what it is computed together with
+  const server = await startServer(join(folder, 'data'), { REELFUSE_USER_TOWER_PRECISION: 'float32' });
   try {
     await fill(server, items);
     const anyItem = (): string => `item-${Math.floor(Math.random() * items)}`;
@@ -54,12 +56,13 @@ export async function swap(options: ReadonlyMap<string, number>): Promise<unknow
       const { status } = await server.call('PUT', `/v1/items/${id}`, { hidden_states: states[written % states.length] });
       if (status !== 201) failed++;
     };
-    const serveWhile = async (goesOn: () => boolean): Promise<number[]> => {
+    const serveWhile = async (goesOn: () => boolean): Promise<Latency> => {
+      const others = watchOthers();
       const [times] = await Promise.all([atRate(rate, goesOn, request), atRate(WRITES_A_SECOND, goesOn, write)]);
-      return times;
+      return { ...percentiles(times), others_percent: Math.round(others()) };
     };
     const until = performance.now() + BEFORE_MS;
-    const before = percentiles(await serveWhile(() => performance.now() < until));
+    const before = await serveWhile(() => performance.now() < until);
     const recallBefore = await recallOverHttp(server, samples);
     const rounds: Round[] = [];
     let mixed = 0;
@@ -78,7 +81,7 @@ export async function swap(options: ReadonlyMap<string, number>): Promise<unknow
         return state;
       });
       const duringRecall = recallOverHttp(server, samples);
-      const during = percentiles(await serveWhile(() => !isDone));
+      const during = await serveWhile(() => !isDone);
       const state = await finished;
       const seconds = Math.round((performance.now() - started) / 100) / 10;
       const recalls = { recall_before: recallBefore, recall_during: await duringRecall, recall_after: await recallOverHttp(server, samples) };
@@ -113,6 +116,11 @@ export async function swap(options: ReadonlyMap<string, number>): Promise<unknow
   }
 }
 
+interface Latency extends ReturnType<typeof percentiles> {
+  /** Share of all cores that other programs took meanwhile: the figures are worth as much as it is small. */
+  others_percent: number;
+}
+
 interface SwapState {
   state: string;
   recall: number | null;
@@ -124,7 +132,7 @@ interface Round extends SwapState {
   recall_before: number;
   recall_during: number;
   recall_after: number;
-  during_ms: ReturnType<typeof percentiles>;
+  during_ms: Latency;
   p99_ratio: number;
   rss_mib: number;
 }

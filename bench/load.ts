@@ -18,6 +18,19 @@ export async function atRate(rate: number, goesOn: () => boolean, request: (n: n
   return times;
 }
 
+/** Milliseconds. */
+export interface Times {
+  p50: number;
+  p99: number;
+  max: number;
+}
+
+export function timesOf(values: readonly number[]): Times {
+  const sorted = Float64Array.from(values).sort();
+  const at = (share: number): number => Number((sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? NaN).toFixed(2));
+  return { p50: at(0.5), p99: at(0.99), max: at(1) };
+}
+
 /** Resident set of a process, MiB. */
 export const residentMib = (pid: number): number =>
   Math.round(Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024);

@@ -4,6 +4,7 @@ import { diversity } from './diversity.js';
 import { features } from './features.js';
 import { freshness } from './freshness.js';
 import { operations } from './operations.js';
+import { overload } from './overload.js';
 import { restart } from './restart.js';
 import { selectivity } from './selectivity.js';
 import { serving } from './serving.js';
@@ -17,6 +18,7 @@ const BENCHES: Record<string, (options: ReadonlyMap<string, number>, text: Reado
   features,
   freshness,
   operations,
+  overload,
   restart,
   selectivity,
   serving,

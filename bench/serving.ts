@@ -1,11 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { once } from 'node:events';
-import { cpSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { availableParallelism, cpus, tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { availableParallelism, cpus } from 'node:os';
 import { join, resolve } from 'node:path';
 import { packageFile } from '../src/package-root.js';
 import { openLimit, type Limit } from './limit.js';
+import { freePort, importData, startPrepared } from './prepared.js';
 import { load, startProgram, type Load, type Running } from './processes.js';
 
 const HNSW = { m: 16, efConstruction: 200, ef: 128 };
@@ -23,52 +22,13 @@ interface Variant {
   start(data: string, port: number): Promise<Running>;
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
-}
-
 const ONE_THREAD = { OPENBLAS_NUM_THREADS: '1', OMP_NUM_THREADS: '1' };
-
-/** Every setting that the load could meet as its default; only the log is quieter, as the peers write none. */
-const environmentOf = (data: string, dataDir: string, port: number): Record<string, string> => ({
-  REELFUSE_PORT: String(port),
-  REELFUSE_DATA_DIR: dataDir,
-  REELFUSE_MODEL_DIR: join(data, 'artifact'),
-  REELFUSE_LOG_LEVEL: 'warn',
-  REELFUSE_EXECUTION_PROVIDERS: 'cpu',
-});
-
-const startOwn = (environment: Record<string, string>): Promise<Running> =>
-  startProgram(
-    process.execPath,
-    [packageFile('dist', 'src', 'main.js'), 'serve'],
-    environment,
-    `http://127.0.0.1:${environment.REELFUSE_PORT}/readyz`,
-  );
 
 const own = (name: string, bodies: Variant['bodies'], extra: Record<string, string> = {}): Variant => ({
   name,
   bodies,
   path: '/v1/recommendations',
-  start: async (data, port) => {
-    const copy = mkdtempSync(join(tmpdir(), 'reelfuse-serving-'));
-    cpSync(join(data, 'reelfuse'), copy, { recursive: true });
-    const program = await startOwn({ ...environmentOf(data, copy, port), ...extra });
-    return {
-      pid: program.pid,
-      stop: async () => {
-        await program.stop();
-        rmSync(copy, { recursive: true, force: true });
-      },
-    };
-  },
+  start: (data, port) => startPrepared(data, port, extra),
 });
 
 const peerA = (venv: string): Variant => ({
@@ -114,25 +74,6 @@ const BARE: Variant = {
   path: '/v1/recommendations',
   start: (_, port) => startProgram(process.execPath, [packageFile('dist', 'bench', 'bare.js'), String(port)], {}, `http://127.0.0.1:${port}/readyz`),
 };
-
-/** The catalogue and the histories as a data folder of the server, by its own import and with a snapshot. Made once. */
-async function importData(data: string): Promise<void> {
-  const target = join(data, 'reelfuse');
-  if (existsSync(target)) return;
-  const partial = `${target}.partial`;
-  rmSync(partial, { recursive: true, force: true });
-  execFileSync(
-    process.execPath,
-    [packageFile('dist', 'src', 'main.js'), 'import', '--items', join(data, 'items.jsonl'), '--history', join(data, 'pairs.tsv')],
-    {
-      env: { PATH: process.env.PATH, REELFUSE_DATA_DIR: partial, REELFUSE_MODEL_DIR: join(data, 'artifact') },
-      stdio: ['ignore', 'ignore', 'inherit'],
-    },
-  );
-  const once = await startOwn(environmentOf(data, partial, await freePort()));
-  await once.stop(); // an orderly end writes a snapshot
-  renameSync(partial, target);
-}
 
 const median = (values: readonly number[]): number => {
   const sorted = [...values].sort((a, b) => a - b);

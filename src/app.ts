@@ -4,6 +4,7 @@ import swaggerUi from '@fastify/swagger-ui';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { LogController } from 'fastify';
 import { readFileSync } from 'node:fs';
+import { createAdmission, createGuardedServer } from './http/admission.js';
 import { openToAll, registerAuth } from './http/auth.js';
 import { registerConsole } from './http/console.js';
 import { describeErrors } from './http/error-codes.js';
@@ -31,15 +32,18 @@ const { version } = JSON.parse(readFileSync(packageFile('package.json'), 'utf8')
 
 /** Builds the HTTP interface over open services; does not listen. */
 export async function buildApp(services: Services): Promise<TypedApp> {
+  const { config, metrics, log } = services;
+  const admission = createAdmission({ maxOpen: config.maxQueue, maxWaitMs: config.maxWaitMs, always: 2 * config.maxBatch });
   const app = Fastify({
-    loggerInstance: services.log,
+    loggerInstance: log,
+    serverFactory: (handle, { http }) => createGuardedServer(http ?? {}, handle, admission, metrics, log),
     // observe.ts logs one line a request, without user ids
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     genReqId: requestId,
     // a child logger for each request costs more than the line that it writes: the lines name the request themselves
     childLoggerFactory: (logger, bindings, options) =>
       options.level === undefined || options.level === '' ? logger : logger.child(bindings, options),
-    bodyLimit: services.config.bodyLimitMb * 1024 * 1024,
+    bodyLimit: config.bodyLimitMb * 1024 * 1024,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 1024 },
     http: { maxHeaderSize: MAX_HEADER_BYTES },
@@ -51,8 +55,8 @@ export async function buildApp(services: Services): Promise<TypedApp> {
   app.addContentTypeParser('application/x-ndjson', (_request, payload, done) => done(null, payload));
 
   registerProblems(app);
-  registerObservation(app, services.metrics);
-  registerAuth(app, services.config.apiKeys);
+  registerObservation(app, metrics);
+  registerAuth(app, config.apiKeys);
   await app.register(compress, { threshold: COMPRESS_FROM_BYTES, encodings: ['gzip'], requestEncodings: ['gzip'] });
   await app.register(swagger, {
     openapi: {

@@ -80,7 +80,9 @@ export function toReelfuseError(error: FastifyError | ReelfuseError): ReelfuseEr
   return new ReelfuseError(500, 'internal_error', 'the server failed; the log has the details under this request id', { cause: error });
 }
 
-const bodyOf = (error: ReelfuseError, requestId: string) => ({
+export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
+
+export const problemBody = (error: ReelfuseError, requestId: string) => ({
   type: `urn:reelfuse:problem:${error.code}`,
   title: TITLES[error.status] ?? 'Internal error',
   status: error.status,
@@ -93,8 +95,8 @@ const bodyOf = (error: ReelfuseError, requestId: string) => ({
 function send(error: ReelfuseError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   if (error.retryAfter !== undefined) void reply.header('retry-after', String(error.retryAfter));
   if (error.status === 401) void reply.header('www-authenticate', 'Bearer');
-  const body = bodyOf(error, request.id);
-  return reply.status(error.status).header('content-type', 'application/problem+json; charset=utf-8').serializer(JSON.stringify).send(body);
+  const body = problemBody(error, request.id);
+  return reply.status(error.status).header('content-type', PROBLEM_TYPE).serializer(JSON.stringify).send(body);
 }
 
 /** The one place where errors become responses. */
@@ -122,7 +124,7 @@ export function refuseConnection(error: ConnectionError, socket: Socket): void {
     return;
   }
   const [status, code, detail] = PARSER[error.code] ?? [400, 'malformed_http', 'the request is not HTTP/1.1'];
-  const body = JSON.stringify(bodyOf(new ReelfuseError(status, code, detail), randomUUID()));
-  const head = `HTTP/1.1 ${status} ${TITLES[status] ?? ''}\r\nconnection: close\r\ncontent-type: application/problem+json; charset=utf-8\r\n`;
+  const body = JSON.stringify(problemBody(new ReelfuseError(status, code, detail), randomUUID()));
+  const head = `HTTP/1.1 ${status} ${TITLES[status] ?? ''}\r\nconnection: close\r\ncontent-type: ${PROBLEM_TYPE}\r\n`;
   socket.end(`${head}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
 }

@@ -35,6 +35,7 @@ export type RecommenderRequest = { id: number } & (
 );
 
 export interface Searched extends SearchResult {
+  /** Waiting for a worker, and the way there and back. */
   queueMs: number;
   towerMs: number;
   searchMs: number;
@@ -87,9 +88,13 @@ interface Waiting {
   reject: (error: unknown) => void;
 }
 
+/** Batches that a worker has at most: with one alone it would run dry in every long turn of this thread. */
+const AHEAD = 4;
+
 /**
  * User tower and search in worker threads. Batching is dynamic: an idle worker takes whatever one turn of the event loop
- * has brought, up to maxBatch; under load batches grow by themselves and nothing waits for a timer.
+ * has brought, up to maxBatch, and a busy one only what fills a batch; under load batches grow by themselves and nothing
+ * waits for a timer.
  */
 export async function startRecommenders(
   artifact: Artifact,
@@ -114,12 +119,11 @@ export async function startRecommenders(
     await close();
     throw error;
   });
-  const idle = [...workers];
-  let queue: Waiting[] = [];
+  const places = workers.map((worker) => ({ worker, batches: 0 }));
+  const queue: Waiting[] = [];
   let isDue = false;
 
   const run = async (worker: WorkerClient, batch: Waiting[]): Promise<void> => {
-    const taken = performance.now();
     const jobs: SearchJob[] = [];
     const asked: Waiting[] = [];
     for (const waiting of batch) {
@@ -133,29 +137,36 @@ export async function startRecommenders(
     if (jobs.length === 0) return;
     try {
       const { results, towerMs, searchMs } = await worker.call<SearchAnswer>({ type: 'search', jobs: packJobs(jobs) });
+      const answered = performance.now();
       metrics.batchSize.observe({ tower: 'user' }, jobs.length);
       unpackResults(results).forEach((result, position) => {
         const waiting = asked[position] as Waiting; // one result a job
-        waiting.resolve({ ...result, queueMs: taken - waiting.since, towerMs, searchMs });
+        waiting.resolve({ ...result, queueMs: answered - waiting.since - towerMs - searchMs, towerMs, searchMs });
       });
     } catch (error) {
       for (const waiting of asked) waiting.reject(error);
     }
   };
 
+  const give = (place: (typeof places)[0], size: number): void => {
+    place.batches++;
+    void run(place.worker, queue.splice(0, size)).then(() => {
+      place.batches--;
+      pumpSoon();
+    });
+  };
   const pump = (): void => {
     isDue = false;
-    while (queue.length > 0) {
-      const worker = idle.pop();
-      if (worker === undefined) break;
-      // share the queue between the idle workers instead of giving the first one everything
-      const size = Math.min(settings.maxBatch, Math.ceil(queue.length / (idle.length + 1)));
-      const batch = queue.slice(0, size);
-      queue = queue.slice(size);
-      void run(worker, batch).then(() => {
-        idle.push(worker);
-        pumpSoon();
-      });
+    const idle = places.filter(({ batches }) => batches === 0);
+    // share the queue between the idle workers instead of giving the first one everything
+    idle.forEach((place, position) => {
+      const size = Math.min(settings.maxBatch, Math.ceil(queue.length / (idle.length - position)));
+      if (size > 0) give(place, size);
+    });
+    while (queue.length >= settings.maxBatch) {
+      const next = places.reduce((least, place) => (place.batches < least.batches ? place : least));
+      if (next.batches === AHEAD) break;
+      give(next, settings.maxBatch);
     }
     metrics.queueDepth.set(queue.length);
   };
@@ -184,7 +195,8 @@ export async function startRecommenders(
           return;
         }
         queue.push({ prepare, since: performance.now(), resolve, reject });
-        pumpSoon();
+        if (queue.length % settings.maxBatch === 0) pump();
+        else pumpSoon();
       }),
     update: async (change) => void (await Promise.all(workers.map((worker) => worker.call({ type: 'update', ...change })))),
     grow: async (chunk) => void (await Promise.all(workers.map((worker) => worker.call({ type: 'grow', chunk })))),

@@ -2,6 +2,7 @@ import type { Provider } from '../config.js';
 import type { Metrics } from '../metrics.js';
 import type { Artifact, Manifest } from './artifact.js';
 import { layerNorms, type Golden } from './golden.js';
+import { GPU_LOCK } from './gpu-lock.js';
 import { startWorker } from '../threads/worker-client.js';
 
 export interface FuserSetup {
@@ -10,6 +11,7 @@ export interface FuserSetup {
   golden: Golden;
   providers: 'auto' | Provider[];
   requireGpu: boolean;
+  gpuLock: SharedArrayBuffer;
 }
 
 export type FuseRequest = { id: number } & ({ type: 'verify' } | { type: 'fuse'; itemIndex: BigInt64Array; hiddenStates: Float32Array });
@@ -65,6 +67,7 @@ export async function startFuser(
     golden: artifact.golden,
     providers: settings.executionProviders,
     requireGpu: settings.requireGpu,
+    gpuLock: GPU_LOCK,
   };
   const worker = startWorker(new URL('./fuser-worker.js', import.meta.url).href, setup, onCrash);
   const verified = await worker.call<{ provider: Provider; skipped: string[] }>({ type: 'verify' }).catch(async (error: unknown) => {

@@ -127,16 +127,16 @@ def add_demo(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(call=demo.run)
 
 
-def add_scan_graph(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser("scan-graph", help="write the graph that a server searches small catalogues with")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE")
-    parser.set_defaults(call=call_scan_graph)
+def add_scan_graphs(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("scan-graphs", help="write the graphs that a server searches whole catalogues with")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER")
+    parser.set_defaults(call=call_scan_graphs)
 
 
-def call_scan_graph(arguments: argparse.Namespace) -> str:
-    from dff.scan_graph import write_scan_graph
+def call_scan_graphs(arguments: argparse.Namespace) -> str:
+    from dff.scan_graph import write_scan_graphs
 
-    write_scan_graph(arguments.out)
+    write_scan_graphs(arguments.out)
     return f"{arguments.out}: written"
 
 
@@ -147,7 +147,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_encode_titles(commands)
     add_verify(commands)
     add_demo(commands)
-    add_scan_graph(commands)
+    add_scan_graphs(commands)
     arguments = parser.parse_args(argv)
     try:
         print(arguments.call(arguments))

@@ -126,6 +126,6 @@ export function refuseConnection(error: ConnectionError, socket: Socket): void {
   }
   const [status, code, detail] = PARSER[error.code] ?? [400, 'malformed_http', 'the request is not HTTP/1.1'];
   const body = JSON.stringify(problemBody(new ReelfuseError(status, code, detail), randomUUID()));
-  const head = `HTTP/1.1 ${status} ${TITLES[status] ?? ''}\r\nconnection: close\r\ncontent-type: application/problem+json; charset=utf-8\r\n`;
+  const head = `HTTP/1.1 ${status} ${TITLES[status] ?? ''}\r\nconnection: close\r\ncontent-type: ${PROBLEM_TYPE}\r\n`;
   socket.end(`${head}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
 }

@@ -33,3 +33,27 @@ export interface PersistentIndex extends AnnIndex {
    */
   load(file: string, slots: Int32Array): Promise<Int32Array>;
 }
+
+export interface Asked {
+  /** How many to return; fewer come back only when the index holds fewer. */
+  count: number;
+  /** Slots that are not to come back. */
+  except: Int32Array;
+}
+
+/** Finds by scoring every row, many queries at once, and the best of them again one by one. Lives in a worker thread too. */
+export interface ScanIndex {
+  readonly size: number;
+  add(slot: number): void;
+  remove(slot: number): void;
+  /** Whether it misses nothing, so that it may answer who wants an exact search. */
+  readonly isExact: boolean;
+  /** Whether a search for so many queries takes less time than a walk through the graph for each. */
+  isCheaper(batch: number): boolean;
+  /**
+   * @param queries [B, d], normalised by the caller where the similarity is cosine
+   * @param asked one for each query
+   */
+  search(queries: Float32Array, asked: readonly Asked[]): Promise<Neighbours[]>;
+  close(): Promise<void>;
+}

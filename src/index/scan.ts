@@ -1,6 +1,6 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { packageFile } from '../package-root.js';
-import type { Neighbours } from './ann-index.js';
+import type { Asked, Neighbours, ScanIndex } from './ann-index.js';
 import { nearest } from './exact.js';
 import { createSlotSet } from './slot-set.js';
 import type { VectorTable } from './vector-table.js';
@@ -48,32 +48,13 @@ function similarityOf(key: number): number {
 }
 
 /** Whether scoring all rows for a batch takes less time than a walk through the graph for each of its queries. */
-export function isScanCheaper(batch: number, dim: number, rows: number): boolean {
+function isScanCheaper(batch: number, dim: number, rows: number): boolean {
   const product = rows * dim * SCAN_VALUE_NS * Math.max(1, batch / PRODUCT_WIDTH);
   const selection = batch * (SCAN_QUERY_NS + rows * SCAN_ROW_NS);
   return rows <= KEY_SLOTS && product + selection < batch * (GRAPH_QUERY_NS + dim * GRAPH_VALUE_NS);
 }
 
-/** Finds by scoring every row in 8-bit integers, many queries at once, and the best of them again in full precision. */
-export interface ScanIndex {
-  readonly size: number;
-  add(slot: number): void;
-  remove(slot: number): void;
-  /**
-   * @param queries [B, d], normalised by the caller where the similarity is cosine
-   * @param asked one for each query
-   */
-  search(queries: Float32Array, asked: readonly Asked[]): Promise<Neighbours[]>;
-}
-
 type Triple = [Int32Array, Int32Array, Int32Array];
-
-export interface Asked {
-  /** How many to return; fewer come back only when the index holds fewer. */
-  count: number;
-  /** Slots that are not to come back. */
-  except: Int32Array;
-}
 
 /**
  * One matrix product of a table row by row with a batch of queries costs a few microseconds a query for tens of
@@ -193,6 +174,8 @@ export function createScanIndex(table: VectorTable): ScanIndex {
     },
     add,
     remove: (slot) => void live.delete(slot),
+    isExact: false,
+    isCheaper: (batch) => isScanCheaper(batch, dim, live.size),
     search: async (queries, asked) => {
       const own = asked.map((_, query) => queries.subarray(query * dim, (query + 1) * dim));
       const wanted = MARGIN + asked.reduce((most, { count, except }) => Math.max(most, count + except.length), 0);
@@ -214,5 +197,6 @@ export function createScanIndex(table: VectorTable): ScanIndex {
         return rescore(query, candidates, mine) ?? scoreAll(query, mine);
       });
     },
+    close: async () => (await opened).release(),
   };
 }

@@ -3,13 +3,14 @@ import { Tensor } from 'onnxruntime-node';
 import { checkGolden, layerNorms } from './golden.js';
 import { floatsOf } from './safetensors.js';
 import { openTower } from './tower-session.js';
+import { turnsOf } from '../threads/turns.js';
 import { serveRequests, type Answered } from '../threads/worker-loop.js';
 import { STATES, type FuseAnswer, type FuseBatch, type FuserSetup, type FuseRequest } from './fuser.js';
 
 const setup = workerData as FuserSetup;
 const { manifest, golden, norms } = setup;
 const width = manifest.layers.count * manifest.hidden_dim;
-const opened = openTower(setup.towerPath, setup.providers, setup.requireGpu);
+const opened = openTower(setup.towerPath, setup.providers, setup.requireGpu, turnsOf(setup.gpuLock));
 opened.catch(() => undefined); // the first request reports it
 
 interface Fused {
@@ -21,14 +22,14 @@ interface Fused {
 
 /** item_index [B], hidden_states [B, L, D] → item_vector [B, d], id_share [B]; feeds only inputs that the graph has. */
 async function fuse(itemIndex: BigInt64Array, hiddenStates: Float32Array): Promise<Fused> {
-  const { session } = await opened;
+  const tower = await opened;
   const size = itemIndex.length;
   const feeds: Record<string, Tensor> = {};
-  if (session.inputNames.includes('item_index')) feeds.item_index = new Tensor('int64', itemIndex, [size]);
-  if (session.inputNames.includes('hidden_states')) {
+  if (tower.inputNames.includes('item_index')) feeds.item_index = new Tensor('int64', itemIndex, [size]);
+  if (tower.inputNames.includes('hidden_states')) {
     feeds.hidden_states = new Tensor('float32', hiddenStates, [size, manifest.layers.count, manifest.hidden_dim]);
   }
-  const output = await session.run(feeds);
+  const output = await tower.run(feeds);
   return {
     vectors: Float32Array.from(output.item_vector?.data as Float32Array),
     idShares: Float32Array.from(output.id_share?.data as Float32Array),
@@ -70,4 +71,7 @@ async function verify() {
   return { provider, skipped };
 }
 
-serveRequests<FuseRequest>(async (request) => (request.type === 'verify' ? { answer: await verify() } : fuseBatch(request)));
+serveRequests<FuseRequest>(
+  async (request) => (request.type === 'verify' ? { answer: await verify() } : fuseBatch(request)),
+  async () => (await opened).close(),
+);

@@ -2,6 +2,7 @@ import type { Provider } from '../config.js';
 import type { Metrics } from '../metrics.js';
 import type { Artifact, Manifest } from './artifact.js';
 import type { Golden } from './golden.js';
+import { GPU_LOCK } from './gpu-lock.js';
 import { startWorker } from '../threads/worker-client.js';
 
 export interface FuserSetup {
@@ -12,6 +13,7 @@ export interface FuserSetup {
   norms: number[] | null;
   providers: 'auto' | Provider[];
   requireGpu: boolean;
+  gpuLock: SharedArrayBuffer;
 }
 
 /** What an item's hidden states are in a batch. */
@@ -83,6 +85,7 @@ export async function startFuser(
     norms: artifact.norms,
     providers: settings.executionProviders,
     requireGpu: settings.requireGpu,
+    gpuLock: GPU_LOCK,
   };
   const worker = startWorker(new URL('./fuser-worker.js', import.meta.url).href, setup, onCrash);
   const verified = await worker.call<{ provider: Provider; skipped: string[] }>({ type: 'verify' }).catch(async (error: unknown) => {

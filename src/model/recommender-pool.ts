@@ -5,6 +5,7 @@ import type { VectorChunk } from '../index/vector-table.js';
 import type { Metrics } from '../metrics.js';
 import type { Artifact, Manifest } from './artifact.js';
 import type { Golden } from './golden.js';
+import { GPU_LOCK } from './gpu-lock.js';
 import { startWorker, type WorkerClient } from '../threads/worker-client.js';
 import { packJobs, unpackResults, type PackedJobs, type PackedResults, type SearchJob, type SearchResult } from './search-messages.js';
 
@@ -16,6 +17,7 @@ export interface RecommenderSetup {
   golden: Golden;
   providers: 'auto' | Provider[];
   requireGpu: boolean;
+  gpuLock: SharedArrayBuffer;
   hnsw: HnswSettings;
 }
 
@@ -115,6 +117,7 @@ export async function startRecommenders(
     golden: artifact.golden,
     providers: settings.executionProviders,
     requireGpu: settings.requireGpu,
+    gpuLock: GPU_LOCK,
     hnsw: settings.hnsw,
   };
   const workers = Array.from({ length: settings.workers }, () =>

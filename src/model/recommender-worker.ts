@@ -1,16 +1,18 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { workerData } from 'node:worker_threads';
 import { Tensor } from 'onnxruntime-node';
-import type { Neighbours } from '../index/ann-index.js';
+import type { Asked, Neighbours } from '../index/ann-index.js';
 import { createExactIndex } from '../index/exact.js';
 import { searchAllowed } from '../index/filtered.js';
+import { createGpuScanIndex } from '../index/gpu-scan.js';
 import { createHnswIndex } from '../index/hnsw.js';
-import { createScanIndex, isScanCheaper, type Asked } from '../index/scan.js';
+import { createScanIndex } from '../index/scan.js';
 import { createVectorTable } from '../index/vector-table.js';
 import { checkGolden, checkInt8Golden } from './golden.js';
 import type { RecommenderRequest, RecommenderSetup, SearchAnswer, Verified } from './recommender-pool.js';
 import { packResults, unpackJobs, type PackedJobs, type SearchJob, type SearchResult, type SearchWishes } from './search-messages.js';
 import { openTower, type TowerSession } from './tower-session.js';
+import { turnsOf } from '../threads/turns.js';
 import { serveRequests, type Answered } from '../threads/worker-loop.js';
 
 const setup = workerData as RecommenderSetup;
@@ -19,18 +21,20 @@ const dim = manifest.dim;
 const table = createVectorTable(dim);
 const hnsw = createHnswIndex(table, setup.hnsw);
 const exact = createExactIndex(table);
-const scan = createScanIndex(table);
 const NONE = new Int32Array(0);
-const opened = openTower(setup.towerPath, setup.providers, setup.requireGpu);
+const gpuTurns = turnsOf(setup.gpuLock);
+const opened = openTower(setup.towerPath, setup.providers, setup.requireGpu, gpuTurns);
 /** Null where the float32 one answers everything: on a GPU, and for an artifact without. */
 const openedInt8 = opened.then(({ provider }) =>
-  setup.int8TowerPath === null || provider !== 'cpu' ? null : openTower(setup.int8TowerPath, ['cpu'], false),
+  setup.int8TowerPath === null || provider !== 'cpu' ? null : openTower(setup.int8TowerPath, ['cpu'], false, gpuTurns),
 );
-for (const opening of [opened, openedInt8]) opening.catch(() => undefined); // the first request reports it
+/** Where the tower runs, all rows are scored too. */
+const scanning = opened.then(({ provider }) => (provider === 'cpu' ? createScanIndex(table) : createGpuScanIndex(table, provider, gpuTurns)));
+for (const opening of [opened, openedInt8, scanning]) opening.catch(() => undefined); // the first request reports it
 
 /** item_vectors [B, T, d], mask [B, T] → user_vector [B, d] */
-async function runTower({ session }: TowerSession, itemVectors: Float32Array, mask: Uint8Array, size: number, length: number): Promise<Float32Array> {
-  const output = await session.run({
+async function runTower(tower: TowerSession, itemVectors: Float32Array, mask: Uint8Array, size: number, length: number): Promise<Float32Array> {
+  const output = await tower.run({
     item_vectors: new Tensor('float32', itemVectors, [size, length, dim]),
     mask: new Tensor('bool', mask, [size, length]),
   });
@@ -115,10 +119,11 @@ function without(except: Int32Array, count: number, search: (wider: number) => N
 
 /** Neighbours of each job's query. Jobs that want nothing special are searched for together where that is cheaper. */
 async function findAll(jobs: readonly SearchJob[], queries: readonly Float32Array[]): Promise<Neighbours[]> {
-  const isPlain = ({ wishes }: SearchJob): boolean => wishes === null || (wishes.allowed === null && !wishes.exact);
+  const scan = await scanning;
+  const isPlain = ({ wishes }: SearchJob): boolean => wishes === null || (wishes.allowed === null && (!wishes.exact || scan.isExact));
   const plain = jobs.flatMap((job, position) => (isPlain(job) ? [position] : []));
   const scanned = new Map<number, Neighbours>();
-  if (isScanCheaper(plain.length, table.dim, scan.size)) {
+  if (plain.length > 0 && scan.isCheaper(plain.length)) {
     const together = new Float32Array(plain.length * dim);
     plain.forEach((position, row) => together.set(queries[position] as Float32Array, row * dim)); // one query a job
     const asked = plain.map((position) => askedOf(jobs[position] as SearchJob));
@@ -186,6 +191,7 @@ const save = async (file: string): Promise<Answered> => ({ answer: await hnsw.sa
 
 async function load(file: string, slots: Int32Array): Promise<Answered> {
   const nodes = await hnsw.load(file, slots);
+  const scan = await scanning;
   for (const slot of slots) {
     exact.add(slot);
     scan.add(slot);
@@ -201,6 +207,7 @@ let lastUpdate: Promise<unknown> = Promise.resolve();
 /** In the order of arrival, but searches come in between: the sender learns when it is done. */
 function update(add: number[], remove: number[]): Promise<Answered> {
   const mine = lastUpdate.then(async (): Promise<Answered> => {
+    const scan = await scanning;
     for (const slot of remove) {
       hnsw.remove(slot);
       exact.remove(slot);
@@ -216,6 +223,12 @@ function update(add: number[], remove: number[]): Promise<Answered> {
   });
   lastUpdate = mine.catch(() => undefined); // the sender is told
   return mine;
+}
+
+/** Whatever did open. */
+async function close(): Promise<void> {
+  const engines = await Promise.allSettled([opened, openedInt8, scanning]);
+  for (const engine of engines) if (engine.status === 'fulfilled') await engine.value?.close();
 }
 
 serveRequests<RecommenderRequest>((request) => {
@@ -234,4 +247,4 @@ serveRequests<RecommenderRequest>((request) => {
     case 'load':
       return load(request.file, request.slots);
   }
-});
+}, close);

@@ -1,6 +1,8 @@
-import { InferenceSession, env } from 'onnxruntime-node';
+import { existsSync, readdirSync } from 'node:fs';
+import { InferenceSession, env, type Tensor } from 'onnxruntime-node';
 import type { Provider } from '../config.js';
 import { ArtifactError, messageOf } from '../errors.js';
+import type { Turns } from '../threads/turns.js';
 
 // a provider that does not load is reported by us; the engine's own error lines would look like failures
 env.logLevel = 'fatal';
@@ -9,34 +11,59 @@ env.logLevel = 'fatal';
 const AUTO: Provider[] = ['cuda', 'webgpu', 'cpu'];
 
 export interface TowerSession {
-  session: InferenceSession;
   provider: Provider;
   /** Why better providers were passed over, for the log. */
   skipped: string[];
+  inputNames: readonly string[];
+  run(feeds: Record<string, Tensor>): Promise<InferenceSession.ReturnType>;
+  close(): Promise<void>;
 }
 
 /**
+ * Without a device WebGPU would still take a driver that computes on the CPU, slower than the CPU provider, or else write
+ * warnings past the log. Who names webgpu gets either.
+ */
+const hasGpuDevice = (): boolean =>
+  process.platform !== 'linux' ||
+  (existsSync('/dev/dri') && readdirSync('/dev/dri').some((name) => name.startsWith('renderD'))) ||
+  ['/dev/nvidia0', '/dev/dxg'].some(existsSync);
+
+/** The engine's own words, without the place in its sources. */
+const reasonOf = (error: unknown): string => (messageOf(error).split('\n')[0] ?? '').replace(/^.* was false\. /, '');
+
+const atOnce: Turns = (task) => task();
+
+/**
  * Loads one tower on the first provider that accepts it. Runs on the calling thread: only workers may call this.
+ * @param turns taken for whatever WebGPU does
  * @throws ArtifactError when no provider of the list loads it, or only the CPU does and a GPU is required
  */
-export async function openTower(path: string, wanted: 'auto' | Provider[], requireGpu: boolean): Promise<TowerSession> {
+export async function openTower(path: string, wanted: 'auto' | Provider[], requireGpu: boolean, turns: Turns): Promise<TowerSession> {
   const skipped: string[] = [];
   for (const provider of wanted === 'auto' ? AUTO : wanted) {
     if (provider === 'cpu' && requireGpu) {
       skipped.push('cpu: refused by REELFUSE_REQUIRE_GPU');
       continue;
     }
+    if (provider === 'webgpu' && wanted === 'auto' && !hasGpuDevice()) {
+      skipped.push('webgpu: there is no GPU device in /dev');
+      continue;
+    }
+    const inTurn = provider === 'webgpu' ? turns : atOnce;
     try {
-      const session = await InferenceSession.create(path, {
-        executionProviders: [provider],
-        intraOpNumThreads: 1, // parallelism comes from the workers
-        interOpNumThreads: 1,
-        graphOptimizationLevel: 'all',
-        logSeverityLevel: 4,
-      });
-      return { session, provider, skipped };
+      const session = await inTurn(() =>
+        InferenceSession.create(path, {
+          executionProviders: [provider],
+          intraOpNumThreads: 1, // parallelism comes from the workers
+          interOpNumThreads: 1,
+          graphOptimizationLevel: 'all',
+          logSeverityLevel: 4,
+        }),
+      );
+      const { inputNames } = session;
+      return { provider, skipped, inputNames, run: (feeds) => inTurn(() => session.run(feeds)), close: () => inTurn(() => session.release()) };
     } catch (error) {
-      skipped.push(`${provider}: ${messageOf(error).split('\n')[0]}`);
+      skipped.push(`${provider}: ${reasonOf(error)}`);
     }
   }
   throw new ArtifactError(`${path} loads on none of the execution providers: ${skipped.join('; ')}`);

@@ -13,8 +13,14 @@ export interface Detached {
   later: Promise<Answered>;
 }
 
-/** Serves requests one after another in the order of arrival; an error answers its own request only. */
-export function serveRequests<Request extends { id: number }>(handle: (request: Request) => Answered | Promise<Answered> | Detached): void {
+/**
+ * Serves requests one after another in the order of arrival; an error answers its own request only.
+ * @param close called when everything is answered and the thread is to end; what it cannot close goes with the thread
+ */
+export function serveRequests<Request extends { id: number }>(
+  handle: (request: Request) => Answered | Promise<Answered> | Detached,
+  close: () => Promise<void> = async () => undefined,
+): void {
   const port = parentPort;
   if (port === null) throw new Error('this file runs in a worker thread');
   const reply = async (id: number, work: Promise<Answered>): Promise<void> => {
@@ -31,6 +37,7 @@ export function serveRequests<Request extends { id: number }>(handle: (request: 
   const end = async (): Promise<void> => {
     await last;
     await Promise.all(detached);
+    await close().catch(() => undefined);
     port.close(); // nothing keeps the thread any more
   };
   port.on('message', (request: Request | typeof END) => {

@@ -118,11 +118,6 @@ const SETTINGS = {
     integer(1, 100_000_000),
     'events that may wait for the disk before new ones get 503; a call is taken whatever its size when nothing waits',
   ),
-  maxWaitMs: setting(
-    '150',
-    integer(1, 60_000),
-    'requests for recommendations get 503 while those before them would keep them waiting for longer, milliseconds',
-  ),
   hnswM: setting('16', integer(4, 128), 'HNSW links per node'),
   hnswEfConstruction: setting('200', integer(8, 2000), 'HNSW candidates looked at while building'),
   hnswEf: setting('128', integer(8, 2000), 'HNSW candidates looked at while searching; never less than what is fetched'),

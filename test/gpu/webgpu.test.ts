@@ -6,7 +6,6 @@ import { createMetrics } from '../../src/metrics.js';
 import { readArtifact } from '../../src/model/artifact.js';
 import { startFuser, type FusedItem } from '../../src/model/fuser.js';
 import { GPU_LOCK } from '../../src/model/gpu-lock.js';
-import { floatsOf } from '../../src/model/safetensors.js';
 import { turnsOf } from '../../src/threads/turns.js';
 import { build, clip, demoStates, DEMO_ARTIFACT, putClips } from '../build.js';
 import { scanConformance } from '../index/scan-conformance.js';
@@ -34,7 +33,7 @@ async function fusesAlike(): Promise<void> {
     const fused = await Promise.all(
       Array.from({ length: 40 }, (_, n) => {
         const states = demoStates(clip(n + 1));
-        return fuser.fuse({ itemId: clip(n + 1), hiddenStates: floatsOf(Buffer.from(states.data, 'base64'), 'F16') });
+        return fuser.fuse({ itemId: clip(n + 1), hiddenStates: { ...states, data: Buffer.from(states.data, 'base64') } });
       }),
     );
     await fuser.close();

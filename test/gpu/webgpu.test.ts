@@ -33,7 +33,7 @@ async function fusesAlike(): Promise<void> {
     const fused = await Promise.all(
       Array.from({ length: 40 }, (_, n) => {
         const states = demoStates(clip(n + 1));
-        return fuser.fuse({ itemId: clip(n + 1), hiddenStates: { dtype: 'float16', data: Buffer.from(states.data, 'base64') } });
+        return fuser.fuse({ itemId: clip(n + 1), hiddenStates: { ...states, data: Buffer.from(states.data, 'base64') } });
       }),
     );
     await fuser.close();

@@ -22,7 +22,10 @@ export async function churn(options: ReadonlyMap<string, number>): Promise<unkno
   const rate = options.get('rate') ?? 100;
   const rounds = options.get('rounds') ?? 6;
   const folder = mkdtempSync(join(tmpdir(), 'reelfuse-churn-'));
-  const server = await startServer(join(folder, 'data'), { REELFUSE_RECALL_CHECK_SECONDS: '0' });
+  const server = await startServer(join(folder, 'data'), {
+    REELFUSE_RECALL_CHECK_SECONDS: '0',
+    REELFUSE_USER_TOWER_PRECISION: 'float32', // the recall is to be the graph's alone
+  });
   const { random } = clusteredVectors(1, 7);
   const half = (): string[] => {
     const ids = Array.from({ length: items }, (_, n) => itemId(n));

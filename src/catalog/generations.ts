@@ -137,11 +137,14 @@ export async function openGenerations(first: Artifact, setup: GenerationsSetup):
     announce();
     return dropped;
   };
+  /** For the next start. */
+  const rememberChoice = ({ generation }: Target): Promise<void> => store.setMeta('model_dir', generation.artifact.folder);
   /** One switch after another. */
   const switchTo = (next: Target, signal?: AbortSignal): Promise<Target | null> => {
     const mine = switching.then(async () => {
-      await store.setMeta('model_dir', next.generation.artifact.folder);
-      signal?.throwIfAborted(); // the one that ended this preparation comes next, and names its own folder
+      await rememberChoice(next);
+      if (signal?.aborted === true) await rememberChoice(active);
+      signal?.throwIfAborted();
       return next === active ? null : makeActive(next);
     });
     switching = mine.catch(() => undefined); // the caller is told

@@ -203,6 +203,29 @@ test('going back to the previous model ends a rebuild that is under way, even on
   assert.equal(put.statusCode, 201);
 });
 
+test('a server that ends while it switches starts again with the model that served last', async (t) => {
+  const dataDir = temporaryFolder(t);
+  const { app, services, stop } = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  await putClips(app, 20);
+  const { generations, store } = services;
+  const served = services.generation.artifact.fingerprint;
+  const { fingerprint } = (await register(app, await otherModel(t))).json<Model>();
+  const { setMeta } = store;
+  let ending: Promise<void> | null = null;
+  store.setMeta = (key, value) => {
+    store.setMeta = setMeta;
+    ending = generations.close();
+    return setMeta(key, value);
+  };
+  await activate(app, fingerprint);
+  await generations.idle();
+  await ending;
+  assert.notEqual(ending, null);
+  await stop();
+  const again = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  assert.equal(again.services.generation.artifact.fingerprint, served);
+});
+
 test('what cannot be registered or activated is said', async (t) => {
   const { app, services } = await build(t);
   const problem = async (folder: string) => (await register(app, folder)).json<{ errors: { pointer: string; detail: string }[] }>().errors[0];

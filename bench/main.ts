@@ -3,6 +3,7 @@ import { crash } from './crash.js';
 import { diversity } from './diversity.js';
 import { features } from './features.js';
 import { freshness } from './freshness.js';
+import { ingest } from './ingest.js';
 import { operations } from './operations.js';
 import { overload } from './overload.js';
 import { restart } from './restart.js';
@@ -17,6 +18,7 @@ const BENCHES: Record<string, (options: ReadonlyMap<string, number>, text: Reado
   diversity,
   features,
   freshness,
+  ingest,
   operations,
   overload,
   restart,

@@ -180,7 +180,7 @@ async function capacity({ data, port, pid }: Target, seconds: number): Promise<n
   const script = packageFile('bench', 'peer', 'load.lua');
   const rates: number[] = [];
   for (const connections of CLOSED_LOOP_CONNECTIONS) {
-    const { rate } = await load(script, join(data, 'requests_user.jsonl'), `http://127.0.0.1:${port}${PATH}`, pid, connections, seconds);
+    const { rate } = await load(script, { BODIES: join(data, 'requests_user.jsonl') }, `http://127.0.0.1:${port}${PATH}`, pid, connections, seconds);
     rates.push(rate);
   }
   return Math.max(...rates);

@@ -69,12 +69,19 @@ export interface Load {
   memory: number;
 }
 
-/** wrk on one thread against a process: closed loop, keep-alive. */
-export async function load(script: string, bodies: string, url: string, pid: number, connections: number, seconds: number): Promise<Load> {
+/** wrk on one thread against a process: closed loop, keep-alive. @param environment what the script is told */
+export async function load(
+  script: string,
+  environment: Record<string, string>,
+  url: string,
+  pid: number,
+  connections: number,
+  seconds: number,
+): Promise<Load> {
   const before = { cpu: cpuSeconds(pid), busy: busySeconds(), at: performance.now() };
   const command = ['wrk', '-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '10s', '-s', script, url];
   const child = spawn('bash', ['-c', 'time -p "$@"', 'bash', ...command], {
-    env: { ...process.env, BODIES: bodies },
+    env: { ...process.env, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';

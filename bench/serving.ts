@@ -233,10 +233,11 @@ export async function serving(options: ReadonlyMap<string, number>, text: Readon
           const url = `http://127.0.0.1:${port}${variant.path}`;
           running.push({ variant, program: await variant.start(data, port), url });
         }
-        for (const { variant, program, url } of running) await load(SCRIPT, join(data, variant.bodies), url, program.pid, 32, WARM_SECONDS);
+        for (const { variant, program, url } of running)
+          await load(SCRIPT, { BODIES: join(data, variant.bodies) }, url, program.pid, 32, WARM_SECONDS);
         for (const connections of plan.connections) {
           for (const { variant, program, url } of running) {
-            const one = await load(SCRIPT, join(data, variant.bodies), url, program.pid, connections, plan.seconds);
+            const one = await load(SCRIPT, { BODIES: join(data, variant.bodies) }, url, program.pid, connections, plan.seconds);
             process.stderr.write(
               `${catalogue} ${variant.name} c ${connections}: ${one.rate.toFixed(0)}/s p99 ${one.p99.toFixed(1)} ms, ${one.cpu.toFixed(0)} µs\n`,
             );

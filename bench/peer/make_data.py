@@ -193,12 +193,16 @@ def write_artifact(folder, items, ids, w, vectors, mask):
     save_file({"item.item_index": index, "item.item_vector": items[:8].copy(), "item.id_share": np.ones(8, np.float32),
                "user.item_vectors": vectors, "user.mask": mask, "user.user_vector": np.ascontiguousarray(numpy_tower(w, vectors, mask))},
               str(folder / "golden.safetensors"))
+    write_manifest(folder, {"version": f"{len(ids)}x{D}", "variant": "id", "layers": {"count": 0, "names": []}, "hidden_dim": 0,
+                            "unknown_item_row": len(ids) + 1, "item_count": len(ids), "layer_weights": []})
+
+
+def write_manifest(folder, about):
     files = {p.name: {"sha256": hashlib.sha256(p.read_bytes()).hexdigest(), "bytes": p.stat().st_size}
              for p in sorted(folder.iterdir()) if p.name != "model.json"}
     (folder / "model.json").write_text(json.dumps({
-        "format": "reelfuse-dff", "format_version": 1, "name": "bench", "version": f"{len(ids)}x{D}", "variant": "id", "dim": D,
-        "max_history": T, "layers": {"count": 0, "names": []}, "hidden_dim": 0, "similarity": "dot", "temperature": 1,
-        "padding_side": "left", "unknown_item_row": len(ids) + 1, "item_count": len(ids), "layer_weights": [], "files": files}, indent=1))
+        "format": "reelfuse-dff", "format_version": 1, "name": "bench", "dim": D, "max_history": T, "similarity": "dot", "temperature": 1,
+        "padding_side": "left", **about, "files": files}, indent=1))
 
 
 def numpy_tower(w, x, mask):

@@ -14,7 +14,7 @@ import { validatorCompiler } from './validation.js';
 const MAX_BATCH_ROWS = 1000;
 /** Rows of a stream that are answered in one document. */
 const MAX_COLLECTED = 10_000;
-/** Rows of a stream that are on their way to the store at once; the stream waits for them. */
+/** Rows of a stream that are on their way to the store at once. Half of them go on while the other half is answered. */
 const STREAM_WINDOW = 256;
 
 /** The receipt of a row that landed, or why it did not. */
@@ -128,6 +128,7 @@ type PutRow = (value: unknown, prefix: string) => Promise<RowResult>;
  */
 async function* putLines(lines: AsyncIterable<Line>, putRow: PutRow, maxBytes: number): AsyncGenerator<RowResult[]> {
   let pending: Promise<RowResult>[] = [];
+  let waiting: Promise<RowResult>[] = [];
   let bytes = 0;
   let isFirst = true;
   let end: RowResult | null = null;
@@ -136,8 +137,9 @@ async function* putLines(lines: AsyncIterable<Line>, putRow: PutRow, maxBytes: n
       pending.push(putLine(text, `/${row}`, putRow));
       isFirst = false;
       bytes += text.length;
-      if (pending.length < STREAM_WINDOW && bytes < maxBytes) continue;
-      yield await Promise.all(pending);
+      if (pending.length < STREAM_WINDOW / 2 && bytes < maxBytes / 2) continue;
+      yield await Promise.all(waiting);
+      waiting = pending;
       pending = [];
       bytes = 0;
     }
@@ -145,7 +147,7 @@ async function* putLines(lines: AsyncIterable<Line>, putRow: PutRow, maxBytes: n
     if (isFirst || !(error instanceof ReelfuseError)) throw error;
     end = refused(error, '');
   }
-  yield await Promise.all(pending);
+  yield await Promise.all([...waiting, ...pending]);
   if (end !== null) yield [end];
 }
 

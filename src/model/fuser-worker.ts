@@ -1,7 +1,7 @@
 import { workerData } from 'node:worker_threads';
 import { Tensor } from 'onnxruntime-node';
 import { checkGolden, layerNorms } from './golden.js';
-import { floatsOf } from './safetensors.js';
+import { halfToFloat } from './half.js';
 import { openTower } from './tower-session.js';
 import { turnsOf } from '../threads/turns.js';
 import { serveRequests, type Answered } from '../threads/worker-loop.js';
@@ -52,9 +52,11 @@ async function fuseBatch({ itemIndex, kinds, states }: FuseBatch): Promise<Answe
   let at = 0;
   kinds.forEach((kind, row) => {
     if (kind === STATES.none || width === 0) return;
-    const bytes = width * (kind === STATES.float16 ? 2 : 4);
     const own = hiddenStates.subarray(row * width, (row + 1) * width);
-    own.set(floatsOf(states.subarray(at, at + bytes), kind === STATES.float16 ? 'F16' : 'F32'));
+    const bytes = width * (kind === STATES.float16 ? 2 : 4);
+    // written to where they are needed: a copy of half a megabyte costs as much as the tower
+    if (kind === STATES.float16) halfToFloat(new Uint16Array(states.buffer, states.byteOffset + at, width), own);
+    else new Uint8Array(own.buffer, own.byteOffset, bytes).set(states.subarray(at, at + bytes));
     at += bytes;
     if (norms !== null) normRatios[row] = normRatio(own, norms);
   });

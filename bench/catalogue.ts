@@ -36,11 +36,11 @@ export const itemId = (number: number): string => `item-${number}`;
 const TOPICS = ['cooking', 'travel', 'sport', 'music', 'science', 'comedy', 'animals', 'fashion'];
 
 /**
- * Writes a catalogue with ready-made vectors of the bundled model straight into the store, where hidden states of a
+ * Writes a catalogue with ready-made vectors of a model straight into the store, where hidden states of a
  * million items would fill the disk, and a history of 50 for each user.
  */
-export async function fillStore(dataDir: string, items: number, users: number): Promise<void> {
-  const { fingerprint, manifest } = await readArtifact(demoFile('artifact'));
+export async function fillStore(dataDir: string, items: number, users: number, model = demoFile('artifact')): Promise<void> {
+  const { fingerprint, manifest } = await readArtifact(model);
   const log: Logger = pino({ level: 'silent' });
   const store = openSqliteStore(dataDir, createMetrics(), (error) => log.error(error));
   const vectors = clusteredVectors(manifest.dim);
@@ -80,7 +80,7 @@ export async function fillStore(dataDir: string, items: number, users: number): 
       await pace(store.appendEvents(events));
     }
     await Promise.all(open);
-    await store.setMeta('model_dir', demoFile('artifact'));
+    await store.setMeta('model_dir', model);
   } finally {
     await store.close();
   }

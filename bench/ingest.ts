@@ -1,6 +1,5 @@
-import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -8,11 +7,12 @@ import { createInterface } from 'node:readline';
 import { demoFile } from '../src/catalog/model-choice.js';
 import { packageFile } from '../src/package-root.js';
 import { clip, demoStates } from '../test/build.js';
-import { residentMib } from './load.js';
+import { residentMib, table } from './load.js';
+import { prepareModel } from './prepared.js';
 import { cpuSeconds, load } from './processes.js';
 import { startServer, type Server } from './server.js';
 
-const WIDE = { layers: 29, width: 3584 };
+const WIDE = { layers: 29, width: 3584, dim: 64 };
 /** Different hidden states; items beyond that repeat them. */
 const STATES = 64;
 const SAMPLE_MS = 100;
@@ -29,15 +29,7 @@ const demoRows: Rows = { model: demoFile('artifact'), shape: '7 × 384', states:
 
 /** A model of the size of a 7B video language model, made once, and random hidden states in float16. */
 function wideRows(folder: string): Rows {
-  const model = join(folder, `model-${WIDE.layers}x${WIDE.width}`);
-  execFileSync(packageFile('bench', 'peer', 'setup.sh'), [folder], { stdio: ['ignore', 'inherit', 'inherit'] });
-  if (!existsSync(join(model, 'model.json')))
-    execFileSync(join(folder, 'venv', 'bin', 'python'), [
-      packageFile('bench', 'peer', 'make_model.py'),
-      model,
-      String(WIDE.layers),
-      String(WIDE.width),
-    ]);
+  const model = prepareModel(folder, WIDE.layers, WIDE.width, WIDE.dim);
   const pool = Array.from({ length: STATES }, () => {
     // sign, an exponent that means 0.5 to 2, ten random bits
     const halves = Uint16Array.from(
@@ -161,9 +153,6 @@ async function eventRows(connections: readonly number[], seconds: number): Promi
     rmSync(folder, { recursive: true, force: true });
   }
 }
-
-const table = (heading: readonly string[], rows: readonly (readonly (string | number)[])[]): string =>
-  [`| ${heading.join(' | ')} |`, `|${'---|'.repeat(heading.length)}`, ...rows.map((row) => `| ${row.join(' | ')} |`)].join('\n');
 
 /**
  * Items a second through the batch endpoint and durable events a second.

@@ -53,3 +53,7 @@ export async function recallOverHttp(server: Server, items: readonly string[]): 
   }
   return Math.round((sum / Math.max(items.length, 1)) * 10_000) / 10_000;
 }
+
+/** As Markdown. */
+export const table = (heading: readonly string[], rows: readonly (readonly (string | number | null)[])[]): string =>
+  [`| ${heading.join(' | ')} |`, `|${'---|'.repeat(heading.length)}`, ...rows.map((row) => `| ${row.join(' | ')} |`)].join('\n');

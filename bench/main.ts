@@ -7,6 +7,7 @@ import { ingest } from './ingest.js';
 import { operations } from './operations.js';
 import { overload } from './overload.js';
 import { restart } from './restart.js';
+import { scale } from './scale.js';
 import { selectivity } from './selectivity.js';
 import { serving } from './serving.js';
 import { swap } from './swap.js';
@@ -22,6 +23,7 @@ const BENCHES: Record<string, (options: ReadonlyMap<string, number>, text: Reado
   operations,
   overload,
   restart,
+  scale,
   selectivity,
   serving,
   swap,

@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { packageFile } from '../src/package-root.js';
-import { residentMib, timesOf, type Times } from './load.js';
+import { residentMib, table, timesOf, type Times } from './load.js';
 import type { OpenLoopPlan, OpenLoopResult } from './open-loop.js';
 import { freePort, importData, startPrepared } from './prepared.js';
 import { busySeconds, cpuSeconds, load } from './processes.js';
@@ -200,27 +200,19 @@ const heading = [
   'recovery s',
 ];
 
-const table = (rounds: readonly Round[]): string =>
-  [
-    `| ${heading.join(' | ')} |`,
-    `|${'---|'.repeat(heading.length)}`,
-    ...rounds.map(
-      (round) =>
-        `| ${[
-          round.offered,
-          round.peak,
-          round.goodput,
-          round.goodput_of_peak,
-          `${round.accepted_ms.p50} / ${round.accepted_ms.p99}`,
-          `${round.accepted_with_deadline_ms.p50} / ${round.accepted_with_deadline_ms.p99}`,
-          round.fallback_share,
-          (round.refused[429] ?? 0) + (round.refused[503] ?? 0),
-          `${round.refused_ms.p50} / ${round.refused_ms.p99}`,
-          `${round.rss_mib.before}, ${round.rss_mib.most}, ${round.rss_mib.after}`,
-          round.recovery_s,
-        ].join(' | ')} |`,
-    ),
-  ].join('\n');
+const rowOf = (round: Round): (string | number | null)[] => [
+  round.offered,
+  round.peak,
+  round.goodput,
+  round.goodput_of_peak,
+  `${round.accepted_ms.p50} / ${round.accepted_ms.p99}`,
+  `${round.accepted_with_deadline_ms.p50} / ${round.accepted_with_deadline_ms.p99}`,
+  round.fallback_share,
+  (round.refused[429] ?? 0) + (round.refused[503] ?? 0),
+  `${round.refused_ms.p50} / ${round.refused_ms.p99}`,
+  `${round.rss_mib.before}, ${round.rss_mib.most}, ${round.rss_mib.after}`,
+  round.recovery_s,
+];
 
 const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1] ?? NaN;
 
@@ -270,7 +262,7 @@ export async function overload(options: ReadonlyMap<string, number>, text: Reado
     recovery_s: Math.max(...rounds.map(({ recovery_s: seconds }) => seconds ?? Infinity)),
     rounds,
   };
-  process.stderr.write(`${table(rounds)}\n`);
+  process.stderr.write(`${table(heading, rounds.map(rowOf))}\n`);
   const file = text.get('json');
   if (file !== undefined) writeFileSync(file, `${JSON.stringify(result, null, 2)}\n`);
   return result;

@@ -67,3 +67,16 @@ export async function importData(data: string): Promise<void> {
   await once.stop(); // an orderly end writes a snapshot
   renameSync(partial, target);
 }
+
+/** A model with random weights, made once: hidden states [layers, width] → vectors [dim]. Needs the Python environment of the peers. @returns its folder */
+export function prepareModel(folder: string, layers: number, width: number, dim: number): string {
+  const model = join(folder, `model-${layers}x${width}-${dim}`);
+  if (existsSync(model)) return model;
+  execFileSync(packageFile('bench', 'peer', 'setup.sh'), [folder], { stdio: ['ignore', 'inherit', 'inherit'] });
+  const partial = `${model}.partial`;
+  rmSync(partial, { recursive: true, force: true });
+  const script = packageFile('bench', 'peer', 'make_model.py');
+  execFileSync(join(folder, 'venv', 'bin', 'python'), [script, partial, String(layers), String(width), String(dim)]);
+  renameSync(partial, model);
+  return model;
+}

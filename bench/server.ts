@@ -11,6 +11,8 @@ export interface Server {
   pid: number;
   /** Seconds from the start of the process to "ready". */
   startSeconds: number;
+  /** What it has written; all of it only after its end. */
+  output(): string;
   call(method: 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE', path: string, body?: unknown, type?: string): Promise<Answer>;
   /** Ends the process and waits for its end. */
   end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
@@ -36,7 +38,7 @@ export async function startServer(dataDir: string, environment: Record<string, s
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  const ended = once(child, 'exit');
+  const ended = once(child, 'close'); // when its output is read to the end too
   let output = '';
   child.stdout?.on('data', (text: Buffer) => (output += text.toString()));
   const url = await new Promise<string>((resolve, reject) => {
@@ -53,6 +55,7 @@ export async function startServer(dataDir: string, environment: Record<string, s
     url,
     pid: child.pid ?? 0,
     startSeconds: (performance.now() - started) / 1000,
+    output: () => output,
     call: async (method, path, body, type = 'application/json') => {
       const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body);
       const headers = body === undefined ? {} : { 'content-type': type };

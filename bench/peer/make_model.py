@@ -1,6 +1,6 @@
-"""Make a model of given size for the bench of ingest: python make_model.py FOLDER LAYERS HIDDEN  (same seed, same bytes).
+"""Make a model of given size for the benches: python make_model.py FOLDER LAYERS HIDDEN [D]  (same seed, same bytes).
 
-FOLDER becomes an artifact of variant dff with random weights, d 64: an item tower over hidden states [LAYERS, HIDDEN] in the
+FOLDER becomes an artifact of variant dff with random weights, d 64 unless D says otherwise: an item tower over hidden states [LAYERS, HIDDEN] in the
 operations that `dff` exports, and the user tower of make_data.py. 29 x 3584 is what a 7B video language model gives.
 """
 import sys
@@ -10,20 +10,23 @@ import numpy as np
 from onnx import TensorProto, checker, helper, numpy_helper, save
 from safetensors.numpy import save_file
 
-from make_data import D, SEED, T, export_serving_tower, make_weights, numpy_tower, write_manifest
+import make_data
+from make_data import SEED, T, export_serving_tower, make_weights, numpy_tower, write_manifest
 
 ITEMS, GOLDEN = 1000, 4
 
 
 def make_tower(layers, hidden, rng):
+    dim = make_data.D
+
     def normal(*shape, sd=1.0):
         return (rng.standard_normal(shape) * sd).astype(np.float32)
 
     logits = normal(layers, sd=0.3)
     return {"mean": normal(layers, hidden, sd=0.1), "scale": np.abs(normal(layers, hidden, sd=0.1)) + 1,
             "layer_weights": (np.exp(logits) / np.exp(logits).sum()).reshape(1, 1, layers),
-            "projection": normal(hidden, D, sd=hidden ** -0.5), "projection_bias": normal(D, sd=0.01),
-            "gate": normal(2 * D, D, sd=0.1), "gate_bias": normal(D, sd=0.01), "ids": normal(ITEMS + 2, D, sd=0.02)}
+            "projection": normal(hidden, dim, sd=hidden ** -0.5), "projection_bias": normal(dim, sd=0.01),
+            "gate": normal(2 * dim, dim, sd=0.1), "gate_bias": normal(dim, sd=0.01), "ids": normal(ITEMS + 2, dim, sd=0.02)}
 
 
 def export_item_tower(tower, layers, hidden, path):
@@ -45,7 +48,7 @@ def export_item_tower(tower, layers, hidden, path):
         nodes, "items",
         [helper.make_tensor_value_info("item_index", TensorProto.INT64, ["B"]),
          helper.make_tensor_value_info("hidden_states", TensorProto.FLOAT, ["B", layers, hidden])],
-        [helper.make_tensor_value_info("item_vector", TensorProto.FLOAT, ["B", D]),
+        [helper.make_tensor_value_info("item_vector", TensorProto.FLOAT, ["B", make_data.D]),
          helper.make_tensor_value_info("id_share", TensorProto.FLOAT, ["B"])],
         [numpy_helper.from_array(value, name) for name, value in consts.items()])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -71,7 +74,7 @@ def main(folder, layers, hidden):
     index = np.arange(1, GOLDEN + 1, dtype=np.int64)
     states = rng.standard_normal((GOLDEN, layers, hidden)).astype(np.float16).astype(np.float32)
     vectors, shares = numpy_item_tower(tower, index, states)
-    histories = rng.standard_normal((8, T, D)).astype(np.float32)
+    histories = rng.standard_normal((8, T, make_data.D)).astype(np.float32)
     mask = np.ones((8, T), bool)
     save_file({"item.item_index": index, "item.hidden_states": states, "item.item_vector": vectors, "item.id_share": shares,
                "user.item_vectors": histories, "user.mask": mask,
@@ -82,4 +85,5 @@ def main(folder, layers, hidden):
 
 
 if __name__ == "__main__":
+    make_data.D = int(sys.argv[4]) if len(sys.argv) > 4 else make_data.D
     main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

@@ -14,6 +14,8 @@ const MARGIN = 12;
 /** Room for larger values than any so far, before all rows have to be rounded anew. */
 const HEADROOM = 1.25;
 const FIRST_ROWS = 1024;
+/** Beyond this the graph is cheaper for any batch, and rounding every vector would only slow starts down. */
+const MAX_ROWS = 2 ** 17;
 
 /** Nanoseconds, measured on one core; they only weigh the scan against the graph. */
 const SCAN_VALUE_NS = 0.12;
@@ -74,6 +76,8 @@ export function createScanIndex(table: VectorTable): ScanIndex {
   const live = createSlotSet();
   const vector = new Float32Array(dim);
   let rows = new Uint8Array(FIRST_ROWS * dim);
+  /** The catalogue has outgrown the scan. */
+  let isClosed = false;
   /** One more than the highest slot, up to the next group. */
   let used = 0;
   let scale = 0;
@@ -97,6 +101,11 @@ export function createScanIndex(table: VectorTable): ScanIndex {
     rows = grown;
   };
   const add = (slot: number): void => {
+    if (isClosed || slot >= MAX_ROWS) {
+      isClosed = true;
+      rows = new Uint8Array(0);
+      return;
+    }
     live.add(slot);
     reserve(slot);
     const highest = valueOf(slot, 1, false);
@@ -170,7 +179,7 @@ export function createScanIndex(table: VectorTable): ScanIndex {
 
   return {
     get size() {
-      return live.size;
+      return isClosed ? Infinity : live.size;
     },
     add,
     remove: (slot) => void live.delete(slot),

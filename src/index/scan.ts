@@ -179,12 +179,12 @@ export function createScanIndex(table: VectorTable): ScanIndex {
 
   return {
     get size() {
-      return isClosed ? Infinity : live.size;
+      return live.size;
     },
     add,
     remove: (slot) => void live.delete(slot),
     isExact: false,
-    isCheaper: (batch) => isScanCheaper(batch, dim, live.size),
+    isCheaper: (batch) => !isClosed && isScanCheaper(batch, dim, live.size),
     search: async (queries, asked) => {
       const own = asked.map((_, query) => queries.subarray(query * dim, (query + 1) * dim));
       const wanted = MARGIN + asked.reduce((most, { count, except }) => Math.max(most, count + except.length), 0);

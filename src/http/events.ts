@@ -30,6 +30,7 @@ export function registerEvents(app: TypedApp, services: Services): void {
       config: { scope: 'write' },
       schema: {
         tags: ['events'],
+        operationId: 'sendEvents',
         summary: `What users did, up to ${MAX_EVENTS.toLocaleString('en')} events; durable when this returns, and part of their next answer`,
         description: 'Idempotent by event_id. 422 when every event was rejected, 207 when some were, else 200.',
         body: Body,

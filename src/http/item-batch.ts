@@ -59,6 +59,7 @@ export function registerItemBatch(app: TypedApp, services: Services): void {
       config: { scope: 'write' },
       schema: {
         tags: ['items'],
+        operationId: 'putItems',
         summary: 'Many items: JSON with up to 1,000, or an NDJSON stream (application/x-ndjson) of any length',
         description:
           'Good rows land, bad ones are reported. 200 when every row landed, else 207. An NDJSON stream with Accept: application/x-ndjson is ' +

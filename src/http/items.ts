@@ -55,6 +55,7 @@ export function registerItems(app: TypedApp, services: Services): void {
       config: { scope: 'write' },
       schema: {
         tags: ['items'],
+        operationId: 'putItem',
         summary: 'Create or replace an item; recommendable when this returns',
         params: Params,
         querystring: WaitQuery,
@@ -80,6 +81,7 @@ export function registerItems(app: TypedApp, services: Services): void {
       config: { scope: 'write' },
       schema: {
         tags: ['items'],
+        operationId: 'patchItem',
         summary: 'Change fields of an item (JSON merge patch: null clears a field or an attribute); in effect when this returns',
         params: Params,
         querystring: WaitQuery,
@@ -104,7 +106,7 @@ export function registerItems(app: TypedApp, services: Services): void {
     '/v1/items/:item_id',
     {
       config: { scope: 'recommend' },
-      schema: { tags: ['items'], summary: 'One item', params: Params, response: { 200: Item, ...problemResponses } },
+      schema: { tags: ['items'], operationId: 'getItem', summary: 'One item', params: Params, response: { 200: Item, ...problemResponses } },
     },
     async ({ params }, reply) => {
       const item = services.store.item(params.item_id);
@@ -120,6 +122,7 @@ export function registerItems(app: TypedApp, services: Services): void {
       config: { scope: 'recommend' },
       schema: {
         tags: ['items'],
+        operationId: 'listItems',
         summary: 'All items by item_id, a page at a time',
         querystring: Type.Object(
           {
@@ -162,6 +165,7 @@ export function registerItems(app: TypedApp, services: Services): void {
       config: { scope: 'write' },
       schema: {
         tags: ['items'],
+        operationId: 'deleteItem',
         summary: 'Delete an item; no later request is served it',
         params: Params,
         headers: Headers,

@@ -77,6 +77,7 @@ export function registerModels(app: TypedApp, services: Services): void {
       config: { scope: 'recommend' },
       schema: {
         tags: ['models'],
+        operationId: 'listModels',
         summary: 'The models that this server knows, and the last or running swap',
         response: {
           200: Type.Object({ models: Type.Array(Model), swap: Type.Union([SwapSchema, Type.Null()]) }),
@@ -93,6 +94,7 @@ export function registerModels(app: TypedApp, services: Services): void {
       config: { scope: 'admin' },
       schema: {
         tags: ['models'],
+        operationId: 'registerModel',
         summary: 'Register an artifact that lies in a folder of the server; its digests are verified',
         body: Type.Object(
           { folder: Type.String({ minLength: 1, maxLength: 4096, description: 'absolute path of an artifact, or of a training run' }) },
@@ -120,6 +122,7 @@ export function registerModels(app: TypedApp, services: Services): void {
       config: { scope: 'admin' },
       schema: {
         tags: ['models'],
+        operationId: 'activateModel',
         summary: 'Switch to a registered model; 200 when it serves already, 202 when it is being prepared (GET /v1/models tells how far)',
         description:
           'The catalogue is fused in the background while requests and writes go on, the index is checked against exact search, and the switch ' +

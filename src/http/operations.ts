@@ -8,7 +8,11 @@ export function registerOperations(app: TypedApp, services: Services): void {
   const { metrics } = services;
   app.get(
     '/livez',
-    { config: { scope: 'public' }, logLevel: 'error', schema: { tags: ['operations'], summary: 'The process runs', response: { 200: Status } } },
+    {
+      config: { scope: 'public' },
+      logLevel: 'error',
+      schema: { tags: ['operations'], operationId: 'live', summary: 'The process runs', response: { 200: Status } },
+    },
     async () => ({ status: 'live' }),
   );
   app.get(
@@ -16,7 +20,12 @@ export function registerOperations(app: TypedApp, services: Services): void {
     {
       config: { scope: 'public' },
       logLevel: 'error',
-      schema: { tags: ['operations'], summary: 'The catalogue is loaded and the model answers', response: { 200: Status, 503: Status } },
+      schema: {
+        tags: ['operations'],
+        operationId: 'ready',
+        summary: 'The catalogue is loaded and the model answers',
+        response: { 200: Status, 503: Status },
+      },
     },
     async (_request, reply) => {
       const isReady = services.isReady();
@@ -29,7 +38,13 @@ export function registerOperations(app: TypedApp, services: Services): void {
     {
       config: { scope: 'metrics' },
       logLevel: 'error',
-      schema: { tags: ['operations'], summary: 'Prometheus exposition', response: { 200: Type.String() }, produces: [metrics.registry.contentType] },
+      schema: {
+        tags: ['operations'],
+        operationId: 'metrics',
+        summary: 'Prometheus exposition',
+        response: { 200: Type.String() },
+        produces: [metrics.registry.contentType],
+      },
     },
     async (_request, reply) => {
       for (const [state, count] of Object.entries(services.generation.catalogue.counts())) metrics.items.set({ state }, count);

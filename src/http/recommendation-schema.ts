@@ -120,7 +120,7 @@ const Shared = {
         arm: Type.Optional(Name),
         arms: Type.Optional(
           Type.Array(
-            Type.Object({ name: Name, weight: Type.Number({ exclusiveMinimum: 0, maximum: 1e6, default: 1 }) }, { additionalProperties: false }),
+            Type.Object({ name: Name, weight: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1e6, default: 1 })) }, { additionalProperties: false }),
             {
               minItems: 1,
               maxItems: 20,
@@ -223,7 +223,10 @@ export function toRequest(body: RecommendBody & SimilarBody, near: string | null
     deadlineMs: body.deadline_ms ?? null,
     atLeastSequence: body.at_least_sequence ?? null,
     cursor: body.cursor ?? null,
-    experiment: experiment === undefined ? null : { name: experiment.name, arms: experiment.arms ?? [{ name: experiment.arm ?? '', weight: 1 }] },
+    experiment:
+      experiment === undefined
+        ? null
+        : { name: experiment.name, arms: (experiment.arms ?? [{ name: experiment.arm ?? '' }]).map(({ name, weight = 1 }) => ({ name, weight })) },
     fallbackMix: body.fallback_mix_by ?? null,
     wishes: wishesOf(body, near),
   };

@@ -52,6 +52,7 @@ export function registerRecommendations(app: TypedApp, services: Services): void
       config: { scope: 'recommend' },
       schema: {
         tags: ['recommendations'],
+        operationId: 'recommend',
         summary: 'The next k items for a user, a history, examples, or all of them',
         body: RecommendBody,
         response: { 200: Answer, ...problemResponses },
@@ -66,6 +67,7 @@ export function registerRecommendations(app: TypedApp, services: Services): void
       config: { scope: 'recommend' },
       schema: {
         tags: ['recommendations'],
+        operationId: 'recommendForUser',
         summary: 'The same by query string',
         description:
           'For a quick look and for caches. A cursor grows by 8 characters with each item that was shown, and proxies often refuse a URL of more ' +
@@ -87,6 +89,7 @@ export function registerRecommendations(app: TypedApp, services: Services): void
       config: { scope: 'recommend' },
       schema: {
         tags: ['recommendations'],
+        operationId: 'similarItems',
         summary: 'The items nearest to one item, by fused vectors; the score is the similarity, before the temperature',
         params: Type.Object({ item_id: Id }),
         body: SimilarBody,
@@ -102,6 +105,7 @@ export function registerRecommendations(app: TypedApp, services: Services): void
       config: { scope: 'recommend' },
       schema: {
         tags: ['recommendations'],
+        operationId: 'recommendBatch',
         summary: 'Up to 100 requests at once, for feeds and emails; one result each, in order',
         description:
           '200 when all were answered, else 207; pointers of an error are relative to its request. Answers name their experiment arms, the log ' +
@@ -133,6 +137,7 @@ export function registerRecommendations(app: TypedApp, services: Services): void
       config: { scope: 'recommend' },
       schema: {
         tags: ['recommendations'],
+        operationId: 'replayRecommendation',
         summary: 'What was served under this id, by which model and why, for as long as the retention says',
         params: Type.Object({ recommendation_id: Id }),
         response: { 200: Replay, ...problemResponses },

@@ -36,6 +36,7 @@ export function registerReports(app: TypedApp, { store, served }: Pick<Services,
       config: { scope: 'admin' },
       schema: {
         tags: ['operations'],
+        operationId: 'reportQuality',
         summary: 'HR and NDCG of what was served, judged by the positive events that name it, by model and experiment arm',
         description:
           'Of what was served in these hours, by the clock of the server. Intervals are 95 %, by Wilson; they take items as independent. An event ' +

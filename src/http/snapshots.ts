@@ -26,6 +26,7 @@ export function registerSnapshots(app: TypedApp, { snapshots, isReady }: Pick<Se
       config: { scope: 'admin' },
       schema: {
         tags: ['operations'],
+        operationId: 'listSnapshots',
         summary: 'Snapshots of the index, newest first',
         response: { 200: Type.Object({ snapshots: Type.Array(SnapshotSchema) }), ...problemResponses },
       },
@@ -39,6 +40,7 @@ export function registerSnapshots(app: TypedApp, { snapshots, isReady }: Pick<Se
       config: { scope: 'admin' },
       schema: {
         tags: ['operations'],
+        operationId: 'writeSnapshot',
         summary: 'Write a snapshot of the index now; answers when it is on the disk',
         description: 'Reads and writes go on meanwhile. A restart loads the newest intact snapshot and replays what has changed since.',
         response: { 201: SnapshotSchema, ...problemResponses },

@@ -28,6 +28,7 @@ export function registerUsers(app: TypedApp, services: Services): void {
       config: { scope: 'recommend' },
       schema: {
         tags: ['users'],
+        operationId: 'getHistory',
         summary: 'The positive events of a user, newest first',
         params: Type.Object({ user_id: Id }),
         querystring: Type.Object(
@@ -59,6 +60,7 @@ export function registerUsers(app: TypedApp, services: Services): void {
       config: { scope: 'write' },
       schema: {
         tags: ['users'],
+        operationId: 'eraseUser',
         summary: 'Erase a user: history and events, from memory and from the disk',
         description:
           'No answer knows the user when this returns. 200: the files hold nothing of it either. 202: they still do, because somebody reads an ' +
@@ -81,6 +83,7 @@ export function registerUsers(app: TypedApp, services: Services): void {
       config: { scope: 'admin' },
       schema: {
         tags: ['users'],
+        operationId: 'listUsers',
         summary: 'Users with a history, by user_id, a page at a time',
         querystring: Type.Object(
           { limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })), cursor: Type.Optional(Id) },

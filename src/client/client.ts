@@ -1,0 +1,247 @@
+import { inBodies, type ItemBodyLimits } from './item-bodies.js';
+import { newId } from './new-id.js';
+import { ReelfuseProblem } from './problem.js';
+import { createTransport, type Call, type CallOptions, type ClientOptions } from './transport.js';
+import type {
+  BatchedRecommendations,
+  ErasedUser,
+  EventInput,
+  EventsAnswer,
+  History,
+  Item,
+  ItemChange,
+  ItemFields,
+  ItemInput,
+  ItemPage,
+  ItemQuery,
+  ItemReceipt,
+  ItemResult,
+  Model,
+  Models,
+  QualityReport,
+  RecommendQuery,
+  RecommendRequest,
+  Recommendations,
+  ServedRecommendations,
+  SimilarRequest,
+  Snapshot,
+  Status,
+  Swap,
+  UserPage,
+} from './types.js';
+
+export { ReelfuseProblem, ReelfuseUnreachable, type FieldProblem } from './problem.js';
+export type { CallOptions, ClientOptions, RetryRules } from './transport.js';
+export type * from './types.js';
+
+/** When a write may happen; else it is refused by 412 `precondition_failed`. */
+export interface WriteOptions extends CallOptions {
+  /** `stored`: answered when durable, searchable soon after. */
+  wait?: 'searchable' | 'stored';
+  /** Only while the item is at this `sequence`, or is there at all. */
+  ifMatch?: number | 'any';
+  /** Only when the item is not there. */
+  ifAbsent?: boolean;
+}
+
+export interface BatchOptions extends CallOptions {
+  wait?: 'searchable' | 'stored';
+  /** The same one for the same rows; without it one is made, which guards the retries of this call. */
+  idempotencyKey?: string;
+}
+
+export interface ImportOptions extends CallOptions, Partial<ItemBodyLimits> {
+  wait?: 'searchable' | 'stored';
+}
+
+/** The result of a row, counted from 0 over everything that was given. */
+export type ImportedRow = ItemResult & { row: number };
+
+const segment = encodeURIComponent;
+const optional = <Key extends string, Value>(key: Key, value: Value | undefined): { [K in Key]?: Value } =>
+  value === undefined ? {} : ({ [key]: value } as { [K in Key]: Value });
+
+/**
+ * A client of one server. Every call that is refused by 429 or 503 is sent again as `Retry-After` says, every call that is the same when done
+ * twice also after a broken connection. What is left is thrown as ReelfuseProblem or ReelfuseUnreachable.
+ */
+export function createClient(options: ClientOptions) {
+  const send = createTransport(options);
+  const ask = async <Answer>(call: Call): Promise<Answer> => JSON.parse(await send(call)) as Answer; // by the server's own schema
+  const read = <Answer>(path: string, { signal }: CallOptions, query?: Call['query']): Promise<Answer> =>
+    ask({ method: 'GET', path, isIdempotent: true, ...optional('query', query), ...optional('signal', signal) });
+
+  const recommend = (request: RecommendRequest, { signal }: CallOptions = {}): Promise<Recommendations> =>
+    ask({ method: 'POST', path: '/v1/recommendations', body: request, isIdempotent: true, ...optional('signal', signal) });
+
+  const listItems = (query: ItemQuery & { cursor?: string } = {}, call: CallOptions = {}): Promise<ItemPage> => read('/v1/items', call, query);
+  const listUsers = (query: { limit?: number; cursor?: string } = {}, call: CallOptions = {}): Promise<UserPage> => read('/v1/users', call, query);
+
+  const writeItem = (method: 'PUT' | 'PATCH' | 'DELETE', itemId: string, body: unknown, write: WriteOptions): Promise<ItemReceipt> => {
+    const { wait, ifMatch, ifAbsent = false, signal } = write;
+    return ask({
+      method,
+      path: `/v1/items/${segment(itemId)}`,
+      ...(body !== undefined && { body }),
+      ...(wait !== undefined && { query: { wait } }),
+      headers: {
+        ...(ifMatch !== undefined && { 'if-match': ifMatch === 'any' ? '*' : `"${ifMatch}"` }),
+        ...(ifAbsent && { 'if-none-match': '*' }),
+      },
+      // a second one would find what the first has written, and be refused
+      isIdempotent: ifMatch === undefined && !ifAbsent && method !== 'DELETE',
+      ...optional('signal', signal),
+    });
+  };
+
+  /** @returns at least one result; fewer than lines when one of them is longer than the server reads */
+  const putLines = async (lines: readonly string[], wait: BatchOptions['wait'], signal: AbortSignal | undefined): Promise<ItemResult[]> => {
+    try {
+      const { results } = await ask<{ results: ItemResult[] }>({
+        method: 'POST',
+        path: '/v1/items/batch',
+        body: lines.join(''),
+        headers: { 'content-type': 'application/x-ndjson', 'idempotency-key': newId() },
+        ...(wait !== undefined && { query: { wait } }),
+        isIdempotent: true,
+        ...optional('signal', signal),
+      });
+      if (results.length === 0) throw new Error(`the server has answered none of ${lines.length} rows`);
+      return results;
+    } catch (error) {
+      // the first row itself: then there is nothing else to tell, and it is a problem of the whole
+      if (!(error instanceof ReelfuseProblem) || error.code !== 'row_too_large') throw error;
+      return [{ status: error.status, error: { code: error.code, pointer: error.errors[0]?.pointer ?? '', detail: error.detail } }];
+    }
+  };
+
+  return {
+    recommend,
+    /** Page after page of one session, until `end_reason` says why there is no next one. */
+    async *feed(request: RecommendRequest, call: CallOptions = {}): AsyncGenerator<Recommendations, void> {
+      for (let page = await recommend(request, call); ;) {
+        yield page;
+        if (page.next_cursor === null) return;
+        page = await recommend({ ...request, cursor: page.next_cursor }, call);
+      }
+    },
+    recommendForUser: (userId: string, { filter, fields, ...query }: RecommendQuery = {}, call: CallOptions = {}): Promise<Recommendations> =>
+      read(`/v1/users/${segment(userId)}/recommendations`, call, {
+        ...query,
+        ...(filter !== undefined && { filter: JSON.stringify(filter) }),
+        ...(fields !== undefined && { fields: fields.join(',') }),
+      }),
+    /** One result a request, in order; each has its own status. */
+    recommendBatch: async (requests: readonly RecommendRequest[], { signal }: CallOptions = {}): Promise<BatchedRecommendations[]> => {
+      const path = '/v1/recommendations/batch';
+      const call: Call = { method: 'POST', path, body: { requests }, isIdempotent: true, ...optional('signal', signal) };
+      return (await ask<{ results: BatchedRecommendations[] }>(call)).results;
+    },
+    similarItems: (itemId: string, request: SimilarRequest = {}, { signal }: CallOptions = {}): Promise<Recommendations> =>
+      ask({ method: 'POST', path: `/v1/items/${segment(itemId)}/similar`, body: request, isIdempotent: true, ...optional('signal', signal) }),
+    replayRecommendation: (recommendationId: string, call: CallOptions = {}): Promise<ServedRecommendations> =>
+      read(`/v1/recommendations/${segment(recommendationId)}`, call),
+
+    /** Creates or replaces. */
+    putItem: (itemId: string, item: ItemFields, write: WriteOptions = {}): Promise<ItemReceipt> => writeItem('PUT', itemId, item, write),
+    /** What is absent stays, null clears. */
+    patchItem: (itemId: string, change: ItemChange, write: Omit<WriteOptions, 'ifAbsent'> = {}): Promise<ItemReceipt> =>
+      writeItem('PATCH', itemId, change, write),
+    deleteItem: (itemId: string, write: Omit<WriteOptions, 'ifAbsent' | 'wait'> = {}): Promise<ItemReceipt> =>
+      writeItem('DELETE', itemId, undefined, write),
+    getItem: (itemId: string, call: CallOptions = {}): Promise<Item> => read(`/v1/items/${segment(itemId)}`, call),
+    listItems,
+    /** Every item, page after page. */
+    async *items(query: ItemQuery = {}, call: CallOptions = {}): AsyncGenerator<Item, void> {
+      for (let cursor: string | null | undefined; cursor !== null;) {
+        const page: ItemPage = await listItems({ ...query, ...optional('cursor', cursor) }, call);
+        yield* page.items;
+        cursor = page.next_cursor;
+      }
+    },
+    /** Up to 1,000 items in one call; one result each, in order. A row that is refused does not throw. */
+    putItems: async (items: readonly ItemInput[], { wait, idempotencyKey = newId(), signal }: BatchOptions = {}): Promise<ItemResult[]> => {
+      const { results } = await ask<{ results: ItemResult[] }>({
+        method: 'POST',
+        path: '/v1/items/batch',
+        body: { items },
+        headers: { 'idempotency-key': idempotencyKey },
+        ...(wait !== undefined && { query: { wait } }),
+        isIdempotent: true,
+        ...optional('signal', signal),
+      });
+      return results;
+    },
+    /**
+     * Any number of items from any source, in constant memory: NDJSON bodies of bounded size, one after another, each with an idempotency key of
+     * its own, so that a broken connection costs a body and not the import. One result a row, in order. The server paces it.
+     */
+    async *importItems(
+      items: Iterable<ItemInput> | AsyncIterable<ItemInput>,
+      { wait, signal, ...limits }: ImportOptions = {},
+    ): AsyncGenerator<ImportedRow, void> {
+      let row = 0;
+      for await (const body of inBodies(items, limits)) {
+        for (let lines = body; lines.length > 0;) {
+          const results = await putLines(lines, wait, signal);
+          for (const result of results) yield { ...result, row: row++ };
+          lines = lines.slice(results.length);
+        }
+      }
+    },
+
+    /** Up to 10,000 events. Rejected ones are in the answer; they do not throw. */
+    sendEvents: (events: readonly EventInput[], { signal }: CallOptions = {}): Promise<EventsAnswer> => {
+      const now = new Date().toISOString();
+      const named = events.map(({ event_id: id = newId(), at = now, ...event }) => ({
+        event_id: id,
+        at: typeof at === 'string' ? at : at.toISOString(),
+        ...event,
+      }));
+      // 422 with an answer: every event was rejected
+      const accepts: Call['accepts'] = (status, contentType) => status === 422 && contentType.startsWith('application/json');
+      return ask({ method: 'POST', path: '/v1/events', body: { events: named }, isIdempotent: true, accepts, ...optional('signal', signal) });
+    },
+
+    getHistory: (
+      userId: string,
+      { fields, ...query }: { limit?: number; fields?: readonly string[] } = {},
+      call: CallOptions = {},
+    ): Promise<History> =>
+      read(`/v1/users/${segment(userId)}/history`, call, { ...query, ...(fields !== undefined && { fields: fields.join(',') }) }),
+    /** `complete: false`: no answer knows the user any more, but a backup still keeps the files from being cleaned; ask again. */
+    eraseUser: (userId: string, { signal }: CallOptions = {}): Promise<ErasedUser> =>
+      ask({ method: 'DELETE', path: `/v1/users/${segment(userId)}`, isIdempotent: true, ...optional('signal', signal) }),
+    listUsers,
+    /** Every user with a history, page after page. */
+    async *users(query: { limit?: number } = {}, call: CallOptions = {}): AsyncGenerator<UserPage['users'][number], void> {
+      for (let cursor: string | null | undefined; cursor !== null;) {
+        const page: UserPage = await listUsers({ ...query, ...optional('cursor', cursor) }, call);
+        yield* page.users;
+        cursor = page.next_cursor;
+      }
+    },
+
+    listModels: (call: CallOptions = {}): Promise<Models> => read('/v1/models', call),
+    /** @param folder absolute path on the server */
+    registerModel: (folder: string, { signal }: CallOptions = {}): Promise<Model> =>
+      ask({ method: 'POST', path: '/v1/models', body: { folder }, isIdempotent: true, ...optional('signal', signal) }),
+    activateModel: (fingerprint: string, { signal }: CallOptions = {}): Promise<Swap> =>
+      ask({ method: 'POST', path: `/v1/models/${segment(fingerprint)}/activate`, isIdempotent: true, ...optional('signal', signal) }),
+
+    reportQuality: (query: { hours?: number } = {}, call: CallOptions = {}): Promise<QualityReport> => read('/v1/reports/quality', call, query),
+    listSnapshots: async (call: CallOptions = {}): Promise<Snapshot[]> => (await read<{ snapshots: Snapshot[] }>('/v1/snapshots', call)).snapshots,
+    writeSnapshot: ({ signal }: CallOptions = {}): Promise<Snapshot> =>
+      ask({ method: 'POST', path: '/v1/snapshots', isIdempotent: false, ...optional('signal', signal) }),
+
+    live: (call: CallOptions = {}): Promise<Status> => read('/livez', call),
+    /** Does not wait: `starting` is an answer. */
+    ready: ({ signal }: CallOptions = {}): Promise<Status> =>
+      ask({ method: 'GET', path: '/readyz', isIdempotent: true, accepts: (status) => status === 503, ...optional('signal', signal) }),
+    /** In Prometheus' text format. */
+    metrics: ({ signal }: CallOptions = {}): Promise<string> =>
+      send({ method: 'GET', path: '/metrics', headers: { accept: 'text/plain' }, isIdempotent: true, ...optional('signal', signal) }),
+  };
+}
+
+export type Client = ReturnType<typeof createClient>;

@@ -466,7 +466,7 @@ export interface operations {
                         arms?: {
                             name: string;
                             /** @default 1 */
-                            weight: number;
+                            weight?: number;
                         }[];
                     };
                 };
@@ -792,7 +792,7 @@ export interface operations {
                         arms?: {
                             name: string;
                             /** @default 1 */
-                            weight: number;
+                            weight?: number;
                         }[];
                     };
                 };
@@ -997,7 +997,7 @@ export interface operations {
                             arms?: {
                                 name: string;
                                 /** @default 1 */
-                                weight: number;
+                                weight?: number;
                             }[];
                         };
                     }[];

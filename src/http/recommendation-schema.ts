@@ -120,7 +120,10 @@ const Shared = {
         arm: Type.Optional(Name),
         arms: Type.Optional(
           Type.Array(
-            Type.Object({ name: Name, weight: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1e6, default: 1 })) }, { additionalProperties: false }),
+            Type.Object(
+              { name: Name, weight: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1e6, default: 1 })) },
+              { additionalProperties: false },
+            ),
             {
               minItems: 1,
               maxItems: 20,

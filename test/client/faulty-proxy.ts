@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, request as forward, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
 import type { TestContext } from 'node:test';
 
 /** What becomes of a request instead of being passed on, or after it. */
@@ -11,7 +12,7 @@ export type Fault =
 
 export interface FaultyProxy {
   url: string;
-  /** One a request, first come first served; when they are used up, requests are passed on. */
+  /** One a request, first come first served; when they are used up, requests are passed on. A client in another process puts them to /faults. */
   faults: Fault[];
   requests: { method: string; url: string; headers: IncomingMessage['headers'] }[];
 }
@@ -21,6 +22,13 @@ export async function startFaultyProxy(t: Pick<TestContext, 'after'>, target: st
   const proxy: FaultyProxy = { url: '', faults: [], requests: [] };
   const server = createServer((request, response) => {
     const { method = '', url = '', headers } = request;
+    if (url === '/faults') {
+      void text(request).then((given) => {
+        proxy.faults = JSON.parse(given) as Fault[];
+        response.end();
+      });
+      return;
+    }
     proxy.requests.push({ method, url, headers });
     const fault = proxy.faults.shift();
     if (fault?.kind === 'answer') {

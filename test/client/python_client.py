@@ -1,0 +1,77 @@
+"""Run by python.test.ts: URL of a proxy before a server that has clips 1 to 30, whose faults are set by PUT /faults."""
+
+import json
+import sys
+import urllib.request
+
+from reelfuse_client import Reelfuse, ReelfuseProblem, ReelfuseUnreachable
+
+url = sys.argv[1]
+waits = []
+reelfuse = Reelfuse(url, first_delay=0.001, sleep=waits.append)
+
+
+def faults(*given):
+    urllib.request.urlopen(urllib.request.Request(f"{url}/faults", data=json.dumps(given).encode(), method="PUT")).read()
+
+
+def refused(call, kind=ReelfuseProblem):
+    try:
+        call()
+    except kind as error:
+        return error
+    raise AssertionError("was not refused")
+
+
+def busy(retry_after):
+    return {"kind": "answer", "status": 503, "headers": {"retry-after": retry_after}}
+
+
+lost = {"kind": "answer lost"}
+answer = {}
+
+# events whose answer was lost are counted once; refusals are waited for as long as the server says
+faults(lost, busy("3"))
+events = [{"user_id": "u", "item_id": f"clip-000{n}", "type": "view"} for n in (1, 2)]
+sent = reelfuse.send_events(events)
+answer["events"] = [sent["accepted"], sent["duplicates"]]
+answer["waits"] = waits[:]
+answer["history"] = [entry["item_id"] for entry in reelfuse.get_history("u")["items"]]
+
+# a batch whose answer was lost is answered as the first time
+faults(lost)
+answer["batch"] = [result["status"] for result in reelfuse.put_items([{"item_id": "a"}, {"item_id": "b"}])]
+
+# an import tells each row what became of it
+faults(lost)
+rows = ({"item_id": f"n{n}"} if n != 15 else {"item_id": "n15", "colour": 1} for n in range(25))
+answer["import"] = [(result["row"], result["status"]) for result in reelfuse.import_items(rows, max_rows=10)]
+
+# what would not be the same when done twice is not sent again
+faults(lost)
+answer["once"] = refused(lambda: reelfuse.delete_item("a"), ReelfuseUnreachable).attempts
+
+# attempts are bounded; a wait that is too long is not begun
+faults(busy("0"), busy("0"), busy("0"), busy("0"))
+answer["bounded"] = refused(reelfuse.live).attempts
+faults(busy("3600"))
+hour = refused(reelfuse.live)
+answer["hour"] = [hour.attempts, hour.retry_after, hour.code]
+
+# problems are told by code and pointers
+wrong = refused(lambda: reelfuse.recommend(user_id="u", k=501))
+answer["wrong"] = [wrong.status, wrong.code, [error["pointer"] for error in wrong.errors], str(wrong)]
+answer["rejected"] = reelfuse.send_events([{"event_id": "e", "user_id": "u", "item_id": "x", "type": "glance"}])["rejected"][0]["errors"][
+    0
+]["pointer"]
+
+# a feed goes on without repeating an item
+answer["feed"] = [item["item_id"] for page in reelfuse.feed(user_id="u", k=10) for item in page["items"]]
+first = reelfuse.recommend_for_user("u", k=1, filter={"field": "author_id", "eq": "a1"}, fields=["title"], exact=True)
+answer["title"] = first["items"][0]["item"]["title"]
+answer["users"] = [user["user_id"] for user in reelfuse.users(limit=1)]
+answer["items"] = sum(1 for _ in reelfuse.items(limit=7, state="searchable"))
+created = reelfuse.put_item("p/1?", {"title": "pasta"})
+reelfuse.patch_item("p/1?", {"title": "fresh pasta"}, if_match=created["sequence"])
+answer["patched"] = reelfuse.get_item("p/1?")["title"]
+print(json.dumps(answer))

@@ -206,6 +206,12 @@ function readSecret(name: string, file: string): string {
   }
 }
 
+/** Names of the variables that are set, for `reelfuse doctor`; their values may be secrets. */
+export const settingsInUse = (environment: NodeJS.ProcessEnv = process.env): string[] =>
+  Object.keys(environment)
+    .filter((name) => name.startsWith(PREFIX))
+    .sort();
+
 /** One row a setting, for `reelfuse serve --help` and the README. */
 export const describeSettings = (): { name: string; fallback: string; doc: string }[] =>
   Object.entries<Setting<unknown>>(SETTINGS).map(([key, { fallback, doc }]) => ({ name: variable(key), fallback, doc }));

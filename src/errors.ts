@@ -57,4 +57,19 @@ export class InputError extends Error {
   override readonly name = 'InputError';
 }
 
+/** A server that a command speaks to does not answer, or refuses. */
+export class ServerError extends Error {
+  override readonly name = 'ServerError';
+}
+
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** How Node says that a package with machine code is not there, or not for this machine. */
+const UNLOADABLE = new Set(['ERR_DLOPEN_FAILED', 'MODULE_NOT_FOUND', 'ERR_MODULE_NOT_FOUND']);
+
+/** Whether it, or what it was caused by, is a part of the installation that does not load. */
+export const isUnloadable = (error: unknown): boolean =>
+  error instanceof Error &&
+  (UNLOADABLE.has((error as { code?: string }).code ?? '') ||
+    error.message.startsWith('Could not locate the bindings file') ||
+    isUnloadable(error.cause));

@@ -17,15 +17,20 @@ export function importHistory(file: string, positives: PositiveRule, store: Stor
   const isCsv = file.endsWith('.csv');
   const settings: EventSettings = { positives, attributesOf: (itemId) => store.item(itemId)?.attributes, now };
   return importRows(
-    'history',
-    file,
-    store,
-    async (value) => {
-      const events = typeof value === 'string' ? eventsOfLine(value, users, now) : eventOfRow(value, isCsv, settings);
-      if (isFieldErrors(events)) return events;
-      await store.appendEvents(events);
-      return null;
+    {
+      kind: 'history',
+      file,
+      write: async (value) => {
+        const events = typeof value === 'string' ? eventsOfLine(value, users, now) : eventOfRow(value, isCsv, settings);
+        if (isFieldErrors(events)) return events;
+        await store.appendEvents(events);
+        return null;
+      },
+      skip: (value) => {
+        if (typeof value === 'string') eventsOfLine(value, users, now); // notes the user
+      },
     },
+    store,
     progress,
   );
 }

@@ -1,4 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { InputError } from '../errors.js';
 import { openSafetensors, type Safetensors } from '../model/safetensors.js';
 import type { HiddenStates, Store } from '../store/store.js';
@@ -9,6 +10,8 @@ const TENSOR = 'hidden_states';
 
 /** Hidden states of many items in a safetensors file, [N, L, D]. */
 export interface Features {
+  /** The file and its state. */
+  source: string;
   shape: ExpectedShape;
   count: number;
   /** Null: the file has no row for the item. @throws InputError when the row holds NaN or infinite values */
@@ -32,7 +35,9 @@ export function openFeatures(path: string, expected: ExpectedShape | null): Feat
     }
     const rows = idsOf(path, file, count);
     const type = dtype === 'F16' ? 'float16' : 'float32';
+    const { size, mtimeMs } = statSync(path);
     return {
+      source: `${resolve(path)}:${size}:${mtimeMs}`,
       shape: { layers, width },
       count,
       read: (itemId) => {
@@ -119,22 +124,24 @@ export function importItems(
   if (!/\.(jsonl|ndjson|csv)$/.test(file)) throw new InputError(`${file}: items are read from .jsonl, .ndjson or .csv`);
   const isCsv = file.endsWith('.csv');
   return importRows(
-    'items',
-    file,
-    store,
-    async (value) => {
-      const parsed = parseItemRow(isCsv ? itemOfRecord(value as Record<string, string>) : value, '', expected);
-      if (Array.isArray(parsed)) return parsed;
-      let { hiddenStates } = parsed;
-      try {
-        hiddenStates ??= features?.read(parsed.fields.item_id) ?? null;
-      } catch (error) {
-        if (error instanceof InputError) return [{ pointer: '/hidden_states', detail: error.message }];
-        throw error;
-      }
-      await store.putItem({ item: parsed.fields, hiddenStates, vectors: [] });
-      return null;
+    {
+      kind: features === null ? 'items' : `items with ${features.source}`,
+      file,
+      write: async (value) => {
+        const parsed = parseItemRow(isCsv ? itemOfRecord(value as Record<string, string>) : value, '', expected);
+        if (Array.isArray(parsed)) return parsed;
+        let { hiddenStates } = parsed;
+        try {
+          hiddenStates ??= features?.read(parsed.fields.item_id) ?? null;
+        } catch (error) {
+          if (error instanceof InputError) return [{ pointer: '/hidden_states', detail: error.message }];
+          throw error;
+        }
+        await store.putItem({ item: parsed.fields, hiddenStates, vectors: [] });
+        return null;
+      },
     },
+    store,
     progress,
   );
 }

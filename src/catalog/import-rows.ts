@@ -15,63 +15,99 @@ export interface RejectedRow {
 }
 
 export interface ImportReport {
-  read: number;
+  /** Rows that this import has read and landed. */
   imported: number;
   /** Rows that an earlier, interrupted import of the same file had finished. */
   resumedAfter: number;
+  /** The first of those that this import has refused. */
   rejected: RejectedRow[];
+  /** How many the file has so far, those before an interruption included. */
+  rejectedRows: number;
+  /** False: it was stopped, and goes on from there when it is started again. */
+  isComplete: boolean;
 }
 
 export interface ImportProgress {
   /** Called as the file is read. */
   onProgress?: (bytes: number, total: number) => void;
   onRejected?: (rejected: RejectedRow) => void;
+  /** Asked between two windows. */
+  isStopped?: () => boolean;
+  /** Whatever an earlier import has finished. */
+  fromStart?: boolean;
 }
 
 /** One row of a file: a parsed value, or why it is not one. */
 export type Row = { value: unknown } | { errors: FieldError[] };
 
-/**
- * Feeds the rows of a file to `write`, a window at a time, and remembers how far it came: the same file imported
- * again goes on where it stopped; a changed file starts anew.
- * @param write resolves to the row's errors; null when it has landed
- */
+export interface RowImport {
+  /** Names what is imported: a file that is imported in another way starts anew. */
+  kind: string;
+  file: string;
+  /** Resolves to the row's errors; null when it has landed. */
+  write: (row: unknown, number: number) => Promise<FieldError[] | null>;
+  /** Sees a row that had landed before. */
+  skip?: (row: unknown) => void;
+}
+
+/** How far an import has come; kept in the store, behind the rows that it counts. */
+interface Position {
+  rows: number;
+  rejected: number;
+}
+
+/** Reasons that are kept in memory; every one is told to `onRejected`. */
+const KEPT_REJECTS = 100;
+
+/** Feeds the rows of a file to `write`, a window at a time, and remembers how far it came: the same file imported again goes on where it stopped. */
 export async function importRows(
-  kind: string,
-  file: string,
+  { kind, file, write, skip }: RowImport,
   store: Pick<Store, 'meta' | 'setMeta'>,
-  write: (row: unknown, number: number) => Promise<FieldError[] | null>,
-  { onProgress, onRejected }: ImportProgress = {},
+  { onProgress, onRejected, isStopped, fromStart = false }: ImportProgress = {},
 ): Promise<ImportReport> {
   const { size, mtimeMs } = statOf(file);
-  const key = `import:${kind}:${resolve(file)}:${size}:${mtimeMs}`;
-  const resumedAfter = Number(store.meta(key) ?? 0);
-  const report: ImportReport = { read: 0, imported: 0, resumedAfter, rejected: [] };
+  const key = `import position:${kind}:${resolve(file)}:${size}:${mtimeMs}`;
+  const position = fromStart ? { rows: 0, rejected: 0 } : positionOf(store.meta(key));
+  const report: ImportReport = { imported: 0, resumedAfter: position.rows, rejected: [], rejectedRows: position.rejected, isComplete: false };
   let pending: Promise<void>[] = [];
+  let count = 0;
   const land = async (row: Row, number: number): Promise<void> => {
     const errors = 'errors' in row ? row.errors : await write(row.value, number);
     if (errors === null) report.imported++;
     else {
       const rejected = { row: number, errors };
-      report.rejected.push(rejected);
+      report.rejectedRows++;
+      if (report.rejected.length < KEPT_REJECTS) report.rejected.push(rejected);
       onRejected?.(rejected);
     }
   };
-  for await (const { row, bytes } of rowsOf(file)) {
-    report.read++;
-    if (report.read <= resumedAfter) continue;
-    pending.push(land(row, report.read));
-    if (pending.length < WINDOW) continue;
+  const settle = async (bytes: number): Promise<void> => {
     await Promise.all(pending);
     pending = [];
-    await store.setMeta(key, String(report.read));
+    const reached: Position = { rows: count, rejected: report.rejectedRows };
+    await store.setMeta(key, JSON.stringify(reached));
     onProgress?.(bytes, size);
+  };
+  for await (const { read, bytes } of rowsOf(file)) {
+    count++;
+    if (count <= report.resumedAfter) {
+      if (skip !== undefined) visit(read(), skip);
+      continue;
+    }
+    pending.push(land(read(), count));
+    if (pending.length < WINDOW) continue;
+    await settle(bytes);
+    if (isStopped?.() === true) return report;
   }
-  await Promise.all(pending);
-  await store.setMeta(key, String(report.read));
-  onProgress?.(size, size);
-  return report;
+  await settle(size);
+  return { ...report, isComplete: true };
 }
+
+function visit(row: Row, skip: (value: unknown) => void): void {
+  if ('value' in row) skip(row.value);
+}
+
+const positionOf = (text: string | null): Position => (text === null ? { rows: 0, rejected: 0 } : (JSON.parse(text) as Position)); // written above
 
 function statOf(file: string) {
   try {
@@ -81,20 +117,23 @@ function statOf(file: string) {
   }
 }
 
-async function* rowsOf(file: string): AsyncGenerator<{ row: Row; bytes: number }> {
+/** Rows that are skipped need not be parsed. */
+async function* rowsOf(file: string): AsyncGenerator<{ read: () => Row; bytes: number }> {
   const input = createReadStream(file);
   if (file.endsWith('.csv')) {
     const records = input.pipe(parse({ columns: true, bom: true, skip_empty_lines: true, relax_column_count: true }));
     try {
-      for await (const record of records) yield { row: { value: record as unknown }, bytes: input.bytesRead };
+      for await (const record of records) yield { read: () => ({ value: record as unknown }), bytes: input.bytesRead };
     } catch (error) {
       throw new InputError(`${file}: is not CSV: ${messageOf(error)}`, { cause: error });
+    } finally {
+      input.destroy();
     }
     return;
   }
   const isJson = file.endsWith('.jsonl') || file.endsWith('.ndjson');
   for await (const line of createInterface({ input, crlfDelay: Infinity })) {
-    if (line !== '') yield { row: isJson ? jsonRow(line) : { value: line }, bytes: input.bytesRead };
+    if (line !== '') yield { read: () => (isJson ? jsonRow(line) : { value: line }), bytes: input.bytesRead };
   }
 }
 

@@ -1,17 +1,22 @@
-import { backUp, restoreBackup, type BackupManifest } from '../catalog/backup.js';
+import type { BackupManifest } from '../catalog/backup.js';
 import { readConfig } from '../config.js';
 import type { AddCommand } from './program.js';
+import { examples, printResult, type OutputOptions } from './terminal.js';
 
 const MIB = 1024 * 1024;
 
-const print = (done: string, manifest: BackupManifest, json: boolean | undefined, next: string): void => {
+function print(done: string, manifest: BackupManifest, options: OutputOptions, next: string): void {
   const { created_at, model, models, left_out, files } = manifest;
   const bytes = Object.values(files).reduce((sum, file) => sum + file.bytes, 0);
   const summary = { created_at, model, models: models.length, left_out, files: Object.keys(files).length, bytes };
   const leftOut = left_out.map(({ fingerprint, reason }) => `left out: model ${fingerprint}: ${reason}\n`).join('');
   const text = `${done}: ${summary.files} files, ${summary.models} models, ${(bytes / MIB).toFixed(1)} MiB\n${leftOut}${next}`;
-  process.stdout.write(json === true ? `${JSON.stringify(summary)}\n` : text);
-};
+  printResult(
+    options,
+    () => text,
+    () => summary,
+  );
+}
 
 export const addBackup: AddCommand = (program) => {
   program
@@ -19,13 +24,18 @@ export const addBackup: AddCommand = (program) => {
     .description('copy everything of REELFUSE_DATA_DIR, models included, to a new folder; the server may go on serving')
     .requiredOption('--to <folder>', 'absent or empty')
     .option('--json', 'print one JSON line')
-    .action(async ({ to, json }: { to: string; json?: boolean }) => {
-      print(
-        `backed up to ${to}`,
-        await backUp(readConfig().dataDir, to),
-        json,
-        `reelfuse restore --from ${to}   verifies it and makes a data folder of it\n`,
-      );
+    .option('--quiet', 'print nothing but errors')
+    .addHelpText(
+      'after',
+      examples(
+        ['reelfuse backup --to /backups/monday', 'consistent, whatever is written meanwhile'],
+        ['reelfuse backup --quiet --to "/backups/$(date +%F)"', 'from cron'],
+      ),
+    )
+    .action(async ({ to, ...options }: OutputOptions & { to: string }) => {
+      const { dataDir } = readConfig();
+      const { backUp } = await import('../catalog/backup.js');
+      print(`backed up to ${to}`, await backUp(dataDir, to), options, `reelfuse restore --from ${to}   verifies it and makes a data folder of it\n`);
     });
 };
 
@@ -35,8 +45,11 @@ export const addRestore: AddCommand = (program) => {
     .description('verify a backup and make REELFUSE_DATA_DIR of it, which must be absent or empty')
     .requiredOption('--from <folder>', 'written by reelfuse backup')
     .option('--json', 'print one JSON line')
-    .action(async ({ from, json }: { from: string; json?: boolean }) => {
+    .option('--quiet', 'print nothing but errors')
+    .addHelpText('after', examples(['REELFUSE_DATA_DIR=/srv/reels reelfuse restore --from /backups/monday', 'every digest is checked first']))
+    .action(async ({ from, ...options }: OutputOptions & { from: string }) => {
       const { dataDir } = readConfig();
-      print(`restored to ${dataDir}`, await restoreBackup(from, dataDir), json, `start it with REELFUSE_DATA_DIR=${dataDir} reelfuse serve\n`);
+      const { restoreBackup } = await import('../catalog/backup.js');
+      print(`restored to ${dataDir}`, await restoreBackup(from, dataDir), options, `start it with REELFUSE_DATA_DIR=${dataDir} reelfuse serve\n`);
     });
 };

@@ -1,10 +1,12 @@
-import { createReadStream, readFileSync, writeFileSync } from 'node:fs';
+import { createReadStream, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { SingleBar } from 'cli-progress';
 import { Pool } from 'undici';
-import { InputError, messageOf } from '../errors.js';
+import { InputError, ServerError, messageOf } from '../errors.js';
 import { createRankingMetrics, rankOf, type RankingSummary } from './ranking-metrics.js';
 import type { AddCommand } from './program.js';
+import { originOf, readKey } from './report.js';
+import { examples } from './terminal.js';
 
 /** The deepest rank that is reported; one more is asked for, to see ties at the edge. */
 const DEPTH = 20;
@@ -17,7 +19,9 @@ interface Options {
   url: string;
   users?: string;
   concurrency: string;
-  json?: string;
+  /** True: on standard output, instead of the table. */
+  json?: string | true;
+  quiet?: boolean;
   apiKeyFile?: string;
 }
 
@@ -49,7 +53,7 @@ export interface Evaluation {
   latency_ms: { hnsw: Percentiles; exact: Percentiles };
 }
 
-export const addEvaluate: AddCommand = (program, finish) => {
+export const addEvaluate: AddCommand = (program) => {
   program
     .command('evaluate')
     .description('replay leave-one-out users against a running server: each user’s last item is the target, the rest is the history')
@@ -57,13 +61,21 @@ export const addEvaluate: AddCommand = (program, finish) => {
     .option('--url <url>', 'the server', 'http://127.0.0.1:8080')
     .option('--users <n>', 'only the first n users')
     .option('--concurrency <n>', 'requests on their way at once', '8')
-    .option('--json <file>', 'write the figures here as JSON')
     .option('--api-key-file <file>', 'file with an API key that has the scope recommend')
+    .option('--json [file]', 'print the figures as one JSON line; with a file, write them there beside the table')
+    .option('--quiet', 'print no progress and no table')
+    .addHelpText(
+      'after',
+      examples(
+        ['reelfuse evaluate --interactions pairs.tsv', 'HR and NDCG of HNSW and of exact search, requests a second'],
+        ['reelfuse evaluate --interactions pairs.tsv --users 1000 --quiet --json figures.json', 'of a sample, for a script'],
+      ),
+    )
     .action(async (options: Options) => {
       const evaluation = await evaluate(options);
-      process.stdout.write(table(evaluation));
-      if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(evaluation, null, 2)}\n`);
-      finish(0);
+      if (options.json === true) process.stdout.write(`${JSON.stringify(evaluation)}\n`);
+      else if (options.quiet !== true) process.stdout.write(table(evaluation));
+      if (typeof options.json === 'string') writeFileSync(options.json, `${JSON.stringify(evaluation, null, 2)}\n`);
     });
 };
 
@@ -76,12 +88,13 @@ async function evaluate(options: Options): Promise<Evaluation> {
   const concurrency = positive('concurrency', options.concurrency);
   const users = await readUsers(options.interactions, options.users === undefined ? Infinity : positive('users', options.users));
   const headers: Record<string, string> = { 'content-type': 'application/json' };
-  if (options.apiKeyFile !== undefined) headers.authorization = `Bearer ${readFileSync(options.apiKeyFile, 'utf8').trim()}`;
-  const pool = new Pool(new URL(options.url).origin, { connections: concurrency });
+  if (options.apiKeyFile !== undefined) headers.authorization = `Bearer ${readKey(options.apiKeyFile)}`;
+  const pool = new Pool(originOf(options.url), { connections: concurrency });
+  const isQuiet = options.quiet === true;
   try {
     const model = await activeModel(pool, headers, options.url);
-    const hnsw = await replay(pool, headers, users, false, concurrency);
-    const exact = await replay(pool, headers, users, true, concurrency);
+    const hnsw = await replay(pool, headers, users, false, concurrency, isQuiet);
+    const exact = await replay(pool, headers, users, true, concurrency, isQuiet);
     return {
       users: users.length,
       model,
@@ -126,21 +139,31 @@ async function activeModel(pool: Pool, headers: Record<string, string>, url: str
   try {
     const { statusCode, body } = await pool.request({ path: '/v1/models', method: 'GET', headers });
     const text = await body.text();
-    if (statusCode !== 200) throw new InputError(`${statusCode} ${text}`);
+    if (statusCode !== 200) throw new Error(`${statusCode} ${text}`);
     const { models } = JSON.parse(text) as { models: { active: boolean; fingerprint: string; version: string }[] };
     const active = models.find((model) => model.active);
-    if (active === undefined) throw new InputError('no active model');
+    if (active === undefined) throw new Error('no active model');
     return { fingerprint: active.fingerprint, version: active.version };
   } catch (error) {
-    throw new InputError(`${url} does not answer as a reelfuse server: ${messageOf(error)}`, { cause: error });
+    throw new ServerError(`${url} does not answer as a reelfuse server: ${reasonOf(error)}`, { cause: error });
   }
 }
 
+/** A refused connection has its reason in a code where both addresses of a name were tried. */
+const reasonOf = (error: unknown): string => messageOf(error) || ((error as { code?: string }).code ?? 'no reason given');
+
 /** Closed loop: `concurrency` requests are always on their way. */
-async function replay(pool: Pool, headers: Record<string, string>, users: User[], exact: boolean, concurrency: number): Promise<Pass> {
+async function replay(
+  pool: Pool,
+  headers: Record<string, string>,
+  users: User[],
+  exact: boolean,
+  concurrency: number,
+  isQuiet: boolean,
+): Promise<Pass> {
   const results: Found[] = new Array<Found>(users.length);
   const bar = new SingleBar({ format: `${exact ? 'exact' : 'HNSW '} {bar} {value}/{total} users`, hideCursor: true });
-  bar.start(users.length, 0);
+  if (!isQuiet) bar.start(users.length, 0);
   let next = 0;
   const started = performance.now();
   const lane = async (): Promise<void> => {
@@ -157,7 +180,7 @@ async function replay(pool: Pool, headers: Record<string, string>, users: User[]
       });
       const text = await body.text();
       const ms = performance.now() - sent;
-      if (statusCode !== 200) throw new InputError(`user ${user.id}: the server answered ${statusCode}: ${text}`);
+      if (statusCode !== 200) throw new ServerError(`user ${user.id}: the server answered ${statusCode}: ${text}`);
       const { items } = JSON.parse(text) as Answer;
       results[index] = { ids: items.slice(0, DEPTH).map(({ item_id: id }) => id), rank: rankOf(items, user.target), ms };
       bar.increment();

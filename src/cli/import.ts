@@ -1,25 +1,12 @@
-import { positiveRule } from '../catalog/event-input.js';
-import { createWriteStream } from 'node:fs';
-import { SingleBar } from 'cli-progress';
-import { pino } from 'pino';
-import { importHistory } from '../catalog/import-history.js';
-import { importItems, openFeatures } from '../catalog/import-items.js';
-import type { ImportProgress, ImportReport, RejectedRow } from '../catalog/import-rows.js';
-import { chooseModel } from '../catalog/model-choice.js';
-import { readConfig } from '../config.js';
-import { InputError } from '../errors.js';
-import { createMetrics } from '../metrics.js';
-import { readArtifact } from '../model/artifact.js';
-import { openStore } from '../services.js';
 import type { AddCommand } from './program.js';
+import { examples, type OutputOptions } from './terminal.js';
 
-const SHOWN_REJECTS = 10;
-
-interface Options {
+export interface ImportOptions extends OutputOptions {
   items?: string;
   features?: string;
   history?: string;
   rejects?: string;
+  restart?: boolean;
 }
 
 export const addImport: AddCommand = (program, finish) => {
@@ -32,71 +19,20 @@ export const addImport: AddCommand = (program, finish) => {
     )
     .option('--features <file>', 'hidden states of the items: safetensors, tensor hidden_states [items, layers, hidden size]')
     .option('--history <file>', 'events: .jsonl, .ndjson or .csv, or .tsv lines user<TAB>item item …')
-    .option('--rejects <file>', 'write every rejected row with its reasons here, as JSON lines')
-    .action(async (options: Options) => finish(await runImport(options)));
-};
-
-async function runImport(options: Options): Promise<number> {
-  const { items, features, history } = options;
-  if (items === undefined && history === undefined) throw new InputError('name --items, --history or both');
-  if (features !== undefined && items === undefined) throw new InputError('--features belongs to --items');
-  const config = readConfig();
-  const unbounded = { ...config, maxEventQueue: Infinity }; // an import waits for its own writes
-  const { store, close } = openStore(unbounded, createMetrics(), pino({ level: 'warn' }, process.stderr));
-  const rejects = options.rejects === undefined ? null : createWriteStream(options.rejects);
-  try {
-    const model = config.modelDir === '' ? null : chooseModel(config.modelDir, store);
-    const manifest = model === null ? null : (await readArtifact(model.folder)).manifest;
-    const expected = manifest === null || manifest.variant === 'id' ? null : { layers: manifest.layers.count, width: manifest.hidden_dim };
-    const onReject = (file: string) => (rejected: RejectedRow) => void rejects?.write(`${JSON.stringify({ file, ...rejected })}\n`);
-    const reports: ImportReport[] = [];
-    if (items !== undefined) {
-      const opened = features === undefined ? null : openFeatures(features, expected);
-      try {
-        reports.push(
-          await report(items, onReject(items), (progress) => importItems(items, opened, expected ?? opened?.shape ?? null, store, progress)),
-        );
-      } finally {
-        opened?.close();
-      }
-    }
-    if (history !== undefined) {
-      reports.push(await report(history, onReject(history), (progress) => importHistory(history, positiveRule(config), store, progress)));
-    }
-    await model?.remember();
-    return reports.some(({ rejected }) => rejected.length > 0) ? 1 : 0;
-  } finally {
-    rejects?.end();
-    await close();
-  }
-}
-
-/** Runs one import under a progress bar and prints what came of it. */
-async function report(
-  file: string,
-  onRejected: (rejected: RejectedRow) => void,
-  run: (progress: ImportProgress) => Promise<ImportReport>,
-): Promise<ImportReport> {
-  const bar = new SingleBar({ format: `${file} {bar} {percentage}% | {eta_formatted} left`, hideCursor: true, noTTYOutput: false });
-  bar.start(1, 0);
-  let done: ImportReport;
-  try {
-    done = await run({
-      onRejected,
-      onProgress: (bytes, total) => {
-        bar.setTotal(total);
-        bar.update(bytes);
-      },
+    .option('--rejects <file>', 'add every rejected row with its reasons to this file, as JSON lines')
+    .option('--restart', 'begin with the first row, though an earlier import of the same file came further')
+    .option('--json', 'print one JSON line when it is over')
+    .option('--quiet', 'print no progress and nothing but errors')
+    .addHelpText(
+      'after',
+      examples(
+        ['reelfuse import --items items.jsonl --features states.safetensors', 'a catalogue'],
+        ['reelfuse import --history pairs.tsv', 'what users watched'],
+        ['reelfuse import --items items.csv --rejects bad.jsonl', 'rows that cannot be read are kept with the reasons'],
+      ) + '\nAn import that was stopped, even by kill -9 or a power cut, goes on where it was when the same command is given again.\n',
+    )
+    .action(async (options: ImportOptions) => {
+      const { runImport } = await import('./run-import.js');
+      finish(await runImport(options));
     });
-  } finally {
-    bar.stop();
-  }
-  const resumed = done.resumedAfter > 0 ? `, ${done.resumedAfter} had been imported before` : '';
-  process.stdout.write(`${file}: ${done.imported} rows imported${resumed}, ${done.rejected.length} rejected\n`);
-  for (const { row, errors } of done.rejected.slice(0, SHOWN_REJECTS)) {
-    process.stdout.write(`  row ${row}: ${errors.map(({ pointer, detail }) => `${pointer} ${detail}`.trim()).join('; ')}\n`);
-  }
-  if (done.rejected.length > SHOWN_REJECTS)
-    process.stdout.write(`  … and ${done.rejected.length - SHOWN_REJECTS} more; --rejects FILE keeps them all\n`);
-  return done;
-}
+};

@@ -1,35 +1,74 @@
+import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
-import { ArtifactError, ConfigError, InputError } from '../errors.js';
+import { ArtifactError, ConfigError, InputError, ServerError, isUnloadable, messageOf } from '../errors.js';
+import { packageFile } from '../package-root.js';
 import { addBackup, addRestore } from './backup.js';
-import { addReport } from './report.js';
-import { addDemo, addServe } from './serve.js';
+import { addDoctor } from './doctor.js';
 import { addEvaluate } from './evaluate.js';
+import { EXIT, EXIT_CODES } from './exit-codes.js';
 import { addImport } from './import.js';
 import { addOpenapi } from './openapi.js';
+import { addReport } from './report.js';
+import { addDemo, addServe } from './serve.js';
+import { examples, paint, printError } from './terminal.js';
 
 /** Errors whose message says everything; a stack would only hide it. */
-const EXPECTED = [ArtifactError, ConfigError, InputError];
+const EXPECTED: readonly [kind: new (...given: never[]) => Error, exitCode: number][] = [
+  [ArtifactError, EXIT.usage],
+  [ConfigError, EXIT.usage],
+  [InputError, EXIT.usage],
+  [ServerError, EXIT.server],
+];
 
-/** @returns the exit code: 0 done, 1 done in part, 2 wrong use or input, 70 an error of this program */
+const ALL: readonly AddCommand[] = [addServe, addDemo, addImport, addDoctor, addEvaluate, addReport, addBackup, addRestore, addOpenapi];
+
+const exitCodes = (): string => `\nExit codes:\n${EXIT_CODES.map(([code, meaning]) => `  ${String(code).padEnd(5)}${meaning}`).join('\n')}\n`;
+
+export function createProgram(finish: (exitCode: number) => void): Command {
+  const { version } = JSON.parse(readFileSync(packageFile('package.json'), 'utf8')) as { version: string };
+  const program = new Command('reelfuse')
+    .description('Online recommendation server for micro-videos')
+    .version(version, '--version', 'print the version')
+    .configureHelp({ styleTitle: (title) => paint(process.stdout, 'bold', title) })
+    .showHelpAfterError('(--help shows how it is used)')
+    .exitOverride()
+    .addHelpText(
+      'after',
+      examples(
+        ['reelfuse demo', 'a server with a catalogue to play with, kept nowhere'],
+        ['reelfuse doctor', 'does this machine have all that a start needs?'],
+        ['reelfuse import --items items.jsonl --features states.safetensors', 'load a catalogue'],
+        ['reelfuse serve', 'run the server; settings are REELFUSE_… variables'],
+      ) + exitCodes(),
+    );
+  for (const add of ALL) add(program, finish);
+  return program;
+}
+
+/** @returns the exit code, see EXIT_CODES */
 export async function runCommand(argv: readonly string[]): Promise<number> {
-  const program = new Command('reelfuse').description('Online recommendation server for micro-videos').exitOverride();
-  let exitCode = 0;
-  const finish = (code: number): void => {
+  let exitCode: number = EXIT.done;
+  const program = createProgram((code) => {
     exitCode = code;
-  };
-  for (const add of [addServe, addDemo, addImport, addEvaluate, addReport, addBackup, addRestore, addOpenapi]) add(program, finish);
+  });
   try {
     await program.parseAsync([...argv]);
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    if (EXPECTED.some((kind) => error instanceof kind)) {
-      process.stderr.write(`error: ${(error as Error).message}\n`);
-      return 2;
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+    const [, expected] = EXPECTED.find(([kind]) => error instanceof kind) ?? [];
+    if (expected !== undefined) {
+      printError(messageOf(error));
+      return expected;
     }
-    process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
-    return 70;
+    if (isUnloadable(error)) {
+      printError(`${messageOf(error).split('\n')[0]}: a part of the installation does not load; reelfuse doctor says which, and what to do`);
+      return EXIT.failed;
+    }
+    printError(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    return EXIT.failed;
   }
-  return exitCode === 0 ? Number(process.exitCode ?? 0) : exitCode;
+  return exitCode === EXIT.done ? Number(process.exitCode ?? EXIT.done) : exitCode;
 }
 
+/** Adds a command to the program. What it runs is loaded when it runs: help and doctor must work where the native parts do not. */
 export type AddCommand = (program: Command, finish: (exitCode: number) => void) => void;

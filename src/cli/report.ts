@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
-import { request } from 'undici';
-import { InputError, messageOf } from '../errors.js';
-import type { Quality, Estimate } from '../recommend/quality.js';
+import { ReelfuseProblem, createClient, type QualityReport } from '../client/client.js';
+import { InputError, ServerError, messageOf } from '../errors.js';
+import type { Estimate } from '../recommend/quality.js';
 import type { AddCommand } from './program.js';
+import { examples, printResult, type OutputOptions } from './terminal.js';
 
-interface Options {
+interface Options extends OutputOptions {
   url: string;
   hours: string;
-  json?: boolean;
   apiKeyFile?: string;
 }
 
@@ -17,31 +17,54 @@ export const addReport: AddCommand = (program) => {
     .description('quality of what a running server has served, judged by the positive events that name it, by model and experiment arm')
     .option('--url <url>', 'the server', 'http://127.0.0.1:8080')
     .option('--hours <n>', 'how far back', '24')
-    .option('--json', 'print the figures as JSON')
     .option('--api-key-file <file>', 'file with an API key that has the scope admin')
+    .option('--json', 'print the figures as one JSON line')
+    .addHelpText(
+      'after',
+      examples(
+        ['reelfuse report', 'of the last day'],
+        ['reelfuse report --hours 168 --url https://reels.example --api-key-file key', 'of a week, from elsewhere'],
+      ),
+    )
     .action(async (options: Options) => {
       const quality = await fetchQuality(options);
-      process.stdout.write(options.json === true ? `${JSON.stringify(quality)}\n` : table(quality));
+      printResult(
+        options,
+        () => table(quality),
+        () => quality,
+      );
     });
 };
 
-async function fetchQuality({ url, hours, apiKeyFile }: Options): Promise<Quality> {
-  const headers: Record<string, string> = apiKeyFile === undefined ? {} : { authorization: `Bearer ${readFileSync(apiKeyFile, 'utf8').trim()}` };
-  const target = new URL(`/v1/reports/quality?hours=${encodeURIComponent(hours)}`, url);
+async function fetchQuality({ url, hours, apiKeyFile }: Options): Promise<QualityReport> {
+  if (!/^\d+(\.\d+)?$/.test(hours)) throw new InputError(`--hours must be a number, got ${JSON.stringify(hours)}`);
+  const client = createClient({ baseUrl: originOf(url), ...(apiKeyFile !== undefined && { apiKey: readKey(apiKeyFile) }) });
   try {
-    const { statusCode, body } = await request(target, { headers });
-    const text = await body.text();
-    if (statusCode !== 200) throw new InputError(`${url} answered ${statusCode}: ${text}`);
-    return JSON.parse(text) as Quality; // by this program's own schema
+    return await client.reportQuality({ hours: Number(hours) });
   } catch (error) {
-    if (error instanceof InputError) throw error;
-    throw new InputError(`${url} cannot be asked: ${messageOf(error)}`, { cause: error });
+    if (error instanceof ReelfuseProblem) throw new ServerError(`${url} answered ${error.message}`, { cause: error });
+    throw new ServerError(messageOf(error), { cause: error });
+  }
+}
+
+/** @throws InputError */
+export function originOf(url: string): string {
+  if (!URL.canParse(url)) throw new InputError(`--url must be like http://127.0.0.1:8080, got ${JSON.stringify(url)}`);
+  return new URL(url).origin;
+}
+
+/** @throws InputError */
+export function readKey(file: string): string {
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch (error) {
+    throw new InputError(`--api-key-file ${file} cannot be read: ${messageOf(error)}`, { cause: error });
   }
 }
 
 const cell = ({ value, low, high }: Estimate): string => `${value.toFixed(4)} [${low.toFixed(4)}, ${high.toFixed(4)}]`;
 
-function table({ since, groups, unattributed, truncated }: Quality): string {
+function table({ since, groups, unattributed, truncated }: QualityReport): string {
   const rows = groups.map(({ model, experiment, arm, fallback, surface, events, ...figures }) => [
     `${model.version} ${model.fingerprint.slice(0, 8)}`,
     experiment === null ? '-' : `${experiment}/${arm ?? ''}`,
@@ -61,5 +84,5 @@ function table({ since, groups, unattributed, truncated }: Quality): string {
   );
   const limit = truncated ? '; there were more events than one report goes through, the oldest are left out' : '';
   const rest = `${unattributed} positive events name no answer that is known${limit}`;
-  return `since ${String(since)}\n${lines.join('\n')}\n${rest}\n`;
+  return `since ${since}\n${lines.join('\n')}\n${rest}\n`;
 }

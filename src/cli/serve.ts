@@ -1,11 +1,6 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { pino } from 'pino';
-import { buildApp } from '../app.js';
-import { describeSettings, readConfig, type Config } from '../config.js';
-import { openServices } from '../services.js';
+import { describeSettings, readConfig } from '../config.js';
 import type { AddCommand } from './program.js';
+import { examples } from './terminal.js';
 
 const settingsHelp = (): string =>
   ['', 'Settings (environment):', ...describeSettings().map(({ name, fallback, doc }) => `  ${name}=${fallback}\n      ${doc}`)].join('\n');
@@ -14,46 +9,29 @@ export const addServe: AddCommand = (program) => {
   program
     .command('serve')
     .description('run the server; without a model and with an empty data folder it serves the bundled demo')
-    .addHelpText('after', settingsHelp)
-    .action(() => serve(readConfig()));
+    .addHelpText(
+      'after',
+      examples(
+        ['reelfuse serve', 'from ./data, on http://127.0.0.1:8080'],
+        ['REELFUSE_MODEL_DIR=runs/first REELFUSE_DATA_DIR=/srv/reels reelfuse serve', 'your model and your data'],
+        ['REELFUSE_HOST=0.0.0.0 REELFUSE_API_KEYS_FILE=/run/secrets/keys reelfuse serve', 'open to others'],
+      ) + settingsHelp(),
+    )
+    .action(async () => {
+      const config = readConfig();
+      const { serve } = await import('./run-server.js');
+      await serve(config);
+    });
 };
 
 export const addDemo: AddCommand = (program) => {
   program
     .command('demo')
     .description('serve the bundled demo from a throw-away data folder')
+    .addHelpText('after', examples(['reelfuse demo', 'console at http://127.0.0.1:8080'], ['REELFUSE_PORT=0 reelfuse demo', 'on a free port']))
     .action(async () => {
-      const dataDir = mkdtempSync(join(tmpdir(), 'reelfuse-demo-'));
-      try {
-        await serve({ ...readConfig(), dataDir, modelDir: '' });
-      } finally {
-        rmSync(dataDir, { recursive: true, force: true });
-      }
+      const config = readConfig();
+      const { serveDemo } = await import('./run-server.js');
+      await serveDemo(config);
     });
 };
-
-/** Resolves after a signal has ended the server and everything is closed. */
-async function serve(config: Config): Promise<void> {
-  const log = pino({ level: config.logLevel });
-  const stopped = nextSignal();
-  const services = await openServices(config, log);
-  try {
-    const app = await buildApp(services);
-    try {
-      const url = await app.listen({ host: config.host, port: config.port });
-      process.stderr.write(`reelfuse listens on ${url} (console at /, API at /docs)\n`);
-      await services.load();
-      process.stderr.write(`reelfuse is ready: ${services.generation.catalogue.size} items\n`);
-      log.info({ signal: await stopped }, 'stopping: no new requests, open ones are answered');
-    } finally {
-      await app.close();
-    }
-  } finally {
-    await services.close();
-  }
-}
-
-const nextSignal = (): Promise<string> =>
-  new Promise((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
-  });

@@ -2,7 +2,7 @@ import Database from 'better-sqlite3';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { InputError, messageOf } from '../errors.js';
+import { InputError, isUnloadable, messageOf } from '../errors.js';
 
 /** Holds nothing: the operating system's lock on it is what counts, which ends with the process and is the same for all containers. */
 const LOCK = 'lock.sqlite';
@@ -29,6 +29,7 @@ export function lockDataDir(dataDir: string): () => void {
     database?.close();
     if ((error as { code?: string }).code === 'SQLITE_BUSY')
       throw new InputError(`${dataDir} is in use by process ${readHolder(holder)}; stop it first, or choose another REELFUSE_DATA_DIR`);
+    if (isUnloadable(error)) throw error; // the folder has nothing to do with it
     throw new InputError(`${dataDir} cannot be used as REELFUSE_DATA_DIR: ${messageOf(error)}`, { cause: error });
   }
   const locked = database;

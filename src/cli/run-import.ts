@@ -1,0 +1,136 @@
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { SingleBar } from 'cli-progress';
+import { pino } from 'pino';
+import { positiveRule } from '../catalog/event-input.js';
+import { importHistory } from '../catalog/import-history.js';
+import { importItems, openFeatures } from '../catalog/import-items.js';
+import type { ImportProgress, ImportReport } from '../catalog/import-rows.js';
+import { chooseModel } from '../catalog/model-choice.js';
+import { readConfig } from '../config.js';
+import { InputError, messageOf } from '../errors.js';
+import { createMetrics } from '../metrics.js';
+import { readArtifact } from '../model/artifact.js';
+import { openStore } from '../services.js';
+import { EXIT } from './exit-codes.js';
+import type { ImportOptions } from './import.js';
+import { printResult } from './terminal.js';
+
+const SHOWN_REJECTS = 10;
+const SIGNALS = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated } as const;
+
+interface ImportedFile extends ImportReport {
+  file: string;
+}
+
+/** @returns the exit code */
+export async function runImport(options: ImportOptions): Promise<number> {
+  const { items, features, history, rejects } = options;
+  if (items === undefined && history === undefined) throw new InputError('name --items, --history or both');
+  if (features !== undefined && items === undefined) throw new InputError('--features belongs to --items');
+  const config = readConfig();
+  const unbounded = { ...config, maxEventQueue: Infinity }; // an import waits for its own writes
+  const { store, close } = openStore(unbounded, createMetrics(), pino({ level: 'warn' }, process.stderr));
+  const stop = firstSignal();
+  const kept = rejects === undefined ? null : openRejects(rejects);
+  const imported: ImportedFile[] = [];
+  try {
+    const model = config.modelDir === '' ? null : chooseModel(config.modelDir, store);
+    const manifest = model === null ? null : (await readArtifact(model.folder)).manifest;
+    const expected = manifest === null || manifest.variant === 'id' ? null : { layers: manifest.layers.count, width: manifest.hidden_dim };
+    const run = async (file: string, start: (progress: ImportProgress) => Promise<ImportReport>): Promise<void> => {
+      if (stop.signal() !== null) return;
+      const progress: ImportProgress = {
+        fromStart: options.restart === true,
+        isStopped: () => stop.signal() !== null,
+        onRejected: (rejected) => void (kept !== null && writeSync(kept, `${JSON.stringify({ file, ...rejected })}\n`)),
+      };
+      const isShown = options.quiet !== true && options.json !== true;
+      imported.push({ file, ...(isShown ? await underBar(file, progress, start) : await start(progress)) });
+    };
+    if (items !== undefined) {
+      const opened = features === undefined ? null : openFeatures(features, expected);
+      try {
+        await run(items, (progress) => importItems(items, opened, expected ?? opened?.shape ?? null, store, progress));
+      } finally {
+        opened?.close();
+      }
+    }
+    if (history !== undefined) await run(history, (progress) => importHistory(history, positiveRule(config), store, progress));
+    await model?.remember();
+  } finally {
+    stop.release();
+    if (kept !== null) closeSync(kept);
+    await close();
+  }
+  const signal = stop.signal();
+  printResult(
+    options,
+    () => imported.map(summary).join('') + (signal === null ? '' : `stopped by ${signal}: the same command goes on from here\n`),
+    () => ({ files: imported.map(presented), stopped_by: signal }),
+  );
+  if (signal !== null) return SIGNALS[signal];
+  return imported.some(({ rejectedRows }) => rejectedRows > 0) ? EXIT.partly : EXIT.done;
+}
+
+/** The first one is obeyed between two windows of rows, a second one at once. */
+function firstSignal(): { signal: () => keyof typeof SIGNALS | null; release: () => void } {
+  let received: keyof typeof SIGNALS | null = null;
+  const handlers = (['SIGINT', 'SIGTERM'] as const).map((name) => {
+    const handler = (): void => {
+      received ??= name;
+      release();
+    };
+    process.once(name, handler);
+    return [name, handler] as const;
+  });
+  const release = (): void => {
+    for (const [name, handler] of handlers) process.off(name, handler);
+  };
+  return { signal: () => received, release };
+}
+
+/** Added to: a resumed import does not come by the earlier rejects again. */
+function openRejects(file: string): number {
+  try {
+    return openSync(file, 'a');
+  } catch (error) {
+    throw new InputError(`--rejects ${file} cannot be written: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** Drawn on standard error, and only where that is a terminal. */
+async function underBar(file: string, progress: ImportProgress, start: (progress: ImportProgress) => Promise<ImportReport>): Promise<ImportReport> {
+  const bar = new SingleBar({ format: `${file} {bar} {percentage}% | {eta_formatted} left`, hideCursor: true, noTTYOutput: false });
+  bar.start(1, 0);
+  try {
+    return await start({
+      ...progress,
+      onProgress: (bytes, total) => {
+        bar.setTotal(total);
+        bar.update(bytes);
+      },
+    });
+  } finally {
+    bar.stop();
+  }
+}
+
+function summary({ file, imported, resumedAfter, rejected, rejectedRows, isComplete }: ImportedFile): string {
+  const resumed = resumedAfter > 0 ? `, after ${resumedAfter} rows of an earlier import` : '';
+  const whole = isComplete && imported === 0 && resumedAfter > 0 ? ' (--restart imports them again)' : '';
+  const lines = [`${file}: ${imported} rows imported${resumed}${whole}, ${rejectedRows} rejected`];
+  for (const { row, errors } of rejected.slice(0, SHOWN_REJECTS))
+    lines.push(`  row ${row}: ${errors.map(({ pointer, detail }) => `${pointer} ${detail}`.trim()).join('; ')}`);
+  const more = rejectedRows - Math.min(rejected.length, SHOWN_REJECTS);
+  if (more > 0) lines.push(`  … and ${more} more; --rejects FILE keeps them all`);
+  return `${lines.join('\n')}\n`;
+}
+
+const presented = ({ file, imported, resumedAfter, rejected, rejectedRows, isComplete }: ImportedFile) => ({
+  file,
+  imported,
+  resumed_after: resumedAfter,
+  rejected: rejectedRows,
+  first_rejected: rejected.slice(0, SHOWN_REJECTS),
+  complete: isComplete,
+});

@@ -1,0 +1,32 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { InputError } from '../../errors.js';
+import { DATABASE_FILE, openDatabase } from './database.js';
+
+export interface InspectedDatabase {
+  schemaVersion: number;
+  items: number;
+  events: number;
+  meta: ReadonlyMap<string, string>;
+}
+
+/**
+ * Looks into a database without changing it, also while a server writes to it.
+ * @throws InputError when it is damaged, or newer than this program
+ */
+export function inspectDatabase(dataDir: string, migrations: string): InspectedDatabase {
+  const database = openDatabase(join(dataDir, DATABASE_FILE), { readonly: true });
+  try {
+    const schemaVersion = database.pragma('user_version', { simple: true }) as number;
+    const known = readdirSync(migrations).filter((name) => name.endsWith('.sql')).length;
+    if (schemaVersion > known)
+      throw new InputError(`has schema version ${schemaVersion}, this program knows ${known}: it was written by a newer version`);
+    const problem = database.pragma('quick_check(1)', { simple: true }) as string;
+    if (problem !== 'ok') throw new InputError(problem);
+    const count = (table: 'items' | 'events'): number => database.prepare<[], number>(`SELECT COUNT(*) FROM ${table}`).pluck().get() ?? 0;
+    const rows = database.prepare<[], [string, string]>('SELECT key, value FROM meta').raw().all();
+    return { schemaVersion, items: count('items'), events: count('events'), meta: new Map(rows) };
+  } finally {
+    database.close();
+  }
+}

@@ -1,0 +1,24 @@
+import { execFile, spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
+import { packageFile } from '../../src/package-root.js';
+
+export interface Ran {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+const MAIN = packageFile('dist', 'src', 'main.js');
+
+/** Nothing of this shell's settings. */
+const bare = (environment: Record<string, string>): NodeJS.ProcessEnv => ({ PATH: process.env.PATH, HOME: process.env.HOME, ...environment });
+
+/** Runs the program as a shell would, without a terminal. */
+export const runCli = (args: readonly string[], environment: Record<string, string> = {}, main = MAIN): Promise<Ran> =>
+  new Promise((resolve) => {
+    const child = execFile(process.execPath, [main, ...args], { env: bare(environment) }, (_, stdout, stderr) =>
+      resolve({ code: child.exitCode, stdout, stderr }),
+    );
+  });
+
+export const startCli = (args: readonly string[], environment: Record<string, string>, options: SpawnOptions = {}): ChildProcess =>
+  spawn(process.execPath, [MAIN, ...args], { env: bare(environment), stdio: ['ignore', 'pipe', 'pipe'], ...options });

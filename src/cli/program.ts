@@ -20,7 +20,7 @@ const EXPECTED: readonly [kind: new (...given: never[]) => Error, exitCode: numb
   [ServerError, EXIT.server],
 ];
 
-const ALL: readonly AddCommand[] = [addServe, addDemo, addImport, addDoctor, addEvaluate, addReport, addBackup, addRestore, addOpenapi];
+const ALL: readonly AddCommand[] = [addServe, addDemo, addDoctor, addImport, addEvaluate, addReport, addBackup, addRestore, addOpenapi];
 
 const exitCodes = (): string => `\nExit codes:\n${EXIT_CODES.map(([code, meaning]) => `  ${String(code).padEnd(5)}${meaning}`).join('\n')}\n`;
 

@@ -122,7 +122,8 @@ function summary({ file, imported, resumedAfter, rejected, rejectedRows, isCompl
   for (const { row, errors } of rejected.slice(0, SHOWN_REJECTS))
     lines.push(`  row ${row}: ${errors.map(({ pointer, detail }) => `${pointer} ${detail}`.trim()).join('; ')}`);
   const more = rejectedRows - Math.min(rejected.length, SHOWN_REJECTS);
-  if (more > 0) lines.push(`  … and ${more} more; --rejects FILE keeps them all`);
+  const before = resumedAfter > 0 ? ', those of the earlier import included' : '';
+  if (more > 0) lines.push(`  … and ${more} more${before}; --rejects FILE keeps them all`);
   return `${lines.join('\n')}\n`;
 }
 

@@ -23,6 +23,7 @@ export default tseslint.config(
   },
   // runs in browsers too
   closed(['src/client/**'], ['store', 'http', 'recommend', 'catalog', 'model', 'index', 'threads', 'cli', 'services', 'app', 'config', 'errors']),
+  closed(['src/doctor/**'], ['http', 'recommend', 'cli', 'services', 'app']),
   closed(['src/store/**'], ['http', 'recommend', 'catalog', 'model', 'index', 'cli', 'services', 'app']),
   closed(['src/index/**'], ['http', 'recommend', 'catalog', 'model', 'store', 'cli', 'services', 'app']),
   closed(['src/model/**'], ['http', 'recommend', 'catalog', 'store', 'cli', 'services', 'app']),

@@ -26,7 +26,10 @@ export interface ModelChoice {
  * Without either, the bundled demo for an empty data folder.
  * @throws ConfigError
  */
-export function chooseModel(setting: string, store: Pick<Store, 'meta' | 'setMeta' | 'items'>): ModelChoice {
+export function chooseModel(
+  setting: string,
+  store: Pick<Store, 'meta' | 'setMeta'> & { items: (after: null, limit: 1) => readonly unknown[] },
+): ModelChoice {
   const remembered = store.meta(KEY);
   const isEmpty = store.items(null, 1).length === 0; // counting a million takes most of a second
   const given = setting === '' ? '' : resolve(setting);

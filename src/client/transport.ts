@@ -1,4 +1,4 @@
-import { ReelfuseUnreachable, problemOf, retryAfterMs, type ReelfuseProblem } from './problem.js';
+import { ReelfuseProblem, ReelfuseUnreachable, problemOf } from './problem.js';
 
 export interface RetryRules {
   /** Sent so often at most, the first time included. */
@@ -54,9 +54,8 @@ export function createTransport({ baseUrl, apiKey, timeoutMs = DEFAULT_TIMEOUT_M
   // looked up at each call, and called without a `this`: browsers refuse any other
   const fetchNow: typeof fetch = given ?? ((...request) => fetch(...request));
 
-  const attempt = async (call: Call): Promise<{ response: Response; text: string }> => {
+  const attempt = async (call: Call, body: string | undefined): Promise<{ response: Response; text: string }> => {
     const { signal, release } = limited(call.signal, timeoutMs);
-    const isText = typeof call.body === 'string';
     try {
       const response = await fetchNow(`${base}${call.path}${queryOf(call.query)}`, {
         method: call.method,
@@ -64,10 +63,10 @@ export function createTransport({ baseUrl, apiKey, timeoutMs = DEFAULT_TIMEOUT_M
         headers: {
           accept: 'application/json',
           ...(apiKey !== undefined && { authorization: `Bearer ${apiKey}` }),
-          ...(call.body !== undefined && !isText && { 'content-type': 'application/json' }),
+          ...(body !== undefined && { 'content-type': 'application/json' }),
           ...call.headers,
         },
-        ...(call.body !== undefined && { body: isText ? (call.body as string) : JSON.stringify(call.body) }),
+        ...(body !== undefined && { body }),
       });
       return { response, text: await response.text() };
     } finally {
@@ -79,17 +78,18 @@ export function createTransport({ baseUrl, apiKey, timeoutMs = DEFAULT_TIMEOUT_M
     REFUSED.has(problem.status) || problem.code === 'idempotency_key_in_use' || (UNKNOWN.has(problem.status) && call.isIdempotent);
 
   return async (call) => {
+    const body = typeof call.body === 'string' || call.body === undefined ? call.body : JSON.stringify(call.body);
     for (let attempts = 1; ; attempts++) {
       const isLast = attempts >= rules.maxAttempts;
       let delay: number | null;
       try {
-        const { response, text } = await attempt(call);
+        const { response, text } = await attempt(call, body);
         if (response.ok || call.accepts?.(response.status, response.headers.get('content-type') ?? '') === true) return text;
         const problem = problemOf(response, text, attempts, Date.now());
-        delay = delayOf(retryAfterMs(response.headers.get('retry-after'), Date.now()), attempts, rules);
+        delay = delayOf(problem.retryAfterMs, attempts, rules);
         if (isLast || delay === null || !mayRepeat(problem, call)) throw problem;
       } catch (error) {
-        if (isProblem(error)) throw error;
+        if (error instanceof ReelfuseProblem) throw error;
         call.signal?.throwIfAborted();
         delay = delayOf(null, attempts, rules);
         if (isLast || delay === null || !call.isIdempotent)
@@ -99,8 +99,6 @@ export function createTransport({ baseUrl, apiKey, timeoutMs = DEFAULT_TIMEOUT_M
     }
   };
 }
-
-const isProblem = (error: unknown): error is ReelfuseProblem => error instanceof Error && error.name === 'ReelfuseProblem';
 
 /** `fetch failed` says nothing; its cause does. */
 function reasonOf(error: unknown): string {
@@ -119,6 +117,7 @@ function delayOf(asked: number | null, attempts: number, { firstDelayMs, maxDela
 }
 
 function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  signal?.throwIfAborted();
   return new Promise((resolve, reject) => {
     const onAbort = (): void => {
       clearTimeout(timer);

@@ -54,7 +54,7 @@ async function checkModel({ modelDir, dataDir }: Config, found: InspectedDatabas
     const { folder } = chooseModel(modelDir, {
       meta: (key) => found?.meta.get(key) ?? null,
       setMeta: () => Promise.reject(new Error('a look changes nothing')),
-      countItems: () => found?.items ?? 0,
+      items: () => (found === null || found.items === 0 ? [] : [null]),
     });
     const artifact = await readArtifact(folder);
     const { name, version, variant, dim } = artifact.manifest;

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import fs, { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import type { Check } from '../src/doctor/check.js';
-import { checkDataFolder } from '../src/doctor/data-folder.js';
+import { checkDataFolder, checkDiskSpace } from '../src/doctor/data-folder.js';
 import { checkNode, examine } from '../src/doctor/doctor.js';
 import { PACKAGE_ROOT, packageFile } from '../src/package-root.js';
 import { DEMO_ARTIFACT, build, putClips, temporaryFolder } from './build.js';
@@ -119,6 +120,22 @@ test('a data folder of somebody else is not writable', { skip: process.platform 
   );
   assert.match(found[0]?.detail ?? '', /folder cannot be written to: EACCES/);
   assert.match(found[1]?.detail ?? '', /new cannot be made: EACCES/);
+});
+
+test('a disk that is nearly full is told before it is', (t) => {
+  const folder = temporaryFolder(t);
+  writeFileSync(join(folder, 'reelfuse.sqlite'), Buffer.alloc(1024));
+  const withFree = (bytes: number): Check => {
+    t.mock.method(fs, 'statfsSync', () => ({ bavail: bytes / 4096, bsize: 4096 }));
+    syncBuiltinESMExports(); // modules that import it by name
+    return checkDiskSpace(folder);
+  };
+  t.after(() => {
+    t.mock.restoreAll();
+    syncBuiltinESMExports();
+  });
+  assert.deepEqual([withFree(2 ** 31).status, withFree(2 ** 29).status, withFree(2 ** 25).status], ['ok', 'warning', 'failed']);
+  assert.equal(withFree(2 ** 25).detail, '32.0 MiB free, the data folder has 0.0 MiB');
 });
 
 test('a data folder that a server has is told with its process, and its database and model are looked at all the same', async (t) => {

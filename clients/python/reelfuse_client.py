@@ -19,6 +19,7 @@ import http.client
 import json
 import random
 import secrets
+import sys
 import time
 import urllib.error
 import urllib.parse
@@ -57,12 +58,17 @@ class ReelfuseUnreachable(Exception):  # noqa: N818
 
 
 def hidden_states(array: Any) -> Json:
-    """Hidden states of an item, a NumPy array [layers, hidden size] of float16 or float32, as they travel in JSON."""
-    name = str(array.dtype)
-    if name not in ("float16", "float32") or array.ndim != 2:
-        raise ValueError(f"hidden states are [layers, hidden size] of float16 or float32, not {list(array.shape)} of {name}")
-    data = array.astype(array.dtype.newbyteorder("<"), order="C").tobytes()
-    return {"dtype": name, "shape": list(array.shape), "data": base64.b64encode(data).decode()}
+    """Hidden states of an item as they travel in JSON.
+
+    `array`: NumPy, or whatever else has a buffer, [layers, hidden size], float16 or float32 in the byte order of this machine.
+    """
+    view = memoryview(array)
+    dtype = {"e": "float16", "f": "float32"}.get(view.format)
+    if dtype is None or view.ndim != 2 or sys.byteorder != "little":
+        raise ValueError(
+            f"hidden states are [layers, hidden size] of little-endian float16 or float32, not {view.shape} of {view.format!r}"
+        )
+    return {"dtype": dtype, "shape": list(view.shape), "data": base64.b64encode(view.tobytes()).decode()}
 
 
 class Reelfuse:

@@ -3,7 +3,7 @@ import { execFile, spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { packageFile } from '../../src/package-root.js';
-import { build, clip, putClips } from '../build.js';
+import { build, clip, demoStates, putClips } from '../build.js';
 import { startFaultyProxy } from './faulty-proxy.js';
 
 const hasPython = spawnSync('python3', ['-c', 'import sys; sys.exit(sys.version_info < (3, 9))']).status === 0;
@@ -12,10 +12,14 @@ test('the Python client keeps to the same rules', { skip: !hasPython && 'there i
   const { app } = await build(t);
   await putClips(app, 30);
   const proxy = await startFaultyProxy(t, await app.listen({ host: '127.0.0.1', port: 0 }));
-  const { stdout } = await promisify(execFile)('python3', [packageFile('test', 'client', 'python_client.py'), proxy.url], {
-    env: { PATH: process.env.PATH, PYTHONPATH: packageFile('clients', 'python'), PYTHONDONTWRITEBYTECODE: '1' },
-  });
-  const told = JSON.parse(stdout) as Record<string, unknown> & { feed: string[]; waits: number[]; wrong: unknown[]; title: string };
+  const { stdout } = await promisify(execFile)(
+    'python3',
+    [packageFile('test', 'client', 'python_client.py'), proxy.url, JSON.stringify(demoStates(clip(1)))],
+    {
+      env: { PATH: process.env.PATH, PYTHONPATH: packageFile('clients', 'python'), PYTHONDONTWRITEBYTECODE: '1' },
+    },
+  );
+  const told = JSON.parse(stdout) as Record<string, unknown> & { feed: string[]; waits: number[]; wrong: unknown[]; title: string; flat: string };
   assert.deepEqual(told.events, [0, 2]);
   assert.ok((told.waits[1] ?? 0) >= 3 && (told.waits[1] ?? 0) <= 3.75, `waited ${told.waits[1]} s where the server had said 3`);
   assert.deepEqual(told.history, [clip(2), clip(1)]);
@@ -35,4 +39,6 @@ test('the Python client keeps to the same rules', { skip: !hasPython && 'there i
   assert.deepEqual(told.users, ['u']);
   assert.equal(told.items, 30);
   assert.equal(told.patched, 'fresh pasta');
+  assert.equal(told.states, 'searchable');
+  assert.match(told.flat, /^hidden states are \[layers, hidden size\]/);
 });

@@ -1,10 +1,13 @@
-"""Run by python.test.ts: URL of a proxy before a server that has clips 1 to 30, whose faults are set by PUT /faults."""
+"""Run by python.test.ts with the URL of a proxy before a server that has clips 1 to 30, and a clip's states; PUT /faults sets its faults."""
 
+import base64
 import json
+import struct
 import sys
 import urllib.request
+from array import array
 
-from reelfuse_client import Reelfuse, ReelfuseProblem, ReelfuseUnreachable
+from reelfuse_client import Reelfuse, ReelfuseProblem, ReelfuseUnreachable, hidden_states
 
 url = sys.argv[1]
 waits = []
@@ -74,4 +77,12 @@ answer["items"] = sum(1 for _ in reelfuse.items(limit=7, state="searchable"))
 created = reelfuse.put_item("p/1?", {"title": "pasta"})
 reelfuse.patch_item("p/1?", {"title": "fresh pasta"}, if_match=created["sequence"])
 answer["patched"] = reelfuse.get_item("p/1?")["title"]
+
+# hidden states come from any two-dimensional buffer of floats
+given = json.loads(sys.argv[2])
+layers, width = given["shape"]
+values = struct.unpack(f"<{layers * width}{'e' if given['dtype'] == 'float16' else 'f'}", base64.b64decode(given["data"]))
+floats = memoryview(array("f", values)).cast("B").cast("f", shape=[layers, width])
+answer["states"] = reelfuse.put_item("h", {"hidden_states": hidden_states(floats)})["state"]
+answer["flat"] = str(refused(lambda: hidden_states(array("f", values)), ValueError))
 print(json.dumps(answer))

@@ -1,4 +1,4 @@
-"""The command line: `run`, `encode-titles`, `verify`, `demo`, `scan-graph`."""
+"""The command line: one command for each step from video files to an artifact."""
 
 import argparse
 import sys
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dff import demo
 from dff.errors import DataError
+from dff.extraction import command as extract
 from dff.recipe import CHOICES, PRESETS, build_recipe
 
 # Recipe settings that the command line can change: flag, type, help.
@@ -92,15 +93,19 @@ def call_run(arguments: argparse.Namespace) -> str:
 def add_encode_titles(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("encode-titles", help="hidden states of a small text encoder from item titles")
     parser.add_argument("--titles", type=Path, required=True, metavar="CSV", help="columns item and title")
+    parser.add_argument("--column", default="title", help="of the texts (default: %(default)s)")
+    parser.add_argument("--encoder", metavar="NAME", help="text encoder: a name on the hub or a folder (default: the bundled MiniLM)")
+    parser.add_argument("--last-layer", action="store_true", help="keep the last layer only, as a representation of captions")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.set_defaults(call=call_encode_titles)
 
 
 def call_encode_titles(arguments: argparse.Namespace) -> str:
-    from dff.titles import encode_titles
+    from dff.titles import BUNDLED_ENCODER, encode_titles
 
-    shape = encode_titles(arguments.titles, arguments.out, arguments.batch_size)
+    encoder = arguments.encoder or BUNDLED_ENCODER
+    shape = encode_titles(arguments.titles, arguments.out, arguments.batch_size, arguments.column, encoder, arguments.last_layer)
     return f"{arguments.out}: {shape[0]} items, {shape[1]} layers of width {shape[2]}"
 
 
@@ -119,6 +124,12 @@ def call_verify(arguments: argparse.Namespace) -> str:
         f"users {verdict.user_error:.1e}, histories without padding {verdict.short_history_error:.1e}"
         + ("" if verdict.int8_error is None else f"\nrelative error of the 8-bit user tower {verdict.int8_error:.1e}")
     )
+
+
+def add_extract(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("extract", help="hidden states and captions of video files from a frozen video language model")
+    extract.add_arguments(parser)
+    parser.set_defaults(call=extract.run)
 
 
 def add_demo(commands: argparse._SubParsersAction) -> None:
@@ -143,6 +154,7 @@ def call_scan_graphs(arguments: argparse.Namespace) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m dff", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_extract(commands)
     add_run(commands)
     add_encode_titles(commands)
     add_verify(commands)

@@ -274,6 +274,39 @@ def test_states_beyond_float16_are_left_out_unless_stored_as_float32(videos, mod
     assert load_features(tmp_path / "full", set()).hidden_states.dtype == torch.float32
 
 
+def test_a_batch_that_does_not_fit_is_halved_and_a_clip_that_fails_alone_is_named(videos, models, tmp_path, monkeypatch):
+    sizes = []
+
+    def cramped(frozen, request, clips):
+        sizes.append(len(clips))
+        if len(clips) > 2:
+            raise torch.cuda.OutOfMemoryError("no memory")
+        if any(clip.frames.shape[1] == 96 for clip in clips):  # clip3 stands upright
+            raise ValueError("no such shape")
+        return extract_batch(frozen, request, clips)
+
+    model = models("qwen2-vl")
+    assert main(command(videos, model, tmp_path / "whole", "--batch-size", "5")) == 0
+    monkeypatch.setattr(extraction, "extract_batch", cramped)
+    assert main(command(videos, model, tmp_path / "halved", "--batch-size", "5", "--longest-side", "96")) == 0
+    assert sizes == [5, 2, 3, 1, 2, 1, 1]
+    halved = load_features(tmp_path / "halved", set())
+    assert halved.item_ids == ["clip0", "clip1", "clip2", "clip4"]
+    assert json.loads((tmp_path / "halved" / "index.json").read_text())["failed"] == {"clip3": "clip3: no such shape"}
+    whole = load_features(tmp_path / "whole", set()).hidden_states[[0, 1, 2, 4]]
+    assert torch.allclose(halved.hidden_states, whole, atol=2e-3)
+
+
+def test_a_model_that_fails_over_every_clip_stops_the_extraction(videos, models, tmp_path, monkeypatch, capsys):
+    def failing(frozen, request, clips):
+        raise ValueError("wrong template")
+
+    monkeypatch.setattr(extraction, "extract_batch", failing)
+    monkeypatch.setattr(extraction, "FAILURES_AT_FIRST", 3)
+    assert main(command(videos, models("qwen2-vl"), tmp_path / "out")) == 2
+    assert "the first 3 clips all failed; the last: wrong template" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["missing", "changed", "index"])
 def test_a_damaged_folder_is_refused_with_the_file(videos, models, tmp_path, name):
     out = tmp_path / "out"

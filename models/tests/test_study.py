@@ -13,12 +13,12 @@ from safetensors.torch import save_file
 from dff.cli import main
 from dff.errors import DataError
 from dff.evaluation import metrics_of, rank_all
+from dff.exposure import exposure, gini, shown_items
 from dff.interactions import Interactions
 from dff.split import leave_one_out
 from dff.study import runs as runs_module
 from dff.study.arms import Arm, arms, single_layers
 from dff.study.cold_start import cold_metrics, content_scorer, hold_out, random_metrics
-from dff.study.exposure import exposure, gini, shown_items
 from dff.study.report import Findings, claim, claim_row
 from dff.study.runs import Result
 from dff.study.spread import paired_difference, spread, t_95

@@ -16,6 +16,7 @@ from dff.extraction.videos import Clip, VideoError, choose_decoder, find_videos,
 from dff.titles import BUNDLED_ENCODER, encode_texts
 
 STORED = {"float16": torch.float16, "float32": torch.float32}
+FAILURES_AT_FIRST = 32  # clips that may fail before any has succeeded
 BATCHES_AHEAD = 2  # that are decoded while the model works
 
 
@@ -85,12 +86,12 @@ def extract_all(options: ExtractOptions, frozen: FrozenModel, index: Index, todo
     waiting: list[tuple[list[str], Extracted]] = []
     bar = tqdm(total=len(todo), desc="clips", unit="clip", disable=None)
     for items, clips in decoded_batches(options, todo, decoder, index, tally):
-        extracted = extract_batch(frozen, options.request, clips)
-        waiting.append(storable(options, index, items, extracted))
-        tally.clips += len(items)
-        tally.tokens += extracted.tokens
+        for names, extracted in extract_fitting(options, frozen, index, tally, items, clips):
+            waiting.append(storable(options, index, names, extracted))
+            tally.clips += len(names)
+            tally.tokens += extracted.tokens
+            bar.set_postfix_str(f"{extracted.tokens / len(names):.0f} tokens a clip", refresh=False)
         bar.update(len(items))
-        bar.set_postfix_str(f"{extracted.tokens / len(items):.0f} tokens a clip", refresh=False)
         if sum(len(names) for names, _ in waiting) >= options.shard_items:
             flush(options, index, waiting)
     flush(options, index, waiting)
@@ -132,6 +133,25 @@ def decoded_batches(
                 items, clips = [], []
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def extract_fitting(
+    options: ExtractOptions, frozen: FrozenModel, index: Index, tally: Tally, items: list[str], clips: list[Clip]
+) -> list[tuple[list[str], Extracted]]:
+    """Extracts a batch; where the GPU's memory is too small for it, or the model's processor refuses a clip, its halves.
+
+    A clip that fails alone goes to the index with the reason. If every clip does from the start, it is no clip's fault.
+    """
+    try:
+        return [(items, extract_batch(frozen, options.request, clips))]
+    except (torch.cuda.OutOfMemoryError, ValueError) as error:
+        if len(items) > 1:
+            halves = (slice(None, len(items) // 2), slice(len(items) // 2, None))
+            return [part for half in halves for part in extract_fitting(options, frozen, index, tally, items[half], clips[half])]
+        index.failed[items[0]] = f"{items[0]}: {error}"
+        if not index.shards and not tally.clips and len(index.failed) >= FAILURES_AT_FIRST:
+            raise DataError(f"{options.model}: the first {len(index.failed)} clips all failed; the last: {error}") from error
+        return []
 
 
 def storable(options: ExtractOptions, index: Index, items: list[str], extracted: Extracted) -> tuple[list[str], Extracted]:

@@ -12,13 +12,13 @@ import torch
 from dff.checkpoint import Progress
 from dff.errors import DataError
 from dff.evaluation import evaluate, metrics_of, rank_all, scorer
+from dff.exposure import exposure, shown_items
 from dff.recipe import Recipe
 from dff.recommender import Recommender
 from dff.run import build_model, write_json
 from dff.split import Split
 from dff.study.arms import Arm
 from dff.study.cold_start import ColdProtocol, cold_metrics
-from dff.study.exposure import exposure, shown_items
 from dff.training import train
 
 SAMPLED_ROWS = 1024  # of the features, for their fingerprint

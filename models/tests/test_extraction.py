@@ -21,11 +21,11 @@ pytest.importorskip("jinja2", reason="jinja2, which chat templates need, is not 
 if version_of(torch) < OLDEST_TORCH:
     pytest.skip(f"extraction needs a newer PyTorch than {torch.__version__}", allow_module_level=True)
 
-from tiny_lvlm import FAMILIES, LAYERS, WIDTH, make_model, write_video  # noqa: E402
+from tiny_lvlm import FAMILIES, LAYERS, WIDTH, make_model, store_sideways, write_video  # noqa: E402
 
 from dff.extraction import extract as extraction  # noqa: E402
 from dff.extraction.lvlm import Request, extract_batch, load_lvlm, tokenise  # noqa: E402
-from dff.extraction.videos import VideoError, find_videos, read_clip, upright  # noqa: E402
+from dff.extraction.videos import VideoError, find_videos, read_clip  # noqa: E402
 
 CPU = torch.device("cpu")
 DECODERS = ["av", pytest.param("decord", marks=pytest.mark.skipif("not __import__('importlib.util').util.find_spec('decord')"))]
@@ -93,12 +93,13 @@ def test_jumping_to_key_frames_finds_the_frames_that_decoding_everything_finds(t
     assert np.array_equal(jumped.frames, decoded.frames)
 
 
-def test_a_picture_that_a_phone_stored_sideways_is_turned():
-    sideways = np.zeros((2, 3, 3), dtype=np.uint8)
-    sideways[0, 2] = 255  # top right
-    assert upright(sideways, 0).shape == (2, 3, 3)
-    assert upright(sideways, 90)[0, 0].tolist() == [255, 255, 255]  # counterclockwise: top left
-    assert upright(sideways, -90).shape == (3, 2, 3)
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_a_video_that_a_phone_stored_sideways_is_turned(videos, tmp_path, decoder):
+    plain = read_clip(videos / "clip0.mp4", 4, 96, decoder).frames
+    (tmp_path / "turned.mp4").write_bytes((videos / "clip0.mp4").read_bytes())
+    turned = read_clip(store_sideways(tmp_path / "turned.mp4"), 4, 96, decoder).frames
+    assert turned.shape == (4, 96, 64, 3)
+    assert np.array_equal(turned, np.rot90(plain, 3, axes=(1, 2)))  # a quarter clockwise
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
@@ -169,6 +170,15 @@ def test_states_and_captions_are_the_models_own(videos, models, family, pooling)
         text = frozen.processor.batch_decode(written, skip_special_tokens=True)[0]
         assert together.captions[row] == " ".join(text.split())
     assert not torch.allclose(together.hidden_states[0], together.hidden_states[1], atol=1e-3)  # it does look at the video
+
+
+@pytest.mark.parametrize("family", AS_INSTALLED)
+def test_half_precision_differs_by_rounding_only(videos, models, family):
+    clips = [read_clip(videos / f"clip{number}.mp4", 4, 96, "av") for number in (0, 1)]
+    request = Request("What is shown?")
+    exact, half = (extract_batch(load_lvlm(models(family), None, dtype, CPU, "mean"), request, clips) for dtype in ("float32", "bfloat16"))
+    error = (half.hidden_states - exact.hidden_states).norm(dim=-1) / exact.hidden_states.norm(dim=-1)
+    assert half.hidden_states.dtype == torch.float32 and 0 < error.max() < 0.05
 
 
 @pytest.mark.parametrize("family", AS_INSTALLED)

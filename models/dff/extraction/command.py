@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-PROMPT = "Describe this short video: what is shown and said, its topic, mood and style."
+PROMPT = "Describe this short video: what it shows, its topic, mood and style."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -374,6 +374,7 @@ def test_captions_become_a_representation_of_their_own(videos, models, tmp_path,
         (["--prompt", " "], "--prompt is empty"),
         (["--model", "no/such/model"], "no/such/model: transformers"),
         (["--videos", "nowhere.csv"], "nowhere.csv: cannot be read"),
+        (["--captions", "--caption-encoder", "no/such/encoder"], "no/such/encoder: no text encoder that can be loaded"),
     ],
 )
 def test_a_setting_that_cannot_be_ends_with_code_2_and_the_reason(videos, models, tmp_path, capsys, monkeypatch, change, reason):

@@ -13,7 +13,7 @@ from dff.errors import DataError
 from dff.extraction.lvlm import Extracted, FrozenModel, Request, extract_batch, load_lvlm, provenance
 from dff.extraction.shards import Index, add_shard, resume_index, save_index, shard_lists, write_captions
 from dff.extraction.videos import Clip, VideoError, choose_decoder, find_videos, read_clip
-from dff.titles import BUNDLED_ENCODER, encode_texts
+from dff.titles import BUNDLED_ENCODER, encode_texts, load_text_encoder
 
 STORED = {"float16": torch.float16, "float32": torch.float32}
 FAILURES_AT_FIRST = 32  # clips that may fail before any has succeeded
@@ -64,6 +64,8 @@ def extract(options: ExtractOptions) -> str:
     checked(options)
     decoder = choose_decoder(options.decoder)
     videos = find_videos(options.videos)
+    if options.request.caption_tokens and options.caption_encoder is not None:
+        load_text_encoder(options.caption_encoder)  # what is missing should show now, not after hours
     frozen = load_lvlm(options.model, options.revision, options.dtype, options.device, options.request.pooling)
     settings = {"frames": options.frames, "longest_side": options.longest_side, "decoder": decoder, "stored": options.store}
     options.out.mkdir(parents=True, exist_ok=True)

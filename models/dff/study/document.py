@@ -35,12 +35,13 @@ Block = Heading | Text | Table | Picture
 
 STYLE = """
 :root { color-scheme: light dark }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
-table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto }
-th, td { padding: .25rem .7rem; border-bottom: 1px solid #8884; text-align: right; white-space: nowrap }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 84rem; margin: 2rem auto; padding: 0 1rem }
+table { border-collapse: collapse; font-size: .9rem; margin: 1rem 0; display: block; overflow-x: auto }
+p { max-width: 62rem }
+th, td { padding: .2rem .6rem; border-bottom: 1px solid #8884; text-align: right; white-space: nowrap }
 th:first-child, td:first-child { text-align: left }
 tr.strong td { font-weight: 600 }
-img { max-width: 100%; background: #fff }
+img { max-width: min(100%, 62rem); background: #fff }
 figcaption { color: #777; font-size: .9rem }
 """.strip()
 

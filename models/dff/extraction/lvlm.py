@@ -176,13 +176,14 @@ def tokenise(frozen: FrozenModel, request: Request, clips: Sequence[Clip]) -> di
         **video_arguments(frozen.processor, clips),
     )
     known = inspect.signature(frozen.model.forward).parameters
-    return {name: placed(frozen, value) for name, value in inputs.items() if name in known}
+    return {name: placed(frozen, name, value) for name, value in inputs.items() if name in known}
 
 
-def placed(frozen: FrozenModel, value: object) -> object:
+def placed(frozen: FrozenModel, name: str, value: object) -> object:
+    """On the model's device; only pixels in its precision, as other numbers are times that positions are computed from."""
     if not isinstance(value, torch.Tensor):
         return value
-    return value.to(frozen.device, frozen.dtype) if value.is_floating_point() else value.to(frozen.device)
+    return value.to(frozen.device, frozen.dtype) if name.startswith("pixel") else value.to(frozen.device)
 
 
 def chosen_tokens(frozen: FrozenModel, request: Request, inputs: dict[str, torch.Tensor]) -> torch.Tensor:

@@ -9,24 +9,19 @@ const readinessText = byId('readiness-text', HTMLElement);
 const READY_POLL_MS = 15_000;
 const WAITING_POLL_MS = 1_500;
 
-/** @param {Wire.ActiveModel | null} model */
-export function showModel(model) {
-  facts.replaceChildren();
+/** @param {Wire.Model | undefined} model the active one */
+export function showModelFacts(model) {
   if (!model) {
-    facts.append(fact('model', 'none active'));
+    facts.replaceChildren(fact('model', 'none active'));
     return;
   }
-  const layers = Array.isArray(model.layers) ? model.layers.length : model.layers;
-  const items = model.items ?? model.item_count;
-  const fingerprint = model.fingerprint.replace(/^sha256[:-]/, '');
-  facts.append(...[
-    fact('model', model.version ?? 'unnamed'),
-    fact('fingerprint', fingerprint.slice(0, 10), model.fingerprint),
-    typeof model.dim === 'number' ? fact('dim', String(model.dim)) : null,
-    typeof layers === 'number' ? fact('layers', String(layers)) : null,
-    model.provider ? fact('runs on', model.provider) : null,
-    typeof items === 'number' ? fact('clips', items.toLocaleString('en')) : null,
-  ].filter((made) => made !== null));
+  facts.replaceChildren(
+    fact('model', `${model.name} ${model.version}`),
+    fact('fingerprint', model.fingerprint.slice(0, 10), model.fingerprint),
+    fact('clips', (model.items?.['total'] ?? 0).toLocaleString('en')),
+    fact('dim', String(model.dim)),
+    fact('layers', String(model.layers)),
+    fact('runs on', model.provider ?? 'unknown'));
 }
 
 /**

@@ -33,6 +33,10 @@ let on = { open: () => {}, arrive: () => {}, act: () => {}, tryIt: () => {}, mor
 /** What is shown, in order. @type {Wire.Recommendation[]} */
 let shown = [];
 
+const ahead = new IntersectionObserver((entries) => {
+  if (entries.some((entry) => entry.isIntersecting)) on.more();
+}, { rootMargin: AHEAD });
+
 /** @param {Handlers} handlers */
 export function listenToFeed(handlers) {
   on = handlers;
@@ -70,6 +74,9 @@ export function appendPage(answer) {
 /** @param {Wire.RecommendationAnswer} answer */
 function showEnd({ next_cursor: cursor, end_reason: reason, items }) {
   moreButton.hidden = !cursor;
+  // Seen anew, so that a page too short for the screen is followed by the next one.
+  ahead.unobserve(moreButton);
+  ahead.observe(moreButton);
   endNote.textContent = cursor || items.length === 0 && shown.length === 0 ? '' : reason === 'session_full' ? 'A session shows 5,000 clips. Ask again for a new one.' : 'That is all there is.';
 }
 
@@ -108,7 +115,7 @@ export function showPlaceholders(count) {
   synthetic.hidden = true;
   reasons.replaceChildren();
   feed.replaceChildren(...Array.from({ length: Math.min(count, 12) }, () =>
-    element('div', { class: 'clip placeholder', 'aria-hidden': 'true' }, element('span', { class: 'face' }), element('span', { class: 'line' }), element('span', { class: 'line' }))));
+    element('div', { class: 'clip placeholder', 'aria-hidden': 'true' }, element('span', { class: 'face' }), ...[1, 2, 3].map(() => element('span', { class: 'line' })))));
 }
 
 /** No answer: the placeholders would promise one. */
@@ -148,10 +155,14 @@ export function announce(words) {
 /**
  * @param {string} did such as 'Liked “Title”'
  * @param {string} how such as 'on disk after 2 ms'
- * @param {RankMoves | null} ranks
+ * @param {RankMoves | null} ranks null: there was no answer to compare with
  */
 export function announceChange(did, how, ranks) {
-  const parts = ranks === null ? [] : [
+  if (ranks === null) {
+    announce(`${did}, ${how}.`);
+    return;
+  }
+  const parts = [
     ranks.entered && `${ranks.entered} new`,
     ranks.up && `${ranks.up} up`,
     ranks.down && `${ranks.down} down`,
@@ -267,6 +278,3 @@ feed.addEventListener('keydown', (event) => {
 });
 
 moreButton.addEventListener('click', () => on.more());
-new IntersectionObserver((entries) => {
-  if (entries.some((entry) => entry.isIntersecting) && !moreButton.hidden) on.more();
-}, { rootMargin: AHEAD }).observe(moreButton);

@@ -27,6 +27,8 @@ import { showTimings } from './timings.js';
 const QUICK_USERS = 50;
 /** After a reaction as many clips are asked for as are shown, so that ranks can be compared; but no more than this. */
 const MOST_COMPARED = 100;
+/** As many examples as a request may move away from. */
+const MOST_DISLIKED = 50;
 
 /** @type {Choice} */
 let choice = choiceOfAddress();
@@ -78,21 +80,20 @@ async function refresh(after) {
     const { answer, roundTripMs } = await recommend(request);
     if (mine !== latest) return;
     for (const { item_id: id, item } of answer.items) rememberItem(id, item);
-    await readHistory(after?.itemId ?? null, mine);
-    if (mine !== latest) return;
     clearProblem();
-
-    const ranks = shown && after ? compareRanks(idsOf(shown), idsOf(answer), after.itemId) : null;
+    const ranks = shown && after ? compareRanks(idsOf(shown).slice(0, request.k), idsOf(answer), after.itemId) : null;
     shown = answer;
     asked = request;
     showFeed(answer, request, roundTripMs, ranks);
     showTimings(answer.timings_ms, roundTripMs);
     showLive(answer.timings_ms['total'] ?? 0);
     showCompared('');
-    explainAgain();
-    showOnMap({ answer: idsOf(answer), history, fingerprint: answer.model.fingerprint });
     if (after) announceChange(after.did, after.how, ranks);
     else announce('');
+    await readHistory(after?.itemId ?? null, mine);
+    if (mine !== latest) return;
+    explainAgain();
+    showOnMap({ answer: idsOf(answer), history, fingerprint: answer.model.fingerprint });
     if (model && model.fingerprint !== answer.model.fingerprint) void loadModels().catch(showProblem);
   } catch (problem) {
     if (mine !== latest) return;
@@ -181,7 +182,7 @@ async function act(recommendation, type) {
   const did = `${DONE[type]} “${recommendation.item?.title ?? itemId}”`;
   if (choice.clips !== null) {
     const { history: past, disliked } = choice.clips;
-    const clips = type === 'skip' ? { history: past, disliked: [...disliked, itemId] } : { history: [...past, itemId], disliked };
+    const clips = type === 'skip' ? { history: past, disliked: [...disliked, itemId].slice(-MOST_DISLIKED) } : { history: [...past, itemId], disliked };
     change({ ...choice, clips }, { did, how: 'in this page only', itemId });
     return;
   }
@@ -241,21 +242,25 @@ function change(next, after) {
   choice = next;
   putInAddress(choice, 'push');
   showChoice(choice);
-  void refresh(isSame ? after : undefined);
+  void refresh(after);
 }
 
 async function loadModels() {
   const { models, swap } = await readModels();
+  const isFirst = model === undefined;
   model = models.find((one) => one.active);
   showModelFacts(model);
   showModels(models, swap);
+  if (isFirst && explained) explain(explained.recommendation, explained.rank); // its layers have names now
 }
 
 /** Everything that depends on the server being up and the key being right. */
 async function load() {
+  // The feed of a user who is known already need not wait for the list of users.
+  const first = choice.userId || choice.clips ? refresh() : null;
   try {
     const [users] = await Promise.all([listUsers('', QUICK_USERS), loadModels()]);
-    if (!choice.userId) {
+    if (first === null) {
       choice = { ...choice, userId: users[0]?.user_id ?? newUserId() };
       putInAddress(choice, 'replace');
     }
@@ -266,10 +271,11 @@ async function load() {
     showProblem(problem);
     return;
   }
-  await refresh();
+  await (first ?? refresh());
 }
 
 showChoice(choice);
+showPlaceholders(choice.k);
 listenForChoices(() => choice, (next) => change(next));
 listenForKey(() => void load());
 listenToFeed({
@@ -290,6 +296,7 @@ whenTabShown('why', () => {
 });
 listenForShortcuts({ focusUser, focusFeed, showTab, more: () => void more(), refresh: () => void refresh(), switchTheme });
 listenForComparison();
+void load();
 void followReadiness(() => void load());
 
 /** How much of this answer the exact search gives too. */

@@ -29,6 +29,8 @@ const STEPS = {
 /** @type {{switched: () => void, reload: () => Promise<void>}} */
 let on = { switched: () => {}, reload: async () => {} };
 let following = 0;
+/** What the list of versions shows. */
+let listed = '';
 
 /** @param {typeof on} handlers */
 export function listenToModelDesk(handlers) {
@@ -45,7 +47,9 @@ export function showModels(models, swap) {
     ? weightBars(active.layer_weights.map((weight, layer) => ({ name: active.layer_names[layer] ?? `layer ${layer + 1}`, weight })), (weight) => weight.toFixed(3))
     : element('p', { class: 'empty' }, 'This model has no hidden states, so no layers.'));
   const isRunning = swap !== null && swap.finished_at === null && swap.state !== 'active';
-  versions.replaceChildren(...models.map((model) => version(model, isRunning)));
+  const known = JSON.stringify([models, isRunning]);
+  if (known !== listed) versions.replaceChildren(...models.map((model) => version(model, isRunning))); // or the focus would be lost
+  listed = known;
   showSwap(swap, isRunning);
   if (isRunning) follow();
 }

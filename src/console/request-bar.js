@@ -13,6 +13,8 @@ const people = byId('people', HTMLElement);
 const QUICK_PICKS = 8;
 const SUGGESTIONS = 12;
 const TYPING_MS = 150;
+/** Until users have been asked for there is room for them, or the page would jump when they come. */
+let areNoneKnown = false;
 
 /**
  * What is asked for. With `clips` there is no user: the history is made up here and stored nowhere.
@@ -36,6 +38,7 @@ export function choiceOfAddress() {
 /** @param {Choice} choice */
 export function showChoice(choice) {
   user.value = choice.userId;
+  user.required = choice.clips === null; // a field that is not shown would hold the form up
   k.value = String(choice.k);
   exact.checked = choice.exact;
   forUser.checked = choice.clips === null;
@@ -43,7 +46,7 @@ export function showChoice(choice) {
   byId('user-field', HTMLElement).hidden = choice.clips !== null;
   byId('new-user', HTMLElement).hidden = choice.clips !== null;
   byId('what-if', HTMLElement).hidden = choice.clips === null;
-  people.hidden = choice.clips !== null || people.childElementCount === 0;
+  people.hidden = choice.clips !== null || areNoneKnown;
   for (const chip of people.querySelectorAll('button')) chip.setAttribute('aria-pressed', String(chip.value === choice.userId));
 }
 
@@ -71,7 +74,8 @@ export function putInAddress(choice, how) {
  */
 export function showUsers(users, choice) {
   suggest(users);
-  people.hidden = users.length === 0 || choice.clips !== null;
+  areNoneKnown = users.length === 0;
+  people.hidden = areNoneKnown || choice.clips !== null;
   people.replaceChildren(...users.slice(0, QUICK_PICKS).map(({ user_id: id, events }) =>
     element('button', { type: 'button', class: 'chip', value: id, 'aria-pressed': String(id === choice.userId) },
       id,

@@ -36,16 +36,16 @@ function fact(name, value, title) {
 /**
  * Follows /readyz for as long as the page is open: often while the server starts, seldom afterwards.
  *
- * @param {() => void} onChange called after the first answer, whatever it is, and at each later change to ready
+ * @param {() => void} onReady called each time that the server has become ready after it was not
  */
-export async function followReadiness(onChange) {
+export async function followReadiness(onReady) {
   let before = '';
   for (;;) {
     const status = document.hidden && before ? before : await readReadiness();
     if (status !== before) {
       readiness.dataset['state'] = status;
       readinessText.textContent = humanise(status);
-      if (status === 'ready' || before === '') onChange();
+      if (status === 'ready' && before !== '') onReady();
       before = status;
     }
     await new Promise((resolve) => setTimeout(resolve, status === 'ready' ? READY_POLL_MS : WAITING_POLL_MS));

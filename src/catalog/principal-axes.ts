@@ -1,10 +1,10 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
 /** Values gone through between two turns of the event loop: about a millisecond. */
-const SLICE_VALUES = 2 ** 18;
-const MAX_ROUNDS = 100;
-/** Rounds end when neither axis turns by more than this. */
-const SETTLED = 1e-5;
+const SLICE_VALUES = 2 ** 16;
+const MAX_ROUNDS = 60;
+/** Rounds end when neither axis turns by more than this: by less than anyone sees. */
+const SETTLED = 1e-3;
 
 export interface Axes {
   /** [d], of the rows. */

@@ -1,5 +1,5 @@
 /** @import * as Wire from './wire-types.js' */
-import { ApiProblem, call } from './api.js';
+import { ApiProblem, call, readMap } from './api.js';
 import { forgetItem, knownItem, knownItems, rememberItem } from './catalogue.js';
 import { drawCover } from './cover.js';
 import { button, byId, element } from './element.js';
@@ -26,8 +26,16 @@ export function listenToItemDesk(handlers) {
   });
 }
 
+/** The API finds clips by id; words are searched in the sample of the map and in what the page has seen besides. @type {Promise<void> | null} */
+let sample = null;
+
+async function readSample() {
+  const { points } = await readMap();
+  for (const { item_id: itemId, item } of points) rememberItem(itemId, item);
+}
+
 /**
- * Clips that the page has seen by any of their words, and any of the catalogue by the start of the id.
+ * Any clip of the catalogue by the start of its id, and those whose words are known by any of them.
  *
  * @param {string} text
  */
@@ -36,6 +44,10 @@ async function search(text) {
     found.replaceChildren();
     return;
   }
+  sample ??= readSample().catch(() => {
+    sample = null; // the next search tries again; ids are found without it
+  });
+  await sample;
   const wanted = text.toLowerCase();
   const seen = knownItems().filter(([itemId, { title, author_id: author, attributes = {} }]) =>
     [itemId, title, author, attributes.author_name, attributes.topic, ...(attributes.tags ?? [])].some((word) => word?.toLowerCase().includes(wanted)));
@@ -43,7 +55,7 @@ async function search(text) {
   if (find.value.trim() !== text) return; // typed on meanwhile
   const ids = [...new Set([...begun, ...seen.map(([itemId]) => itemId)])].slice(0, SHOWN);
   found.replaceChildren(...(ids.length === 0
-    ? [element('li', { class: 'empty' }, 'No id begins so; titles are searched among the clips that the page has seen.')]
+    ? [element('li', { class: 'empty' }, 'None found. Ids are searched in the whole catalogue, words in the sample that the map shows.')]
     : ids.map((itemId) => hit(itemId, knownItem(itemId)))));
 }
 

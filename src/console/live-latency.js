@@ -80,7 +80,7 @@ function ownLine() {
   const points = own.map((ms, index) => `${(index * step).toFixed(1)},${(HEIGHT - 3 - (ms / largest) * (HEIGHT - 6)).toFixed(1)}`).join(' ');
   const last = own[own.length - 1] ?? 0;
   return element('figure', { class: 'own' },
-    element('figcaption', { class: 'note' }, `Requests of this page: ${own.length}, the last ${formatMs(last)}, the slowest ${formatMs(largest)}`),
+    element('figcaption', { class: 'note' }, `${plural(own.length, 'request')} of this page: the last ${formatMs(last)}, the slowest ${formatMs(largest)}`),
     svgElement('svg', { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', 'aria-hidden': 'true', class: 'line' }, svgElement('polyline', { points })));
 }
 

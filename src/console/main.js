@@ -18,7 +18,7 @@ import { compareRanks } from './rank-moves.js';
 import { choiceOfAddress, focusUser, listenForChoices, newUserId, putInAddress, showChoice, showUsers } from './request-bar.js';
 import { followReadiness, showModelFacts } from './server-status.js';
 import { listenForShortcuts } from './shortcuts.js';
-import { isTabShown, showTab, whenTabShown } from './tabs.js';
+import { focusPanelIfNarrow, isTabShown, showTab, whenTabShown } from './tabs.js';
 import { switchTheme } from './theme-toggle.js';
 import { showTimings } from './timings.js';
 
@@ -124,15 +124,15 @@ async function readHistory(justAdded, mine) {
 
 /** The next page of the same session. */
 async function more() {
-  if (paging || !shown?.next_cursor) return;
+  const before = shown;
+  if (paging || !before?.next_cursor) return;
   paging = true;
-  const mine = latest;
   markBusy(true);
   try {
-    const { answer } = await recommend({ ...asked, k: choice.k, cursor: shown.next_cursor });
-    if (mine !== latest) return;
+    const { answer } = await recommend({ ...asked, k: choice.k, cursor: before.next_cursor });
+    if (shown !== before) return; // another answer has come meanwhile, which this page does not belong to
     for (const { item_id: id, item } of answer.items) rememberItem(id, item);
-    shown = { ...shown, items: [...shown.items, ...answer.items], next_cursor: answer.next_cursor };
+    shown = { ...before, items: [...before.items, ...answer.items], next_cursor: answer.next_cursor };
     appendPage(answer);
     showOnMap({ answer: idsOf(shown), history, fingerprint: answer.model.fingerprint });
   } catch (problem) {
@@ -229,6 +229,7 @@ function removeClip(itemId) {
 /** @param {string} itemId */
 function manage(itemId) {
   showTab('clips');
+  focusPanelIfNarrow('clips');
   void manageItem(itemId);
 }
 
@@ -282,6 +283,7 @@ listenToFeed({
   open: (recommendation, rank) => {
     showTab('why');
     explain(recommendation, rank);
+    focusPanelIfNarrow('why');
   },
   arrive: (recommendation, rank) => explain(recommendation, rank),
   act: (recommendation, type) => void act(recommendation, type),

@@ -6,6 +6,8 @@ const list = byId('tabs', HTMLElement);
 const tabs = [...list.querySelectorAll('button')];
 /** @type {Map<string, (() => void)[]>} */
 const listeners = new Map();
+/** How far down each one was. @type {Map<string, number>} */
+const scrolled = new Map();
 let shown = '';
 
 /** @param {string} name */
@@ -21,8 +23,18 @@ export function whenTabShown(name, listener) {
   listeners.set(name, [...(listeners.get(name) ?? []), listener]);
 }
 
+/**
+ * On a narrow screen what had the focus is gone with its tab; on a wide one it stays where it is.
+ *
+ * @param {string} name
+ */
+export function focusPanelIfNarrow(name) {
+  if (narrow.matches) byId(`panel-${name}`, HTMLElement).focus({ preventScroll: true });
+}
+
 /** @param {string} name */
 export function showTab(name) {
+  scrolled.set(shown, window.scrollY);
   shown = name === 'feed' && !narrow.matches ? 'why' : name;
   document.body.dataset['tab'] = shown;
   for (const tab of tabs) {
@@ -32,6 +44,8 @@ export function showTab(name) {
     const panel = document.getElementById(`panel-${tab.dataset['tab']}`);
     if (panel && tab.dataset['tab'] !== 'feed') panel.hidden = !isShown;
   }
+  // one after the other they share the page's scroll bar
+  if (narrow.matches) window.scrollTo(0, scrolled.get(shown) ?? 0);
   for (const listener of listeners.get(shown) ?? []) listener();
 }
 

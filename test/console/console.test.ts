@@ -302,6 +302,8 @@ function consoleTests(): void {
       await page.locator('.item[data-state=hidden]').waitFor();
       await page.locator('#item button', { hasText: 'Show' }).click();
       await page.locator('.item[data-state=searchable]').waitFor();
+      await page.locator('#find').fill('mix the greens');
+      await page.locator('#found li', { hasText: 'clip-0006' }).waitFor();
       await page.locator('#find').fill('by-f');
       await page.locator('#found li', { hasText: 'A title of its own' }).waitFor();
       const remove = page.locator('#item button.danger');
@@ -385,8 +387,11 @@ function consoleTests(): void {
       }
       await page.locator('#tab-feed').click();
       assert.equal(await cards(page).first().isVisible(), true);
-      await cards(page).first().locator('.face').click();
+      await cards(page).nth(12).locator('.face').click();
       assert.equal(await page.locator('#panel-why').isVisible(), true);
+      assert.deepEqual(await page.evaluate('[document.activeElement.id, scrollY]'), ['panel-why', 0]);
+      await page.locator('#tab-feed').click();
+      assert.ok((await page.evaluate<number>('scrollY')) > 1000); // back where the clip is
     }));
 
   for (const [name, options] of [

@@ -76,7 +76,7 @@ async function refresh(after) {
   if (shown) markBusy(true);
   else showPlaceholders(choice.k);
   try {
-    // One after the other: a second call under way would blur the round trip that is measured.
+    // The history is asked for afterwards: a second call under way would blur the round trip that is measured.
     const { answer, roundTripMs } = await recommend(request);
     if (mine !== latest) return;
     for (const { item_id: id, item } of answer.items) rememberItem(id, item);

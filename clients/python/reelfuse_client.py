@@ -174,6 +174,14 @@ class Reelfuse:
                     row += 1
                 lines = lines[len(results) :]  # a row that is longer than the server reads ends a body
 
+    def get_map(self, **query: Any) -> Json:
+        """A sample of the catalogue on a plane."""
+        return self._call("GET", "/v1/map", query=query)
+
+    def place_items(self, item_ids: list[str]) -> Json:
+        """Where given items stand on it; those without a vector are left out."""
+        return self._call("POST", "/v1/map/positions", {"item_ids": item_ids})
+
     # events and users
 
     def send_events(self, events: list[Json]) -> Json:

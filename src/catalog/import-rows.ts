@@ -65,8 +65,8 @@ export async function importRows(
   store: Pick<Store, 'meta' | 'setMeta'>,
   { onProgress, onRejected, isStopped, fromStart = false }: ImportProgress = {},
 ): Promise<ImportReport> {
-  const { size, mtimeMs } = statOf(file);
-  const key = `import position:${kind}:${resolve(file)}:${size}:${mtimeMs}`;
+  const { size } = statOf(file);
+  const key = `import position:${kind}:${stateOf(file)}`;
   const position = fromStart ? { rows: 0, rejected: 0 } : positionOf(store.meta(key));
   const report: ImportReport = { imported: 0, resumedAfter: position.rows, rejected: [], rejectedRows: position.rejected, isComplete: false };
   let pending: Promise<void>[] = [];
@@ -115,6 +115,12 @@ function statOf(file: string) {
   } catch (error) {
     throw new InputError(`${file}: cannot be read: ${messageOf(error)}`, { cause: error });
   }
+}
+
+/** Another one when the file has changed. @throws InputError when it cannot be read */
+export function stateOf(file: string): string {
+  const { size, mtimeMs } = statOf(file);
+  return `${resolve(file)}:${size}:${mtimeMs}`;
 }
 
 /** Rows that are skipped need not be parsed. */

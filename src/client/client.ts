@@ -12,7 +12,9 @@ import type {
   ItemChange,
   ItemFields,
   ItemInput,
+  ItemMap,
   ItemPage,
+  ItemPlaces,
   ItemQuery,
   ItemReceipt,
   ItemResult,
@@ -189,6 +191,13 @@ export function createClient(options: ClientOptions) {
         }
       }
     },
+
+    /** A sample of the catalogue on a plane. */
+    getMap: ({ fields }: { fields?: readonly string[] } = {}, call: CallOptions = {}): Promise<ItemMap> =>
+      read('/v1/map', call, fields === undefined ? undefined : { fields: fields.join(',') }),
+    /** Where given items stand on it; those without a vector are left out. */
+    placeItems: (itemIds: readonly string[], { signal }: CallOptions = {}): Promise<ItemPlaces> =>
+      ask({ method: 'POST', path: '/v1/map/positions', body: { item_ids: itemIds }, isIdempotent: true, ...optional('signal', signal) }),
 
     /** Up to 10,000 events. Rejected ones are in the answer; they do not throw. */
     sendEvents: (events: readonly EventInput[], { signal }: CallOptions = {}): Promise<EventsAnswer> => {

@@ -226,6 +226,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/map": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A sample of the catalogue on a plane: fused vectors along their two principal axes
+         * @description Made once for each model that serves, in slices between requests; made anew when the catalogue has grown or shrunk by half.
+         */
+        get: operations["getMap"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/map/positions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Where given items stand on the map, whether they are in its sample or not */
+        post: operations["placeItems"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/models": {
         parameters: {
             query?: never;
@@ -2256,6 +2293,166 @@ export interface operations {
             };
         };
     };
+    getMap: {
+        parameters: {
+            query?: {
+                fields?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        model: {
+                            fingerprint: string;
+                            version: string;
+                        };
+                        /** @description places are comparable between answers of the same model and time */
+                        made_at: string;
+                        /** @description that a search can find; the points are a sample of them */
+                        items: number;
+                        /** @description share of the variance of the fused vectors along x and y */
+                        variance: number[];
+                        points: {
+                            item_id: string;
+                            x: number;
+                            y: number;
+                            item?: {
+                                [key: string]: unknown;
+                            };
+                        }[];
+                    };
+                };
+            };
+            /** @description RFC 9457 problem details */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        type: string;
+                        title: string;
+                        status: number;
+                        code: string;
+                        detail: string;
+                        request_id: string;
+                        errors?: {
+                            pointer: string;
+                            detail: string;
+                        }[];
+                    };
+                };
+            };
+            /** @description RFC 9457 problem details */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        type: string;
+                        title: string;
+                        status: number;
+                        code: string;
+                        detail: string;
+                        request_id: string;
+                        errors?: {
+                            pointer: string;
+                            detail: string;
+                        }[];
+                    };
+                };
+            };
+        };
+    };
+    placeItems: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    item_ids: string[];
+                };
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        model: {
+                            fingerprint: string;
+                            version: string;
+                        };
+                        /** @description places are comparable between answers of the same model and time */
+                        made_at: string;
+                        /** @description of the items that have a vector, in the order asked for */
+                        positions: {
+                            item_id: string;
+                            x: number;
+                            y: number;
+                        }[];
+                    };
+                };
+            };
+            /** @description RFC 9457 problem details */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        type: string;
+                        title: string;
+                        status: number;
+                        code: string;
+                        detail: string;
+                        request_id: string;
+                        errors?: {
+                            pointer: string;
+                            detail: string;
+                        }[];
+                    };
+                };
+            };
+            /** @description RFC 9457 problem details */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        type: string;
+                        title: string;
+                        status: number;
+                        code: string;
+                        detail: string;
+                        request_id: string;
+                        errors?: {
+                            pointer: string;
+                            detail: string;
+                        }[];
+                    };
+                };
+            };
+        };
+    };
     listModels: {
         parameters: {
             query?: never;
@@ -2283,6 +2480,7 @@ export interface operations {
                             dim: number;
                             max_history: number;
                             layers: number;
+                            layer_names: string[];
                             layer_weights: number[];
                             hidden_dim: number;
                             similarity: string;
@@ -2386,6 +2584,7 @@ export interface operations {
                         dim: number;
                         max_history: number;
                         layers: number;
+                        layer_names: string[];
                         layer_weights: number[];
                         hidden_dim: number;
                         similarity: string;

@@ -55,6 +55,9 @@ export type ItemReceipt = AnswerOf<'putItem'>;
 /** The receipt of a row that landed, or why it did not. */
 export type ItemResult = AnswerOf<'putItems'>['results'][number];
 
+export type ItemMap = AnswerOf<'getMap'>;
+export type ItemPlaces = AnswerOf<'placeItems'>;
+
 type EventBody = BodyOf<'sendEvents'>['events'][number];
 /** Without an `event_id` one is made before the first attempt, without `at` it is now. */
 export type EventInput = Omit<EventBody, 'event_id' | 'at'> & { event_id?: string; at?: string | Date };

@@ -1,4 +1,4 @@
-"""Run by python.test.ts with the URL of a proxy before a server that has clips 1 to 30, and a clip's states; PUT /faults sets its faults."""
+"""Run by python.test.ts with the URL of a proxy before a server that has clips 1 to 30, and a clip's states. PUT /faults sets faults."""
 
 import base64
 import json

@@ -153,11 +153,10 @@ test('what the dashboard, the rules and the documents say of metrics is what a s
   });
 
   await t.test('docs/operations.md lists them', () => {
-    const rows = own
-      .map(([name, { type, help, labels }]) => {
-        const shown = [...labels.keys()].filter((label) => label !== 'le').map((label) => `\`${label}\``);
-        return `| \`${name}\` | ${type} | ${shown.join(', ')} | ${help} |`;
-      });
+    const rows = own.map(([name, { type, help, labels }]) => {
+      const shown = [...labels.keys()].filter((label) => label !== 'le').map((label) => `\`${label}\``);
+      return `| \`${name}\` | ${type} | ${shown.join(', ')} | ${help} |`;
+    });
     const documented = read('docs', 'operations.md')
       .split('\n')
       .filter((line) => line.startsWith('| `reelfuse_'));

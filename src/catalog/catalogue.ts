@@ -64,7 +64,7 @@ export interface Catalogue {
   /** Makes room for this many slots in an empty catalogue, here and in every replica; their vectors are then filled in from outside. */
   reserve(slots: number): Promise<void>;
   /** Takes an item whose vector stands in its slot already. @param isIndexed whether the replicas hold the slot */
-  adopt(item: Omit<CatalogueItem, 'row'>, isIndexed: boolean): void;
+  adopt(item: CatalogueItem, isIndexed: boolean): void;
   /**
    * After the last adoption, or when there will be none: the replicas get what they lack and lose what they should not
    * hold, and slots that no item has taken can be used again.
@@ -125,7 +125,15 @@ export function createCatalogue(
   clock: Clock,
 ): Catalogue {
   const table = createVectorTable(dim);
-  const byId = new Map<string, CatalogueItem>();
+  /** By the row of the item's id. */
+  const byRow: (CatalogueItem | undefined)[] = [];
+  let size = 0;
+  const find = (itemId: string): CatalogueItem | undefined => byRow[rows.find(itemId) ?? -1];
+  const keep = (item: CatalogueItem): void => {
+    while (byRow.length <= item.row) byRow.push(undefined); // no holes: an array with holes is a slow one
+    if (byRow[item.row] === undefined) size++;
+    byRow[item.row] = item;
+  };
   const bySlot: (CatalogueItem | undefined)[] = [];
   const freeSlots: number[] = [];
   let slotsOfRows = new Int32Array(FIRST_ROWS).fill(-1);
@@ -172,7 +180,7 @@ export function createCatalogue(
   const due = createSchedule(clock, async (itemIds) => {
     const change = noChange();
     for (const itemId of itemIds) {
-      const item = byId.get(itemId);
+      const item = find(itemId);
       if (item !== undefined) review(item, change);
     }
     await tell(change).catch(() => undefined); // a replica that is gone is reported by its thread
@@ -211,18 +219,20 @@ export function createCatalogue(
   return {
     table,
     get size() {
-      return byId.size;
+      return size;
     },
-    get: (itemId) => byId.get(itemId),
+    get: find,
     atSlot: (slot) => bySlot[slot],
     slotOfRow: (row) => slotsOfRows[row] ?? -1,
     rows,
-    items: () => byId.values(),
+    *items() {
+      for (const item of byRow) if (item !== undefined) yield item;
+    },
     publish: async (entries) => {
       const change = noChange();
       const left: number[] = [];
       for (const { fields, created, vector, idShare } of entries) {
-        const old = byId.get(fields.item_id);
+        const old = find(fields.item_id);
         const slot = vector === null ? null : takeSlot();
         const row = old?.row ?? rows.rowOf(fields.item_id);
         const item: CatalogueItem = { fields, created, slot, idShare, row };
@@ -237,7 +247,7 @@ export function createCatalogue(
         }
         if (old !== undefined) leave(old);
         enter(item);
-        byId.set(fields.item_id, item);
+        keep(item);
         review(item, change);
       }
       // every slot that was left is named, indexed or not: the answer says that no search is using it any more
@@ -245,7 +255,7 @@ export function createCatalogue(
       freeSlots.push(...left);
     },
     describe: async (fields) => {
-      const item = byId.get(fields.item_id);
+      const item = find(fields.item_id);
       if (item === undefined) return;
       leave(item);
       item.fields = fields;
@@ -255,9 +265,10 @@ export function createCatalogue(
       await tell(change);
     },
     remove: async (itemId) => {
-      const item = byId.get(itemId);
+      const item = find(itemId);
       if (item === undefined) return;
-      byId.delete(itemId);
+      byRow[item.row] = undefined;
+      size--;
       leave(item);
       due.set(itemId, null);
       const { slot } = item;
@@ -298,10 +309,9 @@ export function createCatalogue(
       while (bySlot.length < slots) bySlot.push(undefined);
       await growing;
     },
-    adopt: (described, isIndexed) => {
-      const item: CatalogueItem = { ...described, row: rows.rowOf(described.fields.item_id) };
+    adopt: (item, isIndexed) => {
       pointTo(item.row, item.slot ?? -1);
-      byId.set(item.fields.item_id, item);
+      keep(item);
       enter(item);
       if (item.slot === null) return;
       bySlot[item.slot] = item;

@@ -129,7 +129,8 @@ export async function loadRows(generation: Generation, store: Store, rows: reado
   return own.length;
 }
 
-/** What the catalogue keeps of a stored item. */
-export function publishable({ created_at: created, updated_at: _, sequence: __, ...fields }: StoredItem): Pick<PublishedItem, 'fields' | 'created'> {
-  return { fields, created };
+/** What the catalogue keeps of a stored item; field by field, because millions of them are made while a server starts. */
+export function publishable(item: StoredItem): Pick<PublishedItem, 'fields' | 'created'> {
+  const { item_id, title, author_id, attributes, available_from, expires_at, hidden, created_at: created } = item;
+  return { fields: { item_id, title, author_id, attributes, available_from, expires_at, hidden }, created };
 }

@@ -8,6 +8,7 @@ export interface ItemRows {
   /** Undefined: the id was never named. */
   find(itemId: string): number | undefined;
   idOf(row: number): string;
+  readonly size: number;
 }
 
 export function createItemRows(): ItemRows {
@@ -22,5 +23,8 @@ export function createItemRows(): ItemRows {
     },
     find: (itemId) => rows.get(itemId),
     idOf: (row) => ids[row] ?? '',
+    get size() {
+      return ids.length;
+    },
   };
 }

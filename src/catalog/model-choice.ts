@@ -26,9 +26,9 @@ export interface ModelChoice {
  * Without either, the bundled demo for an empty data folder.
  * @throws ConfigError
  */
-export function chooseModel(setting: string, store: Pick<Store, 'meta' | 'setMeta' | 'countItems'>): ModelChoice {
+export function chooseModel(setting: string, store: Pick<Store, 'meta' | 'setMeta' | 'items'>): ModelChoice {
   const remembered = store.meta(KEY);
-  const isEmpty = store.countItems() === 0;
+  const isEmpty = store.items(null, 1).length === 0; // counting a million takes most of a second
   const given = setting === '' ? '' : resolve(setting);
   const isOverruled = given !== '' && given !== store.meta(SETTING_KEY);
   const chosen = isOverruled ? given : (remembered ?? (isEmpty ? DEMO : null));

@@ -8,6 +8,7 @@ import { createSlotSet } from '../index/slot-set.js';
 import type { Metrics } from '../metrics.js';
 import type { Store } from '../store/store.js';
 import { startWorker, type WorkerClient } from '../threads/worker-client.js';
+import type { PublishedItem } from './catalogue.js';
 import { loadRows, publishable, type Generation } from './generation.js';
 import { GRAPH, MANIFEST, parseSnapshotManifest, type SnapshotManifest } from './snapshot-files.js';
 import type { SnapshotContent } from './snapshot-worker.js';
@@ -61,6 +62,12 @@ export interface SnapshotsSetup {
   kept: number;
   metrics: Metrics;
   log: Logger;
+}
+
+/** An item as the store has it. */
+interface Read extends Pick<PublishedItem, 'fields' | 'created'> {
+  row: number;
+  sequence: number;
 }
 
 const TEMPORARY = '.writing';
@@ -185,27 +192,46 @@ export function openSnapshots(setup: SnapshotsSetup): Snapshots {
     manifest.hnsw.m === setup.hnsw.m &&
     manifest.hnsw.ef_construction === setup.hnsw.efConstruction;
 
+  /** All items, a slice at a time, each with its row. No item is written before the catalogue is ready. */
+  const readItems = async ({ catalogue }: Generation, signal: AbortSignal): Promise<Read[]> => {
+    const read: Read[] = [];
+    let after: string | null = null;
+    for (;;) {
+      signal.throwIfAborted();
+      const items = store.items(after, SLICE);
+      if (items.length === 0) return read;
+      for (const item of items) {
+        const { fields, created } = publishable(item);
+        read.push({ fields, created, row: catalogue.rows.rowOf(fields.item_id), sequence: item.sequence });
+      }
+      after = items.at(-1)?.item_id ?? null;
+      await nextTurn();
+    }
+  };
+
   /** Items that the snapshot has as the store has them are adopted. @returns the ids of the others */
-  const adopt = async ({ catalogue }: Generation, manifest: SnapshotManifest, { ids, shares, indexed }: SnapshotContent): Promise<string[]> => {
-    const slotOf = new Map<string, number>();
+  const adopt = async (
+    { catalogue }: Generation,
+    manifest: SnapshotManifest,
+    read: readonly Read[],
+    { ids, shares, indexed }: SnapshotContent,
+  ): Promise<string[]> => {
+    const slots = new Int32Array(catalogue.rows.size).fill(-1);
     ids.split('\n').forEach((itemId, slot) => {
-      if (itemId !== '') slotOf.set(itemId, slot);
+      const row = itemId === '' ? undefined : catalogue.rows.find(itemId);
+      if (row !== undefined) slots[row] = slot;
     });
     const isIndexed = createSlotSet();
     for (const slot of indexed) isIndexed.add(slot);
     const changed: string[] = [];
-    let after: string | null = null;
-    for (;;) {
-      const rows = store.items(after, SLICE);
-      if (rows.length === 0) return changed;
-      for (const row of rows) {
-        const slot = slotOf.get(row.item_id);
-        if (slot === undefined || row.sequence > manifest.sequence) changed.push(row.item_id);
-        else catalogue.adopt({ ...publishable(row), slot, idShare: shares[slot] ?? null }, isIndexed.has(slot));
-      }
-      after = rows.at(-1)?.item_id ?? null;
-      await nextTurn();
+    let done = 0;
+    for (const { fields, created, row, sequence } of read) {
+      const slot = slots[row] as number; // rows.size of them
+      if (slot < 0 || sequence > manifest.sequence) changed.push(fields.item_id);
+      else catalogue.adopt({ fields, created, row, slot, idShare: shares[slot] ?? null }, isIndexed.has(slot));
+      if (++done % SLICE === 0) await nextTurn();
     }
+    return changed;
   };
 
   const restoreFrom = async (generation: Generation, name: string, manifest: SnapshotManifest): Promise<Restored> => {
@@ -215,15 +241,19 @@ export function openSnapshots(setup: SnapshotsSetup): Snapshots {
     let indexed: Int32Array = new Int32Array(0);
     let content: SnapshotContent;
     let nodes: Int32Array;
+    const failed = new AbortController();
+    const reading = readItems(generation, failed.signal); // while other threads read the vectors and the graph
+    reading.catch(() => undefined); // it matters only where the snapshot is used
     try {
       content = await withWorker((worker) => worker.call<SnapshotContent>({ type: 'read', folder: path, manifest, chunks: [...catalogue.chunks] }));
       indexed = content.indexed;
       nodes = await pool.load(join(path, GRAPH), indexed);
     } catch (error) {
+      failed.abort();
       await catalogue.finishAdoption(indexed, indexed); // an older snapshot, or the store, gets the slots
       throw new InputError(messageOf(error), { cause: error });
     }
-    const changed = await adopt(generation, manifest, content);
+    const changed = await adopt(generation, manifest, await reading, content);
     const adopted = catalogue.size;
     await catalogue.finishAdoption(indexed, nodes);
     generation.firstRecalls = [...(manifest.first_recalls ?? [])];

@@ -97,7 +97,9 @@ interface Place {
 }
 
 /** Batches that a worker has at most: with one alone it would run dry in every long turn of this thread. */
-const AHEAD = 4;
+const AHEAD = Number(process.env.X_AHEAD ?? 4);
+/** So many requests are worth a message to a worker that is busy. */
+const WORTH_SENDING = Number(process.env.X_WORTH ?? 8);
 
 /**
  * User tower and search in worker threads. Batching is dynamic: an idle worker takes whatever one turn of the event loop
@@ -131,6 +133,7 @@ export async function startRecommenders(
   const places = workers.map((worker): Place => ({ worker, batches: 0 }));
   const queue: Waiting[] = [];
   let isDue = false;
+  const worthSending = Math.min(WORTH_SENDING, settings.maxBatch);
 
   const run = async (place: Place, batch: Waiting[]): Promise<void> => {
     const jobs: SearchJob[] = [];
@@ -177,7 +180,7 @@ export async function startRecommenders(
       const size = Math.min(settings.maxBatch, Math.ceil(queue.length / (idle.length - position)));
       if (size > 0) give(place, size);
     });
-    while (queue.length >= settings.maxBatch) {
+    while (queue.length >= worthSending) {
       const next = places.reduce((least, place) => (place.batches < least.batches ? place : least));
       if (next.batches === AHEAD) break;
       give(next, settings.maxBatch);

@@ -90,7 +90,9 @@ test('what is adopted from a snapshot is put in or out of the index as the time 
   await catalogue.reserve(6);
   const adopt = (slot: number, given: Partial<ItemFields>, isIndexed: boolean): void => {
     const fields = { title: null, author_id: null, attributes: {}, available_from: null, expires_at: null, hidden: false, ...given };
-    catalogue.adopt({ fields: { item_id: `item-${slot}`, ...fields }, created: START, slot, idShare: 0 }, isIndexed);
+    const itemId = `item-${slot}`;
+    const row = catalogue.rows.rowOf(itemId);
+    catalogue.adopt({ fields: { item_id: itemId, ...fields }, created: START, row, slot, idShare: 0 }, isIndexed);
   };
   adopt(0, {}, true);
   adopt(1, { expires_at: START - HOUR }, true); // expired since

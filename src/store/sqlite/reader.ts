@@ -33,30 +33,43 @@ type Reads = Pick<
   | 'popularity'
 >;
 
-interface ItemRow extends Omit<StoredItem, 'attributes' | 'hidden'> {
-  attributes: string;
-  hidden: number;
-}
+/** As in COLUMNS: rows as arrays take half of the time that rows as objects do. */
+type ItemColumns = [
+  itemId: string,
+  title: string | null,
+  authorId: string | null,
+  attributes: string,
+  availableFrom: number | null,
+  expiresAt: number | null,
+  hidden: number,
+  createdAt: number,
+  updatedAt: number,
+  sequence: number,
+];
 
-const toItem = (row: ItemRow): StoredItem => ({
-  ...row,
-  attributes: JSON.parse(row.attributes) as Record<string, unknown>, // written by this program only
-  hidden: row.hidden === 1,
+const toItem = (columns: ItemColumns | VectorColumns): StoredItem => ({
+  item_id: columns[0],
+  title: columns[1],
+  author_id: columns[2],
+  attributes: JSON.parse(columns[3]) as Record<string, unknown>, // written by this program only
+  available_from: columns[4],
+  expires_at: columns[5],
+  hidden: columns[6] === 1,
+  created_at: columns[7],
+  updated_at: columns[8],
+  sequence: columns[9],
 });
 
 const COLUMNS = 'i.item_id, i.title, i.author_id, i.attributes, i.available_from, i.expires_at, i.hidden, i.created_at, i.updated_at, i.sequence';
 
-interface VectorRow extends ItemRow {
-  vector: Buffer | null;
-  id_share: number | null;
-  states: number;
-}
+type VectorColumns = [...ItemColumns, vector: Buffer | null, idShare: number | null, states: number];
 
 const toVector = (blob: Buffer): Float32Array => new Float32Array(new Uint8Array(blob).buffer);
 
-function toItemWithVector({ vector, id_share: share, states: has, ...row }: VectorRow): ItemWithVector {
+function toItemWithVector(columns: VectorColumns): ItemWithVector {
+  const [vector, share, states] = [columns[10], columns[11], columns[12]];
   const stored: StoredVector | null = vector === null || share === null ? null : { vector: toVector(vector), id_share: share };
-  return { ...toItem(row), stored, has_hidden_states: has === 1 };
+  return { ...toItem(columns), stored, has_hidden_states: states === 1 };
 }
 
 /** Newest items that requests know of, and events that are looked at for them. */
@@ -91,8 +104,8 @@ function recentOf(newest: (limit: number) => Met[], newestPositives: (limit: num
 export function createReader(database: Database.Database): Reads {
   const meta = database.prepare<[string], { value: string }>('SELECT value FROM meta WHERE key = ?');
   const keptAnswer = database.prepare<[string], KeptAnswer>('SELECT key, digest, status, answer, created_at FROM kept_answers WHERE key = ?');
-  const item = database.prepare<[string], ItemRow>(`SELECT ${COLUMNS} FROM items i WHERE item_id = ?`);
-  const items = database.prepare<[string, number], ItemRow>(`SELECT ${COLUMNS} FROM items i WHERE item_id > ? ORDER BY item_id LIMIT ?`);
+  const item = database.prepare<[string], ItemColumns>(`SELECT ${COLUMNS} FROM items i WHERE item_id = ?`).raw();
+  const items = database.prepare<[string, number], ItemColumns>(`SELECT ${COLUMNS} FROM items i WHERE item_id > ? ORDER BY item_id LIMIT ?`).raw();
   const countItems = database.prepare<[], { count: number }>('SELECT count(*) AS count FROM items');
   const states = database.prepare<[string], { dtype: HiddenStates['dtype']; layers: number; width: number; data: Buffer }>(
     'SELECT dtype, layers, width, data FROM hidden_states WHERE item_id = ?',
@@ -100,10 +113,12 @@ export function createReader(database: Database.Database): Reads {
   const hasStates = database.prepare<[string]>('SELECT 1 FROM hidden_states WHERE item_id = ?');
   const selectWithVectors = `SELECT ${COLUMNS}, v.vector, v.id_share, EXISTS (SELECT 1 FROM hidden_states h WHERE h.item_id = i.item_id) AS states
      FROM items i LEFT JOIN vectors v ON v.fingerprint = ? AND v.item_id = i.item_id`;
-  const withVectors = database.prepare<[string, string, number], VectorRow>(`${selectWithVectors} WHERE i.item_id > ? ORDER BY i.item_id LIMIT ?`);
-  const withVectorsOf = database.prepare<[string, string], VectorRow>(
-    `${selectWithVectors} WHERE i.item_id IN (SELECT value FROM json_each(?)) ORDER BY i.item_id`,
-  );
+  const withVectors = database
+    .prepare<[string, string, number], VectorColumns>(`${selectWithVectors} WHERE i.item_id > ? ORDER BY i.item_id LIMIT ?`)
+    .raw();
+  const withVectorsOf = database
+    .prepare<[string, string], VectorColumns>(`${selectWithVectors} WHERE i.item_id IN (SELECT value FROM json_each(?)) ORDER BY i.item_id`)
+    .raw();
   const models = database.prepare<[], ModelRecord>('SELECT fingerprint, folder, manifest, registered_at FROM models ORDER BY registered_at');
   const history = database.prepare<[string, number], HistoryEntry>(
     'SELECT item_id, type, at FROM events WHERE user_id = ? AND positive = 1 ORDER BY at DESC, sequence DESC LIMIT ?',

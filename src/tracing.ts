@@ -23,9 +23,10 @@ export interface RequestTrace {
   /** What the next one in line has to be told. */
   traceParent: string;
   isRecording: boolean;
+  note(attributes: Attributes): void;
   /** Adds a span with its parts, one after the other, that ended just now. @param durations milliseconds */
   addFinished(name: string, duration: number, parts: [name: string, duration: number][], attributes: Attributes): void;
-  end(attributes: Attributes, isFailed: boolean): void;
+  end(isFailed: boolean): void;
 }
 
 /** Milliseconds since the epoch, with their fractions. */
@@ -62,6 +63,7 @@ export async function openTracing(config: Config, log: Logger): Promise<Tracing>
         traceId,
         traceParent: `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`,
         isRecording,
+        note: (noted) => void span.setAttributes(noted),
         addFinished: (childName, duration, parts, childAttributes) => {
           const ended = now();
           let at = ended - duration;
@@ -74,8 +76,7 @@ export async function openTracing(config: Config, log: Logger): Promise<Tracing>
           }
           child.end(ended);
         },
-        end: (last, isFailed) => {
-          span.setAttributes(last);
+        end: (isFailed) => {
           if (isFailed) span.setStatus({ code: api.SpanStatusCode.ERROR });
           span.end(now());
         },

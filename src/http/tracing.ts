@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import type { RequestTrace, Tracing } from '../tracing.js';
+import { toReelfuseError } from './problem.js';
 import type { Answer } from './recommendation-schema.js';
 
 declare module 'fastify' {
@@ -48,10 +49,14 @@ export function registerTracing(app: FastifyInstance, tracing: Tracing): void {
     }
     done(null, payload);
   });
+  app.addHook('onError', (request, _reply, error, done) => {
+    request.trace?.note({ 'error.type': toReelfuseError(error).code });
+    done();
+  });
   app.addHook('onResponse', (request, reply, done) => {
     const status = reply.statusCode;
-    const isFailed = status >= 500;
-    request.trace?.end({ 'http.response.status_code': status, ...(isFailed && { 'error.type': String(status) }) }, isFailed);
+    request.trace?.note({ 'http.response.status_code': status });
+    request.trace?.end(status >= 500);
     done();
   });
 }

@@ -75,6 +75,9 @@ test('a request is a span with its stages below it, continues the trace of its c
   const { timings_ms: timings, recommendation_id: id } = answer.json<{ timings_ms: Record<string, number>; recommendation_id: string }>();
   const alone = await app.inject('/v1/users/secret-user/recommendations?k=1');
   assert.equal((await app.inject('/v1/nothing-here')).statusCode, 404);
+  assert.equal((await app.inject({ method: 'POST', url: '/v1/recommendations', payload: { user_id: 'u', k: 0 } })).statusCode, 422);
+  const late = await app.inject({ method: 'POST', url: '/v1/recommendations', payload: { user_id: 'u', at_least_sequence: 1e9, deadline_ms: 5 } });
+  assert.equal(late.statusCode, 503);
   await stop();
 
   const spans = collector.spans();
@@ -104,6 +107,14 @@ test('a request is a span with its stages below it, continues the trace of its c
   assert.equal(alone.headers.traceparent, `00-${unasked?.traceId}-${unasked?.spanId}-01`);
   assert.equal(unasked?.parentSpanId ?? '', '');
   assert.ok(spans.some((span) => span.name === 'GET unmatched' && attribute(span, 'http.response.status_code') === 404));
+  const failures = spans.filter(({ attributes }) => attributes.some(({ key }) => key === 'error.type'));
+  assert.deepEqual(
+    failures.map((span) => [attribute(span, 'http.response.status_code'), attribute(span, 'error.type'), span.status.code === 2]),
+    [
+      [422, 'invalid_request', false],
+      [503, 'sequence_not_reached', true],
+    ],
+  );
   assert.ok(!collector.bodies.join().includes('secret-user'));
   const [first] = collector.exports();
   assert.equal(attribute(first?.resourceSpans[0]?.resource ?? { attributes: [] }, 'service.name'), 'feed');

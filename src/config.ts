@@ -112,7 +112,7 @@ const SETTINGS = {
     oneOf(['auto', 'float32'] as const),
     'auto: on a CPU the 8-bit user tower of the artifact, where it has one; requests with exact take the float32 one anyway',
   ),
-  maxBatch: setting('32', integer(1, 1024), 'most requests that one user tower run takes together'),
+  maxBatch: setting('16', integer(1, 1024), 'most requests that one user tower run takes together'),
   maxQueue: setting('1024', integer(1, 1_000_000), 'requests that may wait for a recommender before new ones get 503'),
   maxWaitMs: setting(
     '150',

@@ -28,8 +28,6 @@ const PRODUCT_WIDTH = 16;
 
 /** Slots that a key has room for; larger catalogues are not scanned. */
 const KEY_SLOTS = 2 ** 20;
-/** Above any product: those of a million dimensions would still fit. */
-const PRODUCTS = 2 ** 31;
 const float = new Float32Array(1);
 const bits = new Uint32Array(float.buffer);
 
@@ -57,6 +55,32 @@ function isScanCheaper(batch: number, dim: number, rows: number): boolean {
 }
 
 type Triple = [Int32Array, Int32Array, Int32Array];
+
+/** Puts a key into a heap of `filled` others, the smallest first. */
+function siftUp(heap: Float64Array, filled: number, key: number): void {
+  let at = filled;
+  while (at > 0) {
+    const parent = (at - 1) >> 1;
+    const above = heap[parent] as number; // parent < at
+    if (above <= key) break;
+    heap[at] = above;
+    at = parent;
+  }
+  heap[at] = key;
+}
+
+/** Puts a key in the place of the smallest. */
+function siftDown(heap: Float64Array, filled: number, key: number): void {
+  let at = 0;
+  for (let child = 1; child < filled; child = 2 * at + 1) {
+    if (child + 1 < filled && (heap[child + 1] as number) < (heap[child] as number)) child++; // both < filled
+    const below = heap[child] as number; // child < filled
+    if (below >= key) break;
+    heap[at] = below;
+    at = child;
+  }
+  heap[at] = key;
+}
 
 /**
  * One matrix product of a table row by row with a batch of queries costs a few microseconds a query for tens of
@@ -136,36 +160,43 @@ export function createScanIndex(table: VectorTable): ScanIndex {
     queryNumber = (queryNumber + 1) >>> 0 || 1;
     for (const slot of slots) marks[slot] = queryNumber;
   };
-  /** Slots of one query's groups by falling product, as keys; at least `wanted` of them but for exceptions and free rows. */
-  const pick = (groups: Int32Array, maxima: Int32Array, products: Int32Array): Float64Array => {
-    let least = maxima[0] as number; // at least one group
-    for (const maximum of maxima) least = Math.min(least, maximum);
+  /**
+   * The slots with the largest products among one query's groups, as keys in a heap: no more than `wanted`, fewer only where
+   * exceptions and free rows leave too few.
+   */
+  const pick = (groups: Int32Array, maxima: Int32Array, products: Int32Array, wanted: number): Float64Array => {
     let found = 0;
+    // below the least maximum there may be better ones in other groups
+    let least = Infinity;
+    for (const maximum of maxima) least = Math.min(least, maximum * KEY_SLOTS - 1);
     for (let group = 0; group < groups.length; group++) {
       const first = (groups[group] as number) * GROUP; // group < length
       for (let member = 0; member < GROUP; member++) {
-        const product = products[group * GROUP + member] as number; // GROUP products a group
+        const key = (products[group * GROUP + member] as number) * KEY_SLOTS + first + member; // GROUP products a group
+        if (key <= least) continue;
         const slot = first + member;
-        if (product < least || !live.has(slot) || marks[slot] === queryNumber) continue; // a free row keeps what stood there last
-        picked[found++] = (PRODUCTS - product) * KEY_SLOTS + slot;
+        if (!live.has(slot) || marks[slot] === queryNumber) continue; // a free row keeps what stood there last
+        if (found < wanted) siftUp(picked, found++, key);
+        else siftDown(picked, found, key);
+        if (found === wanted) least = picked[0] as number; // at least one is wanted
       }
     }
-    return picked.subarray(0, found).sort();
+    return picked.subarray(0, found);
   };
-  /** The best of the candidates, which come best first but for rounding, in full precision. Null: too few of them are left. */
+  /** The best of the candidates in full precision. Null: there are too few of them. */
   const rescore = (query: Float32Array, candidates: Float64Array, { count, except }: Asked): Neighbours | null => {
-    const found = Math.min(count + MARGIN, candidates.length);
+    const found = candidates.length;
     if (found < Math.min(count, live.size - except.length)) return null;
-    const keys = candidates.subarray(0, found);
     for (let n = 0; n < found; n++) {
-      const slot = (keys[n] as number) % KEY_SLOTS; // n < length
-      keys[n] = keyOf(table.similarity(query, slot), slot);
+      const key = candidates[n] as number; // n < found
+      const slot = key - Math.floor(key / KEY_SLOTS) * KEY_SLOTS;
+      candidates[n] = keyOf(table.similarity(query, slot), slot);
     }
-    keys.sort();
+    candidates.sort();
     const size = Math.min(count, found);
     const best = { slots: new Int32Array(size), similarities: new Float32Array(size) };
     for (let rank = 0; rank < size; rank++) {
-      const key = keys[rank] as number; // rank < length
+      const key = candidates[rank] as number; // rank < size
       best.slots[rank] = key % KEY_SLOTS;
       best.similarities[rank] = similarityOf(key);
     }
@@ -197,12 +228,12 @@ export function createScanIndex(table: VectorTable): ScanIndex {
         count: new Tensor('int64', BigInt64Array.of(BigInt(wanted)), [1]),
       });
       const [groups, maxima, products] = ['groups', 'maxima', 'products'].map((name) => output[name]?.data as Int32Array) as Triple;
-      if (picked.length < wanted * GROUP) picked = new Float64Array(wanted * GROUP);
+      if (picked.length < wanted) picked = new Float64Array(wanted);
       return own.map((query, position) => {
         const mine = asked[position] as Asked; // one a query
         const part = (values: Int32Array, each: number): Int32Array => values.subarray(position * each, (position + 1) * each);
         mark(mine.except);
-        const candidates = pick(part(groups, wanted), part(maxima, wanted), part(products, wanted * GROUP));
+        const candidates = pick(part(groups, wanted), part(maxima, wanted), part(products, wanted * GROUP), mine.count + MARGIN);
         return rescore(query, candidates, mine) ?? scoreAll(query, mine);
       });
     },

@@ -36,6 +36,9 @@ export const makeChunk = (dim: number): VectorChunk => ({
   live: new SharedArrayBuffer(CHUNK_SLOTS),
 });
 
+/** Vectors up to this length are copied faster by a loop than by way of a view. */
+const LOOPED = 128;
+
 export function createVectorTable(dim: number): VectorTable {
   const chunks: { vectors: Float32Array; scales: Float32Array; live: Uint8Array }[] = [];
   const locate = (slot: number) => {
@@ -63,7 +66,9 @@ export function createVectorTable(dim: number): VectorTable {
     },
     copy: (slot, target, first) => {
       const { chunk, row } = locate(slot);
-      target.set(chunk.vectors.subarray(row * dim, (row + 1) * dim), first);
+      const from = row * dim;
+      if (dim > LOOPED) target.set(chunk.vectors.subarray(from, from + dim), first);
+      else for (let i = 0; i < dim; i++) target[first + i] = chunk.vectors[from + i] as number; // within the chunk
     },
     scale: (slot) => {
       const { chunk, row } = locate(slot);

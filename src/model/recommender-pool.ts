@@ -97,14 +97,15 @@ interface Place {
 }
 
 /** Batches that a worker has at most: with one alone it would run dry in every long turn of this thread. */
-const AHEAD = Number(process.env.X_AHEAD ?? 4);
+const AHEAD = 4;
 /** So many requests are worth a message to a worker that is busy. */
-const WORTH_SENDING = Number(process.env.X_WORTH ?? 8);
+const WORTH_SENDING = 8;
 
 /**
  * User tower and search in worker threads. Batching is dynamic: an idle worker takes whatever one turn of the event loop
- * has brought, up to maxBatch, and a busy one only what fills a batch; under load batches grow by themselves and nothing
- * waits for a timer.
+ * has brought, up to maxBatch, and a busy one gets its next batch when that is worth a message; under load batches grow by
+ * themselves and nothing waits for a timer. maxBatch is small on purpose: were all open requests one batch, this thread
+ * and the worker would wait for each other in turn.
  */
 export async function startRecommenders(
   artifact: Artifact,

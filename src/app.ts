@@ -10,6 +10,7 @@ import { describeErrors } from './http/error-codes.js';
 import { registerEvents } from './http/events.js';
 import { registerItemBatch } from './http/item-batch.js';
 import { registerItems } from './http/items.js';
+import { registerMap } from './http/map.js';
 import { registerModels } from './http/models.js';
 import { registerObservation, requestId } from './http/observe.js';
 import { registerOperations } from './http/operations.js';
@@ -76,6 +77,7 @@ export async function buildApp(services: Services): Promise<TypedApp> {
     registerItemBatch(routes, services);
     registerEvents(routes, services);
     registerUsers(routes, services);
+    registerMap(routes, services);
     registerModels(routes, services);
     registerReports(routes, services);
     registerSnapshots(routes, services);

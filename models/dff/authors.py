@@ -1,6 +1,6 @@
 """Loads weights that were trained with the module of the paper's authors (arXiv 2512.21863)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import torch
@@ -48,9 +48,22 @@ def key_map(blocks: int) -> dict[str, str]:
     return keys
 
 
+SHAPES = {IDS: 2, "weights": 1, "proj.weight": 2, ENCODER + "position_embedding.weight": 2}  # that sizes are read from, and their axes
+
+
 def unwrap(checkpoint: Mapping[str, object]) -> dict[str, torch.Tensor]:
-    """The bare state dict, out of `model_state_dict` and without the prefix that data-parallel training adds."""
+    """The bare state dict, out of `model_state_dict` and without the prefix that data-parallel training adds.
+
+    Raises DataError if it holds anything but tensors of finite numbers.
+    """
     state = checkpoint.get("model_state_dict", checkpoint)
+    if not isinstance(state, Mapping):
+        raise DataError(f"model_state_dict is a {type(state).__name__}")
+    for key, value in state.items():
+        if not isinstance(value, torch.Tensor):
+            raise DataError(f"{key} is a {type(value).__name__} instead of a tensor")
+        if not torch.isfinite(value).all():
+            raise DataError(f"{key} holds NaN or infinite values")
     return {key.removeprefix("module."): value for key, value in state.items()}
 
 
@@ -61,21 +74,31 @@ def recipe_of(state: Mapping[str, torch.Tensor], heads: int = 2) -> Recipe:
     return replace(PRESETS["authors"], dim=dim, max_history=longest, blocks=blocks, heads=heads).checked()
 
 
+def listed(keys: Iterable[str]) -> str:
+    return ", ".join(sorted(keys))
+
+
 def load_authors_checkpoint(checkpoint: Mapping[str, object], heads: int = 2) -> tuple[Recommender, Recipe]:
     """Builds our model with the authors' weights. The unknown-item row, which they do not have, becomes the mean of all items.
 
     Raises DataError that names the keys that are missing, unexpected, or of another shape than the rest implies.
     """
     state = unwrap(checkpoint)
-    needed = {IDS, "proj.weight", "weights", ENCODER + "position_embedding.weight"}
-    if needed - state.keys():
-        raise DataError(f"the authors' state dict lacks {', '.join(sorted(needed - state.keys()))}")
+    if SHAPES.keys() - state.keys():
+        raise DataError(f"the state dict lacks {listed(SHAPES.keys() - state.keys())}")
+    for key, axes in SHAPES.items():
+        if state[key].dim() != axes or 0 in state[key].shape:
+            raise DataError(f"{key} has shape {list(state[key].shape)}; expected {axes} axes, none of them empty")
     recipe = recipe_of(state, heads)
     keys = key_map(recipe.blocks)
     missing, unexpected = keys.keys() - state.keys(), state.keys() - keys.keys() - {IDS}
-    if missing or unexpected:
-        raise DataError(f"the authors' state dict lacks {sorted(missing)} and has unexpected {sorted(unexpected)}")
+    if missing:
+        raise DataError(f"the state dict lacks {listed(missing)}")
+    if unexpected:
+        raise DataError(f"the state dict has keys that the model does not: {listed(unexpected)}")
     table = state[IDS].float()
+    if len(table) < 2 or table.shape[1] != recipe.dim:
+        raise DataError(f"{IDS} has shape {list(table.shape)}; expected [items + 1, {recipe.dim}]")
     model = Recommender(recipe, len(table) - 1, len(state["weights"]), state["proj.weight"].shape[1])
     ours = model.state_dict()
     ours["item_tower.id_embedding.weight"] = torch.cat([table, table[1:].mean(dim=0, keepdim=True)])

@@ -1,4 +1,4 @@
-"""The command line: `run`, `encode-titles`, `verify`, `demo`, `scan-graph`."""
+"""The command line: one command for each step from video files to an artifact."""
 
 import argparse
 import sys
@@ -7,7 +7,8 @@ from pathlib import Path
 
 from dff import demo
 from dff.errors import DataError
-from dff.recipe import CHOICES, PRESETS, build_recipe
+from dff.extraction import command as extract
+from dff.recipe import CHOICES, PRESETS, Recipe, build_recipe
 
 # Recipe settings that the command line can change: flag, type, help.
 SETTINGS = (
@@ -44,11 +45,7 @@ def add_run(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--interactions", type=Path, required=True, metavar="FILE")
     parser.add_argument("--features", type=Path, metavar="FILE", help="hidden states; not needed for the variant id")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER")
-    parser.add_argument("--preset", choices=sorted(PRESETS), default="default", help="what the settings below start from")
-    for name, kind, text in SETTINGS:
-        parser.add_argument(flag(name), type=kind, choices=CHOICES.get(name), help=text)
-    for name, text in SWITCHES:
-        parser.add_argument(flag(name), action=argparse.BooleanOptionalAction, help=text)
+    add_recipe_flags(parser)
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--threads", type=int, help="CPU threads of PyTorch")
     parser.add_argument("--resume", action="store_true", help="go on after the last finished epoch in FOLDER")
@@ -58,27 +55,44 @@ def add_run(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(call=call_run)
 
 
+def add_recipe_flags(parser: argparse.ArgumentParser, without: Sequence[str] = ()) -> None:
+    parser.add_argument("--preset", choices=sorted(PRESETS), default="default", help="what the settings below start from")
+    for name, kind, text in SETTINGS:
+        if name not in without:
+            parser.add_argument(flag(name), type=kind, choices=CHOICES.get(name), help=text)
+    for name, text in SWITCHES:
+        parser.add_argument(flag(name), action=argparse.BooleanOptionalAction, help=text)
+
+
+def recipe_of(arguments: argparse.Namespace) -> Recipe:
+    given = {name: getattr(arguments, name, None) for name, *_ in SETTINGS + SWITCHES}
+    return build_recipe(arguments.preset, **{name: value for name, value in given.items() if value is not None})
+
+
+def set_threads(threads: int | None) -> None:
+    import torch
+
+    if threads is None:
+        return
+    if threads < 1:
+        raise DataError(f"--threads is {threads}; expected 1 or more")
+    torch.set_num_threads(threads)
+
+
 def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
 def call_run(arguments: argparse.Namespace) -> str:
-    import torch
-
     from dff.run import RunOptions, run
 
-    if arguments.threads is not None:
-        if arguments.threads < 1:
-            raise DataError(f"--threads is {arguments.threads}; expected 1 or more")
-        torch.set_num_threads(arguments.threads)
-    names = [name for name, *_ in SETTINGS + SWITCHES]
-    changes = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    set_threads(arguments.threads)
     return run(
         RunOptions(
             interactions=arguments.interactions,
             features=arguments.features,
             out=arguments.out,
-            recipe=build_recipe(arguments.preset, **changes),
+            recipe=recipe_of(arguments),
             preset=arguments.preset,
             device=arguments.device,
             resume=arguments.resume,
@@ -89,19 +103,100 @@ def call_run(arguments: argparse.Namespace) -> str:
     )
 
 
+def add_study(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("study", help="compare IDs, captions, layers and their mixes, fused and in place of IDs")
+    parser.add_argument("--interactions", type=Path, required=True, metavar="FILE")
+    parser.add_argument(
+        "--features", type=Path, required=True, metavar="PATH", help="hidden states: a file, or the folder of an extraction"
+    )
+    parser.add_argument("--captions", type=Path, metavar="FILE", help="representation of captions, as extract --captions writes it")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="finished runs in it are kept, a broken-off one goes on")
+    parser.add_argument("--seeds", type=numbers, default=(0, 1, 2), metavar="N,N,…", help="default: 0,1,2")
+    parser.add_argument("--layers", default="auto", help="alone: auto (at most 8), all, none, or numbers such as 0,4,8 (default: auto)")
+    parser.add_argument("--modes", choices=("both", "fusion", "replacement"), default="both")
+    parser.add_argument("--users", type=int, metavar="N", help="a random part of the users, for a quick look")
+    parser.add_argument("--no-cold-start", action="store_true", help="leave out the protocol of items that training never saw")
+    add_recipe_flags(parser, without=("variant", "seed"))
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--threads", type=int, help="CPU threads of PyTorch")
+    parser.add_argument("--allow-missing-features", action="store_true", help="items without features train on their ID alone")
+    parser.set_defaults(call=call_study)
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in text.split(","))
+
+
+def call_study(arguments: argparse.Namespace) -> str:
+    from dff.study.arms import MODES
+    from dff.study.study import StudyOptions, study
+
+    set_threads(arguments.threads)
+    return study(
+        StudyOptions(
+            interactions=arguments.interactions,
+            features=arguments.features,
+            captions=arguments.captions,
+            out=arguments.out,
+            recipe=recipe_of(arguments),
+            seeds=arguments.seeds,
+            layers=arguments.layers,
+            modes=tuple(MODES) if arguments.modes == "both" else (arguments.modes,),
+            users=arguments.users,
+            cold_start=not arguments.no_cold_start,
+            device=arguments.device,
+            allow_missing_features=arguments.allow_missing_features,
+        )
+    )
+
+
 def add_encode_titles(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("encode-titles", help="hidden states of a small text encoder from item titles")
     parser.add_argument("--titles", type=Path, required=True, metavar="CSV", help="columns item and title")
+    parser.add_argument("--column", default="title", help="of the texts (default: %(default)s)")
+    parser.add_argument("--encoder", metavar="NAME", help="text encoder: a name on the hub or a folder (default: the bundled MiniLM)")
+    parser.add_argument("--last-layer", action="store_true", help="keep the last layer only, as a representation of captions")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.set_defaults(call=call_encode_titles)
 
 
 def call_encode_titles(arguments: argparse.Namespace) -> str:
-    from dff.titles import encode_titles
+    from dff.titles import BUNDLED_ENCODER, encode_titles
 
-    shape = encode_titles(arguments.titles, arguments.out, arguments.batch_size)
+    encoder = arguments.encoder or BUNDLED_ENCODER
+    shape = encode_titles(arguments.titles, arguments.out, arguments.batch_size, arguments.column, encoder, arguments.last_layer)
     return f"{arguments.out}: {shape[0]} items, {shape[1]} layers of width {shape[2]}"
+
+
+def add_import_reference(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("import-reference", help="make an artifact of weights trained with the paper's own code")
+    parser.add_argument("--checkpoint", type=Path, required=True, metavar="FILE", help="state dict: .pt, .pth or .safetensors")
+    parser.add_argument("--features", type=Path, required=True, metavar="PATH", help="the hidden states that it was trained on")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="of the artifact")
+    parser.add_argument("--item-ids", type=Path, metavar="FILE", help="line k is the item of row k of the ID table")
+    parser.add_argument("--heads", type=int, default=2, help="of the attention; a state dict does not tell (default: %(default)s)")
+    parser.add_argument("--allow-missing-features", action="store_true", help="items without features live on their ID alone")
+    parser.add_argument("--name", default="dff", help="of the model, for the manifest")
+    parser.add_argument("--version", default="1", help="of the model, for the manifest")
+    parser.set_defaults(call=call_import_reference)
+
+
+def call_import_reference(arguments: argparse.Namespace) -> str:
+    from dff.import_reference import ImportOptions, import_reference
+
+    return import_reference(
+        ImportOptions(
+            checkpoint=arguments.checkpoint,
+            features=arguments.features,
+            out=arguments.out,
+            item_ids=arguments.item_ids,
+            heads=arguments.heads,
+            allow_missing_features=arguments.allow_missing_features,
+            name=arguments.name,
+            version=arguments.version,
+        )
+    )
 
 
 def add_verify(commands: argparse._SubParsersAction) -> None:
@@ -119,6 +214,12 @@ def call_verify(arguments: argparse.Namespace) -> str:
         f"users {verdict.user_error:.1e}, histories without padding {verdict.short_history_error:.1e}"
         + ("" if verdict.int8_error is None else f"\nrelative error of the 8-bit user tower {verdict.int8_error:.1e}")
     )
+
+
+def add_extract(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("extract", help="hidden states and captions of video files from a frozen video language model")
+    extract.add_arguments(parser)
+    parser.set_defaults(call=extract.run)
 
 
 def add_demo(commands: argparse._SubParsersAction) -> None:
@@ -143,8 +244,11 @@ def call_scan_graphs(arguments: argparse.Namespace) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m dff", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_extract(commands)
     add_run(commands)
+    add_study(commands)
     add_encode_titles(commands)
+    add_import_reference(commands)
     add_verify(commands)
     add_demo(commands)
     add_scan_graphs(commands)

@@ -78,18 +78,24 @@ def catalogue_vectors(model: Recommender, split: Split, hidden_states: torch.Ten
 
 
 @torch.no_grad()
-def rank_users(model: Recommender, split: Split, hidden_states: torch.Tensor | None, part: str) -> np.ndarray:
-    """Ranks of all users' `valid` or `test` targets; hidden_states in catalogue order, (C, L, D)."""
+def scorer(model: Recommender, split: Split, hidden_states: torch.Tensor | None) -> Callable[[np.ndarray, np.ndarray], torch.Tensor]:
+    """What `rank_all` asks: scores (B, C) after the histories between given offsets; hidden_states in catalogue order, (C, L, D)."""
     model.eval()
     vectors = catalogue_vectors(model, split, hidden_states)
     keys = model.keys(vectors).T.contiguous()
 
+    @torch.no_grad()
     def score(starts: np.ndarray, ends: np.ndarray) -> torch.Tensor:
         window, mask = gather_windows(split.items, np.maximum(starts, ends - model.user_tower.max_history), ends)
         items = torch.from_numpy(window).to(vectors.device)
         return model.queries(model.user_tower(vectors[items], torch.from_numpy(mask).to(vectors.device))) @ keys
 
-    return rank_all(split, part, score)
+    return score
+
+
+def rank_users(model: Recommender, split: Split, hidden_states: torch.Tensor | None, part: str) -> np.ndarray:
+    """Ranks of all users' `valid` or `test` targets; hidden_states in catalogue order, (C, L, D)."""
+    return rank_all(split, part, scorer(model, split, hidden_states))
 
 
 def evaluate(model: Recommender, split: Split, hidden_states: torch.Tensor | None, part: str) -> dict[str, float]:

@@ -11,10 +11,11 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from dff.errors import DataError
 from dff.golden import golden_examples
 from dff.graphs import write_int8_graph, write_item_graph, write_user_graph
 from dff.recommender import Recommender
-from dff.verify import FORMAT, FORMAT_VERSION, Verdict, verify
+from dff.verify import FORMAT, FORMAT_VERSION, INT8, Verdict, int8_error, verify
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,14 @@ def swap_in(folder: Path, target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def drop_if_inaccurate(path: Path, golden: dict[str, torch.Tensor]) -> None:
+    """Weights with outliers lose too much in 8 bits; the artifact does without the optional tower then."""
+    try:
+        int8_error(path, {name: tensor.numpy() for name, tensor in golden.items()})
+    except DataError:
+        path.unlink()
+
+
 @torch.no_grad()
 def export(model: Recommender, item_ids: list[str], hidden_states: torch.Tensor | None, about: Description, target: Path) -> Verdict:
     """Exports and verifies through ONNX Runtime before anything appears at `target`.
@@ -90,7 +99,8 @@ def export(model: Recommender, item_ids: list[str], hidden_states: torch.Tensor 
         golden = golden_examples(model, len(item_ids), hidden_states)
         write_item_graph(model, golden, partial / "item_tower.onnx")
         write_user_graph(model, golden, partial / "user_tower.onnx")
-        write_int8_graph(partial / "user_tower.onnx", partial / "user_tower_int8.onnx")
+        write_int8_graph(partial / "user_tower.onnx", partial / INT8)
+        drop_if_inaccurate(partial / INT8, golden)
         (partial / "item_ids.txt").write_text("".join(f"{item}\n" for item in item_ids), encoding="utf-8")
         save_file(golden, partial / "golden.safetensors")
         content = manifest(model, item_ids, hidden_states, about, partial)

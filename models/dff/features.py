@@ -1,4 +1,5 @@
-"""Reads hidden states of items, [N, L, D], from safetensors, NumPy or PyTorch files, and lines them up with a catalogue."""
+"""Reads hidden states of items, [N, L, D], from safetensors, NumPy or PyTorch files or an extraction's folder, and lines them up with
+a catalogue."""
 
 import json
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from dff.errors import DataError
+from dff.extraction.shards import read_folder
 
 SHOWN = 5  # ids that an error message lists before it only counts
 
@@ -30,7 +32,7 @@ def name_some(ids: list[str]) -> str:
 def load_features(path: Path, interaction_ids: set[str]) -> Features:
     """Loads and checks a features file. `interaction_ids` only serves to number the rows when no ids are stored anywhere."""
     try:
-        hidden, ids, metadata = READERS[path.suffix](path)
+        hidden, ids, metadata = read_folder(path) if path.is_dir() else READERS[path.suffix](path)
     except KeyError:
         raise DataError(f"{path}: unknown kind of file; expected {', '.join(sorted(READERS))}") from None
     except OSError as error:

@@ -10,8 +10,9 @@ from dff import __version__
 from dff.checkpoint import Progress
 from dff.curves import draw_curves
 from dff.errors import DataError
-from dff.evaluation import evaluate, metrics_of, rank_users
+from dff.evaluation import evaluate, metrics_of, rank_all, scorer
 from dff.export import Description, export
+from dff.exposure import exposure, shown_items
 from dff.features import Features, align, load_features
 from dff.floors import floors
 from dff.interactions import Interactions, read_interactions
@@ -93,11 +94,13 @@ def configuration(options: RunOptions, data: Prepared, device: torch.device) -> 
 
 
 def measure(model: Recommender, data: Prepared, recipe: Recipe, progress: Progress) -> dict[str, object]:
-    ranks, cold = rank_users(model, data.split, data.hidden_states, "test"), data.split.cold_targets()
+    score = scorer(model, data.split, data.hidden_states)
+    ranks, cold = rank_all(data.split, "test", score), data.split.cold_targets()
     return {
         "valid": evaluate(model, data.split, data.hidden_states, "valid"),
         "test": metrics_of(ranks),
         "test_cold": metrics_of(ranks[cold]),  # users whose target never occurs in training
+        "exposure": exposure(data.split, shown_items(data.split, score)),
         "users": data.split.users,
         "users_left_out": data.interactions.left_out,
         "items": len(data.split.item_ids),

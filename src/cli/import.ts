@@ -30,7 +30,10 @@ export const addImport: AddCommand = (program, finish) => {
       '--items <file>',
       'items: .jsonl, .ndjson or .csv (columns item_id,title,author_id,…; others become attributes, NAME:number|boolean|list)',
     )
-    .option('--features <file>', 'hidden states of the items: safetensors, tensor hidden_states [items, layers, hidden size]')
+    .option(
+      '--features <path>',
+      'hidden states of the items: safetensors, tensor hidden_states [items, layers, hidden size], or the folder of an extraction',
+    )
     .option('--history <file>', 'events: .jsonl, .ndjson or .csv, or .tsv lines user<TAB>item item …')
     .option('--rejects <file>', 'write every rejected row with its reasons here, as JSON lines')
     .action(async (options: Options) => finish(await runImport(options)));

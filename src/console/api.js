@@ -7,7 +7,8 @@ const TIMEOUT_MS = 15_000;
 export class ApiProblem extends Error {
   /**
    * @param {number} status
-   * @param {{title?: unknown, detail?: unknown, code?: unknown, request_id?: unknown, errors?: unknown}} body
+   * @param {{title?: unknown, detail?: unknown, code?: unknown, request_id?: unknown, errors?: unknown, rejected?: {errors?: unknown}[]}} body
+   *   a problem, or the answer about events that were all rejected
    * @param {{requestId?: string | null, retryAfter?: string | null}} [headers]
    */
   constructor(status, body, headers = {}) {
@@ -20,7 +21,7 @@ export class ApiProblem extends Error {
     this.requestId = typeof body.request_id === 'string' ? body.request_id : (headers.requestId ?? '');
     this.retryAfter = headers.retryAfter ?? '';
     /** @type {{pointer?: string, detail?: string}[]} */
-    this.errors = Array.isArray(body.errors) ? body.errors : [];
+    this.errors = [body.errors, body.rejected?.[0]?.errors].find(Array.isArray) ?? [];
   }
 
   /** A key is missing, wrong, or lacks the scope. */
@@ -42,22 +43,45 @@ export const apiKey = {
  * @param {string} method
  * @param {string} path
  * @param {unknown} [body]
+ * @param {Record<string, string>} [more] headers
  * @returns {Promise<{status: number, body: any, roundTripMs: number}>} body: the parsed JSON, as the wire example of the call
  */
-export async function call(method, path, body) {
-  /** @type {Record<string, string>} */
-  const headers = { accept: 'application/json, application/problem+json' };
-  if (body !== undefined) headers['content-type'] = 'application/json';
-  const key = apiKey.get();
-  if (key) headers['authorization'] = `Bearer ${key}`;
-
+export async function call(method, path, body, more = {}) {
+  const headers = {
+    accept: 'application/json, application/problem+json',
+    ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    ...more,
+  };
   const started = performance.now();
+  const { response, text } = await send(method, path, headers, body);
+  const parsed = parseJson(text);
+  if (parsed === null) {
+    throw new ApiProblem(response.status, { title: 'The answer is not JSON', detail: `${method} ${path}` });
+  }
+  return { status: response.status, body: parsed, roundTripMs: performance.now() - started };
+}
+
+/** @returns {Promise<string>} Prometheus text */
+export async function readMetrics() {
+  const { text } = await send('GET', '/metrics', { accept: 'text/plain, application/problem+json' });
+  return text;
+}
+
+/**
+ * @param {string} method
+ * @param {string} path
+ * @param {Record<string, string>} headers
+ * @param {unknown} [body]
+ * @returns {Promise<{response: Response, text: string}>} of an answer that is 2xx
+ */
+async function send(method, path, headers, body) {
+  const key = apiKey.get();
   let response;
   let text;
   try {
     response = await fetch(path, {
       method,
-      headers,
+      headers: key ? { ...headers, authorization: `Bearer ${key}` } : headers,
       cache: 'no-store',
       signal: AbortSignal.timeout(TIMEOUT_MS),
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -70,18 +94,13 @@ export async function call(method, path, body) {
       detail: `${method} ${path}`,
     });
   }
-  const parsed = parseJson(text);
-  const roundTripMs = performance.now() - started;
   if (!response.ok) {
-    throw new ApiProblem(response.status, parsed ?? {}, {
+    throw new ApiProblem(response.status, parseJson(text) ?? {}, {
       requestId: response.headers.get('x-request-id'),
       retryAfter: response.headers.get('retry-after'),
     });
   }
-  if (parsed === null) {
-    throw new ApiProblem(response.status, { title: 'The answer is not JSON', detail: `${method} ${path}` });
-  }
-  return { status: response.status, body: parsed, roundTripMs };
+  return { response, text };
 }
 
 /**
@@ -126,34 +145,52 @@ export async function recommend(request) {
  * @returns {Promise<{roundTripMs: number}>}
  */
 export async function sendEvent(event) {
-  const { status, body, roundTripMs } = await call('POST', '/v1/events', { events: [event] });
-  const rejected = body.rejected?.[0];
-  if (rejected) {
-    throw new ApiProblem(status, {
-      title: 'The event was rejected',
-      detail: rejected.detail ?? rejected.error?.detail ?? rejected.code ?? JSON.stringify(rejected),
-    });
-  }
+  const { roundTripMs } = await call('POST', '/v1/events', { events: [event] });
   return { roundTripMs };
 }
 
-/** @returns {Promise<{user_id: string, events?: number}[]>} empty when the server cannot list users */
-export async function listUsers() {
+/**
+ * Users whose id begins with these characters, in the order of the ids.
+ *
+ * @param {string} start
+ * @param {number} limit
+ * @returns {Promise<{user_id: string, events: number}[]>} empty when the key may not list users
+ */
+export async function listUsers(start, limit) {
   try {
-    const { body } = await call('GET', '/v1/users?limit=50');
-    return Array.isArray(body.users) ? body.users : [];
+    // The page after this id: an id that is exactly this has been typed already.
+    const after = start ? `&cursor=${encodeURIComponent(start)}` : '';
+    const { body } = await call('GET', `/v1/users?limit=${limit}${after}`);
+    return body.users.filter((/** @type {{user_id: string}} */ { user_id: id }) => id.startsWith(start));
   } catch (problem) {
-    if (problem instanceof ApiProblem && problem.status === 404) return [];
+    if (problem instanceof ApiProblem && problem.status === 403) return [];
     throw problem;
   }
 }
 
-/** @returns {Promise<Wire.ActiveModel | null>} */
-export async function activeModel() {
+/** @returns {Promise<{models: Wire.Model[], swap: Wire.Swap | null}>} */
+export async function readModels() {
   const { body } = await call('GET', '/v1/models');
-  /** @type {Wire.ActiveModel[]} */
-  const models = Array.isArray(body.models) ? body.models : [];
-  return models.find((model) => model.active) ?? models[0] ?? null;
+  return body;
+}
+
+/**
+ * Model, time and places of one map.
+ *
+ * @returns {Promise<Wire.ItemMap>}
+ */
+export async function readMap() {
+  const { body } = await call('GET', '/v1/map?fields=title,author_id,attributes,available_from');
+  return body;
+}
+
+/**
+ * @param {string[]} itemIds
+ * @returns {Promise<{made_at: string, model: {fingerprint: string}, positions: {item_id: string, x: number, y: number}[]}>}
+ */
+export async function placeOnMap(itemIds) {
+  const { body } = await call('POST', '/v1/map/positions', { item_ids: itemIds });
+  return body;
 }
 
 /** A random version 4 UUID; crypto.randomUUID is missing on a plain-http origin that is not loopback. */

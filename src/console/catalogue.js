@@ -1,12 +1,11 @@
 /** @import * as Wire from './wire-types.js' */
 import { ApiProblem, call } from './api.js';
 
-const FIELDS = 'title,author_id,attributes';
-const HISTORY_LIMIT = 30;
+export const FIELDS = ['title', 'author_id', 'attributes', 'available_from'];
+const HISTORY_LIMIT = 50;
 
 /** Items seen by this page, so that a clip of the history is fetched once. @type {Map<string, Wire.Item>} */
 const known = new Map();
-let historyTakesFields = true;
 
 /**
  * @param {string} itemId
@@ -22,6 +21,16 @@ export function rememberItem(itemId, item) {
  */
 export function knownItem(itemId) {
   return known.get(itemId) ?? {};
+}
+
+/** @returns {[string, Wire.Item][]} every item that the page has seen, by id */
+export function knownItems() {
+  return [...known];
+}
+
+/** After a change of the item: what is known of it is not true any more. @param {string} itemId */
+export function forgetItem(itemId) {
+  known.delete(itemId);
 }
 
 /**
@@ -43,31 +52,12 @@ export async function fetchItems(itemIds) {
 
 /**
  * @param {string} userId
- * @returns {Promise<Wire.HistoryEntry[]>} newest first; every item that still exists is then known
+ * @returns {Promise<Wire.HistoryEntry[]>} newest first; every item that still exists comes with it and is then known
  */
 export async function fetchHistory(userId) {
-  const entries = await readHistory(userId);
+  const { body } = await call('GET', `/v1/users/${encodeURIComponent(userId)}/history?limit=${HISTORY_LIMIT}&fields=${FIELDS.join(',')}`);
+  /** @type {Wire.HistoryEntry[]} */
+  const entries = body.items;
   for (const entry of entries) rememberItem(entry.item_id, entry.item);
-  await fetchItems(entries.map((entry) => entry.item_id));
   return entries;
-}
-
-/**
- * @param {string} userId
- * @returns {Promise<Wire.HistoryEntry[]>}
- */
-async function readHistory(userId) {
-  const path = `/v1/users/${encodeURIComponent(userId)}/history?limit=${HISTORY_LIMIT}`;
-  try {
-    const { body } = await call('GET', historyTakesFields ? `${path}&fields=${FIELDS}` : path);
-    return Array.isArray(body.items) ? body.items : [];
-  } catch (problem) {
-    if (!(problem instanceof ApiProblem)) throw problem;
-    if (problem.status === 404) return [];
-    if (historyTakesFields && (problem.status === 400 || problem.status === 422)) {
-      historyTakesFields = false;
-      return readHistory(userId);
-    }
-    throw problem;
-  }
 }

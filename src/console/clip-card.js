@@ -3,14 +3,14 @@
  * @import {Move} from './rank-moves.js'
  */
 import { drawCover } from './cover.js';
-import { element, icon, setVariable } from './element.js';
-import { formatDuration, formatPercent, formatScore, itemReasonInWords } from './format.js';
+import { button, element, setVariable } from './element.js';
+import { formatAge, formatDuration, formatPercent, formatScore, itemReasonInWords } from './format.js';
 
 /** @type {{type: Wire.EventType, label: string, says: string}[]} */
 const ACTIONS = [
-  { type: 'view', label: 'Watched', says: 'Watched to the end' },
-  { type: 'like', label: 'Like', says: 'Like' },
-  { type: 'skip', label: 'Skip', says: 'Skip' },
+  { type: 'view', label: 'Watched', says: 'Watched to the end (w)' },
+  { type: 'like', label: 'Like', says: 'Like (l)' },
+  { type: 'skip', label: 'Skip', says: 'Skip (s)' },
 ];
 
 /**
@@ -18,41 +18,34 @@ const ACTIONS = [
  * @param {number} rank from 1
  * @param {Move | undefined} move undefined when there is nothing to compare with
  * @param {{open: () => void, act: (type: Wire.EventType) => void}} on
- * @returns {HTMLLIElement}
+ * @returns {HTMLElement}
  */
 export function clipCard(recommendation, rank, move, on) {
-  const { item_id: itemId, item = {} } = recommendation;
+  const { item_id: itemId, item = {}, explain } = recommendation;
+  const attributes = item.attributes ?? {};
   const title = item.title ?? itemId;
-  const topic = item.attributes?.topic;
+  const age = formatAge(item.available_from ?? attributes.published_at);
 
-  const face = element('button', { type: 'button', class: 'face', 'data-action': 'open', 'aria-label': `${title}. Why is it number ${rank}?` },
+  const face = element('button', { type: 'button', class: 'face', 'data-action': 'open', title: 'Why is it there?' },
     drawCover(itemId, item),
     element('span', { class: 'top-line' },
       element('span', { class: 'rank' }, String(rank)),
-      topic ? element('span', { class: 'topic' }, topic) : null),
+      attributes.topic ? element('span', { class: 'topic' }, attributes.topic) : null),
     element('span', { class: 'caption' },
-      element('span', { class: 'title', dir: 'auto' }, title),
-      element('span', { class: 'by' },
-        element('span', { class: 'author', dir: 'auto' }, item.author_id ?? ''),
-        element('span', { class: 'length' }, [item.attributes?.language, formatDuration(item.attributes?.duration_s)].filter(Boolean).join(' · ')))));
+      element('span', { class: 'title', id: `clip-title-${rank}`, dir: 'auto' }, title),
+      element('span', { class: 'author', dir: 'auto' }, attributes.author_name ?? item.author_id ?? ''),
+      element('span', { class: 'length' }, [attributes.language, formatDuration(attributes.duration_s), age].filter(Boolean).join(' · '))));
   face.addEventListener('click', on.open);
 
-  const actions = element('div', { class: 'actions', role: 'group', 'aria-label': `Send an event for ${title}` });
-  for (const { type, label, says } of ACTIONS) {
-    const button = element('button', { type: 'button', class: 'action', 'data-action': type, 'aria-label': `${says}: ${title}`, title: says }, icon(type), label);
-    button.addEventListener('click', () => on.act(type));
-    actions.append(button);
-  }
-
-  const badge = moveBadge(move);
-  const card = element('li', { class: 'clip' },
+  const card = element('article', { class: 'clip', tabindex: -1, 'aria-posinset': rank, 'aria-setsize': -1, 'aria-labelledby': `clip-title-${rank}` },
     face,
-    badge,
+    moveBadge(move),
     element('div', { class: 'why' },
-      element('span', { class: 'score', title: 'Score: similarity of the user vector and the fused item vector' }, formatScore(recommendation.score)),
+      element('span', { class: 'score', title: 'Score: similarity of the user vector and the fused item vector, over the temperature' }, formatScore(recommendation.score)),
       element('span', { class: 'reason' }, itemReasonInWords(recommendation.reason))),
-    idShareBar(recommendation.explain?.id_share),
-    actions);
+    idShareBar(explain?.id_share),
+    element('div', { class: 'actions', role: 'group', 'aria-label': `Send an event for ${title}` },
+      ...ACTIONS.map(({ type, label, says }) => button(label, () => on.act(type), { icon: type, class: 'action', 'data-action': type, title: says }))));
   card.dataset['itemId'] = itemId;
   if (move && move.kind !== 'same') card.dataset['move'] = move.kind;
   return card;
@@ -71,14 +64,14 @@ function moveBadge(move) {
 /**
  * How much of the fused vector comes from the ID embedding; the rest is video content.
  *
- * @param {number | undefined} idShare 0..1
+ * @param {number | null | undefined} idShare 0..1
  * @returns {HTMLElement | null}
  */
 export function idShareBar(idShare) {
   if (typeof idShare !== 'number') return null;
   const bar = element('span', { class: 'bar', 'aria-hidden': 'true' }, element('span', { class: 'part id' }), element('span', { class: 'part video' }));
-  setVariable(bar, 'share', formatPercent(idShare).replace(' ', ''));
-  return element('div', { class: 'id-share', title: 'id_share: how much of the fused vector is ID embedding, the rest is video content' },
+  setVariable(bar, 'share', `${Math.round(idShare * 100)}%`);
+  return element('div', { class: 'id-share', title: 'id_share: how much of the fused vector is ID embedding; the rest is video content' },
     bar,
     element('span', { class: 'ends' },
       element('span', {}, `ID ${formatPercent(idShare)}`),

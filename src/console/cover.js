@@ -4,8 +4,8 @@ import { element, setVariable } from './element.js';
 const PATTERNS = 5;
 
 /**
- * A drawn cover, since the server stores no images: topic gives the hue, subtopic the second hue and the pattern, and
- * the item its composition. The same clip always looks the same.
+ * The clip's picture where its attributes name one, else a drawn cover: topic gives the hue, subtopic the second hue and
+ * the pattern, and the item its composition. The same clip always looks the same.
  *
  * @param {string} itemId
  * @param {Wire.Item} item
@@ -14,7 +14,7 @@ const PATTERNS = 5;
 export function drawCover(itemId, item, className = '') {
   const { topic = itemId, subtopic = topic } = item.attributes ?? {};
   const cover = element('span', { class: `cover ${className}`, 'aria-hidden': 'true' });
-  const hue = fraction(topic) * 360;
+  const hue = topicHue(topic);
   const place = fraction(itemId);
   cover.dataset['pattern'] = String(Math.floor(fraction(`${subtopic}/pattern`) * PATTERNS));
   setVariable(cover, 'hue', hue.toFixed(0));
@@ -22,7 +22,27 @@ export function drawCover(itemId, item, className = '') {
   setVariable(cover, 'x', `${(10 + place * 80).toFixed(0)}%`);
   setVariable(cover, 'y', `${(5 + fraction(`${itemId}/y`) * 45).toFixed(0)}%`);
   setVariable(cover, 'tilt', `${(120 + fraction(`${itemId}/tilt`) * 120).toFixed(0)}deg`);
+  const picture = item.attributes?.thumbnail_url;
+  if (picture) cover.append(pictureOf(picture));
   return cover;
+}
+
+/** Gone when it cannot be loaded, so that the drawing shows. @param {string} address */
+function pictureOf(address) {
+  const picture = element('img', { alt: '', loading: 'lazy', decoding: 'async' });
+  picture.addEventListener('error', () => picture.remove());
+  picture.src = address;
+  return picture;
+}
+
+/**
+ * The same on covers and on the map.
+ *
+ * @param {string} topic
+ * @returns {number} degrees
+ */
+export function topicHue(topic) {
+  return fraction(topic) * 360;
 }
 
 /**

@@ -23,13 +23,32 @@ export function element(tag, attributes = {}, ...children) {
  * @param {string} name
  */
 export function icon(name) {
-  const namespace = 'http://www.w3.org/2000/svg';
-  const svg = document.createElementNS(namespace, 'svg');
-  svg.setAttribute('aria-hidden', 'true');
-  const use = document.createElementNS(namespace, 'use');
-  use.setAttribute('href', `#icon-${name}`);
-  svg.append(use);
-  return svg;
+  return svgElement('svg', { 'aria-hidden': 'true' }, svgElement('use', { href: `#icon-${name}` }));
+}
+
+/**
+ * @template {keyof SVGElementTagNameMap} T
+ * @param {T} tag
+ * @param {Record<string, string | number>} attributes
+ * @param {...Node} children
+ * @returns {SVGElementTagNameMap[T]}
+ */
+export function svgElement(tag, attributes, ...children) {
+  const made = document.createElementNS('http://www.w3.org/2000/svg', tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, String(value));
+  made.append(...children);
+  return made;
+}
+
+/**
+ * @param {string} label
+ * @param {() => void} onClick
+ * @param {{icon?: string, class?: string} & Record<string, string | undefined>} [more] icon and attributes
+ */
+export function button(label, onClick, { icon: image, class: className = 'button small', ...attributes } = {}) {
+  const made = element('button', { type: 'button', class: className, ...attributes }, image ? icon(image) : null, label);
+  made.addEventListener('click', onClick);
+  return made;
 }
 
 /**

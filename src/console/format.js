@@ -2,23 +2,42 @@
 
 /** @type {Record<string, string>} */
 const FALLBACKS = {
-  no_history: 'This user has no history yet, so the list is what is popular and fresh. Like or watch one clip and the model takes over.',
-  unknown_history: 'The model knows none of the clips in this history, so the list is what is popular and fresh.',
-  model_not_ready: 'The model is still loading, so the list is what is popular and fresh.',
-  not_ready: 'The model is still loading, so the list is what is popular and fresh.',
-  deadline: 'The deadline of the request was about to pass, so the list is what is popular and fresh.',
-  overloaded: 'The recommender is busy, so the list is what is popular and fresh.',
+  no_history: 'There is no history yet, so this is what is popular and fresh. Like or watch one clip and the model takes over.',
+  unknown_history: 'The model knows none of the clips in this history, so this is what is popular and fresh.',
+  starting: 'The catalogue is still loading, so this is what is popular and fresh.',
+  deadline: 'The deadline of the request was about to pass, so this is what is popular and fresh.',
+};
+
+/** @type {Record<string, string>} */
+const SHORT = {
+  catalogue_exhausted: 'there are no more that were not shown or watched.',
+  filter: 'the filter lets no more through.',
+  caps: 'the caps let no more through.',
+  min_score: 'no more reach the score asked for.',
 };
 
 /** @type {Record<string, string>} */
 const ITEM_REASONS = {
   history: 'from history',
-  popular: 'popular',
-  fresh: 'fresh',
+  popular: 'popular and fresh',
   exploration: 'exploration',
-  explore: 'exploration',
-  liked: 'liked example',
+  similar: 'similar',
+  pinned: 'pinned',
 };
+
+/** @type {Record<string, string>} */
+const MOVERS = {
+  freshness: 'fresh: the boost for new clips',
+  rotation: 'rotation: shown before',
+  diversity: 'diversity: differs from the clips above',
+  exploration: 'exploration: a new clip was given a place',
+  pin: 'pinned to this place',
+};
+
+/** @param {string} code of explain.moved_by */
+export function moverInWords(code) {
+  return MOVERS[code] ?? humanise(code).replace(':', ' ');
+}
 
 /** @param {string} code */
 export function humanise(code) {
@@ -37,7 +56,7 @@ export function fallbackInWords(code) {
  */
 export function shortReasonInWords(code, got, asked) {
   const count = got === 0 ? 'No clip' : `Only ${got} of the ${asked} clips asked for`;
-  return `${count} could be served: ${humanise(code)}.`;
+  return `${count}: ${SHORT[code] ?? `${humanise(code)}.`}`;
 }
 
 /** @param {string | undefined} code */
@@ -68,15 +87,22 @@ export function formatDuration(seconds) {
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, '0')}`;
 }
 
-/** @param {string | undefined} at RFC 3339 */
+/** @param {string | null | undefined} at RFC 3339 */
 export function formatAgo(at) {
+  const age = formatAge(at);
+  return age === '' || age === 'now' ? age.replace('now', 'just now') : `${age} ago`;
+}
+
+/** @param {string | null | undefined} at RFC 3339 */
+export function formatAge(at) {
   const then = at ? Date.parse(at) : Number.NaN;
   if (Number.isNaN(then)) return '';
   const minutes = Math.round((Date.now() - then) / 60_000);
-  if (minutes < 1) return 'just now';
-  if (minutes < 60) return `${minutes} min ago`;
-  if (minutes < 48 * 60) return `${Math.round(minutes / 60)} h ago`;
-  return `${Math.round(minutes / 1440)} d ago`;
+  if (minutes < 1) return 'now';
+  if (minutes < 60) return `${minutes} min`;
+  if (minutes < 48 * 60) return `${Math.round(minutes / 60)} h`;
+  const days = Math.round(minutes / 1440);
+  return days < 60 ? `${days} d` : days < 730 ? `${Math.round(days / 30.4)} mo` : `${Math.round(days / 365.25)} y`;
 }
 
 /**

@@ -1,10 +1,7 @@
-/** @import * as Wire from './wire-types.js' */
 import { byId, element, setVariable } from './element.js';
 import { formatMs, formatPercent, humanise } from './format.js';
 
 const timing = byId('timing', HTMLElement);
-const layersPanel = byId('layers-panel', HTMLElement);
-const layers = byId('layers', HTMLElement);
 const COLOURS = 8;
 
 /**
@@ -13,7 +10,7 @@ const COLOURS = 8;
  */
 export function showTimings(timingsMs, roundTripMs) {
   const { total: given, ...byStage } = timingsMs;
-  const stages = Object.entries(byStage).filter(([, ms]) => typeof ms === 'number');
+  const stages = Object.entries(byStage);
   const sum = stages.reduce((soFar, [, ms]) => soFar + ms, 0);
   const total = given ?? sum;
   const rest = total - sum;
@@ -42,20 +39,24 @@ export function showTimings(timingsMs, roundTripMs) {
     legend,
     element('p', { class: 'headline second' }, element('strong', {}, formatMs(roundTripMs)), ' round trip in this browser'),
     trip,
-    element('p', { class: 'note' }, `The server's stages are ${formatPercent(share)} of it.`));
+    element('p', { class: 'note' }, `The server’s stages are ${formatPercent(share)} of it.`));
 }
 
-/** @param {Wire.LayerWeight[] | undefined} weights */
-export function showLayerWeights(weights) {
-  layersPanel.hidden = !Array.isArray(weights) || weights.length === 0;
-  if (!Array.isArray(weights)) return;
-  const rows = weights.map((entry, index) => typeof entry === 'number'
-    ? { name: `layer ${index + 1}`, weight: entry }
-    : { name: String(entry.name ?? entry.layer ?? `layer ${index + 1}`), weight: entry.weight });
-  const largest = Math.max(...rows.map(({ weight }) => weight));
-  layers.replaceChildren(element('ul', { class: 'bars compact' }, ...rows.map(({ name, weight }) => {
-    const bar = element('span', { class: 'bar', 'aria-hidden': 'true' }, element('span', { class: 'part video' }));
-    setVariable(bar, 'share', `${largest > 0 ? (weight / largest) * 100 : 0}%`);
-    return element('li', {}, element('span', { class: 'title' }, name), bar, element('span', { class: 'value' }, weight.toFixed(3)));
-  })));
+/**
+ * Bars of one scale.
+ *
+ * @param {{name: string, weight: number, mark?: number | undefined}[]} rows mark: another value of the same scale
+ * @param {(weight: number) => string} format
+ */
+export function weightBars(rows, format) {
+  const largest = Math.max(...rows.flatMap(({ weight, mark = 0 }) => [weight, mark]), Number.MIN_VALUE);
+  return element('ul', { class: 'bars compact' }, ...rows.map(({ name, weight, mark }) => {
+    const bar = element('span', { class: mark === undefined ? 'bar' : 'bar marked', 'aria-hidden': 'true' }, element('span', { class: 'part video' }));
+    setVariable(bar, 'share', `${(Math.max(weight, 0) / largest) * 100}%`);
+    if (mark !== undefined) setVariable(bar, 'mark', `${(mark / largest) * 100}%`);
+    return element('li', {},
+      element('span', { class: 'title', title: name }, name.replaceAll('_', ' ')),
+      bar,
+      element('span', { class: 'value' }, format(weight)));
+  }));
 }

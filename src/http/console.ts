@@ -3,8 +3,21 @@ import type { FastifyInstance } from 'fastify';
 import { openToAll } from './auth.js';
 import { packageFile } from '../package-root.js';
 
-/** Nothing but the page's own files runs in it, and no other site may frame it. */
-const POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
+/**
+ * Nothing but the page's own files runs in it, text is never parsed as markup, and no other site may frame it. Pictures may come
+ * from elsewhere, because an item may name one.
+ */
+const POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self' https:",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+  "require-trusted-types-for 'script'",
+].join('; ');
 
 export async function registerConsole(app: FastifyInstance): Promise<void> {
   await app.register(async (scope) => {

@@ -21,6 +21,7 @@ const Model = Type.Object({
   dim: Type.Integer(),
   max_history: Type.Integer(),
   layers: Type.Integer(),
+  layer_names: Type.Array(Type.String()),
   layer_weights: Type.Array(Type.Number()),
   hidden_dim: Type.Integer(),
   similarity: Type.String(),
@@ -61,6 +62,7 @@ export function registerModels(app: TypedApp, services: Services): void {
       state: active ? 'active' : loaded == null ? 'registered' : 'standby',
       ...{ name, version, variant, dim, max_history, hidden_dim, similarity, layer_weights },
       layers: layers.count,
+      layer_names: layers.names,
       registered_at: new Date(registered).toISOString(),
       ...(loaded != null && {
         items: { ...loaded.catalogue.counts(), total: loaded.catalogue.size },

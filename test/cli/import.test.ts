@@ -3,7 +3,7 @@ import { readConfig } from '../../src/config.js';
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { importHistory } from '../../src/catalog/import-history.js';
 import { importItems, openFeatures } from '../../src/catalog/import-items.js';
@@ -139,4 +139,41 @@ test('feature files that do not fit are refused with the reason', (t) => {
     assert.throws(() => openFeatures(write(`${index}.safetensors`, content), SHAPE), message);
   });
   assert.throws(() => openFeatures(demoFile('nowhere.safetensors'), SHAPE), /cannot be opened/);
+});
+
+test("an extraction's folder is read shard by shard", async (t) => {
+  const { store, write } = setUp(t);
+  const shard = (name: string, ids: string[], first: number) => {
+    const content = safetensors(
+      ids,
+      [ids.length, 2, 3],
+      Float32Array.from({ length: ids.length * 6 }, (_, index) => first + index),
+    );
+    write(name, content);
+    return { file: name, items: ids.length, bytes: content.length };
+  };
+  const shards = [shard('shard-00000.safetensors', ['a', 'b'], 0), shard('shard-00001.safetensors', ['c'], 50)];
+  const index = (change: object) =>
+    dirname(write('index.json', JSON.stringify({ format: 'reelfuse-features', format_version: 1, shards, ...change })));
+  const features = openFeatures(index({}), SHAPE);
+  assert.deepEqual([features.count, features.shape], [3, SHAPE]);
+  const report = await importItems(write('items.jsonl', '{"item_id":"c"}\n{"item_id":"b"}\n{"item_id":"z"}\n'), features, SHAPE, store);
+  features.close();
+  assert.equal(report.imported, 3);
+  const floats = (id: string) => [...new Float32Array(new Uint8Array(store.hiddenStates(id)?.data ?? []).buffer)];
+  assert.deepEqual(floats('c'), [50, 51, 52, 53, 54, 55]);
+  assert.deepEqual(floats('b'), [6, 7, 8, 9, 10, 11]);
+  assert.equal(store.hasHiddenStates('z'), false);
+
+  const wrong: [object, RegExp][] = [
+    [{ format: 'other' }, /index\.json: is not an index of format reelfuse-features/],
+    [{ shards: [{ file: '../up.safetensors', items: 1, bytes: 1 }] }, /index\.json: shards is not a list/],
+    [{ shards: [] }, /index\.json: names no shards/],
+    [{ shards: [{ ...shards[0], bytes: 7 }] }, /shard-00000\.safetensors: has \d+ bytes, index\.json says 7/],
+    [{ shards: [{ ...shards[0], items: 9 }] }, /shard-00000\.safetensors: has 2 rows, index\.json says 9/],
+    [{ shards: [{ file: 'gone.safetensors', items: 1, bytes: 1 }] }, /gone\.safetensors: is missing/],
+    [{ shards: [shards[0], shard('again.safetensors', ['b'], 0)] }, /again\.safetensors: item b has another row/],
+  ];
+  for (const [change, message] of wrong) assert.throws(() => openFeatures(index(change), null), message);
+  assert.throws(() => openFeatures(index({}), { layers: 9, width: 3 }), /has 2 layers of 3, the model wants 9 of 3/);
 });

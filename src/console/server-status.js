@@ -9,24 +9,19 @@ const readinessText = byId('readiness-text', HTMLElement);
 const READY_POLL_MS = 15_000;
 const WAITING_POLL_MS = 1_500;
 
-/** @param {Wire.ActiveModel | null} model */
-export function showModel(model) {
-  facts.replaceChildren();
+/** @param {Wire.Model | undefined} model the active one */
+export function showModelFacts(model) {
   if (!model) {
-    facts.append(fact('model', 'none active'));
+    facts.replaceChildren(fact('model', 'none active'));
     return;
   }
-  const layers = Array.isArray(model.layers) ? model.layers.length : model.layers;
-  const items = model.items ?? model.item_count;
-  const fingerprint = model.fingerprint.replace(/^sha256[:-]/, '');
-  facts.append(...[
-    fact('model', model.version ?? 'unnamed'),
-    fact('fingerprint', fingerprint.slice(0, 10), model.fingerprint),
-    typeof model.dim === 'number' ? fact('dim', String(model.dim)) : null,
-    typeof layers === 'number' ? fact('layers', String(layers)) : null,
-    model.provider ? fact('runs on', model.provider) : null,
-    typeof items === 'number' ? fact('clips', items.toLocaleString('en')) : null,
-  ].filter((made) => made !== null));
+  facts.replaceChildren(
+    fact('model', `${model.name} ${model.version}`),
+    fact('fingerprint', model.fingerprint.slice(0, 10), model.fingerprint),
+    fact('clips', (model.items?.['total'] ?? 0).toLocaleString('en')),
+    fact('dim', String(model.dim)),
+    fact('layers', String(model.layers)),
+    fact('runs on', model.provider ?? 'unknown'));
 }
 
 /**
@@ -41,16 +36,16 @@ function fact(name, value, title) {
 /**
  * Follows /readyz for as long as the page is open: often while the server starts, seldom afterwards.
  *
- * @param {() => void} onChange called after the first answer, whatever it is, and at each later change to ready
+ * @param {() => void} onReady called each time that the server has become ready after it was not
  */
-export async function followReadiness(onChange) {
+export async function followReadiness(onReady) {
   let before = '';
   for (;;) {
     const status = document.hidden && before ? before : await readReadiness();
     if (status !== before) {
       readiness.dataset['state'] = status;
       readinessText.textContent = humanise(status);
-      if (status === 'ready' || before === '') onChange();
+      if (status === 'ready' && before !== '') onReady();
       before = status;
     }
     await new Promise((resolve) => setTimeout(resolve, status === 'ready' ? READY_POLL_MS : WAITING_POLL_MS));

@@ -1,0 +1,161 @@
+"""A folder of features: shards in safetensors, each a features file of its own, and an index that names them with digests.
+
+A shard counts once the index names it, and both are written whole or not at all: whatever a kill interrupts is done again.
+"""
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from dff.errors import DataError
+
+INDEX = "index.json"
+FORMAT = "reelfuse-features"
+FORMAT_VERSION = 1
+
+
+@dataclass
+class Index:
+    provenance: dict[str, object]  # model, revision, dtype, pooling, prompt, frames, …
+    layers: list[str]
+    width: int | None = None
+    shards: list[dict[str, object]] = field(default_factory=list)  # file, items, bytes, sha256
+    failed: dict[str, str] = field(default_factory=dict)  # item and reason
+
+    @property
+    def items(self) -> int:
+        return sum(shard["items"] for shard in self.shards)
+
+
+def write_whole(path: Path, text: str) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def save_index(folder: Path, index: Index) -> None:
+    content = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "items": index.items,
+        "layers": index.layers,
+        "width": index.width,
+        "provenance": index.provenance,
+        "shards": index.shards,
+        "failed": index.failed,
+    }
+    write_whole(folder / INDEX, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def load_index(folder: Path) -> Index:
+    path = folder / INDEX
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if (content["format"], content["format_version"]) != (FORMAT, FORMAT_VERSION):
+            raise DataError(f"{path}: not an index of format {FORMAT}, version {FORMAT_VERSION}")
+        return Index(content["provenance"], content["layers"], content["width"], content["shards"], content["failed"])
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: not an index of features ({error})") from error
+
+
+def resume_index(folder: Path, provenance: dict[str, object], layers: list[str]) -> Index:
+    """The index to go on with; raises DataError if the folder was begun with other settings or a shard of it is gone."""
+    if not (folder / INDEX).exists():
+        return Index(provenance, layers)
+    index = load_index(folder)
+    differing = sorted(key for key in provenance.keys() | index.provenance.keys() if provenance.get(key) != index.provenance.get(key))
+    if differing:
+        raise DataError(f"{folder}: was begun with another {', '.join(differing)}; choose another folder")
+    for shard in index.shards:
+        path = folder / shard["file"]
+        if not path.is_file() or path.stat().st_size != shard["bytes"]:
+            raise DataError(f"{path}: missing or not of the size that {INDEX} names; choose another folder")
+    index.failed = {}  # tried again
+    return index
+
+
+def shard_metadata(index: Index, items: Sequence[str], captions: Sequence[str] | None) -> dict[str, str]:
+    """Metadata as every features file has it, so that a shard can be used by itself."""
+    told = {key: value if isinstance(value, str) else json.dumps(value) for key, value in index.provenance.items()}
+    lists = {"item_ids": list(items), "layers": index.layers} | ({} if captions is None else {"captions": list(captions)})
+    return told | {key: json.dumps(value, ensure_ascii=False) for key, value in lists.items()}
+
+
+def add_shard(folder: Path, index: Index, items: Sequence[str], hidden: torch.Tensor, captions: Sequence[str] | None) -> None:
+    """hidden (B, L, D) of the items becomes the next shard."""
+    name = f"shard-{len(index.shards):05d}.safetensors"
+    partial = folder / f"{name}.partial"
+    save_file({"hidden_states": hidden.contiguous()}, partial, metadata=shard_metadata(index, items, captions))
+    record = {"file": name, "items": len(items), "bytes": partial.stat().st_size, "sha256": digest(partial)}
+    partial.replace(folder / name)
+    index.width = hidden.shape[2]
+    index.shards.append(record)
+    save_index(folder, index)
+
+
+def digest(path: Path) -> str:
+    total = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(2**24):
+            total.update(block)
+    return total.hexdigest()
+
+
+def shard_lists(folder: Path, index: Index, key: str) -> Iterator[list[str]]:
+    """A list of the metadata, shard by shard."""
+    for shard in index.shards:
+        with safe_open(str(folder / shard["file"]), framework="pt") as stream:
+            yield json.loads((stream.metadata() or {}).get(key, "[]"))
+
+
+def write_captions(folder: Path, index: Index) -> tuple[Path, list[str], list[str]]:
+    """Writes captions.csv with the columns item and caption; returns it with both columns."""
+    items = [item for part in shard_lists(folder, index, "item_ids") for item in part]
+    captions = [caption for part in shard_lists(folder, index, "captions") for caption in part]
+    path = folder / "captions.csv"
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["item", "caption"])
+        writer.writerows(zip(items, captions, strict=True))
+    partial.replace(path)
+    return path, items, captions
+
+
+def read_folder(folder: Path) -> tuple[torch.Tensor, list[str], dict[str, str]]:
+    """All shards as one tensor (N, L, D), the item ids and metadata; digests are checked."""
+    index = load_index(folder)
+    if not index.shards:
+        raise DataError(f"{folder / INDEX}: names no shards")
+    hidden: torch.Tensor | None = None
+    items: list[str] = []
+    for shard, ids in zip(index.shards, shard_lists_checked(folder, index), strict=True):
+        with safe_open(str(folder / shard["file"]), framework="pt") as stream:
+            part = stream.get_tensor("hidden_states")
+        if hidden is None:
+            hidden = torch.empty((index.items, *part.shape[1:]), dtype=part.dtype)
+        if part.shape[1:] != hidden.shape[1:] or len(ids) != len(part) or len(part) != shard["items"]:
+            raise DataError(f"{folder / shard['file']}: [{', '.join(map(str, part.shape))}] does not fit the shards before it")
+        hidden[len(items) : len(items) + len(part)] = part
+        items += ids
+    told = {key: value if isinstance(value, str) else json.dumps(value) for key, value in index.provenance.items()}
+    return hidden, items, told | {"layers": json.dumps(index.layers)}
+
+
+def shard_lists_checked(folder: Path, index: Index) -> Iterator[list[str]]:
+    for shard in index.shards:
+        path = folder / shard["file"]
+        if not path.is_file():
+            raise DataError(f"{path}: missing")
+        if digest(path) != shard["sha256"]:
+            raise DataError(f"{path}: its SHA-256 is not the one in {INDEX}")
+    yield from shard_lists(folder, index, "item_ids")

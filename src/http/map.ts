@@ -1,0 +1,92 @@
+import { Type } from 'typebox';
+import { Id } from '../catalog/item-input.js';
+import { createItemMaps, type Place } from '../catalog/item-map.js';
+import type { Generation } from '../catalog/generation.js';
+import type { Services } from '../services.js';
+import { FieldNames, presentFields } from './fields.js';
+import { requireReady } from './item-receipt.js';
+import { problemResponses } from './problem.js';
+import type { TypedApp } from './typed-app.js';
+
+const MAX_POSITIONS = 1000;
+
+const Model = Type.Object({ fingerprint: Type.String(), version: Type.String() });
+const MadeAt = Type.String({ description: 'places are comparable between answers of the same model and time' });
+const Placed = { item_id: Type.String(), x: Type.Number(), y: Type.Number() };
+
+const MapSchema = Type.Object({
+  model: Model,
+  made_at: MadeAt,
+  items: Type.Integer({ description: 'that a search can find; the points are a sample of them' }),
+  variance: Type.Array(Type.Number(), { minItems: 2, maxItems: 2, description: 'share of the variance of the fused vectors along x and y' }),
+  points: Type.Array(Type.Object({ ...Placed, item: Type.Optional(Type.Record(Type.String(), Type.Unknown())) })),
+});
+const PositionsSchema = Type.Object({
+  model: Model,
+  made_at: MadeAt,
+  positions: Type.Array(Type.Object(Placed), { description: 'of the items that have a vector, in the order asked for' }),
+});
+
+/** Places are drawn, not calculated with. */
+const rounded = ({ x, y }: Place): Place => ({ x: Math.round(x * 1e4) / 1e4, y: Math.round(y * 1e4) / 1e4 });
+
+const modelOf = ({ artifact: { fingerprint, manifest } }: Generation) => ({ fingerprint, version: manifest.version });
+
+export function registerMap(app: TypedApp, services: Services): void {
+  const maps = createItemMaps();
+
+  app.get(
+    '/v1/map',
+    {
+      config: { scope: 'recommend' },
+      schema: {
+        tags: ['items'],
+        summary: 'A sample of the catalogue on a plane: fused vectors along their two principal axes',
+        description: 'Made once for each model that serves, in slices between requests; made anew when the catalogue has grown or shrunk by half.',
+        querystring: Type.Object({ fields: Type.Optional(FieldNames) }, { additionalProperties: false }),
+        response: { 200: MapSchema, ...problemResponses },
+      },
+    },
+    async ({ query }) => {
+      requireReady(services);
+      const { generation } = services;
+      const map = await maps.of(generation);
+      const fields = query.fields?.split(',') ?? [];
+      return {
+        model: modelOf(generation),
+        made_at: new Date(map.madeAt).toISOString(),
+        items: generation.catalogue.indexed,
+        variance: [...map.variance],
+        points: map.sample(Date.now()).map(({ item, ...place }) => ({
+          item_id: item.fields.item_id,
+          ...rounded(place),
+          ...(fields.length > 0 && { item: presentFields(item.fields, fields) }),
+        })),
+      };
+    },
+  );
+
+  app.post(
+    '/v1/map/positions',
+    {
+      config: { scope: 'recommend' },
+      schema: {
+        tags: ['items'],
+        summary: 'Where given items stand on the map, whether they are in its sample or not',
+        body: Type.Object({ item_ids: Type.Array(Id, { minItems: 1, maxItems: MAX_POSITIONS }) }, { additionalProperties: false }),
+        response: { 200: PositionsSchema, ...problemResponses },
+      },
+    },
+    async ({ body }) => {
+      requireReady(services);
+      const { generation } = services;
+      const map = await maps.of(generation);
+      const positions = body.item_ids.flatMap((itemId) => {
+        const item = generation.catalogue.get(itemId);
+        const place = item === undefined ? null : map.place(item);
+        return place === null ? [] : [{ item_id: itemId, ...rounded(place) }];
+      });
+      return { model: modelOf(generation), made_at: new Date(map.madeAt).toISOString(), positions };
+    },
+  );
+}

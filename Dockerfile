@@ -1,4 +1,9 @@
-FROM node:22-bookworm AS build
+# docker build -t reelfuse .                       what a CPU needs
+# docker build --target cuda -t reelfuse:cuda .    for an NVIDIA GPU
+# scripts/dockerfile-steps.mjs runs the steps of this file where no engine is at hand.
+ARG NODE_VERSION=22.23.2
+
+FROM node:${NODE_VERSION}-bookworm AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc tsconfig.json ./
 COPY scripts scripts
@@ -6,15 +11,15 @@ COPY scripts scripts
 ARG HNSWLIB_MARCH=x86-64-v3
 RUN npm ci --no-audit --no-fund
 COPY src src
-COPY test test
-RUN npm run build && npm prune --omit=dev
+RUN npm run build && npm prune --omit=dev && node scripts/strip-modules.mjs
 
 # what a server needs, whatever it runs on
 FROM scratch AS files
 WORKDIR /app
 COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/dist/src dist/src
-COPY package.json ./
+COPY package.json LICENSE THIRD_PARTY_NOTICES.md ./
+COPY scripts/health.mjs scripts/health.mjs
 COPY src/console src/console
 COPY migrations migrations
 COPY openapi openapi
@@ -25,25 +30,31 @@ COPY models/*.onnx models/
 FROM build AS cuda-libraries
 RUN ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node
 
-# docker build --target cuda; CUDA 12 and cuDNN 9, and a glibc no older than the build's
+FROM node:${NODE_VERSION}-bookworm-slim AS node
+
+# CUDA 12 and cuDNN 9, and a glibc no older than the build's
 FROM nvidia/cuda:12.9.1-cudnn-runtime-ubuntu24.04 AS cuda
 WORKDIR /app
-ENV NODE_ENV=production REELFUSE_DATA_DIR=/data REELFUSE_EXECUTION_PROVIDERS=cuda REELFUSE_REQUIRE_GPU=true
-COPY --from=node:22-bookworm-slim /usr/local/bin/node /usr/local/bin/node
+ENV NODE_ENV=production REELFUSE_HOST=0.0.0.0 REELFUSE_DATA_DIR=/data REELFUSE_EXECUTION_PROVIDERS=cuda REELFUSE_REQUIRE_GPU=true
+COPY --from=node /usr/local/bin/node /usr/local/bin/node
 COPY --from=files /app ./
 COPY --from=cuda-libraries /app/node_modules/onnxruntime-node/bin node_modules/onnxruntime-node/bin
 RUN mkdir /data && chown 1000:1000 /data
 USER 1000:1000
 VOLUME /data
 EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10m --start-interval=2s CMD ["node", "scripts/health.mjs"]
 CMD ["node", "dist/src/main.js", "serve"]
 
-FROM node:22-bookworm-slim
+# Listens on every address of the container, so keys have to be given: REELFUSE_API_KEYS or REELFUSE_API_KEYS_FILE.
+# Writes to /data and /tmp alone: the rest may be read-only.
+FROM node AS cpu
 WORKDIR /app
-ENV NODE_ENV=production REELFUSE_DATA_DIR=/data
+ENV NODE_ENV=production REELFUSE_HOST=0.0.0.0 REELFUSE_DATA_DIR=/data
 COPY --from=files /app ./
-RUN mkdir /data && chown node /data
-USER node
+RUN mkdir /data && chown 1000:1000 /data
+USER 1000:1000
 VOLUME /data
 EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10m --start-interval=2s CMD ["node", "scripts/health.mjs"]
 CMD ["node", "dist/src/main.js", "serve"]

@@ -3,7 +3,6 @@ import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { LogController } from 'fastify';
-import { readFileSync } from 'node:fs';
 import { createAdmission, createGuardedServer } from './http/admission.js';
 import { openToAll, registerAuth } from './http/auth.js';
 import { registerConsole } from './http/console.js';
@@ -19,17 +18,16 @@ import { MAX_HEADER_BYTES, refuseConnection, refuseUrl, registerProblems } from 
 import { registerSnapshots } from './http/snapshots.js';
 import { registerRecommendations } from './http/recommendations.js';
 import { registerReports } from './http/reports.js';
+import { registerTracing } from './http/tracing.js';
 import type { TypedApp } from './http/typed-app.js';
 import { registerUsers } from './http/users.js';
 import { validatorCompiler } from './http/validation.js';
-import { packageFile } from './package-root.js';
+import { PACKAGE_VERSION } from './package-root.js';
 import type { Services } from './services.js';
 
 const COMPRESS_FROM_BYTES = 4096;
 
 const DESCRIPTION = `Online recommendations of micro-videos by Dual Feature Fusion.\n\n${describeErrors()}`;
-
-const { version } = JSON.parse(readFileSync(packageFile('package.json'), 'utf8')) as { version: string };
 
 /** Builds the HTTP interface over open services; does not listen. */
 export async function buildApp(services: Services): Promise<TypedApp> {
@@ -57,12 +55,13 @@ export async function buildApp(services: Services): Promise<TypedApp> {
 
   registerProblems(app);
   registerObservation(app, metrics);
+  if (services.tracing !== null) registerTracing(app, services.tracing);
   registerAuth(app, config.apiKeys);
   await app.register(compress, { threshold: COMPRESS_FROM_BYTES, encodings: ['gzip'], requestEncodings: ['gzip'] });
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
-      info: { title: 'reelfuse', version, description: DESCRIPTION, license: { name: 'MIT' } },
+      info: { title: 'reelfuse', version: PACKAGE_VERSION, description: DESCRIPTION, license: { name: 'MIT' } },
       components: { securitySchemes: { api_key: { type: 'http', scheme: 'bearer' } } },
       security: [{}, { api_key: [] }],
     },

@@ -16,10 +16,14 @@ export const EVENT_NAMES = ['impression', 'view', 'replay', 'skip', 'like', 'dis
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 
+const SAMPLERS = ['always_on', 'always_off', 'traceidratio', 'parentbased_always_on', 'parentbased_always_off', 'parentbased_traceidratio'] as const;
+
 interface Setting<T> {
   doc: string;
   fallback: string;
   secret?: true;
+  /** A name that others have settled, instead of the one that is made from the key. */
+  variable?: string;
   /** Throws with a reason; the caller adds the name of the variable. */
   parse: (text: string) => T;
 }
@@ -84,7 +88,14 @@ const apiKeys = (value: string): ApiKey[] =>
     return { secret, scopes: scopes.split('+').map(oneOf(SCOPES)) };
   });
 
-/** The whole environment of the server. Names are prefixed with REELFUSE_ and written in capitals. */
+const webAddress = (value: string): string => {
+  if (value === '') return value;
+  const protocol = URL.canParse(value) ? new URL(value).protocol : null;
+  if (protocol !== 'http:' && protocol !== 'https:') throw new Error(`must be an http or https address, got ${JSON.stringify(value)}`);
+  return value;
+};
+
+/** The whole environment of the server. Names are prefixed with REELFUSE_ and written in capitals, but for those of OpenTelemetry. */
 const SETTINGS = {
   host: setting('127.0.0.1', text, 'address to listen on; without API keys only a loopback address is accepted'),
   port: setting('8080', integer(0, 65535), 'port to listen on; 0 picks a free one and prints it'),
@@ -153,6 +164,28 @@ const SETTINGS = {
   ),
   historyCacheItems: setting('1000000', integer(0, 1_000_000_000), 'items of user histories kept in memory, about 70 bytes each; 0: none'),
   popularityHalfLifeHours: setting('168', number(0.1, 100_000), 'half-life of an event in the fallback ranking, hours'),
+  otlpEndpoint: {
+    ...setting('', webAddress, 'an OTLP/HTTP receiver, as in http://collector:4318: each request becomes a trace; unset: none does'),
+    variable: 'OTEL_EXPORTER_OTLP_ENDPOINT',
+  },
+  otlpProtocol: {
+    ...setting(
+      'http/json',
+      oneOf(['http/json', 'http/protobuf'] as const),
+      'traces travel as JSON over HTTP, which a receiver of http/protobuf understands too; grpc is not spoken',
+    ),
+    variable: 'OTEL_EXPORTER_OTLP_PROTOCOL',
+  },
+  serviceName: { ...setting('reelfuse', text, 'the name of this server in its traces'), variable: 'OTEL_SERVICE_NAME' },
+  tracesSampler: {
+    ...setting(
+      'parentbased_always_on',
+      oneOf(SAMPLERS),
+      `which requests are traced, one of ${SAMPLERS.join(', ')}; parentbased: as the caller decided`,
+    ),
+    variable: 'OTEL_TRACES_SAMPLER',
+  },
+  tracesSamplerArg: { ...setting('1', number(0, 1), 'the share of requests that a traceidratio sampler takes'), variable: 'OTEL_TRACES_SAMPLER_ARG' },
 } satisfies Record<string, Setting<unknown>>;
 
 type Settings = typeof SETTINGS;
@@ -164,14 +197,14 @@ const variable = (key: string): string => PREFIX + key.replace(/[A-Z]/g, (letter
 const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
 
 /**
- * Reads REELFUSE_… variables.
+ * Reads REELFUSE_… variables and those of OpenTelemetry that the server knows.
  * @throws ConfigError naming the variable: unknown, malformed, or keys missing for a public address
  */
 export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config {
   const known = new Set<string>();
   const config: Record<string, unknown> = {};
   for (const [key, definition] of Object.entries<Setting<unknown>>(SETTINGS)) {
-    const name = variable(key);
+    const name = definition.variable ?? variable(key);
     known.add(name);
     let value = environment[name];
     if (definition.secret) {
@@ -214,4 +247,8 @@ export const settingsInUse = (environment: NodeJS.ProcessEnv = process.env): str
 
 /** One row a setting, for `reelfuse serve --help` and the README. */
 export const describeSettings = (): { name: string; fallback: string; doc: string }[] =>
-  Object.entries<Setting<unknown>>(SETTINGS).map(([key, { fallback, doc }]) => ({ name: variable(key), fallback, doc }));
+  Object.entries<Setting<unknown>>(SETTINGS).map(([key, setting]) => ({
+    name: setting.variable ?? variable(key),
+    fallback: setting.fallback,
+    doc: setting.doc,
+  }));

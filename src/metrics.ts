@@ -10,6 +10,30 @@ const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total',
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
+interface CountedBy<Label extends string, Value extends string> {
+  inc(labels: Record<Label, Value>): void;
+}
+
+/** A counter that shows every value of its label from the start: `increase()` does not see the step from absent to 1. */
+function countedBy<Label extends string, Value extends string>(
+  registry: Registry,
+  name: string,
+  help: string,
+  label: Label,
+  values: readonly Value[],
+): CountedBy<Label, Value> {
+  const counter = new Counter({ name, help, labelNames: [label], registers: [registry] });
+  for (const value of values) counter.inc({ [label]: value } as Record<Label, Value>, 0);
+  return counter;
+}
+
+/** A gauge without a sample until it is set: 0 would stand for something that nobody has measured. */
+function unknownUntilSet(registry: Registry, name: string, help: string): Gauge {
+  const gauge = new Gauge({ name, help, registers: [registry] });
+  gauge.remove();
+  return gauge;
+}
+
 /** Every Prometheus instrument of the server. No label ever holds a user or an item. */
 export function createMetrics() {
   const registry = new Registry();
@@ -38,13 +62,18 @@ export function createMetrics() {
       registers,
     }),
     queueDepth: new Gauge({ name: 'reelfuse_queue_depth', help: 'Requests waiting for a recommender', registers }),
-    rejected: new Counter({ name: 'reelfuse_rejected_total', help: 'Requests refused', labelNames: ['reason'] as const, registers }),
-    fallbacks: new Counter({
-      name: 'reelfuse_fallback_total',
-      help: 'Recommendations answered by the fallback ranking',
-      labelNames: ['reason'] as const,
-      registers,
-    }),
+    rejected: countedBy(registry, 'reelfuse_rejected_total', 'Requests refused because a queue is full or would be waited in too long', 'reason', [
+      'overload',
+      'queue_full',
+      'item_queue_full',
+      'event_queue_full',
+    ]),
+    fallbacks: countedBy(registry, 'reelfuse_fallback_total', 'Recommendations answered by the fallback ranking', 'reason', [
+      'no_history',
+      'unknown_history',
+      'starting',
+      'deadline',
+    ]),
     explored: new Counter({ name: 'reelfuse_explored_items_total', help: 'New items that were given a place by exploration', registers }),
     servedLogErrors: new Counter({ name: 'reelfuse_served_log_errors_total', help: 'Answers that could not be kept for replay', registers }),
     searchableSeconds: new Histogram({
@@ -60,28 +89,37 @@ export function createMetrics() {
       labelNames: ['reason'] as const,
       registers,
     }),
+    ready: new Gauge({ name: 'reelfuse_ready', help: '1 when the catalogue is loaded, 0 while it is being loaded', registers }),
+    build: new Gauge({ name: 'reelfuse_build_info', help: 'The version of the server', labelNames: ['version'] as const, registers }),
+    dataAvailable: new Gauge({ name: 'reelfuse_data_available_bytes', help: 'Free space of the disk that holds the data folder', registers }),
+    dataSize: new Gauge({ name: 'reelfuse_data_size_bytes', help: 'Size of the disk that holds the data folder', registers }),
     generation: new Gauge({
       name: 'reelfuse_generation_info',
       help: 'The generation that answers requests',
       labelNames: ['fingerprint', 'version', 'provider'] as const,
       registers,
     }),
-    swapProgress: new Gauge({ name: 'reelfuse_swap_progress_ratio', help: 'Items that the running swap has gone through', registers }),
-    swaps: new Counter({ name: 'reelfuse_swaps_total', help: 'Changes of the model', labelNames: ['outcome'] as const, registers }),
-    recall: new Gauge({ name: 'reelfuse_index_recall_ratio', help: 'Recall@20 of HNSW against exact search, of the last self-check', registers }),
-    snapshots: new Counter({
-      name: 'reelfuse_snapshots_total',
-      help: 'Snapshots of the index: written, failed, or damaged and set aside',
-      labelNames: ['outcome'] as const,
+    swapProgress: new Gauge({
+      name: 'reelfuse_swap_progress_ratio',
+      help: 'Share of the items that the running swap has gone through; 0 when none runs',
       registers,
     }),
-    snapshotAge: new Gauge({ name: 'reelfuse_snapshot_age_seconds', help: 'Age of the newest snapshot of the index', registers }),
-    rebuilds: new Counter({
-      name: 'reelfuse_index_rebuilds_total',
-      help: 'Index rebuilds in the background, by what made them necessary',
-      labelNames: ['reason'] as const,
-      registers,
-    }),
+    swaps: countedBy(registry, 'reelfuse_swaps_total', 'Changes of the serving generation, by how they ended', 'outcome', [
+      'active',
+      'failed',
+      'cancelled',
+    ]),
+    recall: unknownUntilSet(registry, 'reelfuse_index_recall_ratio', 'Recall@20 of HNSW against exact search, of the last self-check'),
+    snapshots: countedBy(registry, 'reelfuse_snapshots_total', 'Snapshots of the index: written, failed, or damaged and set aside', 'outcome', [
+      'written',
+      'failed',
+      'damaged',
+    ]),
+    snapshotAge: unknownUntilSet(registry, 'reelfuse_snapshot_age_seconds', 'Age of the newest snapshot of the index'),
+    rebuilds: countedBy(registry, 'reelfuse_index_rebuilds_total', 'Index rebuilds in the background, by what made them necessary', 'reason', [
+      'dead_nodes',
+      'recall',
+    ]),
     normRatio: new Histogram({
       name: 'reelfuse_hidden_state_norm_ratio',
       help: 'Norm of hidden states against that of the model’s own items, mean over layers; drift shows as a move away from 1',

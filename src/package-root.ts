@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -10,3 +10,5 @@ export const PACKAGE_ROOT = ((): string => {
 })();
 
 export const packageFile = (...parts: string[]): string => join(PACKAGE_ROOT, ...parts);
+
+export const PACKAGE_VERSION = (JSON.parse(readFileSync(packageFile('package.json'), 'utf8')) as { version: string }).version;

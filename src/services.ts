@@ -27,11 +27,14 @@ import { openSqliteStore } from './store/sqlite/sqlite-store.js';
 import { createCursors, type Cursors } from './recommend/page.js';
 import { openServedLog, type ServedEntry, type ServedLog } from './store/served-log.js';
 import type { Store } from './store/store.js';
+import { openTracing, type Tracing } from './tracing.js';
 
 export interface Services {
   config: Config;
   log: Logger;
   metrics: Metrics;
+  /** Null: no request is traced. */
+  tracing: Tracing | null;
   store: Store;
   generations: Generations;
   /** The one that serves now; read it once a request. */
@@ -88,6 +91,8 @@ export async function openServices(config: Config, log: Logger, clock: Clock = s
   };
   try {
     const metrics = createMetrics();
+    const tracing = config.otlpEndpoint === '' ? null : await openTracing(config, log);
+    if (tracing !== null) closers.push(tracing.close);
     const opened = openStore(config, metrics, log);
     closers.push(opened.close);
     const { store } = opened;
@@ -149,6 +154,7 @@ export async function openServices(config: Config, log: Logger, clock: Clock = s
       config,
       log,
       metrics,
+      tracing,
       store,
       generations,
       get generation() {

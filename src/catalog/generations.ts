@@ -235,6 +235,7 @@ export async function openGenerations(first: Artifact, setup: GenerationsSetup):
         await retire(failed);
       }
     } finally {
+      metrics.swapProgress.set(0);
       state.finished_at = Date.now();
     }
   };

@@ -1,11 +1,14 @@
+import { statfs } from 'node:fs/promises';
 import { Type } from 'typebox';
+import { PACKAGE_VERSION } from '../package-root.js';
 import type { Services } from '../services.js';
 import type { TypedApp } from './typed-app.js';
 
 const Status = Type.Object({ status: Type.String(), items: Type.Optional(Type.Integer()) });
 
 export function registerOperations(app: TypedApp, services: Services): void {
-  const { metrics } = services;
+  const { metrics, config } = services;
+  metrics.build.set({ version: PACKAGE_VERSION }, 1);
   app.get(
     '/livez',
     {
@@ -47,6 +50,10 @@ export function registerOperations(app: TypedApp, services: Services): void {
       },
     },
     async (_request, reply) => {
+      metrics.ready.set(services.isReady() ? 1 : 0);
+      const { bavail, blocks, bsize } = await statfs(config.dataDir);
+      metrics.dataAvailable.set(bavail * bsize);
+      metrics.dataSize.set(blocks * bsize);
       for (const [state, count] of Object.entries(services.generation.catalogue.counts())) metrics.items.set({ state }, count);
       for (const [reason, count] of Object.entries(await services.generation.catalogue.unavailable(Date.now())))
         metrics.itemsUnavailable.set({ reason }, count);

@@ -81,6 +81,9 @@ test('a swap answers every request by one model, keeps the writes made meanwhile
   const after = await models(app);
   assert.deepEqual([after.swap.state, after.swap.error], ['active', null]);
   assert.ok((after.swap.recall ?? 0) >= 0.9);
+  const { body: figures } = await app.inject('/metrics');
+  assert.match(figures, /^reelfuse_swaps_total\{outcome="active"\} 1$/m);
+  assert.match(figures, /^reelfuse_swap_progress_ratio 0$/m); // none runs any more
   assert.deepEqual(
     after.models.map(({ fingerprint: one, state }) => [one, state]),
     [

@@ -29,6 +29,20 @@ test('metrics count what was asked, and name neither users nor items', async (t)
   assert.ok(!answer.body.includes('secret-user') && !answer.body.includes(clip(1)));
 });
 
+test('what has not happened yet reads 0 for every reason, and what nobody has measured is absent', async (t) => {
+  const { app, services } = await build(t, {}, undefined, { load: false });
+  const ready = async () => /^reelfuse_ready (\d)$/m.exec((await app.inject('/metrics')).body)?.[1];
+  assert.equal(await ready(), '0');
+  await services.load();
+  assert.equal(await ready(), '1');
+  const { body } = await app.inject('/metrics');
+  for (const series of ['rejected_total{reason="overload"}', 'swaps_total{outcome="failed"}', 'snapshots_total{outcome="damaged"}'])
+    assert.ok(body.includes(`reelfuse_${series} 0\n`), series);
+  assert.match(body, /^# TYPE reelfuse_index_recall_ratio gauge$/m);
+  assert.doesNotMatch(body, /^reelfuse_(index_recall_ratio|snapshot_age_seconds) /m);
+  assert.ok(Number(/^reelfuse_data_available_bytes (\S+)$/m.exec(body)?.[1]) > 0);
+});
+
 test('the API describes itself: every route, every error code, and the page that shows it', async (t) => {
   const { app } = await build(t);
   const described = (await app.inject('/openapi.json')).json<{ openapi: string; paths: Record<string, Record<string, { summary?: string }>> }>();

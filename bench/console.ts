@@ -46,7 +46,8 @@ export async function openConsole(options: ReadonlyMap<string, number>, text: Re
   const browser = await launchChromium();
   try {
     const pictures = text.get('screenshots');
-    for (let n = 0; n < WARM_UP; n++) await server.call('GET', `/v1/users/dancer/recommendations?k=${1 + (n % 20)}`); // the console, not a cold server
+    // the console, not a cold server
+    for (let n = 0; n < WARM_UP; n++) await server.call('POST', '/v1/recommendations', { user_id: 'dancer', k: 20, explain: n % 2 === 0 });
     if (pictures !== undefined) await takeScreenshots(browser, server.url, pictures, join(folder, 'next'));
     return { desktop: await measure(browser, server.url, runs, false), phone: await measure(browser, server.url, runs, true) };
   } finally {

@@ -19,10 +19,13 @@ const MAX_ROWS = 2 ** 17;
 
 /** Nanoseconds, measured on one core; they only weigh the scan against the graph. */
 const SCAN_VALUE_NS = 0.12;
-const SCAN_ROW_NS = 0.45;
+const SCAN_ROW_NS = 1;
 const SCAN_QUERY_NS = 20_000;
 const GRAPH_QUERY_NS = 70_000;
 const GRAPH_VALUE_NS = 500;
+/** A walk costs more in a larger graph, mostly by misses of the caches. */
+const GRAPH_ROWS = 20_000;
+const GRAPH_GROWTH = 0.6;
 /** A batch up to this size costs the product as much as a single query. */
 const PRODUCT_WIDTH = 16;
 
@@ -51,7 +54,8 @@ function similarityOf(key: number): number {
 function isScanCheaper(batch: number, dim: number, rows: number): boolean {
   const product = rows * dim * SCAN_VALUE_NS * Math.max(1, batch / PRODUCT_WIDTH);
   const selection = batch * (SCAN_QUERY_NS + rows * SCAN_ROW_NS);
-  return rows <= KEY_SLOTS && product + selection < batch * (GRAPH_QUERY_NS + dim * GRAPH_VALUE_NS);
+  const walk = GRAPH_QUERY_NS * Math.max(1, rows / GRAPH_ROWS) ** GRAPH_GROWTH + dim * GRAPH_VALUE_NS;
+  return rows <= KEY_SLOTS && product + selection < batch * walk;
 }
 
 type Triple = [Int32Array, Int32Array, Int32Array];

@@ -86,7 +86,7 @@ try {
   const [start, tests] = commandsOf('Two commands');
   const requests = commandsOf('Two commands').slice(2).join('\n');
   if (tests !== 'npm ci && npm test') throw new Error(`the second command is ${tests}`); // .ci/run runs it
-  await beside(start, () => run(requests));
+  await beside(start, () => run(`curl() { command curl --fail-with-body --silent --show-error "$@"; echo; }\n${requests}`)); // an error is one, here
 
   const user = writeOwnData();
   const own = commandsOf('Your own data').map((line) => line.replace('--features features', '--features features.safetensors'));
@@ -98,8 +98,9 @@ try {
   const [load, serve] = rest.filter((line) => !line.startsWith('export '));
   run(`${settings}\n${load}`);
   await beside(`${settings}\nexec ${serve}`, async () => {
+    const event = { event_id: 'e1', user_id: user, item_id: 'clip-0007', type: 'like', at: new Date().toISOString() };
     const put = await call('PUT', '/v1/items/brand-new', { title: 'Brand new', attributes: {} });
-    const events = await call('POST', '/v1/events', { event_id: 'e1', user_id: user, item_id: 'clip-0007', type: 'like' });
+    const events = await call('POST', '/v1/events', { events: [event] });
     const answer = await call('GET', `/v1/users/${user}/recommendations?k=20`);
     if (answer.items.length !== 20 || answer.fallback !== null) throw new Error(JSON.stringify(answer));
     process.stdout.write(`put: ${put.state}; event: ${JSON.stringify(events)}; ${answer.items.length} clips for ${user}\n`);

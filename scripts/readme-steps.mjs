@@ -101,6 +101,7 @@ try {
     const event = { event_id: 'e1', user_id: user, item_id: 'clip-0007', type: 'like', at: new Date().toISOString() };
     const put = await call('PUT', '/v1/items/brand-new', { title: 'Brand new', attributes: {} });
     const events = await call('POST', '/v1/events', { events: [event] });
+    if (events.accepted !== 1) throw new Error(JSON.stringify(events)); // a duplicate: the demo's data folder
     const answer = await call('GET', `/v1/users/${user}/recommendations?k=20`);
     if (answer.items.length !== 20 || answer.fallback !== null) throw new Error(JSON.stringify(answer));
     process.stdout.write(`put: ${put.state}; event: ${JSON.stringify(events)}; ${answer.items.length} clips for ${user}\n`);

@@ -4,6 +4,7 @@ import { overloaded } from '../errors.js';
 import type { Metrics } from '../metrics.js';
 import { requestId } from './observe.js';
 import { PROBLEM_TYPE, problemBody } from './problem.js';
+import { closeLingering } from './lingering-close.js';
 
 /** Requests that leave are counted for so long before they make a rate. */
 const WINDOW_MS = 100;
@@ -95,13 +96,15 @@ export function createGuardedServer(options: ServerOptions, handle: RequestListe
     });
     response.end(body);
   };
-  const server = createServer(options, (request, response) => {
-    if (!isGuarded(request)) handle(request, response);
-    else if (admission.enter()) {
-      response.once('close', admission.leave);
-      handle(request, response);
-    } else refuse(request, response);
-  });
+  const server = closeLingering(
+    createServer(options, (request, response) => {
+      if (!isGuarded(request)) handle(request, response);
+      else if (admission.enter()) {
+        response.once('close', admission.leave);
+        handle(request, response);
+      } else refuse(request, response);
+    }),
+  );
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   server.requestTimeout = 0; // an upload may be of any length
   return server;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { connect } from 'node:net';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
@@ -109,6 +110,32 @@ test('a line may hold any separator but the newline, and end in a carriage retur
       ['b', 201],
     ],
   );
+});
+
+test('an answer that the caller reads late is not lost to what it goes on sending, and nothing of that is taken for a request', async (t) => {
+  const built = await build(t, { REELFUSE_BODY_LIMIT_MB: '1' });
+  const { port } = new URL(await built.app.listen({ port: 0, host: '127.0.0.1' }));
+  const accepted = once(built.app.server, 'connection') as Promise<[Socket]>;
+  const socket = connect({ port: Number(port), host: '127.0.0.1', allowHalfOpen: true }).pause();
+  const chunks: Buffer[] = [];
+  const errors: Error[] = [];
+  socket.on('error', (error) => errors.push(error));
+  const ended = once(socket, 'end');
+  const [other] = await accepted;
+  const answered = once(other, 'finish');
+  socket.write('POST /v1/items/batch HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n');
+  socket.write(`200000\r\n${'x'.repeat(0x200000)}\r\n`);
+  await answered;
+  for (let n = 0; n < 20; n++) await new Promise((resolve) => socket.write(`10000\r\n${'x'.repeat(0x10000)}\r\n`, resolve));
+  socket.write('0\r\n\r\nPUT /v1/items/smuggled HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}');
+  socket.on('data', (chunk) => chunks.push(chunk)).resume();
+  await ended;
+  const closed = once(other, 'close');
+  socket.end();
+  await closed;
+  assert.deepEqual(errors, []);
+  assert.match(Buffer.concat(chunks).toString(), /^HTTP\/1\.1 413 [^]*row_too_large/);
+  assert.equal((await built.app.inject('/v1/items/smuggled')).statusCode, 404);
 });
 
 test('over a socket: the refusal arrives although the body goes on, and a caller that hangs up harms nobody', async (t) => {

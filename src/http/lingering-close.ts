@@ -1,0 +1,31 @@
+import type { Server } from 'node:http';
+import type { Socket } from 'node:net';
+
+/** How long a caller may go on sending after the last answer of a connection. */
+const LINGER_MS = 2000;
+
+const discard = (): void => undefined;
+
+/**
+ * Lets the last answer of a connection arrive although its caller is still sending, as RFC 9112, section 9.6, asks.
+ * Node would close both directions at once: what then comes in is met by a reset, on which the caller may drop an answer it has not read.
+ * Here only the sending direction ends; what comes in is thrown away, unparsed, until the caller has closed too or `LINGER_MS` are over.
+ */
+export function closeLingering(server: Server): Server {
+  return server.on('connection', (socket: Socket) => {
+    const closeAtOnce = socket.destroySoon.bind(socket);
+    socket.destroySoon = () => {
+      if (socket.readableEnded || socket.destroyed) {
+        closeAtOnce();
+        return;
+      }
+      socket.end();
+      // a listener of one's own takes the socket away from the HTTP parser, which would read on for another request
+      socket.on('data', discard);
+      for (const event of ['data', 'end'] as const) socket.removeAllListeners(event);
+      socket.on('data', discard).resume();
+      const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+      socket.once('end', closeAtOnce).once('close', () => clearTimeout(timer));
+    };
+  });
+}

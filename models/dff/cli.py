@@ -23,6 +23,7 @@ SETTINGS = (
     ("temperature", float, "that the similarity is divided by"),
     ("loss", str, "over the whole catalogue or over the items of a batch"),
     ("rows", str, "learn after every position of a sequence, or after each prefix on its own"),
+    ("precision", str, "of the full softmax; auto: bfloat16 where the device has instructions for it"),
     ("chunk", int, "positions whose full softmax is in memory at once"),
     ("dropout", float, "of the user tower"),
     ("id_dropout", float, "chance that an item trains the unknown-item row"),

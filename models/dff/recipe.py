@@ -10,6 +10,7 @@ CHOICES = {
     "similarity": ("cosine", "dot"),
     "loss": ("full-softmax", "in-batch"),
     "rows": ("prefixes", "sequences"),
+    "precision": ("auto", "float32", "bfloat16"),
     "schedule": ("cosine", "constant"),
     "activation": ("relu", "linear"),
 }
@@ -36,6 +37,7 @@ class Recipe:
     loss: str = "full-softmax"
     log_q: bool = False  # in-batch only: subtract the log of an item's share of the training interactions
     rows: str = "sequences"  # a training row predicts after every position of a sequence, or only after the last of a prefix
+    precision: str = "auto"  # of the full softmax; auto is bfloat16 where the device has instructions for it
     chunk: int = 256  # positions whose full softmax is held in memory at once
     dropout: float = 0.3
     id_dropout: float = 0.05  # chance that an item trains the unknown-item row instead of its own, drawn for every step

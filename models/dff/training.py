@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from dff.checkpoint import Progress, load_checkpoint, save_checkpoint
 from dff.evaluation import evaluate
-from dff.losses import full_softmax, in_batch
+from dff.losses import full_softmax, in_batch, softmax_dtype
 from dff.recipe import Recipe
 from dff.recommender import Recommender
 from dff.split import Split, gather_windows
@@ -59,6 +59,7 @@ class BatchLoss:
     def __init__(self, model: Recommender, recipe: Recipe, split: Split, hidden_states: torch.Tensor | None) -> None:
         self.model, self.recipe, self.split = model, recipe, split
         self.device = next(model.parameters()).device
+        self.dtype = softmax_dtype(recipe.precision, self.device)
         self.states = None
         if hidden_states is not None:
             self.states = standardised_states(model, hidden_states[: split.trained], self.device)
@@ -83,7 +84,7 @@ class BatchLoss:
         if self.recipe.loss == "full-softmax":
             vectors = self.item_vectors(None)
             queries, targets, _ = self.positions(groups, vectors)
-            return full_softmax(queries, self.model.keys(vectors), targets, self.recipe.chunk)
+            return full_softmax(queries, self.model.keys(vectors), targets, self.recipe.chunk, self.dtype)
         distinct, counts = torch.unique(torch.cat([items[mask] for items, mask in groups]), return_counts=True)
         # Padding repeats an item of its own window, so it is found among the distinct ones, and changes nothing in `own`.
         groups = [(torch.searchsorted(distinct, items), mask) for items, mask in groups]

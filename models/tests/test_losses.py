@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from dff import losses
 from dff.losses import full_softmax, in_batch
 
 
@@ -24,9 +25,38 @@ def test_the_chunked_softmax_equals_the_plain_one_with_its_gradients(chunk):
         assert torch.allclose(ours, 2 * theirs, atol=1e-5)
 
 
-def test_large_scores_do_not_overflow():
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_large_scores_do_not_overflow(dtype):
     queries, keys, targets = pair(scale=300.0)
-    assert torch.isfinite(full_softmax(queries, keys, targets, 4))
+    assert torch.isfinite(full_softmax(queries, keys, targets, 4, dtype))
+
+
+def test_in_half_the_bits_loss_and_gradients_are_off_by_the_rounding_only():
+    queries, keys, targets = pair(positions=300, items=200, dim=16)
+    wanted = functional.cross_entropy(queries @ keys.T, targets)
+    given = full_softmax(queries, keys, targets, 64, torch.bfloat16)
+    assert given.dtype == torch.float32
+    assert torch.allclose(given, wanted, rtol=0.01)
+    for ours, theirs in zip(torch.autograd.grad(given, (queries, keys)), torch.autograd.grad(wanted, (queries, keys)), strict=True):
+        assert float((ours - theirs).norm() / theirs.norm()) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("flags", "precision", "dtype"),
+    [
+        ("avx2 avx512_bf16", "auto", torch.bfloat16),
+        ("avx2 amx_bf16", "auto", torch.bfloat16),
+        ("avx2 avx512f", "auto", torch.float32),
+        (None, "auto", torch.float32),
+        ("avx2", "bfloat16", torch.bfloat16),
+        ("avx512_bf16", "float32", torch.float32),
+    ],
+)
+def test_bfloat16_is_taken_where_the_processor_multiplies_in_it_or_where_it_is_asked_for(tmp_path, monkeypatch, flags, precision, dtype):
+    if flags is not None:
+        (tmp_path / "cpuinfo").write_text(f"flags : fpu {flags}\n")
+    monkeypatch.setattr(losses, "CPU_FLAGS", tmp_path / "cpuinfo")
+    assert losses.softmax_dtype(precision, torch.device("cpu")) is dtype
 
 
 def naive_in_batch(queries, occurrences, columns_of, targets, own_sets, bonus):

@@ -39,13 +39,26 @@ def save_checkpoint(path: Path, progress: Progress, model: torch.nn.Module, opti
     partial.replace(path)
 
 
-def load_checkpoint(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, identity: dict) -> Progress:
-    """Raises DataError if the file is torn or stems from another recipe or other data."""
+def read_checkpoint(path: Path) -> tuple[dict, dict]:
+    """Content and identity of a checkpoint; raises DataError if the file is torn, or none at all."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        stored = json.loads(content["identity"])
+        return content, json.loads(content["identity"])
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     except Exception as error:  # torn bytes lead the unpickler into errors of any kind
         raise DataError(f"{path}: not a checkpoint of this package ({error})") from error
+
+
+def best_of(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
+    """The weights with the best HR@10 on valid, and the run's identity: recipe and data."""
+    content, identity = read_checkpoint(path)
+    return content["best_state"], identity
+
+
+def load_checkpoint(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, identity: dict) -> Progress:
+    """Raises DataError if the file is torn or stems from another recipe or other data."""
+    content, stored = read_checkpoint(path)
     differing = sorted(key for key in identity.keys() | stored.keys() if identity.get(key) != stored.get(key))
     if differing:
         raise DataError(f"{path}: cannot resume, the run differs in {', '.join(differing)}")

@@ -56,6 +56,28 @@ def add_run(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(call=call_run)
 
 
+def add_combine(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("combine", help="join finished runs, of other seeds for example, into one artifact that scores better")
+    parser.add_argument("--runs", type=Path, nargs="+", required=True, metavar="FOLDER", help="that `run` wrote, of the same data")
+    parser.add_argument("--interactions", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--features", type=Path, metavar="FILE", help="hidden states; not needed for the variant id")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--threads", type=int, help="CPU threads of PyTorch")
+    parser.add_argument("--allow-missing-features", action="store_true", help="as it was given to the runs")
+    parser.add_argument("--name", default="dff", help="of the model, for the manifest")
+    parser.add_argument("--version", default="1", help="of the model, for the manifest")
+    parser.set_defaults(call=call_combine)
+
+
+def call_combine(arguments: argparse.Namespace) -> str:
+    from dff.combine import CombineOptions, combine_runs
+
+    set_threads(arguments.threads)
+    names = ("runs", "interactions", "features", "out", "device", "allow_missing_features", "name", "version")
+    return combine_runs(CombineOptions(**{name: getattr(arguments, name) for name in names}))
+
+
 def add_recipe_flags(parser: argparse.ArgumentParser, without: Sequence[str] = ()) -> None:
     parser.add_argument("--preset", choices=sorted(PRESETS), default="default", help="what the settings below start from")
     for name, kind, text in SETTINGS:
@@ -247,6 +269,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_extract(commands)
     add_run(commands)
+    add_combine(commands)
     add_study(commands)
     add_encode_titles(commands)
     add_import_reference(commands)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
+from dff.ensemble import Ensemble
 from dff.recommender import Recommender
 from dff.split import Split, gather_windows
 
@@ -65,7 +66,7 @@ def rank_all(split: Split, part: str, score: Callable[[np.ndarray, np.ndarray], 
 
 
 @torch.no_grad()
-def catalogue_vectors(model: Recommender, split: Split, hidden_states: torch.Tensor | None) -> torch.Tensor:
+def catalogue_vectors(model: Recommender | Ensemble, split: Split, hidden_states: torch.Tensor | None) -> torch.Tensor:
     """Item vectors of the whole catalogue, (C, d), through the same forward pass that is exported."""
     device = next(model.parameters()).device
     rows = torch.from_numpy(split.table_rows())
@@ -78,7 +79,9 @@ def catalogue_vectors(model: Recommender, split: Split, hidden_states: torch.Ten
 
 
 @torch.no_grad()
-def scorer(model: Recommender, split: Split, hidden_states: torch.Tensor | None) -> Callable[[np.ndarray, np.ndarray], torch.Tensor]:
+def scorer(
+    model: Recommender | Ensemble, split: Split, hidden_states: torch.Tensor | None
+) -> Callable[[np.ndarray, np.ndarray], torch.Tensor]:
     """What `rank_all` asks: scores (B, C) after the histories between given offsets; hidden_states in catalogue order, (C, L, D)."""
     model.eval()
     vectors = catalogue_vectors(model, split, hidden_states)
@@ -93,10 +96,10 @@ def scorer(model: Recommender, split: Split, hidden_states: torch.Tensor | None)
     return score
 
 
-def rank_users(model: Recommender, split: Split, hidden_states: torch.Tensor | None, part: str) -> np.ndarray:
+def rank_users(model: Recommender | Ensemble, split: Split, hidden_states: torch.Tensor | None, part: str) -> np.ndarray:
     """Ranks of all users' `valid` or `test` targets; hidden_states in catalogue order, (C, L, D)."""
     return rank_all(split, part, scorer(model, split, hidden_states))
 
 
-def evaluate(model: Recommender, split: Split, hidden_states: torch.Tensor | None, part: str) -> dict[str, float]:
+def evaluate(model: Recommender | Ensemble, split: Split, hidden_states: torch.Tensor | None, part: str) -> dict[str, float]:
     return metrics_of(rank_users(model, split, hidden_states, part))

@@ -9,6 +9,7 @@ import torch
 from dff import __version__
 from dff.checkpoint import Progress
 from dff.curves import draw_curves
+from dff.ensemble import Ensemble
 from dff.errors import DataError
 from dff.evaluation import evaluate, metrics_of, rank_all, scorer
 from dff.export import Description, export
@@ -93,7 +94,7 @@ def configuration(options: RunOptions, data: Prepared, device: torch.device) -> 
     }
 
 
-def measure(model: Recommender, data: Prepared, recipe: Recipe, progress: Progress) -> dict[str, object]:
+def quality(model: Recommender | Ensemble, data: Prepared) -> dict[str, object]:
     score = scorer(model, data.split, data.hidden_states)
     ranks, cold = rank_all(data.split, "test", score), data.split.cold_targets()
     return {
@@ -107,6 +108,11 @@ def measure(model: Recommender, data: Prepared, recipe: Recipe, progress: Progre
         "interactions": data.interactions.count(),
         "cold_targets": float(cold.mean()),
         "floors": floors(data.split),
+    }
+
+
+def measure(model: Recommender, data: Prepared, recipe: Recipe, progress: Progress) -> dict[str, object]:
+    return quality(model, data) | {
         "seed": recipe.seed,
         "variant": recipe.variant,
         "epochs": progress.epoch,
@@ -135,22 +141,25 @@ def describe(options: RunOptions, data: Prepared, metrics: dict) -> Description:
     )
 
 
-def summary(options: RunOptions, metrics: dict, verdict: Verdict) -> str:
+def table(name: str, metrics: dict) -> list[str]:
+    """What the data were and how the model did on them, beside two rankers without learning."""
+
     def row(name: str, values: dict[str, float]) -> str:
         return f"  {name:<22}" + "".join(f"{values[key]:>10.4f}" for key in ("hr@10", "ndcg@10", "hr@20", "ndcg@20"))
 
-    lines = [
+    return [
         f"{metrics['users']} users ({metrics['users_left_out']} with too few interactions left out), {metrics['items']} items, "
         f"{metrics['interactions']} interactions, {metrics['cold_targets']:.1%} of the test targets never trained on",
         f"  {'test':<22}{'HR@10':>10}{'NDCG@10':>10}{'HR@20':>10}{'NDCG@20':>10}",
         row("most popular", metrics["floors"]["popularity"]),
         row("item kNN", metrics["floors"]["item_knn"]),
-        row(options.recipe.variant, metrics["test"]),
-        f"best epoch {metrics['best_epoch']} of {metrics['epochs']}, {metrics['seconds']:.0f} s of training",
-        f"artifact {options.out / 'artifact'}, fingerprint {verdict.fingerprint[:16]}…, "
-        f"ONNX Runtime against PyTorch: items {verdict.item_error:.1e}, users {verdict.user_error:.1e}",
+        row(name, metrics["test"]),
     ]
-    return "\n".join(lines)
+
+
+def summary(options: RunOptions, metrics: dict, verdict: Verdict) -> str:
+    trained = f"best epoch {metrics['best_epoch']} of {metrics['epochs']}, {metrics['seconds']:.0f} s of training"
+    return "\n".join([*table(options.recipe.variant, metrics), trained, *verdict.lines(options.out / "artifact")])
 
 
 def run(options: RunOptions) -> str:

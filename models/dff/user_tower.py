@@ -82,6 +82,10 @@ class UserTower(nn.Module):
         self.blocks = nn.ModuleList(Block(dim, heads, dropout, attention_bias, eps, norm_first) for _ in range(blocks))
         self.output_norm = nn.LayerNorm(dim, eps=eps) if norm_first else nn.Identity()
 
+    @property
+    def dim(self) -> int:
+        return self.position.embedding_dim
+
     def encode(self, item_vectors: torch.Tensor, mask: torch.Tensor, last_only: bool) -> torch.Tensor:
         length = item_vectors.shape[1]
         places = torch.arange(length, device=mask.device)

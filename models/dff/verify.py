@@ -28,6 +28,12 @@ class Verdict:
     short_history_error: float  # the same histories, but without their padding
     int8_error: float | None  # largest relative error of a user vector of the 8-bit tower, if there is one
 
+    def lines(self, artifact: Path) -> list[str]:
+        return [
+            f"artifact {artifact}, fingerprint {self.fingerprint[:16]}…, "
+            f"ONNX Runtime against PyTorch: items {self.item_error:.1e}, users {self.user_error:.1e}"
+        ]
+
 
 def read_manifest(folder: Path) -> tuple[dict, str]:
     path = folder / "model.json"

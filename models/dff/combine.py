@@ -1,0 +1,92 @@
+"""Joins finished runs into one artifact: `python -m dff combine`."""
+
+import dataclasses
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dff.checkpoint import best_of
+from dff.ensemble import combine
+from dff.errors import DataError
+from dff.evaluation import catalogue_vectors
+from dff.export import export
+from dff.recipe import Recipe
+from dff.recommender import Recommender
+from dff.run import Prepared, RunOptions, build_model, choose_device, describe, prepare, quality, table, write_json
+
+
+@dataclass(frozen=True)
+class CombineOptions:
+    runs: list[Path]  # folders that `dff run` wrote
+    interactions: Path
+    features: Path | None
+    out: Path
+    device: str = "auto"
+    allow_missing_features: bool = False
+    name: str = "dff"
+    version: str = "1"
+
+
+def recipe_of(identity: dict, path: Path) -> Recipe:
+    known = {field.name for field in dataclasses.fields(Recipe)}
+    if identity.keys() != known | {"data"}:
+        differing = ", ".join(sorted(identity.keys() ^ (known | {"data"})))
+        raise DataError(f"{path}: was written by another version of this package (settings {differing})")
+    return Recipe(**{name: value for name, value in identity.items() if name != "data"}).checked()
+
+
+def members_of(options: CombineOptions) -> tuple[list[Recommender], list[Recipe], Prepared]:
+    """Models with their best weights. Raises DataError where a run is of other data or is there twice."""
+    members: list[Recommender] = []
+    recipes: list[Recipe] = []
+    data = None
+    for folder in options.runs:
+        path = folder / "checkpoint.pt"
+        state, identity = best_of(path)
+        recipe = recipe_of(identity, path)
+        if recipe in recipes:
+            raise DataError(f"{path}: has the recipe and the seed of {options.runs[recipes.index(recipe)]}; nothing is gained by both")
+        if recipes and recipe.variant != recipes[0].variant:
+            raise DataError(f"{path}: is of variant {recipe.variant}, {options.runs[0]} of {recipes[0].variant}")
+        data = data or prepare(run_options(options, recipe))
+        if identity["data"] != data.split.fingerprint():
+            raise DataError(f"{path}: was trained on other interactions than {options.interactions}")
+        model = build_model(recipe, data.split, data.hidden_states)
+        model.load_state_dict(state)
+        members.append(model)
+        recipes.append(recipe)
+    assert data is not None  # there are two runs at least
+    return members, recipes, data
+
+
+def run_options(options: CombineOptions, recipe: Recipe) -> RunOptions:
+    return RunOptions(
+        interactions=options.interactions,
+        features=options.features,
+        out=options.out,
+        recipe=recipe,
+        allow_missing_features=options.allow_missing_features,
+        name=options.name,
+        version=options.version,
+    )
+
+
+def combine_runs(options: CombineOptions) -> str:
+    """Measures and exports the sum of several runs, and returns a summary for people."""
+    if len(options.runs) < 2:
+        raise DataError(f"{len(options.runs)} run given; expected two or more to combine")
+    device = choose_device(options.device)
+    members, recipes, data = members_of(options)
+    members = [member.to(device) for member in members]
+    vectors = [catalogue_vectors(member.eval(), data.split, data.hidden_states)[: data.split.trained] for member in members]
+    model = combine(members, vectors)
+    options.out.mkdir(parents=True, exist_ok=True)
+    metrics = quality(model, data) | {
+        "seed": recipes[0].seed,
+        "variant": recipes[0].variant,
+        "members": [{"run": str(run), "recipe": recipe.as_dict()} for run, recipe in zip(options.runs, recipes, strict=True)],
+    }
+    write_json(options.out / "metrics.json", metrics)
+    about = describe(replace(run_options(options, recipes[0])), data, metrics)
+    verdict = export(model, data.split.item_ids[: data.split.trained], data.hidden_states, about, options.out / "artifact")
+    name = f"{len(members)} × {recipes[0].variant}"
+    return "\n".join([*table(name, metrics), *verdict.lines(options.out / "artifact")])

@@ -1,7 +1,7 @@
 """Joins finished runs into one artifact: `python -m dff combine`."""
 
 import dataclasses
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from dff.checkpoint import best_of
@@ -86,7 +86,7 @@ def combine_runs(options: CombineOptions) -> str:
         "members": [{"run": str(run), "recipe": recipe.as_dict()} for run, recipe in zip(options.runs, recipes, strict=True)],
     }
     write_json(options.out / "metrics.json", metrics)
-    about = describe(replace(run_options(options, recipes[0])), data, metrics)
+    about = describe(run_options(options, recipes[0]), data, metrics)
     verdict = export(model, data.split.item_ids[: data.split.trained], data.hidden_states, about, options.out / "artifact")
     name = f"{len(members)} × {recipes[0].variant}"
     return "\n".join([*table(name, metrics), *verdict.lines(options.out / "artifact")])

@@ -1,7 +1,7 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** How long a caller may go on sending after the last answer of a connection. */
+/** How long a caller may go on sending after the last answer of a connection was handed to the network. */
 const LINGER_MS = 2000;
 
 const discard = (): void => undefined;
@@ -9,9 +9,9 @@ const discard = (): void => undefined;
 /**
  * Lets the last answer of a connection arrive although its caller is still sending, as RFC 9112, section 9.6, asks.
  * Node would close both directions at once: what then comes in is met by a reset, on which the caller may drop an answer it has not read.
- * Here only the sending direction ends; what comes in is thrown away, unparsed, until the caller has closed too or `LINGER_MS` are over.
+ * Here only the sending direction ends; what comes in is thrown away, unparsed, until the caller has closed too or `lingerMs` are over.
  */
-export function closeLingering(server: Server): Server {
+export function closeLingering(server: Server, lingerMs = LINGER_MS): Server {
   return server.on('connection', (socket: Socket) => {
     const closeAtOnce = socket.destroySoon.bind(socket);
     socket.destroySoon = () => {
@@ -19,13 +19,14 @@ export function closeLingering(server: Server): Server {
         closeAtOnce();
         return;
       }
-      socket.end();
       // a listener of one's own takes the socket away from the HTTP parser, which would read on for another request
       socket.on('data', discard);
       for (const event of ['data', 'end'] as const) socket.removeAllListeners(event);
       socket.on('data', discard).resume();
-      const timer = setTimeout(() => socket.destroy(), LINGER_MS);
-      socket.once('end', closeAtOnce).once('close', () => clearTimeout(timer));
+      socket.once('end', closeAtOnce).end(() => {
+        const timer = setTimeout(() => socket.destroy(), lingerMs);
+        socket.once('close', () => clearTimeout(timer));
+      });
     };
   });
 }

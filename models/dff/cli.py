@@ -43,30 +43,28 @@ SWITCHES = (
 
 def add_run(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("run", help="prepare, train, evaluate and export")
+    add_files_and_names(parser)
+    add_recipe_flags(parser)
+    parser.add_argument("--resume", action="store_true", help="go on after the last finished epoch in FOLDER")
+    parser.set_defaults(call=call_run)
+
+
+def add_files_and_names(parser: argparse.ArgumentParser) -> None:
+    """What every command needs that leads from interactions to an artifact."""
     parser.add_argument("--interactions", type=Path, required=True, metavar="FILE")
     parser.add_argument("--features", type=Path, metavar="FILE", help="hidden states; not needed for the variant id")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER")
-    add_recipe_flags(parser)
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--threads", type=int, help="CPU threads of PyTorch")
-    parser.add_argument("--resume", action="store_true", help="go on after the last finished epoch in FOLDER")
     parser.add_argument("--allow-missing-features", action="store_true", help="items without features train on their ID alone")
     parser.add_argument("--name", default="dff", help="of the model, for the manifest")
     parser.add_argument("--version", default="1", help="of the model, for the manifest")
-    parser.set_defaults(call=call_run)
 
 
 def add_combine(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("combine", help="join finished runs, of other seeds for example, into one artifact that scores better")
     parser.add_argument("--runs", type=Path, nargs="+", required=True, metavar="FOLDER", help="that `run` wrote, of the same data")
-    parser.add_argument("--interactions", type=Path, required=True, metavar="FILE")
-    parser.add_argument("--features", type=Path, metavar="FILE", help="hidden states; not needed for the variant id")
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--threads", type=int, help="CPU threads of PyTorch")
-    parser.add_argument("--allow-missing-features", action="store_true", help="as it was given to the runs")
-    parser.add_argument("--name", default="dff", help="of the model, for the manifest")
-    parser.add_argument("--version", default="1", help="of the model, for the manifest")
+    add_files_and_names(parser)
     parser.set_defaults(call=call_combine)
 
 

@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { packageFile } from '../src/package-root.js';
 import { residentMib, table, timesOf, type Times } from './load.js';
 import type { OpenLoopPlan, OpenLoopResult } from './open-loop.js';
-import { freePort, importData, startPrepared } from './prepared.js';
+import { EMBEDS_ALWAYS, freePort, importData, startPrepared } from './prepared.js';
 import { busySeconds, cpuSeconds, load } from './processes.js';
 
 const PATH = '/v1/recommendations';
@@ -234,7 +234,7 @@ export async function overload(options: ReadonlyMap<string, number>, text: Reado
   const data = join(folder, catalogue);
   await importData(data);
   const port = await freePort();
-  const program = await startPrepared(data, port);
+  const program = await startPrepared(data, port, EMBEDS_ALWAYS);
   const target: Target = { data, port, pid: program.pid };
   const closedSeconds = Math.max(1, Math.round(plan.seconds / CLOSED_LOOP_CONNECTIONS.length));
   const rounds: Round[] = [];

@@ -35,6 +35,9 @@ const startOwn = (environment: Record<string, string>): Promise<Running> =>
     `http://127.0.0.1:${environment.REELFUSE_PORT}/readyz`,
   );
 
+/** Users of a load come back with the same history, which would spare most runs of the tower; the peers have no such memory. */
+export const EMBEDS_ALWAYS = { REELFUSE_USER_VECTOR_MIB: '0' };
+
 /** The server on a copy of the folder's data, which goes with it. */
 export async function startPrepared(data: string, port: number, extra: Record<string, string> = {}): Promise<Running> {
   const copy = mkdtempSync(join(tmpdir(), 'reelfuse-bench-'));

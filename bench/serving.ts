@@ -4,7 +4,7 @@ import { availableParallelism, cpus } from 'node:os';
 import { join, resolve } from 'node:path';
 import { packageFile } from '../src/package-root.js';
 import { openLimit, type Limit } from './limit.js';
-import { freePort, importData, startPrepared } from './prepared.js';
+import { EMBEDS_ALWAYS, freePort, importData, startPrepared } from './prepared.js';
 import { load, startProgram, type Load, type Running } from './processes.js';
 
 const HNSW = { m: 16, efConstruction: 200, ef: 128 };
@@ -175,7 +175,10 @@ interface Plan {
   variants: Variant[];
 }
 
-/** reelfuse-history: the history comes in the request; reelfuse-uncached: histories are read from the database every time. */
+/**
+ * reelfuse-history: the history comes in the request; reelfuse-uncached: histories are read from the database every time;
+ * reelfuse-vectors: user vectors are kept, as by default.
+ */
 function planOf(options: ReadonlyMap<string, number>, text: ReadonlyMap<string, string>, venv: string): Plan {
   const list = (name: string, fallback: string): string[] => (text.get(name) ?? fallback).split(',');
   const quick = options.has('quick');
@@ -183,9 +186,10 @@ function planOf(options: ReadonlyMap<string, number>, text: ReadonlyMap<string, 
   const all = [
     peerA(venv),
     peerC(venv),
-    own('reelfuse', stored),
-    own('reelfuse-history', 'requests_history.jsonl'),
-    own('reelfuse-uncached', stored, { REELFUSE_HISTORY_CACHE_ITEMS: '0' }),
+    own('reelfuse', stored, EMBEDS_ALWAYS),
+    own('reelfuse-history', 'requests_history.jsonl', EMBEDS_ALWAYS),
+    own('reelfuse-uncached', stored, { ...EMBEDS_ALWAYS, REELFUSE_HISTORY_CACHE_ITEMS: '0' }),
+    own('reelfuse-vectors', stored),
     BARE,
   ];
   const names = new Set(list('variants', quick ? 'A,C,reelfuse,bare' : all.map(({ name }) => name).join(',')));

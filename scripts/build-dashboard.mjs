@@ -128,6 +128,11 @@ const ROWS = {
     graph('Taken together in one run, mean', [[mean('reelfuse_batch_size', 'tower'), '{{tower}} tower']], {
       description: 'large batches of the user tower: a crowd of requests; of the item tower: an upload or a swap',
     }),
+    graph('User vectors', [[`sum by (source) (rate(reelfuse_user_vectors_total${of()}[$__rate_interval]))`, '{{source}}']], {
+      unit: 'ops',
+      isStacked: true,
+      description: 'from memory where the history had not changed since an earlier request',
+    }),
   ],
   Quality: [
     graph('Recall@20 of the index', [[`avg_over_time(reelfuse_index_recall_ratio${of()}[10m])`, '{{instance}}']], {

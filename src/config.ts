@@ -163,6 +163,11 @@ const SETTINGS = {
     'and from so many watched milliseconds on, when neither the event nor the attribute duration_s of its item says how long the clip is',
   ),
   historyCacheItems: setting('1000000', integer(0, 1_000_000_000), 'items of user histories kept in memory, about 70 bytes each; 0: none'),
+  userVectorMib: setting(
+    '16',
+    integer(0, 1_000_000),
+    'memory of each recommender for the vectors of users whose history stays the same from one request to the next, MiB; 0: none',
+  ),
   popularityHalfLifeHours: setting('168', number(0.1, 100_000), 'half-life of an event in the fallback ranking, hours'),
   otlpEndpoint: {
     ...setting('', webAddress, 'an OTLP/HTTP receiver, as in http://collector:4318: each request becomes a trace; unset: none does'),

@@ -11,7 +11,7 @@ const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total',
 export type Metrics = ReturnType<typeof createMetrics>;
 
 interface CountedBy<Label extends string, Value extends string> {
-  inc(labels: Record<Label, Value>): void;
+  inc(labels: Record<Label, Value>, by?: number): void;
 }
 
 /** A counter that shows every value of its label from the start: `increase()` does not see the step from absent to 1. */
@@ -56,11 +56,18 @@ export function createMetrics() {
     }),
     batchSize: new Histogram({
       name: 'reelfuse_batch_size',
-      help: 'Requests or items that one tower run took together',
+      help: 'Requests or items that went to a tower together',
       labelNames: ['tower'] as const,
       buckets: SIZES,
       registers,
     }),
+    userVectors: countedBy(
+      registry,
+      'reelfuse_user_vectors_total',
+      'User vectors, by whether the tower made them or an earlier request had',
+      'source',
+      ['tower', 'memory'],
+    ),
     queueDepth: new Gauge({ name: 'reelfuse_queue_depth', help: 'Requests waiting for a recommender', registers }),
     rejected: countedBy(registry, 'reelfuse_rejected_total', 'Requests refused because a queue is full or would be waited in too long', 'reason', [
       'overload',

@@ -291,6 +291,7 @@ const poolSettings = (config: Config) => ({
   maxQueue: config.maxQueue,
   hnsw: hnswSettings(config),
   precision: config.userTowerPrecision,
+  userVectorBytes: config.userVectorMib * 2 ** 20,
 });
 
 const hnswSettings = (config: Config): HnswSettings => ({ m: config.hnswM, efConstruction: config.hnswEfConstruction, ef: config.hnswEf });

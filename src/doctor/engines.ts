@@ -81,7 +81,16 @@ async function checkTowers(config: Config, artifact: Artifact): Promise<Check> {
     try {
       const { executionProviders, maxBatch, maxQueue, hnswM, hnswEfConstruction, hnswEf, userTowerPrecision } = config;
       const hnsw = { m: hnswM, efConstruction: hnswEfConstruction, ef: hnswEf };
-      const settings = { executionProviders, requireGpu: false, workers: 1, maxBatch, maxQueue, hnsw, precision: userTowerPrecision };
+      const settings = {
+        executionProviders,
+        requireGpu: false,
+        workers: 1,
+        maxBatch,
+        maxQueue,
+        hnsw,
+        precision: userTowerPrecision,
+        userVectorBytes: 0,
+      };
       const pool = await startRecommenders(artifact, settings, metrics, onCrash);
       await pool.close();
       const passedOver = fuser.skipped.length === 0 ? '' : `; passed over ${fuser.skipped.join('; ')}`;

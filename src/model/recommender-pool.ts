@@ -19,10 +19,14 @@ export interface RecommenderSetup {
   requireGpu: boolean;
   gpuLock: SharedArrayBuffer;
   hnsw: HnswSettings;
+  userVectorBytes: number;
 }
 
 export interface SearchAnswer {
   results: PackedResults;
+  /** Histories that went through the tower, and such whose vector an earlier request had left. */
+  embedded: number;
+  reused: number;
   towerMs: number;
   searchMs: number;
 }
@@ -81,6 +85,8 @@ export interface PoolSettings {
   maxQueue: number;
   hnsw: HnswSettings;
   precision: 'auto' | 'float32';
+  /** Of each worker, for vectors of histories that do not change between two requests; 0: none. */
+  userVectorBytes: number;
 }
 
 interface Waiting {
@@ -122,6 +128,7 @@ export async function startRecommenders(
     requireGpu: settings.requireGpu,
     gpuLock: GPU_LOCK,
     hnsw: settings.hnsw,
+    userVectorBytes: settings.userVectorBytes,
   };
   const workers = Array.from({ length: settings.workers }, () =>
     startWorker(new URL('./recommender-worker.js', import.meta.url).href, setup, onCrash),
@@ -165,7 +172,9 @@ export async function startRecommenders(
     place.batches--;
     pump(); // before the answers are written, which keeps this thread busy for as long as a batch keeps a worker
     metrics.batchSize.observe({ tower: 'user' }, jobs.length);
-    const { results, towerMs, searchMs } = answer;
+    const { results, embedded, reused, towerMs, searchMs } = answer;
+    if (embedded > 0) metrics.userVectors.inc({ source: 'tower' }, embedded);
+    if (reused > 0) metrics.userVectors.inc({ source: 'memory' }, reused);
     unpackResults(results).forEach((result, position) => {
       const waiting = asked[position] as Waiting; // one result a job
       waiting.resolve({ ...result, queueMs: answered - waiting.since - towerMs - searchMs, towerMs, searchMs });

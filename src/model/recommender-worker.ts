@@ -12,6 +12,7 @@ import { checkGolden, checkInt8Golden } from './golden.js';
 import type { RecommenderRequest, RecommenderSetup, SearchAnswer, Verified } from './recommender-pool.js';
 import { packResults, unpackJobs, type PackedJobs, type SearchJob, type SearchResult, type SearchWishes } from './search-messages.js';
 import { openTower, type TowerSession } from './tower-session.js';
+import { createUserVectors } from './user-vectors.js';
 import { turnsOf } from '../threads/turns.js';
 import { serveRequests, type Answered } from '../threads/worker-loop.js';
 
@@ -22,6 +23,7 @@ const table = createVectorTable(dim);
 const hnsw = createHnswIndex(table, setup.hnsw);
 const exact = createExactIndex(table);
 const NONE = new Int32Array(0);
+const userVectors = createUserVectors(setup.userVectorBytes);
 const gpuTurns = turnsOf(setup.gpuLock);
 const opened = openTower(setup.towerPath, setup.providers, setup.requireGpu, gpuTurns);
 /** Null where the float32 one answers everything: on a GPU, and for an artifact without. */
@@ -41,9 +43,15 @@ async function runTower(tower: TowerSession, itemVectors: Float32Array, mask: Ui
   return output.user_vector?.data as Float32Array;
 }
 
-/** Histories of slots, oldest first → user vectors [B, d]; padded on the left to the longest of the batch. */
-async function embed(histories: Int32Array[], needsFloat32: boolean): Promise<Float32Array> {
-  const tower = (needsFloat32 ? null : await openedInt8) ?? (await opened);
+function normalise(vector: Float32Array): Float32Array {
+  let squares = 0;
+  for (const value of vector) squares += value * value;
+  const scale = 1 / Math.max(Math.sqrt(squares), 1e-12);
+  return vector.map((value) => value * scale);
+}
+
+/** Histories of slots, oldest first → user vectors as they are searched with, [d] each; padded on the left to the longest of the batch. */
+async function embed(tower: TowerSession, histories: readonly Int32Array[]): Promise<Float32Array[]> {
   const length = Math.max(...histories.map((history) => history.length));
   const itemVectors = new Float32Array(histories.length * length * dim);
   const mask = new Uint8Array(histories.length * length);
@@ -54,14 +62,31 @@ async function embed(histories: Int32Array[], needsFloat32: boolean): Promise<Fl
       mask[first + position] = 1;
     });
   });
-  return runTower(tower, itemVectors, mask, histories.length, length);
+  const raw = await runTower(tower, itemVectors, mask, histories.length, length);
+  return histories.map((_, row) => {
+    const vector = raw.subarray(row * dim, (row + 1) * dim);
+    return manifest.similarity === 'cosine' ? normalise(vector) : vector.slice();
+  });
 }
 
-function normalise(vector: Float32Array): Float32Array {
-  let squares = 0;
-  for (const value of vector) squares += value * value;
-  const scale = 1 / Math.max(Math.sqrt(squares), 1e-12);
-  return vector.map((value) => value * scale);
+interface Embedded {
+  vectors: Float32Array[];
+  /** So many of them the tower made now; the others are of earlier requests. */
+  made: number;
+}
+
+/** What comes from the float32 tower where another answers most requests is not kept. */
+async function usersOf(histories: readonly Int32Array[], needsFloat32: boolean): Promise<Embedded> {
+  if (histories.length === 0) return { vectors: [], made: 0 };
+  const int8 = await openedInt8;
+  if (needsFloat32 && int8 !== null) return { vectors: await embed(await opened, histories), made: histories.length };
+  const since = userVectors.now();
+  const known = histories.map((history) => userVectors.find(history));
+  const missing = histories.filter((_, position) => known[position] === undefined);
+  const made = missing.length === 0 ? [] : await embed(int8 ?? (await opened), missing);
+  made.forEach((vector, position) => userVectors.keep(missing[position] as Int32Array, vector, since)); // one a history
+  let next = 0;
+  return { vectors: known.map((vector) => vector ?? (made[next++] as Float32Array)), made: made.length };
 }
 
 /** The history, and for an explanation also the history without each of its items. */
@@ -141,22 +166,14 @@ async function search(packed: PackedJobs): Promise<Answered> {
   const started = performance.now();
   const jobs = unpackJobs(packed);
   const variants = jobs.map(variantsOf);
-  const histories = variants.flat();
-  const raw =
-    histories.length === 0
-      ? new Float32Array(0)
-      : await embed(
-          histories,
-          jobs.some(({ wishes }) => wishes?.float32 === true),
-        );
+  const needsFloat32 = jobs.some(({ wishes }) => wishes?.float32 === true);
+  const { vectors: users, made } = await usersOf(variants.flat(), needsFloat32);
   const embedded = performance.now();
   let row = 0;
   const vectors = jobs.map(({ wishes }, position) => {
-    const users = (variants[position] ?? []).map(() => {
-      const vector = raw.subarray(row * dim, ++row * dim);
-      return manifest.similarity === 'cosine' ? normalise(vector) : vector;
-    });
-    const [own = queryOf(wishes?.near ?? 0), ...less] = users; // without a history there is an item
+    const first = row;
+    row += variants[position]?.length ?? 0;
+    const [own = queryOf(wishes?.near ?? 0), ...less] = users.slice(first, row); // without a history there is an item
     const disliked = wishes?.disliked ?? NONE;
     const away = (query: Float32Array): Float32Array => (disliked.length === 0 ? query : moveAway(query, disliked));
     return { user: away(own), without: less.map(away) };
@@ -171,7 +188,13 @@ async function search(packed: PackedJobs): Promise<Answered> {
     const { user, without: less } = vectors[position] as (typeof vectors)[0]; // one a job
     return { ...neighbours, vectors: { user: wishes.wantsUser ? user.slice() : null, without: less.map((vector) => vector.slice()) } };
   });
-  const answer: SearchAnswer = { results: packResults(results), towerMs: embedded - started, searchMs: performance.now() - embedded };
+  const answer: SearchAnswer = {
+    results: packResults(results),
+    embedded: made,
+    reused: users.length - made,
+    towerMs: embedded - started,
+    searchMs: performance.now() - embedded,
+  };
   return { answer };
 }
 
@@ -239,6 +262,7 @@ serveRequests<RecommenderRequest>((request) => {
       table.attach(request.chunk);
       return { answer: null };
     case 'update':
+      userVectors.forget(request.remove); // at once: after this message the slots may get other vectors
       return { later: update(request.add, request.remove) };
     case 'search':
       return search(request.jobs);

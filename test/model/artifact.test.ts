@@ -50,7 +50,15 @@ function offsetOf(bytes: Buffer, tensor: string): number {
 
 const ended = (error: Error): never => assert.fail(error);
 const settings = { executionProviders: ['cpu' as const], requireGpu: false };
-const poolSettings = { ...settings, precision: 'auto' as const, workers: 1, maxBatch: 8, maxQueue: 8, hnsw: { m: 8, efConstruction: 40, ef: 40 } };
+const poolSettings = {
+  ...settings,
+  precision: 'auto' as const,
+  userVectorBytes: 0,
+  workers: 1,
+  maxBatch: 8,
+  maxQueue: 8,
+  hnsw: { m: 8, efConstruction: 40, ef: 40 },
+};
 
 test('the bundled artifact verifies, by digests and on the engine', async () => {
   const artifact = await readArtifact(DEMO_ARTIFACT);

@@ -15,7 +15,7 @@ class Progress:
 
     epoch: int = 0  # finished epochs
     best_epoch: int = 0
-    best_hit_rate: float = -1.0
+    best_valid: float = -1.0  # by the measure of the recipe
     best_state: dict[str, torch.Tensor] = field(default_factory=dict)
     curve: list[dict[str, float]] = field(default_factory=list)  # loss and valid metrics of each epoch
     seconds: float = 0.0
@@ -51,7 +51,7 @@ def read_checkpoint(path: Path) -> tuple[dict, dict]:
 
 
 def best_of(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
-    """The weights with the best HR@10 on valid, and the run's identity: recipe and data."""
+    """The weights with the best measure on valid, and the run's identity: recipe and data."""
     content, identity = read_checkpoint(path)
     return content["best_state"], identity
 

@@ -32,7 +32,8 @@ SETTINGS = (
     ("lr", float, "learning rate"),
     ("schedule", str, "of the learning rate"),
     ("weight_decay", float, "of AdamW"),
-    ("patience", int, "epochs without a better HR@10 on valid"),
+    ("chosen_by", str, "measure on valid by which the epoch is chosen"),
+    ("patience", int, "epochs without a better one"),
 )
 SWITCHES = (
     ("log_q", "in-batch loss: correct for popularity"),

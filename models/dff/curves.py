@@ -5,8 +5,8 @@ from pathlib import Path
 from dff.checkpoint import Progress
 
 
-def draw_curves(progress: Progress, path: Path) -> None:
-    """Training loss and HR@10 on valid by epoch, as one PNG."""
+def draw_curves(progress: Progress, measure: str, path: Path) -> None:
+    """Training loss and the measure on valid that chose the epoch, as one PNG."""
     import matplotlib
 
     matplotlib.use("Agg")  # no display
@@ -16,9 +16,9 @@ def draw_curves(progress: Progress, path: Path) -> None:
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.2), constrained_layout=True)
     left.plot(epochs, [point["loss"] for point in progress.curve], color="#1f4e79")
     left.set(title="training loss", xlabel="epoch")
-    right.plot(epochs, [point["hr@10"] for point in progress.curve], color="#1f4e79")
+    right.plot(epochs, [point[measure] for point in progress.curve], color="#1f4e79")
     right.axvline(progress.best_epoch, color="#b0413e", linewidth=1, label=f"chosen: epoch {progress.best_epoch}")
-    right.set(title="HR@10 on valid", xlabel="epoch")
+    right.set(title=f"{measure.upper()} on valid", xlabel="epoch")
     right.legend()
     figure.savefig(path, dpi=120)
     pyplot.close(figure)

@@ -13,6 +13,7 @@ CHOICES = {
     "precision": ("auto", "float32", "bfloat16"),
     "schedule": ("cosine", "constant"),
     "activation": ("relu", "linear"),
+    "chosen_by": ("hr@10", "ndcg@10", "hr@20", "ndcg@20"),
 }
 
 
@@ -47,7 +48,8 @@ class Recipe:
     schedule: str = "cosine"
     weight_decay: float = 0.1
     clip: float = 5.0  # norm of the gradient
-    patience: int = 5  # epochs without a better HR@10 on valid
+    chosen_by: str = "ndcg@10"  # measure on valid that decides the epoch; a hit rate ignores at which rank, and wavers more
+    patience: int = 5  # epochs without a better one
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -89,6 +91,7 @@ PRESETS = {
         schedule="constant",
         weight_decay=0.1,
         clip=5.0,
+        chosen_by="hr@10",
         patience=5,
     ),
 }

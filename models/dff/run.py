@@ -175,7 +175,7 @@ def run(options: RunOptions) -> str:
     progress = train(model, recipe, data.split, data.hidden_states, out / "checkpoint.pt", options.resume, report_epoch)
     metrics = measure(model, data, recipe, progress)
     write_json(out / "metrics.json", metrics)
-    draw_curves(progress, out / "curves.png")
+    draw_curves(progress, options.recipe.chosen_by, out / "curves.png")
     trained = data.split.item_ids[: data.split.trained]
     verdict = export(model, trained, data.hidden_states, describe(options, data, metrics), out / "artifact")
     return summary(options, metrics, verdict)

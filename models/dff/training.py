@@ -1,4 +1,4 @@
-"""The training loop: epochs over training rows, early stopping on valid HR@10, a checkpoint after each epoch."""
+"""The training loop: epochs over training rows, early stopping on valid, a checkpoint after each epoch."""
 
 import copy
 import math
@@ -131,7 +131,7 @@ def train(
     resume: bool = False,
     after_epoch: Callable[[Progress], None] = lambda progress: None,
 ) -> Progress:
-    """Trains until `epochs` or until HR@10 on valid has not risen for `patience` epochs; leaves the best weights in the model.
+    """Trains until `epochs` or until `chosen_by` on valid has not risen for `patience` epochs; leaves the best weights in the model.
 
     hidden_states: raw, in catalogue order, (C, L, D), or None for the id variant.
     """
@@ -163,8 +163,8 @@ def train(
             losses.append(float(loss.detach()))
         valid = evaluate(model, split, hidden_states, "valid")
         progress.epoch = epoch
-        if valid["hr@10"] > progress.best_hit_rate:
-            progress.best_hit_rate, progress.best_epoch = valid["hr@10"], epoch
+        if valid[recipe.chosen_by] > progress.best_valid:
+            progress.best_valid, progress.best_epoch = valid[recipe.chosen_by], epoch
             progress.best_state = copy.deepcopy({key: value.cpu() for key, value in model.state_dict().items()})
         progress.seconds += time.monotonic() - started
         progress.curve.append({"loss": float(np.mean(losses)), "seconds": time.monotonic() - started} | valid)

@@ -80,7 +80,15 @@ def test_a_torn_checkpoint_is_refused(world, tmp_path):
 def test_training_stops_when_valid_no_longer_improves_and_keeps_the_best_weights(world, tmp_path):
     model, progress, states = trained(world, tmp_path, epochs=40, patience=2, schedule="constant")
     assert progress.epoch == progress.best_epoch + 2 < 40
-    assert evaluate(model, world.split, states, "valid")["hr@10"] == progress.best_hit_rate
+    assert evaluate(model, world.split, states, "valid")["ndcg@10"] == progress.best_valid
+
+
+@pytest.mark.parametrize("measure", ["hr@10", "ndcg@20"])
+def test_the_epoch_is_chosen_by_the_measure_of_the_recipe(world, tmp_path, measure):
+    model, progress, states = trained(world, tmp_path, epochs=5, lr=3e-2, chosen_by=measure)
+    best = max(point[measure] for point in progress.curve)
+    assert progress.curve[progress.best_epoch - 1][measure] == best
+    assert evaluate(model, world.split, states, "valid")[measure] == best
 
 
 def test_id_dropout_trains_the_unknown_item(world, tmp_path):
@@ -110,7 +118,9 @@ def test_the_learning_rate_climbs_and_falls():
 
 
 @pytest.mark.parametrize(
-    "change", [{"dim": 0}, {"loss": "hinge"}, {"dropout": 1.0}, {"dim": 15}, {"temperature": 0.0}, {"variant": "both"}], ids=str
+    "change",
+    [{"dim": 0}, {"loss": "hinge"}, {"dropout": 1.0}, {"dim": 15}, {"temperature": 0.0}, {"chosen_by": "auc"}, {"variant": "both"}],
+    ids=str,
 )
 def test_a_setting_that_cannot_be_is_named(change):
     with pytest.raises(DataError, match=next(iter(change))):

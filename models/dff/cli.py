@@ -136,6 +136,7 @@ def add_study(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--seeds", type=numbers, default=(0, 1, 2), metavar="N,N,…", help="default: 0,1,2")
     parser.add_argument("--layers", default="auto", help="alone: auto (at most 8), all, none, or numbers such as 0,4,8 (default: auto)")
     parser.add_argument("--modes", choices=("both", "fusion", "replacement"), default="both")
+    parser.add_argument("--arms", metavar="NAME,…", help="only these of the arms that the other flags would give: id,fusion-dff,…")
     parser.add_argument("--users", type=int, metavar="N", help="a random part of the users, for a quick look")
     parser.add_argument("--no-cold-start", action="store_true", help="leave out the protocol of items that training never saw")
     add_recipe_flags(parser, without=("variant", "seed"))
@@ -164,6 +165,7 @@ def call_study(arguments: argparse.Namespace) -> str:
             seeds=arguments.seeds,
             layers=arguments.layers,
             modes=tuple(MODES) if arguments.modes == "both" else (arguments.modes,),
+            only=None if arguments.arms is None else tuple(arguments.arms.split(",")),
             users=arguments.users,
             cold_start=not arguments.no_cold_start,
             device=arguments.device,

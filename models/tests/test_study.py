@@ -105,6 +105,21 @@ def test_a_finished_study_is_only_written_anew(finished, command, tmp_path, monk
     assert (out / "report.md").read_text() == (finished / "report.md").read_text()
 
 
+def test_only_the_arms_asked_for_are_compared(finished, command, tmp_path, capsys):
+    out = tmp_path / "out"
+    shutil.copytree(finished, out)
+    shutil.rmtree(out / "runs" / "fusion-dff-seed-1")
+    assert main(command(out, "--arms", "cold-fusion,fusion-dff,id")) == 0
+    printed = capsys.readouterr().out
+    assert "6 runs: 3 arms, 2 seeds" in printed and "[1/1] fusion-dff, seed 1" in printed
+    report = (out / "report.md").read_text(encoding="utf-8")
+    named = [line.split("|")[1].strip(" *") for line in report.split("## All arms")[1].split("\n\n")[1].splitlines()[2:]]
+    assert named == ["most popular", "item kNN", "ID only", "fusion: learned mix = DFF"]
+    assert "DFF, through the unknown item" in report and "in place of IDs, trained" not in report
+    assert main(command(out, "--arms", "id,fusion")) == 2
+    assert "--arms names fusion; expected some of id, replacement-caption, " in capsys.readouterr().err
+
+
 def test_a_killed_study_keeps_what_was_finished(finished, command, tmp_path, monkeypatch, capsys):
     trained = []
 

@@ -34,6 +34,7 @@ class StudyOptions:
     seeds: tuple[int, ...] = (0, 1, 2)
     layers: str = "auto"
     modes: tuple[str, ...] = tuple(MODES)
+    only: tuple[str, ...] | None = None  # of the arms that the settings above give; None: all
     users: int | None = None  # a random part of them, for a quick look
     cold_start: bool = True
     device: str = "auto"
@@ -98,7 +99,15 @@ def plan(options: StudyOptions, data: Data) -> list[Planned]:
                 Planned(name, seed, replace(recipe, variant=arm.variant, **changes), arm, cold=True)
                 for name, arm, changes in cold_arms(recipe, states.shape[1])
             ]
-    return runs
+    return runs if options.only is None else chosen(runs, options.only)
+
+
+def chosen(runs: list[Planned], only: tuple[str, ...]) -> list[Planned]:
+    names = list(dict.fromkeys(planned.name for planned in runs))
+    unknown = [name for name in only if name not in names]
+    if unknown:
+        raise DataError(f"--arms names {', '.join(unknown)}; expected some of {', '.join(names)}")
+    return [planned for planned in runs if planned.name in only]
 
 
 def clock(seconds: float) -> str:
@@ -122,9 +131,11 @@ def study(options: StudyOptions) -> str:
     device = choose_device(options.device)
     interactions, data, features = load(options)
     fingerprint = data.fingerprint()
-    protocol = hold_out(interactions, features.item_ids if options.users is None else []) if options.cold_start else None
-    cold_states = None if protocol is None else align(features, protocol.warm.item_ids, options.features, options.allow_missing_features)
     runs = plan(options, data)
+    protocol = None
+    if any(planned.cold for planned in runs):
+        protocol = hold_out(interactions, features.item_ids if options.users is None else [])
+    cold_states = None if protocol is None else align(features, protocol.warm.item_ids, options.features, options.allow_missing_features)
     options.out.mkdir(parents=True, exist_ok=True)
     print(
         f"{data.split.users} users, {len(data.split.item_ids)} items, {data.sources['states'].shape[1]} layers; "

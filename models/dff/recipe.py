@@ -42,7 +42,8 @@ class Recipe:
     chunk: int = 256  # positions whose full softmax is held in memory at once
     dropout: float = 0.3
     id_dropout: float = 0.05  # chance that an item trains the unknown-item row instead of its own, drawn for every step
-    batch_size: int = 512
+    batch_size: int = 512  # at most
+    min_steps: int = 64  # of an epoch: a few thousand users in large batches would be too few steps to learn from
     epochs: int = 16
     lr: float = 5e-3
     schedule: str = "cosine"
@@ -59,7 +60,20 @@ class Recipe:
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise DataError(f"{name} is {getattr(self, name)!r}; expected {' or '.join(allowed)}")
-        for name in ("dim", "max_history", "blocks", "heads", "chunk", "batch_size", "epochs", "patience", "temperature", "lr", "clip"):
+        for name in (
+            "dim",
+            "max_history",
+            "blocks",
+            "heads",
+            "chunk",
+            "batch_size",
+            "min_steps",
+            "epochs",
+            "patience",
+            "temperature",
+            "lr",
+            "clip",
+        ):
             if getattr(self, name) <= 0:
                 raise DataError(f"{name} is {getattr(self, name)}; expected more than 0")
         for name in ("dropout", "id_dropout"):
@@ -86,6 +100,7 @@ PRESETS = {
         dropout=0.1,
         id_dropout=0.0,
         batch_size=512,
+        min_steps=1,
         epochs=200,
         lr=1e-5,
         schedule="constant",

@@ -25,6 +25,7 @@ FLOAT32_LIMIT = 2**31  # bytes of standardised hidden states held as float32; la
 WARM_UP = 0.02  # share of all steps during which the cosine schedule climbs
 FLOOR_RATE = 0.02  # of lr, where the cosine schedule ends
 STANDARDISED_AT_ONCE = 1024
+SMALLEST_BATCH = 16
 
 
 def seed_everything(seed: int) -> None:
@@ -51,6 +52,10 @@ def rate_at(recipe: Recipe, step: int, steps: int) -> float:
         return recipe.lr * (step + 1) / warm_up
     done = (step - warm_up) / max(1, steps - warm_up)
     return recipe.lr * (FLOOR_RATE + (1 - FLOOR_RATE) * (1 + math.cos(math.pi * done)) / 2)
+
+
+def batch_rows(recipe: Recipe, rows: int) -> int:
+    return min(recipe.batch_size, max(SMALLEST_BATCH, rows // recipe.min_steps))
 
 
 class BatchLoss:
@@ -141,14 +146,15 @@ def train(
     progress = load_checkpoint(checkpoint, model, optimizer, identity) if resume and checkpoint.exists() else Progress()
     windows = training_windows(split, recipe.max_history, recipe.rows)
     batch_loss = BatchLoss(model, recipe, split, hidden_states)
-    per_epoch = -(-len(windows) // recipe.batch_size)
+    batch_size = batch_rows(recipe, len(windows))
+    per_epoch = -(-len(windows) // batch_size)
     while progress.epoch < recipe.epochs and progress.epoch - progress.best_epoch < recipe.patience:
         started = time.monotonic()
         epoch = progress.epoch + 1
         seed_everything(recipe.seed * 100_003 + epoch)
         model.train()
         losses = []
-        batches = shuffled_batches(windows, recipe.batch_size, recipe.seed, epoch)
+        batches = shuffled_batches(windows, batch_size, recipe.seed, epoch)
         bar = tqdm(batches, f"epoch {epoch}", leave=False, total=per_epoch, disable=None)  # silent where no one watches
         for number, batch in enumerate(bar):
             rate = rate_at(recipe, progress.epoch * per_epoch + number, recipe.epochs * per_epoch)

@@ -8,9 +8,9 @@ from dff.evaluation import evaluate
 from dff.floors import popularity
 from dff.recipe import build_recipe
 from dff.run import build_model
-from dff.training import rate_at, train
+from dff.training import batch_rows, rate_at, train
 
-QUICK = {"dim": 16, "max_history": 8, "batch_size": 64, "epochs": 6, "lr": 1e-2, "dropout": 0.1}
+QUICK = {"dim": 16, "max_history": 8, "batch_size": 64, "epochs": 6, "lr": 1e-2, "dropout": 0.1, "min_steps": 1}
 
 
 def trained(world, folder, resume=False, stop_after=None, **changes):
@@ -108,6 +108,12 @@ def test_items_held_out_of_training_are_found_by_their_features(world, tmp_path)
     clusters = torch.tensor([int(item.removeprefix("video")) // 10 for item in world.split.item_ids])
     nearest = (vectors @ vectors.T - 2 * torch.eye(len(vectors))).argmax(dim=1)
     assert (clusters[nearest] == clusters).float().mean() > 0.8
+
+
+@pytest.mark.parametrize(("rows", "batch"), [(1_000_000, 512), (50_000, 512), (3_000, 46), (100, 16)])
+def test_few_rows_go_in_small_batches(rows, batch):
+    assert batch_rows(build_recipe("default"), rows) == batch
+    assert batch_rows(build_recipe("default", batch_size=8), rows) == 8
 
 
 def test_the_learning_rate_climbs_and_falls():

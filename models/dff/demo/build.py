@@ -14,7 +14,6 @@ from dff.demo.personas import PERSONAS
 from dff.demo.readme import Facts, render
 
 DATA_SET = "reelfuse synthetic demo"  # the trainer names a data set after its file
-BATCH_SIZE = 64  # 3,000 users are six batches of the recipe's own size: too few steps to learn from
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def train(demo: Demo, hidden_states: Path, scratch: Path, seed: int, epochs: int
 
     interactions = scratch / f"{DATA_SET}.tsv"
     write_interactions(interactions, demo.users, demo.watched)
-    changes = {"seed": seed, "batch_size": BATCH_SIZE} | ({} if epochs is None else {"epochs": epochs})
+    changes = {"seed": seed} | ({} if epochs is None else {"epochs": epochs})
     folder = scratch / "run"
     recipe = build_recipe("default", **changes)
     summary = run(RunOptions(interactions, hidden_states, folder, recipe, device="cpu", name="demo", version="1"))

@@ -22,7 +22,7 @@ class Recipe:
     variant: str = "dff"
     seed: int = 0
     # towers
-    dim: int = 64
+    dim: int = 128
     max_history: int = 50
     blocks: int = 2
     heads: int = 2

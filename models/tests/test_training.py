@@ -116,6 +116,19 @@ def test_few_rows_go_in_small_batches(rows, batch):
     assert batch_rows(build_recipe("default", batch_size=8), rows) == 8
 
 
+@pytest.mark.skipif(not hasattr(torch, "compile"), reason="this PyTorch does not compile")
+def test_the_user_tower_is_compiled_in_one_piece_for_any_batch_and_length(world):
+    """What a GPU runs, as far as it can be had without one: the captured graph, with its gradients, on PyTorch's own kernels."""
+    tower = build_model(build_recipe("default", **QUICK | {"dropout": 0.0}), world.split, world.hidden_states).user_tower
+    captured = torch.compile(tower.all_positions, backend="aot_eager", dynamic=True, fullgraph=True)
+    for size, length in ((3, 4), (5, 8), (2, 7)):
+        vectors, mask = torch.randn(size, length, 16, requires_grad=True), torch.rand(size, length) > 0.3
+        plain, same = tower.all_positions(vectors, mask), captured(vectors, mask)
+        torch.testing.assert_close(same, plain)
+        slopes = [torch.autograd.grad(out.square().sum(), vectors)[0] for out in (plain, same)]
+        torch.testing.assert_close(*slopes)
+
+
 def test_the_learning_rate_climbs_and_falls():
     recipe = build_recipe("default", lr=1.0)
     rates = [rate_at(recipe, step, 1000) for step in range(1000)]

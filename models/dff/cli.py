@@ -74,8 +74,13 @@ def call_combine(arguments: argparse.Namespace) -> str:
     from dff.combine import CombineOptions, combine_runs
 
     set_threads(arguments.threads)
-    names = ("runs", "interactions", "features", "out", "device", "allow_missing_features", "name", "version")
-    return combine_runs(CombineOptions(**{name: getattr(arguments, name) for name in names}))
+    return combine_runs(CombineOptions(runs=arguments.runs, **given(arguments)))
+
+
+def given(arguments: argparse.Namespace) -> dict[str, object]:
+    """What `add_files_and_names` asked for, but for the threads."""
+    names = ("interactions", "features", "out", "device", "allow_missing_features", "name", "version")
+    return {name: getattr(arguments, name) for name in names}
 
 
 def add_recipe_flags(parser: argparse.ArgumentParser, without: Sequence[str] = ()) -> None:
@@ -110,20 +115,8 @@ def call_run(arguments: argparse.Namespace) -> str:
     from dff.run import RunOptions, run
 
     set_threads(arguments.threads)
-    return run(
-        RunOptions(
-            interactions=arguments.interactions,
-            features=arguments.features,
-            out=arguments.out,
-            recipe=recipe_of(arguments),
-            preset=arguments.preset,
-            device=arguments.device,
-            resume=arguments.resume,
-            allow_missing_features=arguments.allow_missing_features,
-            name=arguments.name,
-            version=arguments.version,
-        )
-    )
+    recipe = recipe_of(arguments)
+    return run(RunOptions(recipe=recipe, preset=arguments.preset, resume=arguments.resume, **given(arguments)))
 
 
 def add_study(commands: argparse._SubParsersAction) -> None:

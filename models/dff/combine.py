@@ -11,19 +11,12 @@ from dff.evaluation import catalogue_vectors
 from dff.export import export
 from dff.recipe import Recipe
 from dff.recommender import Recommender
-from dff.run import Prepared, RunOptions, build_model, choose_device, describe, prepare, quality, table, write_json
+from dff.run import Given, Prepared, build_model, choose_device, describe, prepare, quality, table, write_json
 
 
-@dataclass(frozen=True)
-class CombineOptions:
+@dataclass(frozen=True, kw_only=True)
+class CombineOptions(Given):
     runs: list[Path]  # folders that `dff run` wrote
-    interactions: Path
-    features: Path | None
-    out: Path
-    device: str = "auto"
-    allow_missing_features: bool = False
-    name: str = "dff"
-    version: str = "1"
 
 
 def recipe_of(identity: dict, path: Path) -> Recipe:
@@ -47,7 +40,7 @@ def members_of(options: CombineOptions) -> tuple[list[Recommender], list[Recipe]
             raise DataError(f"{path}: has the recipe and the seed of {options.runs[recipes.index(recipe)]}; nothing is gained by both")
         if recipes and recipe.variant != recipes[0].variant:
             raise DataError(f"{path}: is of variant {recipe.variant}, {options.runs[0]} of {recipes[0].variant}")
-        data = data or prepare(run_options(options, recipe))
+        data = data or prepare(options, recipe.variant)
         if identity["data"] != data.split.fingerprint():
             raise DataError(f"{path}: was trained on other interactions than {options.interactions}")
         model = build_model(recipe, data.split, data.hidden_states)
@@ -56,18 +49,6 @@ def members_of(options: CombineOptions) -> tuple[list[Recommender], list[Recipe]
         recipes.append(recipe)
     assert data is not None  # there are two runs at least
     return members, recipes, data
-
-
-def run_options(options: CombineOptions, recipe: Recipe) -> RunOptions:
-    return RunOptions(
-        interactions=options.interactions,
-        features=options.features,
-        out=options.out,
-        recipe=recipe,
-        allow_missing_features=options.allow_missing_features,
-        name=options.name,
-        version=options.version,
-    )
 
 
 def combine_runs(options: CombineOptions) -> str:
@@ -86,7 +67,7 @@ def combine_runs(options: CombineOptions) -> str:
         "members": [{"run": str(run), "recipe": recipe.as_dict()} for run, recipe in zip(options.runs, recipes, strict=True)],
     }
     write_json(options.out / "metrics.json", metrics)
-    about = describe(run_options(options, recipes[0]), data, metrics)
+    about = describe(options, data, metrics)
     verdict = export(model, data.split.item_ids[: data.split.trained], data.hidden_states, about, options.out / "artifact")
     name = f"{len(members)} × {recipes[0].variant}"
     return "\n".join([*table(name, metrics), *verdict.lines(options.out / "artifact")])

@@ -26,18 +26,24 @@ from dff.verify import Verdict
 NO_EXTRACTOR = {"model": "none", "revision": "none", "pooling": "none"}
 
 
-@dataclass(frozen=True)
-class RunOptions:
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """What every command that ends in an artifact is told."""
+
     interactions: Path
     features: Path | None  # only the id variant does without
     out: Path
-    recipe: Recipe
-    preset: str = "default"
     device: str = "auto"  # auto, cpu or cuda
-    resume: bool = False
     allow_missing_features: bool = False
     name: str = "dff"
     version: str = "1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(Given):
+    recipe: Recipe
+    preset: str = "default"
+    resume: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,12 +60,12 @@ def choose_device(wanted: str) -> torch.device:
     return torch.device("cuda" if wanted == "cuda" or (wanted == "auto" and torch.cuda.is_available()) else "cpu")
 
 
-def prepare(options: RunOptions) -> Prepared:
+def prepare(options: Given, variant: str) -> Prepared:
     interactions = read_interactions(options.interactions)
-    if options.recipe.variant == "id":
+    if variant == "id":
         return Prepared(interactions, leave_one_out(interactions), None, None)
     if options.features is None:
-        raise DataError(f"variant {options.recipe.variant} needs --features")
+        raise DataError(f"variant {variant} needs --features")
     named = {item for sequence in interactions.sequences for item in sequence}
     features = load_features(options.features, named)
     split = leave_one_out(interactions, features.item_ids)
@@ -123,7 +129,7 @@ def measure(model: Recommender, data: Prepared, recipe: Recipe, progress: Progre
     }
 
 
-def describe(options: RunOptions, data: Prepared, metrics: dict) -> Description:
+def describe(options: Given, data: Prepared, metrics: dict) -> Description:
     features = data.features
     return Description(
         name=options.name,
@@ -166,7 +172,7 @@ def run(options: RunOptions) -> str:
     """Runs everything and returns a summary for people. Raises DataError for what the caller can repair."""
     recipe, out = options.recipe, options.out
     device = choose_device(options.device)
-    data = prepare(options)
+    data = prepare(options, recipe.variant)
     if data.features is not None and data.features.assumption:
         print(data.features.assumption, flush=True)
     out.mkdir(parents=True, exist_ok=True)

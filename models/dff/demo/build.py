@@ -13,6 +13,7 @@ from dff.demo.files import settle_header, write_events, write_interactions, writ
 from dff.demo.personas import PERSONAS
 from dff.demo.readme import Facts, render
 
+DIM = 64  # enough for a thousand clips
 DATA_SET = "reelfuse synthetic demo"  # the trainer names a data set after its file
 
 
@@ -61,10 +62,11 @@ def train(demo: Demo, hidden_states: Path, scratch: Path, seed: int, epochs: int
 
     interactions = scratch / f"{DATA_SET}.tsv"
     write_interactions(interactions, demo.users, demo.watched)
-    changes = {"seed": seed} | ({} if epochs is None else {"epochs": epochs})
+    changes = {"seed": seed, "dim": DIM} | ({} if epochs is None else {"epochs": epochs})
     folder = scratch / "run"
     recipe = build_recipe("default", **changes)
-    summary = run(RunOptions(interactions, hidden_states, folder, recipe, device="cpu", name="demo", version="1"))
+    inputs = {"interactions": interactions, "features": hidden_states, "out": folder}
+    summary = run(RunOptions(**inputs, recipe=recipe, device="cpu", name="demo", version="1"))
     return summary, folder / "artifact"
 
 

@@ -116,6 +116,9 @@ def test_only_the_arms_asked_for_are_compared(finished, command, tmp_path, capsy
     named = [line.split("|")[1].strip(" *") for line in report.split("## All arms")[1].split("\n\n")[1].splitlines()[2:]]
     assert named == ["most popular", "item kNN", "ID only", "fusion: learned mix = DFF"]
     assert "DFF, through the unknown item" in report and "in place of IDs, trained" not in report
+    assert main(command(out, "--arms", "cold-fusion")) == 0  # nothing to compare, but items that training never saw
+    assert "DFF, through the unknown item" in (out / "report.md").read_text(encoding="utf-8")
+    capsys.readouterr()
     assert main(command(out, "--arms", "id,fusion")) == 2
     assert "--arms names fusion; expected some of id, replacement-caption, " in capsys.readouterr().err
 

@@ -218,6 +218,8 @@ def cold_blocks(found: Findings, facts: dict) -> list[Block]:
 
 def pictures(found: Findings, out: Path) -> list[Block]:
     names = [name for name in found.by_arm if name in found.arms]
+    if not names:
+        return []
     bars = draw_bars(
         [found.label(name) for name in names],
         [found.over_seeds(name, "test", "hr@10") for name in names],
@@ -285,7 +287,7 @@ def write_report(out: Path, facts: dict, results: Sequence[Result], arms: dict[s
     (out / "report.md").write_text(markdown(blocks), encoding="utf-8")
     (out / "report.html").write_text(page(TITLE, blocks), encoding="utf-8")
     names = [name for name in found.by_arm if name in arms]
-    width = max(len(found.label(name)) for name in names)
+    width = max((len(found.label(name)) for name in names), default=0)
     lines = [f"{found.label(name):<{width}}  HR@10 {with_spread(found.over_seeds(name, 'test', 'hr@10'))}" for name in names]
     told = [f"{made.text}: {made.verdict}" for made in claims(found)]
     return "\n".join([*lines, *told, f"{out / 'report.html'}, report.md, study.json"])

@@ -75,8 +75,12 @@ interface Embedded {
   made: number;
 }
 
-/** What comes from the float32 tower where another answers most requests is not kept. */
-async function usersOf(histories: readonly Int32Array[], needsFloat32: boolean): Promise<Embedded> {
+/**
+ * Kept is only what other requests will ask for: the first variant of each job, and nothing of the float32 tower where another
+ * answers most requests.
+ */
+async function usersOf(variants: readonly Int32Array[][], needsFloat32: boolean): Promise<Embedded> {
+  const histories = variants.flat();
   if (histories.length === 0) return { vectors: [], made: 0 };
   const int8 = await openedInt8;
   if (needsFloat32 && int8 !== null) return { vectors: await embed(await opened, histories), made: histories.length };
@@ -84,7 +88,11 @@ async function usersOf(histories: readonly Int32Array[], needsFloat32: boolean):
   const known = histories.map((history) => userVectors.find(history));
   const missing = histories.filter((_, position) => known[position] === undefined);
   const made = missing.length === 0 ? [] : await embed(int8 ?? (await opened), missing);
-  made.forEach((vector, position) => userVectors.keep(missing[position] as Int32Array, vector, since)); // one a history
+  const whole = new Set(variants.map(([first]) => first));
+  made.forEach((vector, position) => {
+    const history = missing[position] as Int32Array; // one vector a history
+    if (whole.has(history)) userVectors.keep(history, vector, since);
+  });
   let next = 0;
   return { vectors: known.map((vector) => vector ?? (made[next++] as Float32Array)), made: made.length };
 }
@@ -167,7 +175,7 @@ async function search(packed: PackedJobs): Promise<Answered> {
   const jobs = unpackJobs(packed);
   const variants = jobs.map(variantsOf);
   const needsFloat32 = jobs.some(({ wishes }) => wishes?.float32 === true);
-  const { vectors: users, made } = await usersOf(variants.flat(), needsFloat32);
+  const { vectors: users, made } = await usersOf(variants, needsFloat32);
   const embedded = performance.now();
   let row = 0;
   const vectors = jobs.map(({ wishes }, position) => {

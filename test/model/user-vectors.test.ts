@@ -82,3 +82,17 @@ test('a history that is asked for again is not embedded again, until one of its 
   assert.deepEqual(await made(app), { tower: 2, memory: 1 });
   assert.deepEqual(await made(withoutMemory), { tower: 1, memory: 0 });
 });
+
+test('what an explanation tries without one of the clips does not push out what users have', async (t) => {
+  const { app } = await build(t);
+  await putClips(app, 20);
+  const ask = async (payload: object): Promise<void> => {
+    assert.equal((await app.inject({ method: 'POST', url: '/v1/recommendations', payload })).statusCode, 200);
+  };
+  await ask({ history: [clip(1), clip(2)], k: 5, explain: true });
+  assert.deepEqual(await made(app), { tower: 3, memory: 0 });
+  await ask({ history: [clip(1)], k: 5 });
+  assert.deepEqual(await made(app), { tower: 4, memory: 0 });
+  await ask({ history: [clip(1), clip(2)], k: 5 });
+  assert.deepEqual(await made(app), { tower: 4, memory: 1 });
+});

@@ -66,16 +66,22 @@ def rank_all(split: Split, part: str, score: Callable[[np.ndarray, np.ndarray], 
 
 
 @torch.no_grad()
-def catalogue_vectors(model: Recommender | Ensemble, split: Split, hidden_states: torch.Tensor | None) -> torch.Tensor:
-    """Item vectors of the whole catalogue, (C, d), through the same forward pass that is exported."""
+def fused_catalogue(model: Recommender | Ensemble, split: Split, hidden_states: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Item vectors (C, d) and the ID's shares (C) of the whole catalogue, through the same forward pass that is exported."""
     device = next(model.parameters()).device
     rows = torch.from_numpy(split.table_rows())
-    vectors = []
+    vectors, shares = [], []
     for begin in range(0, len(rows), ITEMS_AT_ONCE):
         part = slice(begin, begin + ITEMS_AT_ONCE)
         states = None if hidden_states is None else hidden_states[part].to(device, torch.float32)
-        vectors.append(model.item_tower(rows[part].to(device), states)[0])
-    return torch.cat(vectors)
+        fused, share = model.item_tower(rows[part].to(device), states)
+        vectors.append(fused)
+        shares.append(share)
+    return torch.cat(vectors), torch.cat(shares)
+
+
+def catalogue_vectors(model: Recommender | Ensemble, split: Split, hidden_states: torch.Tensor | None) -> torch.Tensor:
+    return fused_catalogue(model, split, hidden_states)[0]
 
 
 @torch.no_grad()

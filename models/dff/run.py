@@ -16,6 +16,7 @@ from dff.export import Description, export
 from dff.exposure import exposure, shown_items
 from dff.features import Features, align, load_features
 from dff.floors import floors
+from dff.frequency import by_frequency
 from dff.interactions import Interactions, read_interactions
 from dff.recipe import Recipe
 from dff.recommender import Recommender
@@ -107,6 +108,7 @@ def quality(model: Recommender | Ensemble, data: Prepared) -> dict[str, object]:
         "valid": evaluate(model, data.split, data.hidden_states, "valid"),
         "test": metrics_of(ranks),
         "test_cold": metrics_of(ranks[cold]),  # users whose target never occurs in training
+        "by_frequency": by_frequency(model, data.split, data.hidden_states, ranks),
         "exposure": exposure(data.split, shown_items(data.split, score)),
         "users": data.split.users,
         "users_left_out": data.interactions.left_out,

@@ -23,6 +23,8 @@ def test_one_command_leads_from_files_to_an_artifact(world, tmp_path, capsys, va
     for values in (metrics["valid"], metrics["test"], *metrics["floors"].values()):
         assert set(values) == {"hr@10", "ndcg@10", "hr@20", "ndcg@20"}
     assert set(metrics["exposure"]) == {"coverage@20", "gini@20", "novelty@20"} and 0 < metrics["exposure"]["coverage@20"] <= 1
+    shares = [band["id_share"] for band in metrics["by_frequency"] if band["id_share"] is not None]
+    assert shares and all(share == 1 if variant == "id" else 0 < share < 1 for share in shares)
     assert metrics["users"] == 400 and metrics["epochs"] == 2 and metrics["recipe"]["dim"] == 8
     manifest = json.loads((out / "artifact" / "model.json").read_text())
     assert (manifest["name"], manifest["version"], manifest["variant"]) == ("toy", "3", variant)

@@ -14,6 +14,7 @@ from dff.cli import main
 from dff.errors import DataError
 from dff.evaluation import metrics_of, rank_all
 from dff.exposure import exposure, gini, shown_items
+from dff.frequency import band_names, bands_of, hit_rates, target_shares
 from dff.interactions import Interactions
 from dff.split import leave_one_out
 from dff.study import runs as runs_module
@@ -212,6 +213,29 @@ def test_coverage_gini_and_novelty_by_hand():
     shown = exposure(split, np.array([[0, 2], [0, -1]]))  # a twice, x once, one place empty
     assert shown["coverage@2"] == 0.5 and shown["gini@2"] == pytest.approx(gini(np.array([2, 0, 1, 0])))
     assert shown["novelty@2"] == pytest.approx((2 * -math.log2(4 / 10) - math.log2(1 / 10)) / 3)
+
+
+def test_targets_are_told_apart_by_how_often_they_occur_in_training():
+    assert band_names() == ["0", "1 to 4", "5 to 9", "10 to 19", "20 to 49", "50 and more"]
+    assert bands_of(np.array([0, 1, 4, 5, 9, 10, 19, 20, 49, 50, 900])).tolist() == [0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    users = [["a"] * 6 + ["b", "x"], ["b", "a", "c", "b", "a"], ["b", "c", "a", "c", "b"]]  # x never, b three times, a eight times
+    split = leave_one_out(Interactions(["u", "v", "w"], users, 0))
+    assert dict(zip(split.item_ids, split.train_counts().tolist(), strict=True)) == {"a": 8, "b": 2, "c": 2, "x": 0}
+    assert target_shares(split) == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0, 0, 0])
+    assert hit_rates(split, np.array([10, 11, 3])) == [1, 1, 0, None, None, None]
+
+
+def test_the_report_shows_rare_and_frequent_items_apart(finished):
+    report = (finished / "report.md").read_text(encoding="utf-8")
+    table = report.split("## Rare and frequent items")[1].split("\n\n")[1].splitlines()
+    rows = {line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:-1]] for line in table[2:]}
+    shares = np.array([float(share) for share in rows["share of the targets"]])
+    assert shares.sum() == pytest.approx(1, abs=0.01)
+    for name, label in (("id", "ID only"), ("fusion-dff", "fusion: learned mix = DFF")):
+        rate = np.mean([result["test"]["hr@10"] for result in results(finished) if result["arm"] == name])
+        of_bands = np.array([float(cell.split(" ")[0]) if cell else 0 for cell in rows[label]])
+        assert of_bands @ shares == pytest.approx(rate, abs=0.002)  # bands make up the whole
+    assert all(0 < float(cell.split(" ")[0]) < 1 for cell in rows["share of the ID in DFF's vectors"] if cell)
 
 
 def test_shown_items_are_the_best_outside_the_history():

@@ -167,6 +167,28 @@ def comparison(found: Findings, facts: dict) -> Table:
     return Table(header, rows, strong)
 
 
+def frequency_table(found: Findings, names: Sequence[str]) -> Table:
+    """HR@10 of every arm by how often the target occurs in training, and what DFF's gate leaves to the IDs of such items."""
+    first = found.by_arm[names[0]][0].content["by_frequency"]
+    bands = [row["occurrences"] for row in first]
+
+    def cells(name: str, key: str, digits: int) -> list[str]:
+        columns = ([result.content["by_frequency"][band][key] for result in found.by_arm[name]] for band in range(len(bands)))
+        return ["" if None in values else with_spread(spread(values), digits) for values in columns]
+
+    rows = [["share of the targets", *(f"{row['targets']:.3f}" for row in first)]]
+    rows += [[found.label(name), *cells(name, "hr@10", 4)] for name in names]
+    if "fusion-dff" in names:
+        rows.append(["share of the ID in DFF's vectors", *cells("fusion-dff", "id_share", 2)])
+    return Table(["HR@10 of targets that occur so often in training", *bands], rows)
+
+
+def frequency_blocks(found: Findings) -> list[Block]:
+    # runs that an earlier version kept do not have it
+    names = [name for name, runs in found.by_arm.items() if all("by_frequency" in result.content for result in runs)]
+    return [Heading(2, "Rare and frequent items"), frequency_table(found, names)] if names else []
+
+
 def layer_table(found: Findings) -> Table:
     weights = found.weights("fusion-dff") if found.has("fusion-dff") else []
     rows = []
@@ -272,6 +294,7 @@ def blocks_of(facts: dict, found: Findings, out: Path) -> list[Block]:
             "interactions."
         ),
         *pictures(found, out),
+        *frequency_blocks(found),
         Heading(2, "Layers"),
         layer_table(found),
         *(cold_blocks(found, facts) if "cold" in facts else []),

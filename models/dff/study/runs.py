@@ -13,6 +13,7 @@ from dff.checkpoint import Progress
 from dff.errors import DataError
 from dff.evaluation import evaluate, metrics_of, rank_all, scorer
 from dff.exposure import exposure, shown_items
+from dff.frequency import by_frequency
 from dff.recipe import Recipe
 from dff.recommender import Recommender
 from dff.run import build_model, write_json
@@ -121,6 +122,7 @@ def comparison_run(arm: Arm, recipe: Recipe, data: Data, fingerprint: str, out: 
         "valid": evaluate(model, data.split, states, "valid"),
         "test": metrics_of(ranks),
         "test_unseen": metrics_of(ranks[cold]),  # users whose target never occurs in training
+        "by_frequency": by_frequency(model, data.split, states, ranks),
         "exposure": exposure(data.split, shown_items(data.split, score)),
         "total_seconds": round(time.monotonic() - begun, 2),
     }

@@ -39,6 +39,8 @@ SETTINGS = (
 SWITCHES = (
     ("log_q", "in-batch loss: correct for popularity"),
     ("norm_first", "LayerNorm before attention and feed-forward"),
+    ("history_mean", "add a learned, weighted mean of the history's item vectors to the user vector; for cosines"),
+    ("principal_start", "let the projection of hidden states start as their principal axes"),
     ("standardise", "hidden states by mean and deviation of the trained items"),
 )
 

@@ -5,6 +5,7 @@ from torch import nn
 
 VARIANTS = ("dff", "id", "replacement")
 ID_SPREAD = 0.02  # of fresh ID embeddings, small: an item with few interactions should rest on its features, not on noise
+STATES_AT_ONCE = 1024
 MIX_ROWS = 256  # items mixed at a time: the chunk and its sum stay in cache
 
 
@@ -61,6 +62,24 @@ class ItemTower(nn.Module):
             mean = states.sum(dim=0) / count
             self.mean[layer] = mean.float()
             self.scale[layer] = (((states - mean) ** 2).sum(dim=0) / count).sqrt().clamp(min=1e-6).float()
+
+    @torch.no_grad()
+    def start_at_principal_axes(self, hidden_states: torch.Tensor) -> None:
+        """Lets the projection of raw (N, L, D) states keep what it can of the cosines between items, at a mean length of 1.
+
+        Axes: eigenvectors of the second moments of the standardised states, averaged over layers as the mix begins. Where there
+        are fewer than d axes, the other rows start at zero.
+        """
+        dim, width = self.projection.weight.shape
+        moments = torch.zeros(width, width, dtype=torch.float64)
+        means = [self.standardise(part.float()).mean(dim=1).double() for part in hidden_states.split(STATES_AT_ONCE)]
+        for part in means:
+            moments += part.T @ part
+        axes = torch.linalg.eigh(moments).eigenvectors.flip(1)[:, :dim]  # ascending, so the last ones are the first
+        length = sum(float((part @ axes).norm(dim=1).sum()) for part in means) / max(1, len(hidden_states))
+        self.projection.weight.zero_()
+        self.projection.weight[: axes.shape[1]] = (axes.T / max(length, 1e-6)).float()
+        self.projection.bias.zero_()
 
     def standardise(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """(B, L, D) raw to standardised; an all-zero block has no features and becomes the average item, zero."""

@@ -29,8 +29,10 @@ class Recipe:
     norm_first: bool = False  # LayerNorm before attention and feed-forward instead of after the residual
     attention_bias: bool = True
     norm_eps: float = 1e-6
-    activation: str = "relu"  # of the projected hidden states
+    history_mean: bool = True  # the user vector has a weighted mean of the history's item vectors added
+    activation: str = "linear"  # of the projected hidden states
     standardise: bool = True  # hidden states, by the mean and deviation of the trained items
+    principal_start: bool = True  # the projection starts as the principal axes of the hidden states instead of at random
     # score = cosine / temperature, or the plain dot product
     similarity: str = "cosine"
     temperature: float = 0.07
@@ -92,7 +94,10 @@ PRESETS = {
         max_history=10,
         norm_first=False,
         attention_bias=False,
+        history_mean=False,
+        activation="relu",
         standardise=False,
+        principal_start=False,
         similarity="dot",
         temperature=1.0,
         loss="in-batch",
@@ -113,8 +118,9 @@ PRESETS = {
 
 
 def build_recipe(preset: str, **changes: object) -> Recipe:
-    """A preset with some settings changed; a dot product has no temperature unless one is given."""
+    """A preset with some settings changed; a dot product has no temperature and no mean of the history unless they are asked for."""
     recipe = PRESETS[preset]
     if changes.get("similarity", recipe.similarity) == "dot" and recipe.similarity == "cosine":
         changes.setdefault("temperature", 1.0)
+        changes.setdefault("history_mean", False)  # it bounds the length of the user vector, and with it the scores
     return replace(recipe, **changes).checked()

@@ -24,6 +24,7 @@ class Recommender(nn.Module):
             recipe.norm_first,
             recipe.attention_bias,
             recipe.norm_eps,
+            recipe.history_mean,
         )
 
     def queries(self, user_vectors: torch.Tensor) -> torch.Tensor:

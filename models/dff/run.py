@@ -80,6 +80,8 @@ def build_model(recipe: Recipe, split: Split, hidden_states: torch.Tensor | None
     model = Recommender(recipe, split.trained, layers, hidden_dim)
     if hidden_states is not None and recipe.standardise:
         model.item_tower.fit_standardisation(hidden_states[: split.trained])
+    if hidden_states is not None and recipe.principal_start:
+        model.item_tower.start_at_principal_axes(hidden_states[: split.trained])
     return model
 
 

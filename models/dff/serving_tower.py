@@ -90,6 +90,7 @@ class ServingTower(nn.Module):
         self.position = tower.position
         self.input_norm = tower.input_norm
         self.output_norm = tower.output_norm
+        self.history_mean = tower.history_mean
         self.blocks = tower.blocks
         *first, last = tower.blocks
         self.attentions = nn.ModuleList([*(JointAttention(block.attention) for block in first), LastAttention(last.attention)])
@@ -118,4 +119,7 @@ class ServingTower(nn.Module):
         context = self.blocks[number].attention_norm(x) if self.blocks[number].norm_first else x
         context, x = context.reshape(batch, length, dim), x.reshape(batch, length, dim)[:, -1]
         x = self.finish(number, x, self.attentions[number](context[:, -1], context, keys.unsqueeze(1)))
-        return self.output_norm(x)
+        x = self.output_norm(x)
+        if self.history_mean is None:
+            return x
+        return self.history_mean(x, torch.matmul(self.history_mean.weights(mask).unsqueeze(1), item_vectors).squeeze(1))

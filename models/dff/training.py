@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from dff.checkpoint import Progress, load_checkpoint, save_checkpoint
 from dff.evaluation import evaluate
+from dff.item_tower import STATES_AT_ONCE
 from dff.losses import full_softmax, in_batch, softmax_dtype
 from dff.recipe import Recipe
 from dff.recommender import Recommender
@@ -24,7 +25,6 @@ from dff.training_rows import length_groups, shuffled_batches, training_windows
 FLOAT32_LIMIT = 2**31  # bytes of standardised hidden states held as float32; larger catalogues are held as float16
 WARM_UP = 0.02  # share of all steps during which the cosine schedule climbs
 FLOOR_RATE = 0.02  # of lr, where the cosine schedule ends
-STANDARDISED_AT_ONCE = 1024
 SMALLEST_BATCH = 16
 
 
@@ -38,7 +38,7 @@ def standardised_states(model: Recommender, hidden_states: torch.Tensor, device:
     """Standardises (N, L, D) once for the whole training, since mean and scale do not change."""
     dtype = torch.float32 if hidden_states.numel() * 4 <= FLOAT32_LIMIT else torch.float16
     states = torch.empty(hidden_states.shape, dtype=dtype)
-    for part, out in zip(hidden_states.split(STANDARDISED_AT_ONCE), states.split(STANDARDISED_AT_ONCE), strict=True):
+    for part, out in zip(hidden_states.split(STATES_AT_ONCE), states.split(STATES_AT_ONCE), strict=True):
         out.copy_(model.item_tower.standardise(part.float()))
     return states.to(device)
 

@@ -4,8 +4,10 @@ import math
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 BLOCKED = -1e9  # added to masked scores; finite, so that a row without a single real item gives no NaN
+FADING = 0.9  # weight of an item in the history's mean against the one after it, before training
 
 
 class Attention(nn.Module):
@@ -57,6 +59,34 @@ class Block(nn.Module):
         return self.feed_norm(attended + self.feed(attended))
 
 
+class HistoryMean(nn.Module):
+    """Adds the direction of a weighted mean of the history to that of the transformer's output.
+
+    Without it the transformer has to find out by itself that what resembles the history is what to recommend. With it that is where
+    training starts, for items with few interactions too, which resemble others by their features.
+    """
+
+    def __init__(self, max_history: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)  # of whole items
+        self.log_weights = nn.Parameter(torch.arange(max_history) * math.log(FADING))  # by age; the latest item is of age 0
+        self.share = nn.Parameter(torch.ones(()))  # of the mean, against 1 of the output
+
+    def weights(self, mask: torch.Tensor) -> torch.Tensor:
+        """Of each item at the last position, (B, T), from bool (B, T)."""
+        return self.dropout(self.log_weights[: mask.shape[1]].flip(0).exp() * mask)
+
+    def weights_at_all(self, mask: torch.Tensor) -> torch.Tensor:
+        """Of each item at every position, (B, T, T), from bool (B, T)."""
+        places = torch.arange(mask.shape[1], device=mask.device)
+        ages = places.unsqueeze(1) - places.unsqueeze(0)
+        return self.dropout(self.log_weights[ages.clamp(min=0)].exp() * ((ages >= 0) & mask.unsqueeze(1)))
+
+    def forward(self, outputs: torch.Tensor, means: torch.Tensor) -> torch.Tensor:
+        """Outputs and means of the same shape, (…, d); the length of a mean, and so the sum of its weights, does not matter."""
+        return functional.normalize(outputs, dim=-1) + self.share * functional.normalize(means, dim=-1)
+
+
 class UserTower(nn.Module):
     """Positions count from the right: a history of t items uses the last t position rows, padded or not."""
 
@@ -70,6 +100,7 @@ class UserTower(nn.Module):
         norm_first: bool = False,
         attention_bias: bool = True,
         eps: float = 1e-6,
+        history_mean: bool = False,
     ) -> None:
         super().__init__()
         if dim % heads:
@@ -81,6 +112,7 @@ class UserTower(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(Block(dim, heads, dropout, attention_bias, eps, norm_first) for _ in range(blocks))
         self.output_norm = nn.LayerNorm(dim, eps=eps) if norm_first else nn.Identity()
+        self.history_mean = HistoryMean(max_history, dropout) if history_mean else None
 
     @property
     def dim(self) -> int:
@@ -98,8 +130,14 @@ class UserTower(nn.Module):
 
     def all_positions(self, item_vectors: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """(B, T, d) and bool (B, T) to the output at every position, (B, T, d)."""
-        return self.encode(item_vectors, mask, last_only=False)
+        outputs = self.encode(item_vectors, mask, last_only=False)
+        if self.history_mean is None:
+            return outputs
+        return self.history_mean(outputs, torch.matmul(self.history_mean.weights_at_all(mask), item_vectors))
 
     def forward(self, item_vectors: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """(B, T, d) and bool (B, T), true at real items, to user vectors (B, d)."""
-        return self.encode(item_vectors, mask, last_only=True).squeeze(1)
+        output = self.encode(item_vectors, mask, last_only=True).squeeze(1)
+        if self.history_mean is None:
+            return output
+        return self.history_mean(output, torch.matmul(self.history_mean.weights(mask).unsqueeze(1), item_vectors).squeeze(1))

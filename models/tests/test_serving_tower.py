@@ -15,10 +15,13 @@ def random_tower(**changes) -> UserTower:
     return tower
 
 
-@pytest.mark.parametrize(("blocks", "norm_first", "bias"), list(itertools.product((1, 2, 3), (False, True), (False, True))))
+FORMS = list(itertools.product((1, 2, 3), (False, True), (False, True), (False, True)))
+
+
+@pytest.mark.parametrize(("blocks", "norm_first", "bias", "mean"), FORMS)
 @pytest.mark.parametrize("length", [1, 4, 7])
-def test_the_serving_form_is_the_same_function(blocks, norm_first, bias, length):
-    tower = random_tower(blocks=blocks, norm_first=norm_first, attention_bias=bias)
+def test_the_serving_form_is_the_same_function(blocks, norm_first, bias, mean, length):
+    tower = random_tower(blocks=blocks, norm_first=norm_first, attention_bias=bias, history_mean=mean)
     vectors, mask = torch.randn(4, length, 16), torch.ones(4, length, dtype=torch.bool)
     mask[1, : length - 1] = False
     mask[2, : length // 2] = False

@@ -71,25 +71,28 @@ def test_the_layer_mix_has_the_gradient_of_its_formula():
     assert torch.allclose(MixLayers.apply(weights, states.half()), (states * weights.view(1, -1, 1)).sum(dim=1), atol=1e-2)
 
 
-@pytest.mark.parametrize("norm_first", [False, True])
+@pytest.mark.parametrize("changes", [{}, {"norm_first": True}, {"history_mean": True}])
 @pytest.mark.parametrize("length", [1, 3, LONGEST])
-def test_padding_does_not_change_the_user_vector(norm_first, length):
-    tower = user_tower(norm_first=norm_first)
+def test_padding_does_not_change_the_user_vector(changes, length):
+    tower = user_tower(**changes)
     histories = torch.randn(4, length, DIM)
     bare = tower(histories, torch.ones(4, length, dtype=torch.bool))
     assert bare.shape == (4, DIM)
     assert torch.allclose(tower(*left_pad(histories, LONGEST)), bare, atol=1e-6)
 
 
-@pytest.mark.parametrize("changes", [{}, {"norm_first": True}, {"blocks": 1}, {"attention_bias": False, "heads": 4}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"norm_first": True}, {"blocks": 1}, {"attention_bias": False, "heads": 4}, {"history_mean": True}]
+)
 def test_the_shortcut_to_the_last_position_equals_the_full_computation(changes):
     tower = user_tower(**changes)
     histories, mask = left_pad(torch.randn(3, 4, DIM), LONGEST)
     assert torch.allclose(tower(histories, mask), tower.all_positions(histories, mask)[:, -1], atol=1e-6)
 
 
-def test_an_output_does_not_depend_on_later_items():
-    tower, histories, mask = user_tower(), torch.randn(2, LONGEST, DIM), torch.ones(2, LONGEST, dtype=torch.bool)
+@pytest.mark.parametrize("history_mean", [False, True])
+def test_an_output_does_not_depend_on_later_items(history_mean):
+    tower, histories, mask = user_tower(history_mean=history_mean), torch.randn(2, LONGEST, DIM), torch.ones(2, LONGEST, dtype=torch.bool)
     changed = histories.clone()
     changed[:, 4:] += 1
     assert torch.allclose(tower.all_positions(histories, mask)[:, :4], tower.all_positions(changed, mask)[:, :4], atol=1e-6)
@@ -101,6 +104,42 @@ def test_order_matters():
     assert not torch.allclose(tower(histories, mask), tower(swapped, mask), atol=1e-3)
 
 
-def test_a_history_without_a_single_item_gives_no_nan():
-    vectors = user_tower()(torch.zeros(2, LONGEST, DIM), torch.zeros(2, LONGEST, dtype=torch.bool))
+def test_the_mean_of_the_history_is_added_to_the_direction_of_the_output():
+    tower = user_tower(history_mean=True)
+    torch.nn.init.normal_(tower.history_mean.log_weights)
+    tower.history_mean.share.data.fill_(1.7)
+    ages = tower.history_mean.log_weights.exp().tolist()
+    histories, mask = torch.randn(3, 5, DIM), torch.tensor([[False, False, True, True, True], [False] * 4 + [True], [True] * 5])
+    expected = []
+    for history, real in zip(histories, mask, strict=True):
+        mean = sum(ages[4 - place] * history[place] for place in range(5) if real[place])
+        output = tower.encode(history[None], real[None], last_only=True)[0, 0]
+        expected.append(output / output.norm() + 1.7 * mean / mean.norm())
+    assert torch.allclose(tower(histories, mask), torch.stack(expected), atol=1e-6)
+
+
+@pytest.mark.parametrize("width", [DIM, 40])
+def test_a_projection_that_starts_at_the_principal_axes_keeps_cosines_between_items(width):
+    tower = ItemTower("dff", 200, DIM, LAYERS, width, "linear")
+    signal = torch.randn(200, 6) @ torch.randn(6, width) * 3  # six axes say nearly all, which 16 can hold
+    states = (signal + torch.randn(200, width) * 0.01).unsqueeze(1).expand(-1, LAYERS, -1) + 4
+    tower.fit_standardisation(states)
+    tower.start_at_principal_axes(states)
+    means = tower.standardise(states).mean(dim=1)
+    content = tower.activate(means).detach()
+    assert content.norm(dim=1).mean() == pytest.approx(1, abs=1e-4)
+    cosines = [torch.nn.functional.normalize(vectors, dim=1) for vectors in (content, means)]
+    assert torch.allclose(cosines[0] @ cosines[0].T, cosines[1] @ cosines[1].T, atol=0.02)
+
+
+def test_fewer_axes_than_dimensions_leave_rows_at_zero():
+    tower, states = item_tower(), torch.randn(9, LAYERS, WIDTH)
+    tower.fit_standardisation(states)
+    tower.start_at_principal_axes(states)
+    assert tower.projection.weight[:WIDTH].any(dim=1).all() and not tower.projection.weight[WIDTH:].any()
+
+
+@pytest.mark.parametrize("history_mean", [False, True])
+def test_a_history_without_a_single_item_gives_no_nan(history_mean):
+    vectors = user_tower(history_mean=history_mean)(torch.zeros(2, LONGEST, DIM), torch.zeros(2, LONGEST, dtype=torch.bool))
     assert torch.isfinite(vectors).all()

@@ -63,6 +63,8 @@ export interface Catalogue {
   readonly chunks: readonly VectorChunk[];
   /** Makes room for this many slots in an empty catalogue, here and in every replica; their vectors are then filled in from outside. */
   reserve(slots: number): Promise<void>;
+  /** Takes the norms of vectors that were filled in from outside: before the replicas are told of their slots. */
+  measure(slots: Int32Array): void;
   /** Takes an item whose vector stands in its slot already. @param isIndexed whether the replicas hold the slot */
   adopt(item: CatalogueItem, isIndexed: boolean): void;
   /**
@@ -308,6 +310,9 @@ export function createCatalogue(
       while (table.capacity < slots) grow();
       while (bySlot.length < slots) bySlot.push(undefined);
       await growing;
+    },
+    measure: (slots) => {
+      for (const slot of slots) table.measure(slot, normalised);
     },
     adopt: (item, isIndexed) => {
       pointTo(item.row, item.slot ?? -1);

@@ -247,6 +247,7 @@ export function openSnapshots(setup: SnapshotsSetup): Snapshots {
     try {
       content = await withWorker((worker) => worker.call<SnapshotContent>({ type: 'read', folder: path, manifest, chunks: [...catalogue.chunks] }));
       indexed = content.indexed;
+      catalogue.measure(indexed); // the recommenders round the vectors as they take the slots, by their norms
       nodes = await pool.load(join(path, GRAPH), indexed);
     } catch (error) {
       failed.abort();

@@ -25,6 +25,8 @@ export interface VectorTable {
   similarity(query: Float32Array, slot: number): number;
   isLive(slot: number): boolean;
   write(slot: number, vector: Float32Array, normalised: boolean): void;
+  /** Takes the norm of the vector that a snapshot has left in this slot: whoever is told of the slot may ask for its scale. */
+  measure(slot: number, normalised: boolean): void;
   /** Makes the vector that a snapshot has left in this slot searchable, as `write` would. */
   revive(slot: number, normalised: boolean): void;
   free(slot: number): void;
@@ -46,10 +48,13 @@ export function createVectorTable(dim: number): VectorTable {
     if (chunk === undefined) throw new RangeError(`slot ${slot} is beyond the vector table`);
     return { chunk, row: slot % CHUNK_SLOTS };
   };
-  const enliven = (chunk: (typeof chunks)[0], row: number, normalised: boolean): void => {
+  const measure = (chunk: (typeof chunks)[0], row: number, normalised: boolean): void => {
     let squares = 0;
     for (let i = row * dim; i < (row + 1) * dim; i++) squares += (chunk.vectors[i] as number) ** 2; // within the chunk
     chunk.scales[row] = normalised ? 1 / Math.max(Math.sqrt(squares), 1e-12) : 1;
+  };
+  const enliven = (chunk: (typeof chunks)[0], row: number, normalised: boolean): void => {
+    measure(chunk, row, normalised);
     chunk.live[row] = 1;
   };
   return {
@@ -101,6 +106,10 @@ export function createVectorTable(dim: number): VectorTable {
       const { chunk, row } = locate(slot);
       chunk.vectors.set(vector, row * dim);
       enliven(chunk, row, normalised);
+    },
+    measure: (slot, normalised) => {
+      const { chunk, row } = locate(slot);
+      measure(chunk, row, normalised);
     },
     revive: (slot, normalised) => {
       const { chunk, row } = locate(slot);

@@ -49,6 +49,29 @@ test('a restart adopts the snapshot and replays what was put, changed, deleted a
   assert.ok((await hnsw(second, [clip(1)])).includes('newer'));
 });
 
+test('after a restart requests that come together find the same as alone', async (t) => {
+  const dataDir = temporaryFolder(t);
+  const first = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  await putClips(first.app, 400);
+  const { name } = await snapshot(first);
+  await first.stop();
+  const second = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  assert.equal(second.restored?.snapshot, name);
+  const ask = async (number: number, isExact: boolean): Promise<string[]> => {
+    const payload = { history: [clip(number)], k: 5, exact: isExact };
+    const answer = await second.app.inject({ method: 'POST', url: '/v1/recommendations', payload });
+    return answer.json<{ items: { item_id: string }[] }>().items.map(({ item_id: id }) => id);
+  };
+  const numbers = Array.from({ length: 16 }, (_, place) => place + 1);
+  const together = await Promise.all(numbers.map((number) => ask(number, false)));
+  let found = 0;
+  for (const [place, number] of numbers.entries()) {
+    const truth = new Set(await ask(number, true));
+    found += (together[place] as string[]).filter((id) => truth.has(id)).length; // one a number
+  }
+  assert.ok(found >= 0.95 * 5 * numbers.length, `${found} of ${5 * numbers.length}`);
+});
+
 test('an item that is stored but could not be fused loses its old vector, and no restart brings it back', async (t) => {
   const dataDir = temporaryFolder(t);
   const first = await build(t, { REELFUSE_DATA_DIR: dataDir });

@@ -120,6 +120,4 @@ class ServingTower(nn.Module):
         context, x = context.reshape(batch, length, dim), x.reshape(batch, length, dim)[:, -1]
         x = self.finish(number, x, self.attentions[number](context[:, -1], context, keys.unsqueeze(1)))
         x = self.output_norm(x)
-        if self.history_mean is None:
-            return x
-        return self.history_mean(x, torch.matmul(self.history_mean.weights(mask).unsqueeze(1), item_vectors).squeeze(1))
+        return x if self.history_mean is None else self.history_mean.at_last(x, item_vectors, mask)

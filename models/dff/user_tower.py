@@ -82,8 +82,16 @@ class HistoryMean(nn.Module):
         ages = places.unsqueeze(1) - places.unsqueeze(0)
         return self.dropout(self.log_weights[ages.clamp(min=0)].exp() * ((ages >= 0) & mask.unsqueeze(1)))
 
-    def forward(self, outputs: torch.Tensor, means: torch.Tensor) -> torch.Tensor:
-        """Outputs and means of the same shape, (…, d); the length of a mean, and so the sum of its weights, does not matter."""
+    def at_last(self, output: torch.Tensor, item_vectors: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Output (B, d) of the last position, item vectors (B, T, d) and bool (B, T) to user vectors (B, d)."""
+        return self.added(output, torch.matmul(self.weights(mask).unsqueeze(1), item_vectors).squeeze(1))
+
+    def at_all(self, outputs: torch.Tensor, item_vectors: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Outputs and item vectors (B, T, d) and bool (B, T) to user vectors at every position, (B, T, d)."""
+        return self.added(outputs, torch.matmul(self.weights_at_all(mask), item_vectors))
+
+    def added(self, outputs: torch.Tensor, means: torch.Tensor) -> torch.Tensor:
+        """The length of a mean, and so the sum of its weights, does not matter."""
         return functional.normalize(outputs, dim=-1) + self.share * functional.normalize(means, dim=-1)
 
 
@@ -131,13 +139,9 @@ class UserTower(nn.Module):
     def all_positions(self, item_vectors: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """(B, T, d) and bool (B, T) to the output at every position, (B, T, d)."""
         outputs = self.encode(item_vectors, mask, last_only=False)
-        if self.history_mean is None:
-            return outputs
-        return self.history_mean(outputs, torch.matmul(self.history_mean.weights_at_all(mask), item_vectors))
+        return outputs if self.history_mean is None else self.history_mean.at_all(outputs, item_vectors, mask)
 
     def forward(self, item_vectors: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """(B, T, d) and bool (B, T), true at real items, to user vectors (B, d)."""
         output = self.encode(item_vectors, mask, last_only=True).squeeze(1)
-        if self.history_mean is None:
-            return output
-        return self.history_mean(output, torch.matmul(self.history_mean.weights(mask).unsqueeze(1), item_vectors).squeeze(1))
+        return output if self.history_mean is None else self.history_mean.at_last(output, item_vectors, mask)

@@ -13,6 +13,7 @@ const USERS = 10_000;
 const WARM_SECONDS = 2;
 const WARM_ROUNDS = 5;
 const RECALL_USERS = 300;
+const RECALL_TOGETHER = [1, 32];
 const K = 20;
 const PEER = packageFile('bench', 'peer');
 const SCRIPT = join(PEER, 'load.lua');
@@ -128,19 +129,26 @@ function rowOf(catalogue: string, variant: string, connections: number, loads: r
   };
 }
 
-/** Recall@20 of what a variant answers against the exact answer of our server, over the first users of the load. */
-async function recall(variant: Variant, url: string, exactUrl: string, data: string): Promise<number> {
+/**
+ * Recall@20 of what a variant answers against the exact answer of our server, over the first users of the load. Requests of a round go
+ * out together, as a server may answer a batch by other means than a single request.
+ */
+async function recall(variant: Variant, url: string, exactUrl: string, data: string, together: number): Promise<number> {
   const ask = async (to: string, body: object): Promise<string[]> => {
     const answer = await fetch(to, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
     return ((await answer.json()) as { items: { item_id: string }[] }).items.map(({ item_id: id }) => id);
   };
+  const bodies = readFileSync(join(data, variant.bodies), 'utf8')
+    .split('\n', RECALL_USERS)
+    .map((line) => JSON.parse(line) as object);
   let found = 0;
-  for (const line of readFileSync(join(data, variant.bodies), 'utf8').split('\n', RECALL_USERS)) {
-    const body = JSON.parse(line) as object;
-    const truth = new Set(await ask(exactUrl, { ...body, exact: true }));
-    found += (await ask(url, body)).filter((id) => truth.has(id)).length;
+  for (let from = 0; from < bodies.length; from += together) {
+    const round = bodies.slice(from, from + together);
+    const truths = await Promise.all(round.map((body) => ask(exactUrl, { ...body, exact: true })));
+    const answers = await Promise.all(round.map((body) => ask(url, body)));
+    truths.forEach((truth, n) => (found += answers[n]?.filter((id) => truth.includes(id)).length ?? 0));
   }
-  return Number((found / (RECALL_USERS * K)).toFixed(4));
+  return Number((found / (bodies.length * K)).toFixed(4));
 }
 
 const heading = [
@@ -230,7 +238,7 @@ export async function serving(options: ReadonlyMap<string, number>, text: Readon
   execFileSync(join(PEER, 'setup.sh'), [folder, ...plan.catalogues], { stdio: ['ignore', 'inherit', 'inherit'] });
   const rows: Row[] = [];
   const limits: Record<string, Limit> = {};
-  const recalls: Record<string, Record<string, number>> = {};
+  const recalls: Record<string, Record<string, Record<number, number>>> = {};
   for (const catalogue of plan.catalogues) {
     const data = join(folder, catalogue);
     await importData(data);
@@ -260,7 +268,10 @@ export async function serving(options: ReadonlyMap<string, number>, text: Readon
         const exact = running.find(({ variant }) => variant.name === 'reelfuse')?.url;
         if (repeat === 0 && exact !== undefined) {
           recalls[catalogue] = {};
-          for (const { variant, url } of running) if (variant !== BARE) recalls[catalogue][variant.name] = await recall(variant, url, exact, data);
+          for (const { variant, url } of running.filter(({ variant }) => variant !== BARE)) {
+            const of: Record<number, number> = (recalls[catalogue][variant.name] = {});
+            for (const together of RECALL_TOGETHER) of[together] = await recall(variant, url, exact, data, together);
+          }
         }
       } finally {
         for (const { program } of running.reverse()) await program.stop();

@@ -15,7 +15,6 @@ SETTINGS = (
     ("variant", str, "dff fuses IDs and features, id has IDs only, replacement features only"),
     ("seed", int, "of every random draw"),
     ("dim", int, "width of item and user vectors"),
-    ("content_share", float, "of the width, for a code of the hidden states alone, whose weight is chosen on valid; for cosines"),
     ("max_history", int, "items of a history that the user tower sees"),
     ("blocks", int, "transformer blocks"),
     ("heads", int, "attention heads"),

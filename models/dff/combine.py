@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dff.checkpoint import best_of
-from dff.content_code import with_content_code
 from dff.ensemble import combine
 from dff.errors import DataError
 from dff.evaluation import catalogue_vectors
 from dff.export import export
 from dff.recipe import Recipe
-from dff.recommender import Scorer
+from dff.recommender import Recommender
 from dff.run import Given, Prepared, build_model, choose_device, describe, prepare, quality, table, write_json
 
 
@@ -28,9 +27,9 @@ def recipe_of(identity: dict, path: Path) -> Recipe:
     return Recipe(**{name: value for name, value in identity.items() if name != "data"}).checked()
 
 
-def members_of(options: CombineOptions) -> tuple[list[Scorer], list[Recipe], Prepared]:
+def members_of(options: CombineOptions) -> tuple[list[Recommender], list[Recipe], Prepared]:
     """Models with their best weights. Raises DataError where a run is of other data or is there twice."""
-    members: list[Scorer] = []
+    members: list[Recommender] = []
     recipes: list[Recipe] = []
     data = None
     for folder in options.runs:
@@ -46,7 +45,7 @@ def members_of(options: CombineOptions) -> tuple[list[Scorer], list[Recipe], Pre
             raise DataError(f"{path}: was trained on other interactions than {options.interactions}")
         model = build_model(recipe, data.split, data.hidden_states)
         model.load_state_dict(state)
-        members.append(with_content_code(model, recipe, data.split, data.hidden_states))
+        members.append(model)
         recipes.append(recipe)
     assert data is not None  # there are two runs at least
     return members, recipes, data

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from dff.errors import DataError
-from dff.recommender import Scorer
+from dff.recommender import Recommender
 
 
 class JoinedItems(nn.Module):
@@ -52,14 +52,14 @@ class JoinedUsers(nn.Module):
         return torch.cat([functional.normalize(user, dim=-1) for user in users] if self.unit else users, dim=-1)
 
 
-class Ensemble(Scorer):
+class Ensemble(nn.Module):
     """Scores as a `Recommender` does. Dot products add up exactly.
 
     Cosines would if each member's vector of a clip had the same length. That holds on average only, by `scales`; the clips that differ
     from it give one member more of a say than the other.
     """
 
-    def __init__(self, members: list[Scorer], scales: list[float]) -> None:
+    def __init__(self, members: list[Recommender], scales: list[float]) -> None:
         super().__init__()
         first = members[0]
         self.similarity, self.temperature = first.similarity, first.temperature
@@ -67,9 +67,11 @@ class Ensemble(Scorer):
         self.item_tower = JoinedItems([member.item_tower for member in members], scales)
         self.user_tower = JoinedUsers(users, [tower.dim for tower in users], scales, users[0].max_history, first.similarity == "cosine")
 
+    queries, keys = Recommender.queries, Recommender.keys
+
 
 @torch.no_grad()
-def combine(members: list[Scorer], vectors: list[torch.Tensor]) -> Ensemble:
+def combine(members: list[Recommender], vectors: list[torch.Tensor]) -> Ensemble:
     """Joins models of the same items. vectors: each member's item vectors, (n, d), by which its scale is taken.
 
     Raises DataError if the members' scores cannot be added.

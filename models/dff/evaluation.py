@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from dff.recommender import Scorer
+from dff.ensemble import Ensemble
+from dff.recommender import Recommender
 from dff.split import Split, gather_windows
 
 CUTOFFS = (10, 20)
@@ -65,7 +66,7 @@ def rank_all(split: Split, part: str, score: Callable[[np.ndarray, np.ndarray], 
 
 
 @torch.no_grad()
-def fused_catalogue(model: Scorer, split: Split, hidden_states: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+def fused_catalogue(model: Recommender | Ensemble, split: Split, hidden_states: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
     """Item vectors (C, d) and the ID's shares (C) of the whole catalogue, through the same forward pass that is exported."""
     device = next(model.parameters()).device
     rows = torch.from_numpy(split.table_rows())
@@ -79,12 +80,14 @@ def fused_catalogue(model: Scorer, split: Split, hidden_states: torch.Tensor | N
     return torch.cat(vectors), torch.cat(shares)
 
 
-def catalogue_vectors(model: Scorer, split: Split, hidden_states: torch.Tensor | None) -> torch.Tensor:
+def catalogue_vectors(model: Recommender | Ensemble, split: Split, hidden_states: torch.Tensor | None) -> torch.Tensor:
     return fused_catalogue(model, split, hidden_states)[0]
 
 
 @torch.no_grad()
-def scorer(model: Scorer, split: Split, hidden_states: torch.Tensor | None) -> Callable[[np.ndarray, np.ndarray], torch.Tensor]:
+def scorer(
+    model: Recommender | Ensemble, split: Split, hidden_states: torch.Tensor | None
+) -> Callable[[np.ndarray, np.ndarray], torch.Tensor]:
     """What `rank_all` asks: scores (B, C) after the histories between given offsets; hidden_states in catalogue order, (C, L, D)."""
     model.eval()
     vectors = catalogue_vectors(model, split, hidden_states)
@@ -99,10 +102,10 @@ def scorer(model: Scorer, split: Split, hidden_states: torch.Tensor | None) -> C
     return score
 
 
-def rank_users(model: Scorer, split: Split, hidden_states: torch.Tensor | None, part: str) -> np.ndarray:
+def rank_users(model: Recommender | Ensemble, split: Split, hidden_states: torch.Tensor | None, part: str) -> np.ndarray:
     """Ranks of all users' `valid` or `test` targets; hidden_states in catalogue order, (C, L, D)."""
     return rank_all(split, part, scorer(model, split, hidden_states))
 
 
-def evaluate(model: Scorer, split: Split, hidden_states: torch.Tensor | None, part: str) -> dict[str, float]:
+def evaluate(model: Recommender | Ensemble, split: Split, hidden_states: torch.Tensor | None, part: str) -> dict[str, float]:
     return metrics_of(rank_users(model, split, hidden_states, part))

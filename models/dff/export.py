@@ -11,10 +11,11 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from dff.ensemble import Ensemble
 from dff.errors import DataError
 from dff.golden import golden_examples
 from dff.graphs import write_int8_graph, write_item_graph, write_user_graph
-from dff.recommender import Scorer
+from dff.recommender import Recommender
 from dff.verify import FORMAT, FORMAT_VERSION, INT8, Verdict, int8_error, verify
 
 
@@ -43,7 +44,9 @@ def digest(path: Path) -> dict[str, object]:
     return {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
 
 
-def manifest(model: Scorer, item_ids: list[str], hidden_states: torch.Tensor | None, about: Description, folder: Path) -> dict:
+def manifest(
+    model: Recommender | Ensemble, item_ids: list[str], hidden_states: torch.Tensor | None, about: Description, folder: Path
+) -> dict:
     tower = model.item_tower
     return {
         "format": FORMAT,
@@ -86,7 +89,9 @@ def drop_if_inaccurate(path: Path, golden: dict[str, torch.Tensor]) -> None:
 
 
 @torch.no_grad()
-def export(model: Scorer, item_ids: list[str], hidden_states: torch.Tensor | None, about: Description, target: Path) -> Verdict:
+def export(
+    model: Recommender | Ensemble, item_ids: list[str], hidden_states: torch.Tensor | None, about: Description, target: Path
+) -> Verdict:
     """Exports and verifies through ONNX Runtime before anything appears at `target`.
 
     item_ids: the trained items, in the order of the ID table's rows from 1. hidden_states: raw (C, L, D), trained items first.

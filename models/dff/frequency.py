@@ -3,8 +3,9 @@
 import numpy as np
 import torch
 
+from dff.ensemble import Ensemble
 from dff.evaluation import fused_catalogue
-from dff.recommender import Scorer
+from dff.recommender import Recommender
 from dff.split import Split
 
 FIRST = (0, 1, 5, 10, 20, 50)  # occurrences at which a band begins; each ends before the next
@@ -44,13 +45,15 @@ def hit_rates(split: Split, ranks: np.ndarray) -> list[float | None]:
 
 
 @torch.no_grad()
-def id_shares(model: Scorer, split: Split, hidden_states: torch.Tensor | None) -> list[float | None]:
+def id_shares(model: Recommender | Ensemble, split: Split, hidden_states: torch.Tensor | None) -> list[float | None]:
     """Mean gate of each band's items: 1 if the vector is the ID alone, 0 if it is the features alone."""
     model.eval()
     shares = fused_catalogue(model, split, hidden_states)[1]
     return means(shares.double().cpu().numpy(), bands_of(split.train_counts()))
 
 
-def by_frequency(model: Scorer, split: Split, hidden_states: torch.Tensor | None, ranks: np.ndarray) -> list[dict[str, object]]:
+def by_frequency(
+    model: Recommender | Ensemble, split: Split, hidden_states: torch.Tensor | None, ranks: np.ndarray
+) -> list[dict[str, object]]:
     columns = zip(band_names(), target_shares(split), hit_rates(split, ranks), id_shares(model, split, hidden_states), strict=True)
     return [{"occurrences": name, "targets": targets, "hr@10": rate, "id_share": share} for name, targets, rate, share in columns]

@@ -2,7 +2,8 @@
 
 import torch
 
-from dff.recommender import Scorer
+from dff.ensemble import Ensemble
+from dff.recommender import Recommender
 
 KNOWN, UNKNOWN, FEATURELESS = 12, 4, 2  # items of each kind; one more is unknown and featureless at once
 SEED = 20
@@ -13,7 +14,7 @@ def spread(count: int, total: int) -> torch.Tensor:
     return torch.linspace(0, total - 1, count).round().long()
 
 
-def golden_items(model: Scorer, items: int, hidden_states: torch.Tensor | None) -> dict[str, torch.Tensor]:
+def golden_items(model: Recommender | Ensemble, items: int, hidden_states: torch.Tensor | None) -> dict[str, torch.Tensor]:
     """Known items, items without training, items without features; hidden_states (C, L, D), trained items first."""
     known = spread(KNOWN + FEATURELESS, items)
     rows = torch.cat([known + 1, torch.full((UNKNOWN + 1,), items + 1)])  # int64 (G)
@@ -29,7 +30,7 @@ def golden_items(model: Scorer, items: int, hidden_states: torch.Tensor | None) 
     return tensors | {"item.item_vector": vectors, "item.id_share": shares}
 
 
-def golden_histories(model: Scorer, item_vectors: torch.Tensor) -> dict[str, torch.Tensor]:
+def golden_histories(model: Recommender | Ensemble, item_vectors: torch.Tensor) -> dict[str, torch.Tensor]:
     """Left-padded histories of one item up to max_history; item_vectors (G, d) are what they are made of."""
     longest = model.user_tower.max_history
     lengths = sorted({1, min(2, longest), min(5, longest), max(1, longest // 2), longest})
@@ -43,7 +44,7 @@ def golden_histories(model: Scorer, item_vectors: torch.Tensor) -> dict[str, tor
 
 
 @torch.no_grad()
-def golden_examples(model: Scorer, items: int, hidden_states: torch.Tensor | None) -> dict[str, torch.Tensor]:
+def golden_examples(model: Recommender | Ensemble, items: int, hidden_states: torch.Tensor | None) -> dict[str, torch.Tensor]:
     examples = golden_items(model, items, hidden_states)
     examples |= golden_histories(model, examples["item.item_vector"])
     return {name: tensor.contiguous() for name, tensor in examples.items()}

@@ -8,10 +8,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from dff.content_code import CodedUsers
-from dff.ensemble import JoinedUsers
+from dff.ensemble import Ensemble, JoinedUsers
 from dff.item_tower import ItemTower
-from dff.recommender import Scorer
+from dff.recommender import Recommender
 from dff.serving_tower import ServingTower
 from dff.user_tower import UserTower
 
@@ -64,7 +63,7 @@ def write_graph(
         )
 
 
-def write_item_graph(model: Scorer, golden: dict[str, torch.Tensor], path: Path) -> None:
+def write_item_graph(model: Recommender | Ensemble, golden: dict[str, torch.Tensor], path: Path) -> None:
     graph, inputs = ITEM_GRAPHS[model.item_tower.variant]
     example = {name: golden[f"item.{name}"] for name in inputs}
     outputs = ["item_vector", "id_share"]
@@ -84,15 +83,13 @@ def write_int8_graph(source: Path, path: Path) -> None:
         logging.root.setLevel(level)
 
 
-def serving_form(tower: UserTower | CodedUsers | JoinedUsers) -> nn.Module:
+def serving_form(tower: UserTower | JoinedUsers) -> nn.Module:
     if isinstance(tower, JoinedUsers):
-        return tower.with_towers([serving_form(member) for member in tower.towers])
-    if isinstance(tower, CodedUsers):
-        return tower.with_tower(serving_form(tower.tower))
+        return tower.with_towers([ServingTower(member) for member in tower.towers])
     return ServingTower(tower)
 
 
-def write_user_graph(model: Scorer, golden: dict[str, torch.Tensor], path: Path) -> None:
+def write_user_graph(model: Recommender | Ensemble, golden: dict[str, torch.Tensor], path: Path) -> None:
     example = {name: golden[f"user.{name}"] for name in ("item_vectors", "mask")}
     axes = {name: {0: "batch", 1: "history"} for name in example} | {"user_vector": {0: "batch"}}
     write_graph(serving_form(model.user_tower), example, ["user_vector"], axes, path)

@@ -23,7 +23,6 @@ class Recipe:
     seed: int = 0
     # towers
     dim: int = 128
-    content_share: float = 0.25  # of these, for a code of the hidden states alone; other variants than dff have none
     max_history: int = 50
     blocks: int = 2
     heads: int = 2
@@ -55,18 +54,6 @@ class Recipe:
     chosen_by: str = "ndcg@10"  # measure on valid that decides the epoch; a hit rate ignores at which rank, and wavers more
     patience: int = 5  # epochs without a better one
 
-    @property
-    def code_width(self) -> int:
-        """Numbers of a vector that the content share comes to; `heads` has to divide the rest."""
-        if self.variant != "dff" or not self.content_share:
-            return 0
-        width = self.dim - self.heads * max(1, int(self.dim * (1 - self.content_share)) // self.heads)
-        return width if width > 1 else 0  # one of them is no part of the code itself
-
-    @property
-    def fused_width(self) -> int:
-        return self.dim - self.code_width
-
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
 
@@ -91,13 +78,11 @@ class Recipe:
         ):
             if getattr(self, name) <= 0:
                 raise DataError(f"{name} is {getattr(self, name)}; expected more than 0")
-        for name in ("dropout", "id_dropout", "content_share"):
+        for name in ("dropout", "id_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise DataError(f"{name} is {getattr(self, name)}; expected 0 or more and less than 1")
         if self.dim % self.heads:
             raise DataError(f"dim {self.dim} cannot be divided among {self.heads} heads")
-        if self.content_share and self.similarity != "cosine":
-            raise DataError(f"content_share is {self.content_share}; with the similarity {self.similarity} it has to be 0")
         return self
 
 
@@ -106,7 +91,6 @@ PRESETS = {
     # The configuration of arXiv 2512.21863, as its authors trained it.
     "authors": Recipe(
         dim=2048,
-        content_share=0.0,
         max_history=10,
         norm_first=False,
         attention_bias=False,
@@ -134,10 +118,9 @@ PRESETS = {
 
 
 def build_recipe(preset: str, **changes: object) -> Recipe:
-    """A preset with some settings changed; a dot product has no temperature, mean of the history or content code unless asked to."""
+    """A preset with some settings changed; a dot product has no temperature and no mean of the history unless they are asked for."""
     recipe = PRESETS[preset]
     if changes.get("similarity", recipe.similarity) == "dot" and recipe.similarity == "cosine":
         changes.setdefault("temperature", 1.0)
-        changes.setdefault("content_share", 0.0)
         changes.setdefault("history_mean", False)  # it bounds the length of the user vector, and with it the scores
     return replace(recipe, **changes).checked()

@@ -9,32 +9,14 @@ from dff.recipe import Recipe
 from dff.user_tower import UserTower
 
 
-class Scorer(nn.Module):
-    """Two towers and how their vectors meet. What evaluates or exports takes any of the kind."""
-
-    similarity: str
-    temperature: float
-    item_tower: nn.Module  # rows (B) and hidden states (B, L, D) to vectors (B, d) and ID shares (B)
-    user_tower: nn.Module  # item vectors (B, T, d) and mask (B, T) to vectors (B, d)
-
-    def queries(self, user_vectors: torch.Tensor) -> torch.Tensor:
-        """User vectors scaled so that their dot product with `keys` is the score; (…, d)."""
-        return self.keys(user_vectors) / self.temperature
-
-    def keys(self, item_vectors: torch.Tensor) -> torch.Tensor:
-        return functional.normalize(item_vectors, dim=-1, eps=1e-8) if self.similarity == "cosine" else item_vectors
-
-
-class Recommender(Scorer):
-    """What is trained."""
-
+class Recommender(nn.Module):
     def __init__(self, recipe: Recipe, items: int, layers: int, hidden_dim: int) -> None:
         super().__init__()
         self.similarity = recipe.similarity
         self.temperature = recipe.temperature
-        self.item_tower = ItemTower(recipe.variant, items, recipe.fused_width, layers, hidden_dim, recipe.activation)
+        self.item_tower = ItemTower(recipe.variant, items, recipe.dim, layers, hidden_dim, recipe.activation)
         self.user_tower = UserTower(
-            recipe.fused_width,
+            recipe.dim,
             recipe.max_history,
             recipe.blocks,
             recipe.heads,
@@ -44,3 +26,10 @@ class Recommender(Scorer):
             recipe.norm_eps,
             recipe.history_mean,
         )
+
+    def queries(self, user_vectors: torch.Tensor) -> torch.Tensor:
+        """User vectors scaled so that their dot product with `keys` is the score; (…, d)."""
+        return self.keys(user_vectors) / self.temperature
+
+    def keys(self, item_vectors: torch.Tensor) -> torch.Tensor:
+        return functional.normalize(item_vectors, dim=-1, eps=1e-8) if self.similarity == "cosine" else item_vectors

@@ -8,8 +8,8 @@ import torch
 
 from dff import __version__
 from dff.checkpoint import Progress
-from dff.content_code import with_content_code
 from dff.curves import draw_curves
+from dff.ensemble import Ensemble
 from dff.errors import DataError
 from dff.evaluation import evaluate, metrics_of, rank_all, scorer
 from dff.export import Description, export
@@ -19,7 +19,7 @@ from dff.floors import floors
 from dff.frequency import by_frequency
 from dff.interactions import Interactions, read_interactions
 from dff.recipe import Recipe
-from dff.recommender import Recommender, Scorer
+from dff.recommender import Recommender
 from dff.split import Split, leave_one_out
 from dff.training import seed_everything, train
 from dff.verify import Verdict
@@ -103,7 +103,7 @@ def configuration(options: RunOptions, data: Prepared, device: torch.device) -> 
     }
 
 
-def quality(model: Scorer, data: Prepared) -> dict[str, object]:
+def quality(model: Recommender | Ensemble, data: Prepared) -> dict[str, object]:
     score = scorer(model, data.split, data.hidden_states)
     ranks, cold = rank_all(data.split, "test", score), data.split.cold_targets()
     return {
@@ -183,7 +183,6 @@ def run(options: RunOptions) -> str:
     write_json(out / "config.json", configuration(options, data, device))
     model = build_model(recipe, data.split, data.hidden_states).to(device)
     progress = train(model, recipe, data.split, data.hidden_states, out / "checkpoint.pt", options.resume, report_epoch)
-    model = with_content_code(model, recipe, data.split, data.hidden_states)
     metrics = measure(model, data, recipe, progress)
     write_json(out / "metrics.json", metrics)
     draw_curves(progress, options.recipe.chosen_by, out / "curves.png")

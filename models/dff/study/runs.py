@@ -10,13 +10,12 @@ import numpy as np
 import torch
 
 from dff.checkpoint import Progress
-from dff.content_code import with_content_code
 from dff.errors import DataError
 from dff.evaluation import evaluate, metrics_of, rank_all, scorer
 from dff.exposure import exposure, shown_items
 from dff.frequency import by_frequency
 from dff.recipe import Recipe
-from dff.recommender import Scorer
+from dff.recommender import Recommender
 from dff.run import build_model, write_json
 from dff.split import Split
 from dff.study.arms import Arm
@@ -84,17 +83,19 @@ def identity_of(recipe: Recipe, fingerprint: str) -> dict:
     return recipe.as_dict() | {"data": fingerprint}
 
 
-def fit(recipe: Recipe, arm: Arm, split: Split, states: torch.Tensor | None, folder: Path, device: torch.device) -> tuple[Scorer, Progress]:
+def fit(
+    recipe: Recipe, arm: Arm, split: Split, states: torch.Tensor | None, folder: Path, device: torch.device
+) -> tuple[Recommender, Progress]:
     """Trains one model, going on from a checkpoint if a stop left one; the model holds the best weights."""
     folder.mkdir(parents=True, exist_ok=True)
     model = build_model(recipe, split, states).to(device)
     if states is not None and not arm.learned:
         model.item_tower.layer_logits.requires_grad_(False)  # they stay equal: the uniform mean
     progress = train(model, recipe, split, states, folder / "checkpoint.pt", resume=True)
-    return with_content_code(model, recipe, split, states), progress
+    return model, progress
 
 
-def summary_of(arm: str, recipe: Recipe, identity: dict, model: Scorer, progress: Progress) -> dict:
+def summary_of(arm: str, recipe: Recipe, identity: dict, model: Recommender, progress: Progress) -> dict:
     tower = model.item_tower
     return {
         "arm": arm,

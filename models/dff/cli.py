@@ -26,6 +26,7 @@ SETTINGS = (
     ("precision", str, "of the full softmax; auto: bfloat16 where the device has instructions for it"),
     ("chunk", int, "positions whose full softmax is in memory at once"),
     ("dropout", float, "of the user tower"),
+    ("content_gain", float, "weight of the hidden states in an item vector, against what training alone would give them"),
     ("id_dropout", float, "chance that an item trains the unknown-item row"),
     ("batch_size", int, "training rows in a step, at most"),
     ("min_steps", int, "of an epoch: with fewer rows batches are smaller"),

@@ -93,25 +93,33 @@ class ItemTower(nn.Module):
         projected = self.projection(mixed)
         return torch.relu(projected) if self.activation == "relu" else projected
 
-    def fuse(self, rows: torch.Tensor | None, mixed: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
-        """From ID-table rows (B) and mixed hidden states (B, D) to item vectors (B, d) and the ID's share (B)."""
+    def parts(self, rows: torch.Tensor | None, mixed: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """From ID-table rows (B) and mixed hidden states (B, D) to what the ID and what the features add to item vectors, (B, d)
+        each, and to the ID's share (B)."""
         if self.variant == "id":
-            vectors = self.id_embedding(rows)
-            return vectors, torch.ones_like(vectors[:, 0])
+            identity = self.id_embedding(rows)
+            return identity, torch.zeros_like(identity), torch.ones_like(identity[:, 0])
         content = self.activate(mixed)
         if self.variant == "replacement":
-            return content, torch.zeros_like(content[:, 0])
+            return torch.zeros_like(content), content, torch.zeros_like(content[:, 0])
         identity = self.id_embedding(rows)
         gate = torch.sigmoid(self.gate(torch.cat([identity, content], dim=-1)))
-        return gate * identity + (1 - gate) * content, gate.mean(dim=-1)
+        return gate * identity, (1 - gate) * content, gate.mean(dim=-1)
 
-    def from_standardised(self, rows: torch.Tensor, states: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
-        """For training: states (B, L, D) were standardised once beforehand."""
-        return self.fuse(rows, None if states is None else MixLayers.apply(self.layer_weights(), states))
+    def for_training(self, rows: torch.Tensor, states: torch.Tensor | None, content_gain: float) -> tuple[torch.Tensor, torch.Tensor]:
+        """Item vectors (B, d), and the keys (B, d) that the loss is to rank them by; states (B, L, D) were standardised beforehand.
+
+        In the keys the features' part is divided by `content_gain`. IDs are fitted to the very interactions that the loss is about, so
+        by it they seem to make features needless; on interactions to come, features are worth more than that. Training then makes
+        their part as much larger as the keys make it smaller, and the item vectors, without the division, are what is served.
+        """
+        identity, content, _ = self.parts(rows, None if states is None else MixLayers.apply(self.layer_weights(), states))
+        return identity + content, identity + content / content_gain
 
     def forward(self, rows: torch.Tensor | None, hidden_states: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
         """rows int64 (B) and raw hidden states (B, L, D) to item vectors (B, d) and id_share (B); a variant ignores what it lacks."""
-        if self.variant == "id":
-            return self.fuse(rows, None)
-        mixed = torch.matmul(self.layer_weights().unsqueeze(0), self.standardise(hidden_states)).squeeze(1)
-        return self.fuse(rows, mixed)
+        mixed = None
+        if self.variant != "id":
+            mixed = torch.matmul(self.layer_weights().unsqueeze(0), self.standardise(hidden_states)).squeeze(1)
+        identity, content, id_share = self.parts(rows, mixed)
+        return identity + content, id_share

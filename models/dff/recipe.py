@@ -43,6 +43,7 @@ class Recipe:
     precision: str = "auto"  # of the full softmax; auto is bfloat16 where the device has instructions for it
     chunk: int = 256  # positions whose full softmax is held in memory at once
     dropout: float = 0.3
+    content_gain: float = 2.0  # of the features' part of an item vector, against its part in the keys that the loss ranks by
     id_dropout: float = 0.05  # chance that an item trains the unknown-item row instead of its own, drawn for every step
     batch_size: int = 512  # at most
     min_steps: int = 64  # of an epoch: a few thousand users in large batches would be too few steps to learn from
@@ -75,6 +76,7 @@ class Recipe:
             "temperature",
             "lr",
             "clip",
+            "content_gain",
         ):
             if getattr(self, name) <= 0:
                 raise DataError(f"{name} is {getattr(self, name)}; expected more than 0")
@@ -103,6 +105,7 @@ PRESETS = {
         loss="in-batch",
         rows="sequences",
         dropout=0.1,
+        content_gain=1.0,
         id_dropout=0.0,
         batch_size=512,
         min_steps=1,
@@ -122,5 +125,6 @@ def build_recipe(preset: str, **changes: object) -> Recipe:
     recipe = PRESETS[preset]
     if changes.get("similarity", recipe.similarity) == "dot" and recipe.similarity == "cosine":
         changes.setdefault("temperature", 1.0)
+        changes.setdefault("content_gain", 1.0)
         changes.setdefault("history_mean", False)  # it bounds the length of the user vector, and with it the scores
     return replace(recipe, **changes).checked()

@@ -39,7 +39,7 @@ def standardised_states(model: Recommender, hidden_states: torch.Tensor, device:
     dtype = torch.float32 if hidden_states.numel() * 4 <= FLOAT32_LIMIT else torch.float16
     states = torch.empty(hidden_states.shape, dtype=dtype)
     for part, out in zip(hidden_states.split(STATES_AT_ONCE), states.split(STATES_AT_ONCE), strict=True):
-        out.copy_(model.item_tower.standardise(part.float()))
+        out.copy_(model.item_tower.standardise(part.to(device, torch.float32)))  # where mean and deviation are
     return states.to(device)
 
 
@@ -81,14 +81,15 @@ class BatchLoss:
         counts = split.train_counts()[: split.trained]
         self.log_shares = torch.from_numpy(np.log(counts / counts.sum())).float().to(self.device)
 
-    def item_vectors(self, items: torch.Tensor | None) -> torch.Tensor:
-        """Vectors of some trained items, or of all; some of their IDs are replaced by the unknown item at random."""
+    def vectors_and_keys(self, items: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of some trained items, or of all; some of their IDs are replaced by the unknown item at random."""
         rows = self.rows if items is None else self.rows[items]
         if self.recipe.id_dropout:
             dropped = torch.rand(len(rows), device=self.device) < self.recipe.id_dropout
             rows = rows.masked_fill(dropped, self.split.trained + 1)
         states = self.states if items is None or self.states is None else self.states[items]
-        return self.model.item_tower.from_standardised(rows, states)[0]
+        vectors, keys = self.model.item_tower.for_training(rows, states, self.recipe.content_gain)
+        return vectors, self.model.keys(keys)
 
     def __call__(self, windows: np.ndarray) -> torch.Tensor:
         groups = []
@@ -96,13 +97,13 @@ class BatchLoss:
             items, mask = gather_windows(self.split.items, group[:, 0], group[:, 1])  # (B, T + 1)
             groups.append((torch.from_numpy(items).to(self.device), torch.from_numpy(mask).to(self.device)))
         if self.recipe.loss == "full-softmax":
-            vectors = self.item_vectors(None)
+            vectors, keys = self.vectors_and_keys(None)
             queries, targets, _ = self.positions(groups, vectors)
-            return full_softmax(queries, self.model.keys(vectors), targets, self.recipe.chunk, self.dtype)
+            return full_softmax(queries, keys, targets, self.recipe.chunk, self.dtype)
         distinct, counts = torch.unique(torch.cat([items[mask] for items, mask in groups]), return_counts=True)
         # Padding repeats an item of its own window, so it is found among the distinct ones, and changes nothing in `own`.
         groups = [(torch.searchsorted(distinct, items), mask) for items, mask in groups]
-        vectors = self.item_vectors(distinct)
+        vectors, keys = self.vectors_and_keys(distinct)
         queries, targets, users = self.positions(groups, vectors)
         own = torch.zeros(len(windows), len(distinct), dtype=torch.bool, device=self.device)
         first = 0
@@ -110,7 +111,7 @@ class BatchLoss:
             own[first : first + len(items)].scatter_(1, items, True)
             first += len(items)
         log_shares = self.log_shares[distinct] if self.recipe.log_q else None
-        return in_batch(queries, self.model.keys(vectors), targets, counts, own[users], log_shares)
+        return in_batch(queries, keys, targets, counts, own[users], log_shares)
 
     def positions(
         self, groups: list[tuple[torch.Tensor, torch.Tensor]], vectors: torch.Tensor

@@ -56,8 +56,23 @@ def test_missing_features_do_not_take_part_in_the_standardisation():
 def test_training_and_serving_take_the_same_way_through_the_item_tower():
     tower, rows, states = item_tower(), torch.tensor([1, 2, 5]), torch.randn(3, LAYERS, WIDTH)
     served, _ = tower(rows, states)
-    trained, _ = tower.from_standardised(rows, tower.standardise(states))
+    trained, _ = tower.for_training(rows, tower.standardise(states), content_gain=3)
     assert torch.allclose(served, trained, atol=1e-6)
+
+
+@pytest.mark.parametrize("variant", ["dff", "id", "replacement"])
+def test_keys_of_training_have_the_part_of_the_features_divided_by_the_gain(variant):
+    tower, rows, states = item_tower(variant), torch.tensor([1, 2, 5]), torch.randn(3, LAYERS, WIDTH)
+    given = (rows, None if variant == "id" else tower.standardise(states))
+    vectors, as_they_are = tower.for_training(*given, content_gain=1)
+    assert torch.equal(vectors, as_they_are)
+    content = torch.zeros_like(vectors)
+    if variant != "id":
+        content = tower.activate((tower.layer_weights().view(1, -1, 1) * given[1]).sum(dim=1))
+    if variant == "dff":
+        content = content * (1 - torch.sigmoid(tower.gate(torch.cat([tower.id_embedding(rows), content], dim=-1))))
+    _, keys = tower.for_training(*given, content_gain=4)
+    assert torch.allclose(keys, vectors - 0.75 * content, atol=1e-6)
 
 
 def test_the_layer_mix_has_the_gradient_of_its_formula():

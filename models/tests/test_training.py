@@ -1,4 +1,5 @@
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from dff.evaluation import evaluate
 from dff.floors import popularity
 from dff.recipe import build_recipe
 from dff.run import build_model
-from dff.training import batch_rows, rate_at, train
+from dff.training import batch_rows, rate_at, standardised_states, train
 
 QUICK = {"dim": 16, "max_history": 8, "batch_size": 64, "epochs": 6, "lr": 1e-2, "dropout": 0.1, "min_steps": 1}
 
@@ -138,12 +139,48 @@ def test_the_learning_rate_climbs_and_falls():
 
 @pytest.mark.parametrize(
     "change",
-    [{"dim": 0}, {"loss": "hinge"}, {"dropout": 1.0}, {"dim": 15}, {"temperature": 0.0}, {"chosen_by": "auc"}, {"variant": "both"}],
+    [
+        {"dim": 0},
+        {"loss": "hinge"},
+        {"dropout": 1.0},
+        {"dim": 15},
+        {"temperature": 0.0},
+        {"content_gain": 0.0},
+        {"chosen_by": "auc"},
+        {"variant": "both"},
+    ],
     ids=str,
 )
 def test_a_setting_that_cannot_be_is_named(change):
     with pytest.raises(DataError, match=next(iter(change))):
         build_recipe("default", **change)
+
+
+def test_a_larger_gain_leaves_more_of_the_vectors_to_the_features(world, tmp_path):
+    def relative_content(gain):
+        folder = tmp_path / str(gain)
+        folder.mkdir()
+        tower = trained(world, folder, epochs=4, content_gain=gain)[0].item_tower
+        states = tower.standardise(world.hidden_states[: world.split.trained])
+        rows = torch.arange(1, world.split.trained + 1)
+        with torch.no_grad():
+            vectors, keys = tower.for_training(rows, states, content_gain=2)
+        content = 2 * (vectors - keys)
+        return float((content.norm(dim=1) / (vectors - content).norm(dim=1)).mean())
+
+    assert relative_content(16.0) > 1.2 * relative_content(1.0)
+
+
+def test_states_are_standardised_where_the_model_is(world):
+    seen = []
+
+    def standardise(part):
+        seen.append(part.device.type)
+        return torch.zeros(part.shape)
+
+    model = SimpleNamespace(item_tower=SimpleNamespace(standardise=standardise))
+    states = standardised_states(model, world.hidden_states, torch.device("meta"))
+    assert set(seen) == {"meta"} and states.device.type == "meta"
 
 
 def test_a_dot_product_has_no_temperature_unless_one_is_given():

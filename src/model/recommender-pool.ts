@@ -106,10 +106,12 @@ interface Place {
 const AHEAD = 4;
 /** So many requests are worth a message to a worker that is busy. */
 const WORTH_SENDING = 8;
+/** So many are worth one to an idle worker before the turn has read the rest: it computes while this thread reads on. */
+const WORTH_STARTING = 4;
 
 /**
- * User tower and search in worker threads. Batching is dynamic: an idle worker takes whatever one turn of the event loop
- * has brought, up to maxBatch, and a busy one gets its next batch when that is worth a message; under load batches grow by
+ * User tower and search in worker threads. Batching is dynamic: an idle worker takes the first few requests, or whatever
+ * one turn of the event loop has brought, and a busy one gets its next batch when that is worth a message; under load batches grow by
  * themselves and nothing waits for a timer. maxBatch is small on purpose: were all open requests one batch, this thread
  * and the worker would wait for each other in turn.
  */
@@ -142,6 +144,7 @@ export async function startRecommenders(
   const queue: Waiting[] = [];
   let isDue = false;
   const worthSending = Math.min(WORTH_SENDING, settings.maxBatch);
+  const worthStarting = Math.min(WORTH_STARTING, settings.maxBatch);
 
   const run = async (place: Place, batch: Waiting[]): Promise<void> => {
     const jobs: SearchJob[] = [];
@@ -222,7 +225,8 @@ export async function startRecommenders(
           return;
         }
         queue.push({ prepare, since: performance.now(), resolve, reject });
-        if (queue.length % settings.maxBatch === 0) pump();
+        const isIdle = queue.length >= worthStarting && places.some(({ batches }) => batches === 0);
+        if (isIdle || queue.length % settings.maxBatch === 0) pump();
         else pumpSoon();
       }),
     update: async (change) => void (await Promise.all(workers.map((worker) => worker.call({ type: 'update', ...change })))),

@@ -97,6 +97,9 @@ export async function load(
   return { rate, p50, p99, p999, errors, cpu: (cpu / (rate * seconds)) * 1e6, others: others * 100, memory: memoryMib(pid) };
 }
 
+/** A first start builds the graph: of 100,000 vectors of 256 numbers that takes minutes. */
+const READY_SECONDS = 600;
+
 export interface Running {
   pid: number;
   stop(): Promise<void>;
@@ -124,12 +127,12 @@ export async function startProgram(
     await ended;
     clearTimeout(timer);
   };
-  for (let tries = 0; tries < 600; tries++) {
+  for (let tries = 0; tries < READY_SECONDS * 10; tries++) {
     if (child.exitCode !== null) throw new Error(`${command} ended with code ${child.exitCode}: ${output.trim()}`);
     const answer = await fetch(readyUrl).catch(() => null);
     if (answer?.ok === true) return { pid: child.pid ?? 0, stop };
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
   await stop();
-  throw new Error(`${command} was not ready after 60 s: ${output.trim()}`);
+  throw new Error(`${command} was not ready after ${READY_SECONDS} s: ${output.trim()}`);
 }

@@ -5,6 +5,8 @@ import { availableParallelism } from 'node:os';
 
 /** Kernel clock ticks a second, as /proc counts CPU time. */
 const TICKS = 100;
+/** A first start builds the graph: of 100,000 vectors of 256 numbers that takes minutes. */
+const READY_SECONDS = 600;
 const STOP_MS = 5000;
 
 function childrenOf(pid: number): number[] {
@@ -96,9 +98,6 @@ export async function load(
   const others = (busySeconds() - before.busy - cpu - wrk) / wall / availableParallelism();
   return { rate, p50, p99, p999, errors, cpu: (cpu / (rate * seconds)) * 1e6, others: others * 100, memory: memoryMib(pid) };
 }
-
-/** A first start builds the graph: of 100,000 vectors of 256 numbers that takes minutes. */
-const READY_SECONDS = 600;
 
 export interface Running {
   pid: number;

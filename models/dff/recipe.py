@@ -121,7 +121,7 @@ PRESETS = {
 
 
 def build_recipe(preset: str, **changes: object) -> Recipe:
-    """A preset with some settings changed; a dot product has no temperature and no mean of the history unless they are asked for."""
+    """A preset with some settings changed; a dot product has no temperature, content gain or mean of the history unless asked for."""
     recipe = PRESETS[preset]
     if changes.get("similarity", recipe.similarity) == "dot" and recipe.similarity == "cosine":
         changes.setdefault("temperature", 1.0)

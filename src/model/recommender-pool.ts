@@ -111,9 +111,9 @@ const WORTH_STARTING = 4;
 
 /**
  * User tower and search in worker threads. Batching is dynamic: an idle worker takes the first few requests, or whatever
- * one turn of the event loop has brought, and a busy one gets its next batch when that is worth a message; under load batches grow by
- * themselves and nothing waits for a timer. maxBatch is small on purpose: were all open requests one batch, this thread
- * and the worker would wait for each other in turn.
+ * one turn of the event loop has brought, and a busy one gets its next batch when that is worth a message; under load
+ * batches grow by themselves and nothing waits for a timer. maxBatch is small on purpose: were all open requests one
+ * batch, this thread and the worker would wait for each other in turn.
  */
 export async function startRecommenders(
   artifact: Artifact,
@@ -225,8 +225,8 @@ export async function startRecommenders(
           return;
         }
         queue.push({ prepare, since: performance.now(), resolve, reject });
-        const isIdle = queue.length >= worthStarting && places.some(({ batches }) => batches === 0);
-        if (isIdle || queue.length % settings.maxBatch === 0) pump();
+        const canStart = queue.length >= worthStarting && places.some(({ batches }) => batches === 0);
+        if (canStart || queue.length % settings.maxBatch === 0) pump();
         else pumpSoon();
       }),
     update: async (change) => void (await Promise.all(workers.map((worker) => worker.call({ type: 'update', ...change })))),

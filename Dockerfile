@@ -44,7 +44,7 @@ USER 1000:1000
 VOLUME /data
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10m --start-interval=2s CMD ["node", "scripts/health.mjs"]
-CMD ["node", "dist/src/main.js", "serve"]
+CMD ["node", "--max-semi-space-size=64", "dist/src/main.js", "serve"]
 
 # Listens on every address of the container, so keys have to be given: REELFUSE_API_KEYS or REELFUSE_API_KEYS_FILE.
 # Writes to /data and /tmp alone: the rest may be read-only.
@@ -57,4 +57,4 @@ USER 1000:1000
 VOLUME /data
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10m --start-interval=2s CMD ["node", "scripts/health.mjs"]
-CMD ["node", "dist/src/main.js", "serve"]
+CMD ["node", "--max-semi-space-size=64", "dist/src/main.js", "serve"]

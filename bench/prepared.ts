@@ -30,7 +30,7 @@ const environmentOf = (data: string, dataDir: string, port: number): Record<stri
 const startOwn = (environment: Record<string, string>): Promise<Running> =>
   startProgram(
     process.execPath,
-    [packageFile('dist', 'src', 'main.js'), 'serve'],
+    ['--max-semi-space-size=64', packageFile('dist', 'src', 'main.js'), 'serve'], // as `npm start`
     environment,
     `http://127.0.0.1:${environment.REELFUSE_PORT}/readyz`,
   );

@@ -13,6 +13,7 @@ import { build, temporaryFolder } from '../build.js';
 
 const read = (...parts: string[]): string => readFileSync(packageFile(...parts), 'utf8');
 const DOCKERFILE = DockerfileParser.parse(read('Dockerfile'));
+const PACKAGE = JSON.parse(read('package.json')) as { scripts: { start: string } };
 const TARGETS = ['cpu', 'cuda'];
 
 /** Instructions by stage. */
@@ -42,7 +43,8 @@ test('every target runs as a user without rights, checks its health and asks for
     const last = (keyword: string): string => steps.findLast((step) => step.keyword === keyword)?.text ?? '';
     assert.equal(last('USER'), '1000:1000', target);
     assert.match(last('HEALTHCHECK'), /CMD \["node", "scripts\/health\.mjs"\]$/);
-    assert.equal(last('CMD'), '["node", "dist/src/main.js", "serve"]');
+    // as `npm start` does it
+    assert.equal(`exec ${(JSON.parse(last('CMD')) as string[]).join(' ')}`, PACKAGE.scripts.start);
     const environment = Object.fromEntries(
       last('ENV')
         .split(/\s+/)

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { request } from 'node:http';
+import { request, type ClientRequest } from 'node:http';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -42,21 +42,25 @@ function wideRows(folder: string): Rows {
   return { model, shape: `${WIDE.layers} × ${WIDE.width}`, states: (n) => pool[n % STATES] as string }; // n % length
 }
 
+async function countLanded(sending: ClientRequest): Promise<number> {
+  const [response] = (await once(sending, 'response')) as [NodeJS.ReadableStream];
+  let landed = 0;
+  for await (const line of createInterface({ input: response })) if ((JSON.parse(line) as { status: number }).status === 201) landed++;
+  return landed;
+}
+
 /** One NDJSON upload, answered line by line. @returns how many rows landed */
 async function upload(url: string, first: number, end: number, step: number, { states }: Rows): Promise<number> {
   const sending = request(`${url}/v1/items/batch`, {
     method: 'POST',
     headers: { 'content-type': 'application/x-ndjson', accept: 'application/x-ndjson' },
   });
-  const answered = once(sending, 'response');
+  const landed = countLanded(sending); // read while sending: with its results unread the stream would halt
   for (let n = first; n < end; n += step) {
     const head = `{"item_id":"upload-${n}","title":"clip ${n}","author_id":"a${n % 97}","attributes":{"topic":"t${n % 8}"},"hidden_states":`;
     if (!sending.write(`${head}${states(n)}}\n`)) await once(sending, 'drain');
   }
   sending.end();
-  const [response] = (await answered) as [NodeJS.ReadableStream];
-  let landed = 0;
-  for await (const line of createInterface({ input: response })) if ((JSON.parse(line) as { status: number }).status === 201) landed++;
   return landed;
 }
 

@@ -143,7 +143,7 @@ export interface paths {
         put?: never;
         /**
          * Many items: JSON with up to 1,000, or an NDJSON stream (application/x-ndjson) of any length
-         * @description Good rows land, bad ones are reported. 200 when every row landed, else 207. An NDJSON stream with Accept: application/x-ndjson is answered by 200 and one result a line, as the rows are put, so that its length does not matter on either side; without it the answer is one document of up to 10,000 rows. A row that is longer than the body limit, a row too many and a body that breaks off end the stream: the last result says so (413 row_too_large, 413 too_many_rows, 400 stream_broken) and names the first row that was not read.
+         * @description Good rows land, bad ones are reported. 200 when every row landed, else 207. An NDJSON stream with Accept: application/x-ndjson is answered by 200 and one result a line, as the rows are put, so that its length does not matter on either side; read while you send: with results unread the stream halts, and is closed after a minute. Without it the answer is one document of up to 10,000 rows. A row that is longer than the body limit, a row too many and a body that breaks off end the stream: the last result says so (413 row_too_large, 413 too_many_rows, 400 stream_broken) and names the first row that was not read.
          */
         post: operations["putItems"];
         delete?: never;

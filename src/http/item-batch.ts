@@ -9,6 +9,7 @@ import { ReceiptSchema, WaitQuery, expectedShape, isErrors, requireReady } from 
 import { atMost, linesOf, type Line } from './lines.js';
 import { problemResponses } from './problem.js';
 import type { TypedApp } from './typed-app.js';
+import { UNREAD_MS, endUnread } from './unread.js';
 import { validatorCompiler } from './validation.js';
 
 const MAX_BATCH_ROWS = 1000;
@@ -63,7 +64,8 @@ export function registerItemBatch(app: TypedApp, services: Services): void {
         summary: 'Many items: JSON with up to 1,000, or an NDJSON stream (application/x-ndjson) of any length',
         description:
           'Good rows land, bad ones are reported. 200 when every row landed, else 207. An NDJSON stream with Accept: application/x-ndjson is ' +
-          'answered by 200 and one result a line, as the rows are put, so that its length does not matter on either side; without it the answer ' +
+          'answered by 200 and one result a line, as the rows are put, so that its length does not matter on either side; read ' +
+          'while you send: with results unread the stream halts, and is closed after a minute. Without it the answer ' +
           `is one document of up to ${MAX_COLLECTED.toLocaleString('en')} rows. A row that is longer than the body limit, a row too many and a ` +
           'body that breaks off end the stream: the last result says so (413 row_too_large, 413 too_many_rows, 400 stream_broken) and names the first row that was not read.',
         querystring: WaitQuery,
@@ -86,6 +88,9 @@ export function registerItemBatch(app: TypedApp, services: Services): void {
       if (isStream(body) && wantsLines(request.headers.accept)) {
         if (key !== undefined)
           throw invalidRequest([{ pointer: '/headers/idempotency-key', detail: 'cannot be kept for an answer that is streamed' }]);
+        endUnread(reply.raw, UNREAD_MS, () =>
+          request.log.warn({ request_id: request.id }, 'the results of a stream were not read: connection closed'),
+        );
         const results = putLines(linesOf(kept(body), maxBytes), put, maxBytes);
         return reply.type('application/x-ndjson').send(Readable.from(textOf(results)) as never); // a stream passes the serialiser by
       }

@@ -26,30 +26,62 @@ export interface Generation {
 export function createGeneration(artifact: Artifact, fuser: Fuser, pool: RecommenderPool, rows: ItemRows, clock: Clock): Generation {
   const { dim, similarity } = artifact.manifest;
   const catalogue = createCatalogue(dim, similarity === 'cosine', pool, rows, clock);
-  const inUse = new Set<Promise<unknown>>();
+  let tasks = createTasks();
+  let earlier: Tasks[] = [];
   return {
     artifact,
     fuser,
     pool,
     catalogue,
     firstRecalls: [],
-    use: (task) => {
-      const work = task();
-      inUse.add(work);
-      const end = (): void => void inUse.delete(work);
-      work.then(end, end);
-      return work;
-    },
+    use: (task) => tasks.add(task()),
     giveWay: async (milliseconds) => {
-      if (inUse.size > 0) await Promise.race([Promise.allSettled(inUse), pause(milliseconds)]);
+      earlier = [...earlier, tasks].filter(({ isOver }) => !isOver());
+      tasks = createTasks();
+      if (earlier.length === 0) return;
+      const ended = new AbortController();
+      await Promise.race([endOf(earlier), pause(milliseconds, null, { signal: ended.signal }).catch(() => undefined)]);
+      ended.abort();
     },
     close: async () => {
-      while (inUse.size > 0) await Promise.allSettled(inUse);
+      await endOf([...earlier, tasks]);
       catalogue.close();
       await Promise.all([pool.close(), fuser.close()]);
     },
   };
 }
+
+interface Tasks {
+  add<Value>(work: Promise<Value>): Promise<Value>;
+  isOver(): boolean;
+  /** Resolves when none of them is left. */
+  ended(): Promise<void>;
+}
+
+/**
+ * Counts what is under way. A set would hold the promises, and the tables that a busy set leaves behind keep what is in them,
+ * down to finished answers, until a full collection.
+ */
+function createTasks(): Tasks {
+  let count = 0;
+  let waiting: (() => void)[] = [];
+  const end = (): void => {
+    if (--count > 0) return;
+    for (const tell of waiting) tell();
+    waiting = [];
+  };
+  return {
+    add: (work) => {
+      count++;
+      work.then(end, end);
+      return work;
+    },
+    isOver: () => count === 0,
+    ended: () => (count === 0 ? Promise.resolve() : new Promise((resolve) => void waiting.push(resolve))),
+  };
+}
+
+const endOf = (tasks: readonly Tasks[]): Promise<unknown> => Promise.all(tasks.map((some) => some.ended()));
 
 /** Whether the model can place the item: by its hidden states, or by its own row of the ID table. */
 const isFusable = ({ manifest, idRows }: Artifact, itemId: string, hasStates: boolean): boolean =>

@@ -4,6 +4,11 @@ import { ArtifactError, messageOf } from '../errors.js';
 /** What a worker posts back: the answer to request `id`, or why there is none. */
 export type WorkerReply<Answer> = { id: number; answer: Answer } | { id: number; error: string; kind: 'artifact' | 'other' };
 
+interface Waiting {
+  resolve: (value: never) => void;
+  reject: (error: Error) => void;
+}
+
 /** Instead of a request: answer what came before, then end. */
 export const END = null;
 
@@ -20,22 +25,23 @@ export interface WorkerClient {
  */
 export function startWorker(file: string, workerData: unknown, onCrash: (error: Error) => void): WorkerClient {
   const worker = new Worker(new URL(file), { workerData });
-  const open = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>();
-  let nextId = 1;
+  // places that are used again: the tables that a busy map leaves behind keep answers alive until a full collection
+  const open: (Waiting | undefined)[] = [];
+  const free: number[] = [];
   let ended: Error | undefined;
   let closing = false;
 
   const end = (error: Error): void => {
     if (ended !== undefined) return;
     ended = error;
-    for (const { reject } of open.values()) reject(error);
-    open.clear();
+    for (const waiting of open.splice(0)) waiting?.reject(error);
     if (!closing) onCrash(error);
   };
   worker.on('message', (reply: WorkerReply<never>) => {
-    const waiting = open.get(reply.id);
+    const waiting = open[reply.id];
     if (waiting === undefined) return;
-    open.delete(reply.id);
+    open[reply.id] = undefined;
+    free.push(reply.id);
     if ('error' in reply) waiting.reject(reply.kind === 'artifact' ? new ArtifactError(reply.error) : new Error(reply.error));
     else waiting.resolve(reply.answer);
   });
@@ -54,8 +60,8 @@ export function startWorker(file: string, workerData: unknown, onCrash: (error: 
           reject(ended);
           return;
         }
-        const id = nextId++;
-        open.set(id, { resolve: resolve as (value: never) => void, reject });
+        const id = free.pop() ?? open.length;
+        open[id] = { resolve: resolve as (value: never) => void, reject };
         worker.postMessage({ ...request, id }, transfer);
       }),
     close: async () => {

@@ -7,12 +7,14 @@ import { recommend } from '../recommend/pipeline.js';
 import { STAGES, type Explanation, type RecommendAnswer, type RecommendContext, type RecommendRequest } from '../recommend/request.js';
 import type { Services } from '../services.js';
 import type { ServedItem } from '../store/served-log.js';
+import { answerJson, numberJson } from './answer-json.js';
 import { presentFields } from './fields.js';
 import { problemResponses, toReelfuseError } from './problem.js';
 import { Answer, RecommendBody, RecommendQuery, Replay, SimilarBody, bodyOfQuery, toRequest } from './recommendation-schema.js';
 import type { TypedApp } from './typed-app.js';
 
 const MAX_BATCH = 100;
+const JSON_TYPE = 'application/json; charset=utf-8';
 
 const BatchBody = Type.Object({ requests: Type.Array(RecommendBody, { minItems: 1, maxItems: MAX_BATCH }) }, { additionalProperties: false });
 const BatchResult = Type.Object({
@@ -42,7 +44,7 @@ export function registerRecommendations(app: TypedApp, services: Services): void
   const reply = async (request: RecommendRequest, fields: readonly string[], http: FastifyRequest, response: FastifyReply): Promise<Answer> => {
     const [presented, result] = await answer(request, fields);
     if (result.arm !== null) http.logged = { ...http.logged, experiment: result.arm.name, arm: result.arm.arm };
-    void response.header('server-timing', serverTiming(result));
+    void response.header('server-timing', serverTiming(result)).type(JSON_TYPE).serializer(answerJson);
     return presented;
   };
 
@@ -177,7 +179,7 @@ function count({ metrics }: Services, { timings, fallback, items }: RecommendAns
 
 function serverTiming({ timings }: RecommendAnswer): string {
   let text = '';
-  for (const stage of STAGES) text += `${text === '' ? '' : ', '}${stage};dur=${timings[stage]}`;
+  for (const stage of STAGES) text += `${text === '' ? '' : ', '}${stage};dur=${numberJson(timings[stage])}`;
   return text;
 }
 

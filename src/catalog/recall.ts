@@ -39,7 +39,7 @@ export async function measureRecall(
       const wishes = { near: null, disliked: new Int32Array(0), allowed: null, exact: true, float32: true, explain: false, wantsUser: false };
       return { history: Int32Array.from(slots), count: DEPTH, exceptHistory: false, wishes: exact ? wishes : null };
     });
-    return found?.slots ?? new Int32Array(0);
+    return found === null ? new Int32Array(0) : found.batch.slots.subarray(found.first, found.first + found.count);
   };
 
   const recalls: number[] = [];

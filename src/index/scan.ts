@@ -158,6 +158,7 @@ export function createScanIndex(table: VectorTable): ScanIndex {
   /** In `marks`, a slot of the current query's exceptions has the number of that query. */
   let marks = new Uint32Array(0);
   let picked = new Float64Array(0);
+  let candidateSlots = new Int32Array(0);
   let queryNumber = 0;
   const mark = (slots: Int32Array): void => {
     if (marks.length < used) marks = new Uint32Array(rows.length / dim);
@@ -165,16 +166,17 @@ export function createScanIndex(table: VectorTable): ScanIndex {
     for (const slot of slots) marks[slot] = queryNumber;
   };
   /**
-   * The slots with the largest products among one query's groups, as keys in a heap: no more than `wanted`, fewer only where
+   * The slots with the largest products among one query's groups, those from `from` to `to`, as keys in a heap: no more than `wanted`, fewer only where
    * exceptions and free rows leave too few.
    */
-  const pick = (groups: Int32Array, maxima: Int32Array, products: Int32Array, wanted: number): Float64Array => {
+  const pick = ([groups, maxima, products]: Triple, from: number, to: number, wanted: number): Float64Array => {
     let found = 0;
     // below the least maximum there may be better ones in other groups
     let least = Infinity;
-    for (const maximum of maxima) least = Math.min(least, maximum * KEY_SLOTS - 1);
-    for (let group = 0; group < groups.length; group++) {
+    for (let group = from; group < to; group++) least = Math.min(least, (maxima[group] as number) * KEY_SLOTS - 1); // group < length
+    for (let group = from; group < to; group++) {
       const first = (groups[group] as number) * GROUP; // group < length
+      if ((maxima[group] as number) * KEY_SLOTS + first + GROUP <= least) continue;
       for (let member = 0; member < GROUP; member++) {
         const key = (products[group * GROUP + member] as number) * KEY_SLOTS + first + member; // GROUP products a group
         if (key <= least) continue;
@@ -191,9 +193,14 @@ export function createScanIndex(table: VectorTable): ScanIndex {
   const rescore = (query: Float32Array, candidates: Float64Array, { count, except }: Asked): Neighbours | null => {
     const found = candidates.length;
     if (found < Math.min(count, live.size - except.length)) return null;
+    const slots = candidateSlots.subarray(0, found);
     for (let n = 0; n < found; n++) {
       const key = candidates[n] as number; // n < found
-      const slot = key - Math.floor(key / KEY_SLOTS) * KEY_SLOTS;
+      slots[n] = key - Math.floor(key / KEY_SLOTS) * KEY_SLOTS;
+    }
+    table.touch(slots);
+    for (let n = 0; n < found; n++) {
+      const slot = slots[n] as number; // n < found
       candidates[n] = keyOf(table.similarity(query, slot), slot);
     }
     candidates.sort();
@@ -231,13 +238,15 @@ export function createScanIndex(table: VectorTable): ScanIndex {
         queries: new Tensor('int8', columnsOf(queries, size), [dim, size]),
         count: new Tensor('int64', BigInt64Array.of(BigInt(wanted)), [1]),
       });
-      const [groups, maxima, products] = ['groups', 'maxima', 'products'].map((name) => output[name]?.data as Int32Array) as Triple;
-      if (picked.length < wanted) picked = new Float64Array(wanted);
+      const found = ['groups', 'maxima', 'products'].map((name) => output[name]?.data as Int32Array) as Triple;
+      if (picked.length < wanted) {
+        picked = new Float64Array(wanted);
+        candidateSlots = new Int32Array(wanted);
+      }
       return own.map((query, position) => {
         const mine = asked[position] as Asked; // one a query
-        const part = (values: Int32Array, each: number): Int32Array => values.subarray(position * each, (position + 1) * each);
         mark(mine.except);
-        const candidates = pick(part(groups, wanted), part(maxima, wanted), part(products, wanted * GROUP), mine.count + MARGIN);
+        const candidates = pick(found, position * wanted, (position + 1) * wanted, mine.count + MARGIN);
         return rescore(query, candidates, mine) ?? scoreAll(query, mine);
       });
     },

@@ -20,6 +20,10 @@ export interface VectorTable {
   vector(slot: number): Float32Array;
   /** Writes the slot's vector into `target` from `first` on. */
   copy(slot: number, target: Float32Array, first: number): void;
+  /** Writes the vectors of many slots into `target`, one after the other, from `first` on. */
+  gather(slots: Int32Array, target: Float32Array, first: number): void;
+  /** Brings the vectors of these slots into the caches: reads that depend on nothing overlap, those of a product or a copy do so much less. */
+  touch(slots: Int32Array): void;
   scale(slot: number): number;
   /** query · vector × scale, without making a view: an exact scan asks for every slot. */
   similarity(query: Float32Array, slot: number): number;
@@ -38,11 +42,15 @@ export const makeChunk = (dim: number): VectorChunk => ({
   live: new SharedArrayBuffer(CHUNK_SLOTS),
 });
 
+/** A cache line holds so many numbers, on nearly all processors. */
+const LINE = 16;
 /** Vectors up to this length are copied faster by a loop than by way of a view. */
 const LOOPED = 128;
 
 export function createVectorTable(dim: number): VectorTable {
   const chunks: { vectors: Float32Array; scales: Float32Array; live: Uint8Array }[] = [];
+  /** What was touched: without a use the reads would be left out. */
+  const touched = new Float32Array(1);
   const locate = (slot: number) => {
     const chunk = chunks[Math.floor(slot / CHUNK_SLOTS)];
     if (chunk === undefined) throw new RangeError(`slot ${slot} is beyond the vector table`);
@@ -57,6 +65,23 @@ export function createVectorTable(dim: number): VectorTable {
     measure(chunk, row, normalised);
     chunk.live[row] = 1;
   };
+  const copy = (slot: number, target: Float32Array, first: number): void => {
+    const { vectors } = locate(slot).chunk;
+    const from = (slot % CHUNK_SLOTS) * dim;
+    if (dim > LOOPED) target.set(vectors.subarray(from, from + dim), first);
+    else for (let i = 0; i < dim; i++) target[first + i] = vectors[from + i] as number; // within the chunk
+  };
+  const touch = (slots: Int32Array): void => {
+    let sum = 0;
+    for (let n = 0; n < slots.length; n++) {
+      const slot = slots[n] as number; // n < length
+      const { vectors, scales } = locate(slot).chunk;
+      const row = slot % CHUNK_SLOTS;
+      sum += scales[row] as number; // row < CHUNK_SLOTS
+      for (let i = row * dim; i < (row + 1) * dim; i += LINE) sum += vectors[i] as number; // within the chunk
+    }
+    touched[0] = sum;
+  };
   return {
     dim,
     get capacity() {
@@ -69,12 +94,12 @@ export function createVectorTable(dim: number): VectorTable {
       const { chunk, row } = locate(slot);
       return chunk.vectors.subarray(row * dim, (row + 1) * dim);
     },
-    copy: (slot, target, first) => {
-      const { chunk, row } = locate(slot);
-      const from = row * dim;
-      if (dim > LOOPED) target.set(chunk.vectors.subarray(from, from + dim), first);
-      else for (let i = 0; i < dim; i++) target[first + i] = chunk.vectors[from + i] as number; // within the chunk
+    copy,
+    gather: (slots, target, first) => {
+      touch(slots);
+      for (let n = 0; n < slots.length; n++) copy(slots[n] as number, target, first + n * dim); // n < length
     },
+    touch,
     scale: (slot) => {
       const { chunk, row } = locate(slot);
       return chunk.scales[row] as number; // row < CHUNK_SLOTS

@@ -1,5 +1,6 @@
 import type { Provider } from '../config.js';
 import { overloaded } from '../errors.js';
+import type { Neighbours } from '../index/ann-index.js';
 import type { HnswSettings } from '../index/hnsw.js';
 import type { VectorChunk } from '../index/vector-table.js';
 import type { Metrics } from '../metrics.js';
@@ -7,7 +8,7 @@ import type { Artifact, Manifest } from './artifact.js';
 import type { Golden } from './golden.js';
 import { GPU_LOCK } from './gpu-lock.js';
 import { startWorker, type WorkerClient } from '../threads/worker-client.js';
-import { packJobs, unpackResults, type PackedJobs, type PackedResults, type SearchJob, type SearchResult } from './search-messages.js';
+import { packJobs, type PackedJobs, type PackedResults, type AskedJob, type SearchVectors } from './search-messages.js';
 
 export interface RecommenderSetup {
   towerPath: string;
@@ -40,7 +41,12 @@ export type RecommenderRequest = { id: number } & (
   | { type: 'load'; file: string; slots: Int32Array }
 );
 
-export interface Searched extends SearchResult {
+export interface Searched {
+  /** Of the whole batch; this search's are `count` from `first` on. Views of its own would cost more than reading them. */
+  batch: Neighbours;
+  first: number;
+  count: number;
+  vectors: SearchVectors | null;
   /** Waiting for a worker, and the way there and back. */
   queueMs: number;
   towerMs: number;
@@ -65,7 +71,7 @@ export interface RecommenderPool {
    *   that an update frees may be reused once every worker has acknowledged that update
    * @throws ReelfuseError 503 `overloaded` when the queue is full
    */
-  search(prepare: () => SearchJob | null): Promise<Searched | null>;
+  search(prepare: () => AskedJob | null): Promise<Searched | null>;
   /** Resolves when every replica has applied the change. */
   update(change: { add: number[]; remove: number[] }): Promise<void>;
   grow(chunk: VectorChunk): Promise<void>;
@@ -90,7 +96,7 @@ export interface PoolSettings {
 }
 
 interface Waiting {
-  prepare: () => SearchJob | null;
+  prepare: () => AskedJob | null;
   since: number;
   resolve: (result: Searched | null) => void;
   reject: (error: unknown) => void;
@@ -147,7 +153,7 @@ export async function startRecommenders(
   const worthStarting = Math.min(WORTH_STARTING, settings.maxBatch);
 
   const run = async (place: Place, batch: Waiting[]): Promise<void> => {
-    const jobs: SearchJob[] = [];
+    const jobs: AskedJob[] = [];
     const asked: Waiting[] = [];
     for (const waiting of batch) {
       const job = waiting.prepare();
@@ -178,10 +184,15 @@ export async function startRecommenders(
     const { results, embedded, reused, towerMs, searchMs } = answer;
     if (embedded > 0) metrics.userVectors.inc({ source: 'tower' }, embedded);
     if (reused > 0) metrics.userVectors.inc({ source: 'memory' }, reused);
-    unpackResults(results).forEach((result, position) => {
+    const { lengths, vectors } = results;
+    let first = 0;
+    for (let position = 0; position < lengths.length; position++) {
       const waiting = asked[position] as Waiting; // one result a job
-      waiting.resolve({ ...result, queueMs: answered - waiting.since - towerMs - searchMs, towerMs, searchMs });
-    });
+      const count = lengths[position] as number; // position < length
+      const queueMs = answered - waiting.since - towerMs - searchMs;
+      waiting.resolve({ batch: results, first, count, vectors: vectors?.[position] ?? null, queueMs, towerMs, searchMs });
+      first += count;
+    }
   };
 
   const give = (place: Place, size: number): void => void run(place, queue.splice(0, size));

@@ -57,10 +57,8 @@ async function embed(tower: TowerSession, histories: readonly Int32Array[]): Pro
   const mask = new Uint8Array(histories.length * length);
   histories.forEach((history, row) => {
     const first = (row + 1) * length - history.length;
-    history.forEach((slot, position) => {
-      table.copy(slot, itemVectors, (first + position) * dim);
-      mask[first + position] = 1;
-    });
+    table.gather(history, itemVectors, first * dim);
+    mask.fill(1, first, first + history.length);
   });
   const raw = await runTower(tower, itemVectors, mask, histories.length, length);
   return histories.map((_, row) => {

@@ -1,15 +1,18 @@
 import type { AllowedSlots } from '../index/filtered.js';
 
 /** One user's search, as a worker sees it. */
-export interface SearchJob {
+export interface SearchJob<Slots = Int32Array> {
   /** Slots, oldest first; at least one and at most T. Empty when `near` is given. */
-  history: Int32Array;
+  history: Slots;
   count: number;
   /** Whether items of the history are not to come back. */
   exceptHistory: boolean;
   /** Null: nothing but the history counts. */
   wishes: SearchWishes | null;
 }
+
+/** The same as it is asked for. */
+export type AskedJob = SearchJob<ArrayLike<number>>;
 
 /** What only some requests ask for. */
 export interface SearchWishes {
@@ -61,7 +64,7 @@ export interface PackedResults {
 const HEADER = 3;
 const someOf = <Value>(values: (Value | null)[]): (Value | null)[] | null => (values.some((value) => value !== null) ? values : null);
 
-export function packJobs(jobs: readonly SearchJob[]): PackedJobs {
+export function packJobs(jobs: readonly AskedJob[]): PackedJobs {
   const numbers = new Int32Array(jobs.reduce((sum, { history }) => sum + HEADER + history.length, 0));
   let at = 0;
   for (const { history, count, exceptHistory } of jobs) {
@@ -79,9 +82,9 @@ export function unpackJobs({ numbers, wishes }: PackedJobs): SearchJob[] {
   const jobs: SearchJob[] = [];
   for (let at = 0; at < numbers.length;) {
     const first = at + HEADER;
-    const end = first + (numbers[at] as number); // at < length
-    const [, count = 0, except = 0] = numbers.subarray(at, first);
-    jobs.push({ history: numbers.subarray(first, end), count, exceptHistory: except === 1, wishes: wishes?.[jobs.length] ?? null });
+    const end = first + (numbers[at] as number); // a header of three numbers
+    const count = numbers[at + 1] as number;
+    jobs.push({ history: numbers.subarray(first, end), count, exceptHistory: numbers[at + 2] === 1, wishes: wishes?.[jobs.length] ?? null });
     at = end;
   }
   return jobs;
@@ -103,14 +106,4 @@ export function packResults(results: readonly SearchResult[]): PackedResults {
     at += slots.length;
   }
   return packed;
-}
-
-/** Slots and similarities are views into the message. */
-export function unpackResults({ lengths, slots, similarities, vectors }: PackedResults): SearchResult[] {
-  let end = 0;
-  return Array.from(lengths, (length, position) => {
-    const first = end;
-    end += length;
-    return { slots: slots.subarray(first, end), similarities: similarities.subarray(first, end), vectors: vectors?.[position] ?? null };
-  });
 }

@@ -109,7 +109,7 @@ async function arrangePool(arranged: Arranged, walk: Walk, wanted: Arrangement, 
     const chosen = new Set(items);
     const rest = pool.filter((candidate) => !chosen.has(candidate));
     items.push(...chooseBest(rest, k - items.length, arranged.caps));
-    for (const [place, candidate] of items.entries()) if (best[place] !== candidate) candidate.movedBy.push('diversity');
+    for (const [place, candidate] of items.entries()) if (best[place] !== candidate) candidate.movedBy = [...candidate.movedBy, 'diversity'];
     arranged.items = items;
   }
   if (arranged.items.length < pool.length) arranged.cut = 'caps';

@@ -20,6 +20,7 @@ export function createBoost(
   { boosts }: Compiled,
   now: number,
 ): Boost {
+  if (boosts.length === 0 && freshness === null && rotation === null) return null;
   const shown = rotation === null || userId === null ? [] : store.impressions(userId, now - rotation.withinMs);
   const timesShown = new Map(shown.map(({ item_id: itemId, shown: times }) => [itemId, times]));
   if (boosts.length === 0 && freshness === null && timesShown.size === 0) return null;
@@ -28,7 +29,7 @@ export function createBoost(
 
   const gain = (candidate: Candidate, amount: number, name: string): void => {
     candidate.rankScore += amount;
-    candidate.movedBy.push(name);
+    candidate.movedBy = [...candidate.movedBy, name];
   };
   let mostShown = 0;
   for (const times of timesShown.values()) mostShown = Math.max(mostShown, times);

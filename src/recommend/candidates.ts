@@ -1,16 +1,16 @@
-import type { Catalogue } from '../catalog/catalogue.js';
+import type { Catalogue, CatalogueItem } from '../catalog/catalogue.js';
 import type { Generation } from '../catalog/generation.js';
 import type { SlotBitmap } from '../catalog/slot-filters.js';
 import type { Searched } from '../model/recommender-pool.js';
-import type { SearchJob } from '../model/search-messages.js';
+import type { AskedJob } from '../model/search-messages.js';
 import type { Walk } from './arrange.js';
-import type { Reason, RecommendRequest, Timings } from './request.js';
+import { UNMOVED, type Reason, type RecommendRequest, type Timings } from './request.js';
 import { isAllowed, type Limits } from './rules.js';
 
 /** What to search for; slots are looked up when a worker takes the job, as late as possible. */
 export interface Query {
   /** Rows of items, oldest first. */
-  history: Int32Array;
+  history: readonly number[];
   near: string | null;
   disliked: readonly string[];
   /** Embed in full precision. */
@@ -20,7 +20,7 @@ export interface Query {
   wantsUser: boolean;
 }
 
-export const queryOf = (request: RecommendRequest, history: Int32Array): Query => ({
+export const queryOf = (request: RecommendRequest, history: readonly number[]): Query => ({
   history,
   near: request.near,
   disliked: request.disliked,
@@ -46,17 +46,16 @@ export interface Fetched {
   temperature: number;
 }
 
-const NONE = new Int32Array(0);
+const NONE: readonly number[] = [];
 
 /** Of the items that still have one. */
-function slotsOfRows({ catalogue }: Generation, rows: Int32Array): Int32Array {
-  const slots = new Int32Array(rows.length);
-  let found = 0;
-  for (let n = 0; n < rows.length; n++) {
-    const slot = catalogue.slotOfRow(rows[n] as number); // n < length
-    if (slot >= 0) slots[found++] = slot;
+function slotsOfRows({ catalogue }: Generation, rows: readonly number[]): number[] {
+  const slots: number[] = [];
+  for (const row of rows) {
+    const slot = catalogue.slotOfRow(row);
+    if (slot >= 0) slots.push(slot);
   }
-  return found === rows.length ? slots : slots.subarray(0, found);
+  return slots;
 }
 
 /** Of the items that have one. */
@@ -76,7 +75,7 @@ interface Wanted {
 }
 
 /** Null: nothing to search for any more. */
-function jobOf(generation: Generation, query: Query, wanted: Wanted, limits: Limits, allowed: SlotBitmap | null): SearchJob | null {
+function jobOf(generation: Generation, query: Query, wanted: Wanted, limits: Limits, allowed: SlotBitmap | null): AskedJob | null {
   const { near, disliked, float32, explain, wantsUser } = query;
   const history = near === null ? slotsOfRows(generation, query.history) : NONE;
   const nearSlot = near === null ? null : (generation.catalogue.get(near)?.slot ?? null);
@@ -119,36 +118,49 @@ export async function fetchCandidates(
   timings.queue += found.queueMs;
   timings.user_tower += found.towerMs;
   timings.search += found.searchMs;
-  const isSpent = found.slots.length < wanted;
+  const isSpent = found.count < wanted;
   // among few allowed slots the search is exact where the graph brings too little
   const isAll = isSpent && (isExact || allowed !== null);
   return { walk: walkFound(found, isAll, catalogue, limits, temperature, reason), isSpent, found, temperature };
 }
 
+const touched = new Float64Array(1);
+
+/**
+ * The items of a search. What they consist of lies all over the heap: reads that depend on nothing overlap, where one
+ * candidate after the other would wait for each of its parts.
+ */
+function itemsOf({ batch: { slots }, first, count }: Searched, catalogue: Catalogue): (CatalogueItem | undefined)[] {
+  const items = new Array<CatalogueItem | undefined>(count);
+  for (let n = 0; n < count; n++) items[n] = catalogue.atSlot(slots[first + n] as number); // n < count
+  let sum = 0;
+  for (const item of items) sum += item?.row ?? 0;
+  for (const item of items) sum += item?.fields.hidden === true ? 1 : 0;
+  for (const item of items) sum += item?.fields.item_id.length ?? 0;
+  touched[0] = sum; // without a use the reads would be left out
+  return items;
+}
+
 /** @param isAll whether the search has found everything there is */
-function walkFound(
-  { slots, similarities }: Searched,
-  isAll: boolean,
-  catalogue: Catalogue,
-  limits: Limits,
-  temperature: number,
-  reason: Reason,
-): Walk {
+function walkFound(found: Searched, isAll: boolean, catalogue: Catalogue, limits: Limits, temperature: number, reason: Reason): Walk {
   const now = Date.now();
+  const { similarities } = found.batch;
+  const { first, count } = found;
+  const items = itemsOf(found, catalogue);
   // a millionth is finer than what two runs of a tower agree on, and shorter to write
-  const scoreAt = (rank: number): number => Math.round(((similarities[rank] as number) / temperature) * 1e6) / 1e6; // rank < length
+  const scoreAt = (rank: number): number => Math.round(((similarities[first + rank] as number) / temperature) * 1e6) / 1e6; // rank < count
   let rank = 0;
   return {
     next: () => {
-      while (rank < slots.length) {
-        const item = catalogue.atSlot(slots[rank] as number); // rank < length
+      while (rank < count) {
+        const item = items[rank];
         const score = scoreAt(rank++);
-        if (item !== undefined && isAllowed(item, limits, now)) return { item, score, rankScore: score, reason, movedBy: [] };
+        if (item !== undefined && isAllowed(item, limits, now)) return { item, score, rankScore: score, reason, movedBy: UNMOVED };
       }
       return undefined;
     },
     get ceiling() {
-      if (rank === slots.length && isAll) return -Infinity;
+      if (rank === count && isAll) return -Infinity;
       return rank === 0 ? Infinity : scoreAt(rank - 1);
     },
   };

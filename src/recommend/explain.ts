@@ -10,7 +10,7 @@ import type { Explanation, RecommendContext, Recommended } from './request.js';
 export function explain(
   { artifact, catalogue }: Generation,
   items: readonly Recommended[],
-  history: Int32Array,
+  history: readonly number[],
   found: Searched | null,
 ): Explanation[] {
   const { temperature } = artifact.manifest;

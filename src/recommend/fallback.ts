@@ -1,7 +1,7 @@
 import { attributeName } from '../catalog/attribute-types.js';
 import type { CatalogueItem } from '../catalog/catalogue.js';
 import type { Walk } from './arrange.js';
-import type { RecommendContext } from './request.js';
+import { UNMOVED, type RecommendContext } from './request.js';
 import { isAllowed, type Limits } from './rules.js';
 
 /** Going through the catalogue for every request would be too dear. */
@@ -56,7 +56,7 @@ function walkItems(context: Context, items: Iterable<CatalogueItem>, isAll: bool
         if (item === null || given.has(item)) continue;
         given.add(item);
         const score = context.popularity.weight(item.fields.item_id, now);
-        return { item, score, rankScore: -Math.log(++place), reason: 'popular', movedBy: [] };
+        return { item, score, rankScore: -Math.log(++place), reason: 'popular', movedBy: UNMOVED };
       }
     },
     get ceiling() {

@@ -3,16 +3,17 @@ import type { RecommendContext, RecommendRequest } from './request.js';
 
 export interface History {
   /** Rows of items with a vector, oldest first, at most T, each once at its newest place. */
-  rows: Int32Array;
+  rows: readonly number[];
   /** Whether the user or the request named any item at all. */
   isEmpty: boolean;
   /** Rows of what the user met and is not to get again. */
   met: Pick<ReadonlyMap<number, unknown>, 'has' | 'size'>;
   /** What the request lists as history or example, or excludes. */
-  withheld: Set<string>;
+  withheld: ReadonlySet<string>;
 }
 
 export const NOTHING: ReadonlyMap<number, number> = new Map();
+const NONE: ReadonlySet<string> = new Set();
 const NOBODY: RecentRows = { positives: new Int32Array(0), met: NOTHING };
 
 /** Of what the user met, the part that is not to be recommended. */
@@ -33,22 +34,20 @@ export function collectHistory({ histories, generation }: RecommendContext, requ
   const length = generation.artifact.manifest.max_history;
   const { catalogue } = generation;
   const { exclude, history, liked, disliked, without, near, userId } = request;
-  const withheld = new Set(exclude);
-  for (const named of [history, liked, disliked]) for (const itemId of named) withheld.add(itemId);
-  if (near !== null) withheld.add(near);
+  const named = near === null ? [exclude, history, liked, disliked] : [exclude, history, liked, disliked, [near]];
   const recent = userId === null ? NOBODY : histories.of(userId);
-  const rows = new Int32Array(length);
-  let free = length; // filled from the right: newest first
+  const rows: number[] = []; // newest first; a typed array of its own would cost each request more than it spares
   const given = history.length + liked.length === 0 ? [] : rowsOf(generation, [...history, ...liked]);
   const taken = without.length + given.length === 0 ? null : new Set(rowsOf(generation, without));
   for (const row of given) {
-    if (free > 0 && catalogue.slotOfRow(row) >= 0 && taken?.has(row) !== true) rows[--free] = row;
+    if (rows.length < length && catalogue.slotOfRow(row) >= 0 && taken?.has(row) !== true) rows.push(row);
     taken?.add(row);
   }
   for (const row of recent.positives) {
-    if (free === 0) break;
-    if (catalogue.slotOfRow(row) >= 0 && taken?.has(row) !== true) rows[--free] = row;
+    if (rows.length === length) break;
+    if (catalogue.slotOfRow(row) >= 0 && taken?.has(row) !== true) rows.push(row);
   }
   const isEmpty = recent.positives.length + history.length + liked.length === 0;
-  return { rows: rows.subarray(free), isEmpty, met: metSince(recent, request, now), withheld };
+  const withheld = named.some(({ length }) => length > 0) ? new Set(named.flat()) : NONE;
+  return { rows: rows.reverse(), isEmpty, met: metSince(recent, request, now), withheld };
 }

@@ -33,6 +33,7 @@ const DEADLINE_RESERVE_MS = 2;
 const SEQUENCE_WAIT_MS = 1000;
 /** A wider search of the graph asks for so many times more, and is worth it while it is cheaper than scoring everything. */
 const WIDEN = 16;
+const NOTHING_SERVED: ReadonlySet<number> = new Set();
 /** One candidate of the graph costs as much as scoring so many items. */
 const GRAPH_COST = 16;
 
@@ -55,10 +56,11 @@ export async function recommend(context: RecommendContext, request: RecommendReq
   const history = collectHistory(context, request, now);
   const { met, withheld } = history;
   const withholdsHistory = request.excludeSeen && request.seenWithinMs === null;
-  const limits: Limits = { met, withheld, withholdsHistory, served: new Set(shown), filter: compiled.filter };
+  const served = shown.length === 0 ? NOTHING_SERVED : new Set(shown);
+  const open: Limits = { met, withheld, withholdsHistory, served, filter: compiled.filter };
   const boost = createBoost(context, request, compiled, now);
-  const pins = request.pins.length === 0 ? [] : pinsOf(context, request, limits, now);
-  for (const { item } of pins) history.withheld.add(item.fields.item_id); // they have their places
+  const pins = request.pins.length === 0 ? [] : pinsOf(context, request, open, now);
+  const limits = pins.length === 0 ? open : besides({ items: pins }, open); // they have their places
   const ranking = pins.length === 0 ? request : { ...request, k: request.k - pins.length };
   timings.history = performance.now() - started;
 
@@ -276,7 +278,7 @@ async function addRest({ generation, request, query, limits, boost, isLate, timi
 }
 
 /** By id: an item that is written meanwhile is another object in another slot. */
-const besides = ({ items }: Arranged, limits: Limits): Limits => ({
+const besides = ({ items }: { items: readonly { item: CatalogueItem }[] }, limits: Limits): Limits => ({
   ...limits,
   withheld: new Set([...limits.withheld, ...items.map(({ item }) => item.fields.item_id)]),
 });

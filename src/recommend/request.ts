@@ -124,10 +124,12 @@ export interface Recommended {
   score: number;
   reason: Reason;
   /** Rules that changed the item's place. */
-  movedBy: string[];
+  movedBy: readonly string[];
   /** Of an explored item: the probability that it was chosen among the eligible ones. */
   propensity?: number;
 }
+
+export const UNMOVED: readonly string[] = [];
 
 /** A recommended item with what it is ordered by. */
 export interface Candidate extends Recommended {
@@ -144,7 +146,7 @@ export interface Explanation {
   history: Contribution[];
   /** Share of each layer in the item's vector; only when asked for. */
   layers?: number[] | null;
-  moved_by: string[];
+  moved_by: readonly string[];
 }
 
 export interface RecommendAnswer {

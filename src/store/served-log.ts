@@ -8,7 +8,7 @@ export interface ServedItem {
   score: number;
   reason: string;
   propensity?: number;
-  moved_by?: string[];
+  moved_by?: readonly string[];
 }
 
 /** One answer as it was given. It names no user: who got it, only the events that name its id can tell. */
@@ -128,9 +128,11 @@ export function openServedLog(folder: string, onError: (error: unknown) => void)
   const nonces = Buffer.alloc(NONCE_BYTES * 512);
   let digits = '';
   let nextNonce = nonces.length;
+  /** Each one is written here. */
+  const id = Buffer.alloc(ID_BYTES);
 
   /** Fills the id's nonce. @returns its digits */
-  const takeNonce = (id: Buffer): string => {
+  const takeNonce = (): string => {
     if (nextNonce === nonces.length) {
       randomFillSync(nonces);
       digits = nonces.toString('hex');
@@ -212,8 +214,7 @@ export function openServedLog(folder: string, onError: (error: unknown) => void)
 
   return {
     append: (entry) => {
-      const id = Buffer.alloc(ID_BYTES);
-      const nonce = takeNonce(id);
+      const nonce = takeNonce();
       const hour = Math.floor(entry.at / HOUR_MS);
       id.writeUInt32BE(hour, 0);
       try {

@@ -7,7 +7,7 @@ import type { Generations } from '../../src/catalog/generations.js';
 import { measureRecall } from '../../src/catalog/recall.js';
 import { createUpkeep } from '../../src/catalog/upkeep.js';
 import { createMetrics } from '../../src/metrics.js';
-import type { SearchJob } from '../../src/model/search-messages.js';
+import type { AskedJob } from '../../src/model/search-messages.js';
 
 const SLOTS = 100;
 const noUsers = { history: () => [] };
@@ -23,11 +23,12 @@ function generationOf(isTaken: (slot: number) => boolean, state: { recall: numbe
     catalogue: { slots: SLOTS, size: taken.length, deadNodes: 0, indexed: taken.length, atSlot: itemAt, get: (id: string) => itemAt(Number(id)) },
     firstRecalls: state.firstRecalls ?? [],
     pool: {
-      search: async (prepare: () => SearchJob | null) => {
+      search: async (prepare: () => AskedJob | null) => {
         const job = prepare();
         if (job === null) return null;
-        for (const slot of job.history) asked.add(slot);
-        return { slots: Int32Array.from(taken.slice(0, job.wishes?.exact === true ? 20 : Math.round(20 * state.recall))) };
+        for (const slot of Array.from(job.history)) asked.add(slot);
+        const slots = Int32Array.from(taken.slice(0, job.wishes?.exact === true ? 20 : Math.round(20 * state.recall)));
+        return { batch: { slots }, first: 0, count: slots.length };
       },
     },
     use: <Value>(task: () => Promise<Value>) => task(),

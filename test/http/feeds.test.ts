@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { systemClock } from '../../src/catalog/schedule.js';
 import { pino } from 'pino';
@@ -243,6 +244,14 @@ describe('feeds', () => {
     assert.match(await refused({ user_id: 'pager', cursor: forged }), /not a cursor of this server/);
     assert.match(await refused({ user_id: 'other', cursor }), /belongs to another/);
     assert.match(await refused({ user_id: 'pager', filter: { field: 'live', eq: true }, cursor }), /belongs to another/);
+  });
+
+  test('a cursor ends with the first half of an HMAC of the rest, whatever the length of the secret', () => {
+    for (const secret of ['', 'secret', 'x'.repeat(64), 'y'.repeat(200)]) {
+      const bytes = Buffer.from(createCursors(secret, 10).seal([hashOf('a'), hashOf('b')], 'id', 1_000_000) ?? '', 'base64url');
+      const mac = createHmac('sha256', secret).update(bytes.subarray(0, -16)).digest();
+      assert.deepEqual(bytes.subarray(-16), mac.subarray(0, 16));
+    }
   });
 
   test('a cursor expires', () => {

@@ -5,7 +5,7 @@ import { createExactIndex } from '../../src/index/exact.js';
 import { searchAllowed } from '../../src/index/filtered.js';
 import { createItemRows } from '../../src/catalog/item-rows.js';
 import type { Searched } from '../../src/model/recommender-pool.js';
-import type { SearchJob } from '../../src/model/search-messages.js';
+import type { AskedJob } from '../../src/model/search-messages.js';
 import { manualClock } from '../manual-clock.js';
 import { createCursors } from '../../src/recommend/page.js';
 import { recommend } from '../../src/recommend/pipeline.js';
@@ -30,7 +30,7 @@ export interface MemoryFeed {
   ask(request: Partial<RecommendRequest>): Promise<RecommendAnswer>;
   ids(request: Partial<RecommendRequest>): Promise<string[]>;
   /** What the recommenders were asked for. */
-  searches: SearchJob[];
+  searches: AskedJob[];
   catalogue: Catalogue;
   popularity: Popularity;
 }
@@ -44,7 +44,7 @@ const NOW = Date.now();
  * @param reach how many the graph finds at most; the others are lost to it
  */
 export async function memoryFeed(items: readonly MemoryItem[], reach = Infinity): Promise<MemoryFeed> {
-  const searches: SearchJob[] = [];
+  const searches: AskedJob[] = [];
   const user = Float32Array.of(0, 1);
   const pool = {
     grow: async () => undefined,
@@ -55,15 +55,16 @@ export async function memoryFeed(items: readonly MemoryItem[], reach = Infinity)
   };
   const catalogue = createCatalogue(2, false, pool, createItemRows(), manualClock(NOW));
   const exact = createExactIndex(catalogue.table);
-  const find = ({ wishes, count }: SearchJob) =>
+  const find = ({ wishes, count }: AskedJob) =>
     wishes?.allowed != null
       ? searchAllowed(exact, catalogue.table, wishes.allowed, user, count, Infinity)
       : exact.search(user, wishes?.exact === true ? count : Math.min(count, reach));
-  const search = async (prepare: () => SearchJob | null): Promise<Searched | null> => {
+  const search = async (prepare: () => AskedJob | null): Promise<Searched | null> => {
     const job = prepare();
     if (job === null) return null;
     searches.push(job);
-    return { ...find(job), vectors: { user, without: [] }, queueMs: 0, towerMs: 0, searchMs: 0 };
+    const batch = find(job);
+    return { batch, first: 0, count: batch.slots.length, vectors: { user, without: [] }, queueMs: 0, towerMs: 0, searchMs: 0 };
   };
   const published = ({ id, similarity, aside = 1, author, attributes = {}, hidden = false, created = NOW }: MemoryItem): PublishedItem => ({
     fields: { item_id: id, title: null, author_id: author ?? null, attributes, available_from: null, expires_at: null, hidden },

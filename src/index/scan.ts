@@ -172,19 +172,24 @@ export function createScanIndex(table: VectorTable): ScanIndex {
   const pick = ([groups, maxima, products]: Triple, from: number, to: number, wanted: number): Float64Array => {
     let found = 0;
     // below the least maximum there may be better ones in other groups
-    let least = Infinity;
-    for (let group = from; group < to; group++) least = Math.min(least, (maxima[group] as number) * KEY_SLOTS - 1); // group < length
+    let leastProduct = 0x7fffffff;
+    for (let group = from; group < to; group++) leastProduct = Math.min(leastProduct, maxima[group] as number); // group < length
+    let least = leastProduct * KEY_SLOTS - 1;
     for (let group = from; group < to; group++) {
       const first = (groups[group] as number) * GROUP; // group < length
       if ((maxima[group] as number) * KEY_SLOTS + first + GROUP <= least) continue;
       for (let member = 0; member < GROUP; member++) {
-        const key = (products[group * GROUP + member] as number) * KEY_SLOTS + first + member; // GROUP products a group
-        if (key <= least) continue;
+        const product = products[group * GROUP + member] as number; // GROUP products a group
+        if (product < leastProduct) continue; // most end here, by a comparison of integers
         const slot = first + member;
+        const key = product * KEY_SLOTS + slot;
+        if (key <= least) continue;
         if (!live.has(slot) || marks[slot] === queryNumber) continue; // a free row keeps what stood there last
         if (found < wanted) siftUp(picked, found++, key);
         else siftDown(picked, found, key);
-        if (found === wanted) least = picked[0] as number; // at least one is wanted
+        if (found < wanted) continue;
+        least = picked[0] as number; // at least one is wanted
+        leastProduct = Math.floor(least / KEY_SLOTS) | 0;
       }
     }
     return picked.subarray(0, found);

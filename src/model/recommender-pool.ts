@@ -106,11 +106,13 @@ interface Place {
   worker: WorkerClient;
   /** On their way to it and back. */
   batches: number;
+  /** Requests in the one that it was sent last. */
+  latest: number;
 }
 
 /** Batches that a worker has at most: with one alone it would run dry in every long turn of this thread. */
 const AHEAD = 4;
-/** So many requests are worth a message to a worker that is busy. */
+/** So many requests are worth a message to a worker that is busy, or as many as it has now: with few callers there are never more. */
 const WORTH_SENDING = 8;
 /** So many are worth one to an idle worker before the turn has read the rest: it computes while this thread reads on. */
 const WORTH_STARTING = 4;
@@ -146,7 +148,7 @@ export async function startRecommenders(
     await close();
     throw error;
   });
-  const places = workers.map((worker): Place => ({ worker, batches: 0 }));
+  const places = workers.map((worker): Place => ({ worker, batches: 0, latest: 0 }));
   const queue: Waiting[] = [];
   let isDue = false;
   const worthSending = Math.min(WORTH_SENDING, settings.maxBatch);
@@ -168,6 +170,7 @@ export async function startRecommenders(
       return;
     }
     place.batches++;
+    place.latest = jobs.length;
     let answer: SearchAnswer;
     try {
       answer = await place.worker.call<SearchAnswer>({ type: 'search', jobs: packJobs(jobs) });
@@ -204,9 +207,9 @@ export async function startRecommenders(
       const size = Math.min(settings.maxBatch, Math.ceil(queue.length / (idle.length - position)));
       if (size > 0) give(place, size);
     });
-    while (queue.length >= worthSending) {
+    while (queue.length >= worthStarting) {
       const next = places.reduce((least, place) => (place.batches < least.batches ? place : least));
-      if (next.batches === AHEAD) break;
+      if (next.batches === AHEAD || queue.length < Math.min(worthSending, next.latest)) break;
       give(next, settings.maxBatch);
     }
     metrics.queueDepth.set(queue.length);

@@ -11,7 +11,7 @@ export interface Walk {
   /** Undefined: there is none left here. */
   next(): Candidate | undefined;
   /** What is still to come, here or in a wider search, scores no more than this; -Infinity: there is nothing else. */
-  readonly ceiling: number;
+  ceiling(): number;
 }
 
 export type Arrangement = Pick<RecommendRequest, 'k' | 'minScore' | 'caps' | 'diversity'>;
@@ -70,7 +70,8 @@ export function arrange(walk: Walk, wanted: Arrangement, boost: Boost, table: Ve
 }
 
 /** Whether nothing that the walk has left out can change what was chosen from it. */
-export function isSettled({ items, floor }: Arranged, { ceiling }: Walk, { k, minScore }: Arrangement, boost: Boost): boolean {
+export function isSettled({ items, floor }: Arranged, walk: Walk, { k, minScore }: Arrangement, boost: Boost): boolean {
+  const ceiling = walk.ceiling();
   if (ceiling === -Infinity || (minScore !== null && ceiling < minScore)) return true;
   return items.length === k && (boost === null || floor >= ceiling + boost.most);
 }
@@ -140,7 +141,7 @@ async function gather(walk: Walk, wanted: Arrangement, boost: Boost): Promise<Po
     const bestCaps = createCaps(caps);
     const best = chooseBest(pool, k, bestCaps);
     const floor = best.length < k ? -Infinity : (best.at(-1)?.rankScore ?? Infinity);
-    const isEnough = best.length === k && (boost === null || floor >= walk.ceiling + boost.most);
+    const isEnough = best.length === k && (boost === null || floor >= walk.ceiling() + boost.most);
     if (isEnough || isCut || pool.length < size) return { pool, best, bestCaps, floor, isCut };
   }
 }

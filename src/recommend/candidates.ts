@@ -159,7 +159,7 @@ function walkFound(found: Searched, isAll: boolean, catalogue: Catalogue, limits
       }
       return undefined;
     },
-    get ceiling() {
+    ceiling: () => {
       if (rank === count && isAll) return -Infinity;
       return rank === 0 ? Infinity : scoreAt(rank - 1);
     },

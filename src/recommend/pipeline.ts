@@ -306,7 +306,7 @@ async function rankByPopularity(
   let walk = await walkRanking(context, limits, request.fallbackMix);
   const arranged = await arrange(walk, wish, boost, context.generation.catalogue.table);
   // what is rarer than the ranking is long, or was shown or put in the last moment
-  while (arranged.items.length < request.k && walk.ceiling > -Infinity) {
+  while (arranged.items.length < request.k && walk.ceiling() > -Infinity) {
     const limit = request.caps.length === 0 ? request.k - arranged.items.length : MAX_POOL;
     const left = besides(arranged, limits);
     walk = await walkRest(context, left, limit, stillAllowed(arranged, left));

@@ -115,7 +115,7 @@ const SETTINGS = {
   maxBatch: setting('16', integer(1, 1024), 'most requests that one user tower run takes together'),
   maxQueue: setting('1024', integer(1, 1_000_000), 'requests that may wait for a recommender before new ones get 503'),
   maxWaitMs: setting(
-    '30',
+    '40',
     integer(1, 60_000),
     'requests for recommendations get 503 while those before them would keep them waiting for longer, milliseconds',
   ),

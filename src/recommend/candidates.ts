@@ -1,4 +1,4 @@
-import type { Catalogue, CatalogueItem } from '../catalog/catalogue.js';
+import type { Catalogue } from '../catalog/catalogue.js';
 import type { Generation } from '../catalog/generation.js';
 import type { SlotBitmap } from '../catalog/slot-filters.js';
 import type { Searched } from '../model/recommender-pool.js';
@@ -124,36 +124,37 @@ export async function fetchCandidates(
   return { walk: walkFound(found, isAll, catalogue, limits, temperature, reason), isSpent, found, temperature };
 }
 
+/** What a page needs at most; of more, the first would have left the caches before they are used. */
+const MAX_TOUCHED = 500;
 const touched = new Float64Array(1);
 
 /**
- * The items of a search. What they consist of lies all over the heap: reads that depend on nothing overlap, where one
- * candidate after the other would wait for each of its parts.
+ * Brings the items of a search into the caches. What they consist of lies all over the heap: reads that depend on nothing
+ * overlap, where one candidate after the other would wait for each of its parts.
  */
-function itemsOf({ batch: { slots }, first, count }: Searched, catalogue: Catalogue): (CatalogueItem | undefined)[] {
-  const items = new Array<CatalogueItem | undefined>(count);
-  for (let n = 0; n < count; n++) items[n] = catalogue.atSlot(slots[first + n] as number); // n < count
+function touchItems({ batch: { slots }, first, count }: Searched, { atSlot }: Catalogue): void {
+  const end = first + Math.min(count, MAX_TOUCHED);
   let sum = 0;
-  for (const item of items) sum += item?.row ?? 0;
-  for (const item of items) sum += item?.fields.hidden === true ? 1 : 0;
-  for (const item of items) sum += item?.fields.item_id.length ?? 0;
+  for (let n = first; n < end; n++) sum += atSlot(slots[n] as number) === undefined ? 1 : 0; // n < length
+  for (let n = first; n < end; n++) sum += atSlot(slots[n] as number)?.row ?? 0;
+  for (let n = first; n < end; n++) sum += atSlot(slots[n] as number)?.fields.hidden === true ? 1 : 0;
+  for (let n = first; n < end; n++) sum += atSlot(slots[n] as number)?.fields.item_id.length ?? 0;
   touched[0] = sum; // without a use the reads would be left out
-  return items;
 }
 
 /** @param isAll whether the search has found everything there is */
 function walkFound(found: Searched, isAll: boolean, catalogue: Catalogue, limits: Limits, temperature: number, reason: Reason): Walk {
   const now = Date.now();
-  const { similarities } = found.batch;
+  const { slots, similarities } = found.batch;
   const { first, count } = found;
-  const items = itemsOf(found, catalogue);
+  touchItems(found, catalogue);
   // a millionth is finer than what two runs of a tower agree on, and shorter to write
   const scoreAt = (rank: number): number => Math.round(((similarities[first + rank] as number) / temperature) * 1e6) / 1e6; // rank < count
   let rank = 0;
   return {
     next: () => {
       while (rank < count) {
-        const item = items[rank];
+        const item = catalogue.atSlot(slots[first + rank] as number); // rank < count
         const score = scoreAt(rank++);
         if (item !== undefined && isAllowed(item, limits, now)) return { item, score, rankScore: score, reason, movedBy: UNMOVED };
       }

@@ -44,7 +44,8 @@ export function createGeneration(artifact: Artifact, fuser: Fuser, pool: Recomme
       ended.abort();
     },
     close: async () => {
-      await endOf([...earlier, tasks]);
+      const all = (): Tasks[] => [...earlier, tasks];
+      while (all().some(({ isOver }) => !isOver())) await endOf(all());
       catalogue.close();
       await Promise.all([pool.close(), fuser.close()]);
     },

@@ -9,7 +9,11 @@ export const UNREAD_MS = 60_000;
  */
 export function endUnread(response: ServerResponse, ms: number, onEnd: () => void): void {
   response.setTimeout(ms, () => {
-    if (!response.writableNeedDrain) return;
+    const isUnread = response.writableNeedDrain || (response.writableEnded && !response.writableFinished);
+    if (!isUnread) {
+      response.setTimeout(ms); // it fires once, and the caller may stop reading later
+      return;
+    }
     onEnd();
     response.destroy();
   });

@@ -15,7 +15,7 @@ const MARGIN = 12;
 const HEADROOM = 1.25;
 const FIRST_ROWS = 1024;
 /** Beyond this the graph is cheaper for any batch, and rounding every vector would only slow starts down. */
-const MAX_ROWS = 2 ** 17;
+export const MAX_ROWS = 2 ** 17;
 
 /** Nanoseconds, measured on one core; they only weigh the scan against the graph. */
 const SCAN_VALUE_NS = 0.12;

@@ -112,7 +112,7 @@ interface Place {
 
 /** Batches that a worker has at most: with one alone it would run dry in every long turn of this thread. */
 const AHEAD = 4;
-/** So many requests are worth a message to a worker that is busy, or as many as it has now: with few callers there are never more. */
+/** So many requests are worth a message to a worker that is busy, or as many as it was sent last: with few callers there are never more. */
 const WORTH_SENDING = 8;
 /** So many are worth one to an idle worker before the turn has read the rest: it computes while this thread reads on. */
 const WORTH_STARTING = 4;

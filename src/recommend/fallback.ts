@@ -59,9 +59,7 @@ function walkItems(context: Context, items: Iterable<CatalogueItem>, isAll: bool
         return { item, score, rankScore: -Math.log(++place), reason: 'popular', movedBy: UNMOVED };
       }
     },
-    ceiling: () => {
-      return isEnd && isAll ? -Infinity : -Math.log(place + 1);
-    },
+    ceiling: () => (isEnd && isAll ? -Infinity : -Math.log(place + 1)),
   };
 }
 

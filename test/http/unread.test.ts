@@ -44,7 +44,7 @@ test('a caller that reads may pause for longer', async (t) => {
   const pause = new Promise<void>((resolve) => (pausedFor = resolve));
   const port = await echo(
     t,
-    20,
+    200,
     () => ended++,
     () => pausedFor(),
   );

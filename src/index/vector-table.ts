@@ -66,8 +66,11 @@ export function createVectorTable(dim: number): VectorTable {
     chunk.live[row] = 1;
   };
   const copy = (slot: number, target: Float32Array, first: number): void => {
-    const { vectors } = locate(slot).chunk;
-    const from = (slot % CHUNK_SLOTS) * dim;
+    const {
+      chunk: { vectors },
+      row,
+    } = locate(slot);
+    const from = row * dim;
     if (dim > LOOPED) target.set(vectors.subarray(from, from + dim), first);
     else for (let i = 0; i < dim; i++) target[first + i] = vectors[from + i] as number; // within the chunk
   };
@@ -75,8 +78,10 @@ export function createVectorTable(dim: number): VectorTable {
     let sum = 0;
     for (let n = 0; n < slots.length; n++) {
       const slot = slots[n] as number; // n < length
-      const { vectors, scales } = locate(slot).chunk;
-      const row = slot % CHUNK_SLOTS;
+      const {
+        chunk: { vectors, scales },
+        row,
+      } = locate(slot);
       sum += scales[row] as number; // row < CHUNK_SLOTS
       for (let i = row * dim; i < (row + 1) * dim; i += LINE) sum += vectors[i] as number; // within the chunk
     }

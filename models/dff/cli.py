@@ -19,6 +19,7 @@ SETTINGS = (
     ("blocks", int, "transformer blocks"),
     ("heads", int, "attention heads"),
     ("activation", str, "of the projected hidden states"),
+    ("neighbours", int, "items with the most similar hidden states, whose IDs an item borrows from; 0 for none"),
     ("similarity", str, "of user and item vector"),
     ("temperature", float, "that the similarity is divided by"),
     ("loss", str, "over the whole catalogue or over the items of a batch"),

@@ -2,6 +2,9 @@
 
 import torch
 from torch import nn
+from torch.nn import functional
+
+from dff.neighbours import Neighbours, find_neighbours, principal_axes, second_moments
 
 VARIANTS = ("dff", "id", "replacement")
 ID_SPREAD = 0.02  # of fresh ID embeddings, small: an item with few interactions should rest on its features, not on noise
@@ -51,6 +54,7 @@ class ItemTower(nn.Module):
             self.register_buffer("scale", torch.ones(layers, hidden_dim))
         if variant == "dff":
             self.gate = nn.Linear(2 * dim, dim)
+        self.neighbours: Neighbours | None = None
 
     @torch.no_grad()
     def fit_standardisation(self, hidden_states: torch.Tensor) -> None:
@@ -64,22 +68,26 @@ class ItemTower(nn.Module):
             self.scale[layer] = (((states - mean) ** 2).sum(dim=0) / count).sqrt().clamp(min=1e-6).float()
 
     @torch.no_grad()
-    def start_at_principal_axes(self, hidden_states: torch.Tensor) -> None:
-        """Lets the projection of raw (N, L, D) states keep what it can of the cosines between items, at a mean length of 1.
+    def layer_means(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """Raw (N, L, D) to standardised and averaged over layers, (N, D)."""
+        return torch.cat([self.standardise(part.float()).mean(dim=1) for part in hidden_states.split(STATES_AT_ONCE)])
 
-        Axes: eigenvectors of the second moments of the standardised states, averaged over layers as the mix begins. Where there
-        are fewer than d axes, the other rows start at zero.
+    @torch.no_grad()
+    def start_at_principal_axes(self, means: torch.Tensor) -> None:
+        """Lets the projection of (N, D) layer means keep what it can of the cosines between items, at a mean length of 1.
+
+        The layer mix begins with these means. Where there are fewer than d axes, the other rows start at zero.
         """
-        dim, width = self.projection.weight.shape
-        moments = torch.zeros(width, width, dtype=torch.float64)
-        means = [self.standardise(part.float()).mean(dim=1).double() for part in hidden_states.split(STATES_AT_ONCE)]
-        for part in means:
-            moments += part.T @ part
-        axes = torch.linalg.eigh(moments).eigenvectors.flip(1)[:, :dim]  # ascending, so the last ones are the first
-        length = sum(float((part @ axes).norm(dim=1).sum()) for part in means) / max(1, len(hidden_states))
+        axes = principal_axes(second_moments(means), self.projection.weight.shape[0])
+        length = sum(float((part.double() @ axes).norm(dim=1).sum()) for part in means.split(STATES_AT_ONCE)) / max(1, len(means))
         self.projection.weight.zero_()
         self.projection.weight[: axes.shape[1]] = (axes.T / max(length, 1e-6)).float()
         self.projection.bias.zero_()
+
+    @torch.no_grad()
+    def find_neighbours(self, means: torch.Tensor, counts: torch.Tensor, neighbours: int) -> None:
+        """Lets each trained item borrow from the IDs of those most like it; layer means (N, D), and numbers of interactions (N)."""
+        self.neighbours = find_neighbours(means, counts, neighbours)
 
     def standardise(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """(B, L, D) raw to standardised; an all-zero block has no features and becomes the average item, zero."""
@@ -93,33 +101,54 @@ class ItemTower(nn.Module):
         projected = self.projection(mixed)
         return torch.relu(projected) if self.activation == "relu" else projected
 
-    def parts(self, rows: torch.Tensor | None, mixed: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """From ID-table rows (B) and mixed hidden states (B, D) to what the ID and what the features add to item vectors, (B, d)
+    def identity(self, own: torch.Tensor, lenders: torch.Tensor | None, weights: torch.Tensor | None) -> torch.Tensor:
+        """ID embeddings of rows (B), and what rows (B, k) lend to them with weights of the same shape; (B, d)."""
+        table = self.id_embedding.weight
+        embedding = functional.embedding(own, table, padding_idx=0)
+        if lenders is None:
+            return embedding
+        if not self.training:  # in the exported graph a sum over bags would become a loop
+            return embedding + torch.matmul(weights.unsqueeze(1), functional.embedding(lenders, table)).squeeze(1)
+        return embedding + functional.embedding_bag(lenders, table, mode="sum", per_sample_weights=weights, padding_idx=0)
+
+    def parts(self, identity: torch.Tensor | None, mixed: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """From identities (B, d) and mixed hidden states (B, D) to what the ID and what the features add to item vectors, (B, d)
         each, and to the ID's share (B)."""
         if self.variant == "id":
-            identity = self.id_embedding(rows)
             return identity, torch.zeros_like(identity), torch.ones_like(identity[:, 0])
         content = self.activate(mixed)
         if self.variant == "replacement":
             return torch.zeros_like(content), content, torch.zeros_like(content[:, 0])
-        identity = self.id_embedding(rows)
         gate = torch.sigmoid(self.gate(torch.cat([identity, content], dim=-1)))
         return gate * identity, (1 - gate) * content, gate.mean(dim=-1)
 
-    def for_training(self, rows: torch.Tensor, states: torch.Tensor | None, content_gain: float) -> tuple[torch.Tensor, torch.Tensor]:
+    def for_training(
+        self, rows: torch.Tensor, states: torch.Tensor | None, content_gain: float, dropped: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Item vectors (B, d), and the keys (B, d) that the loss is to rank them by; states (B, L, D) were standardised beforehand.
+        Where `dropped` (B) is true the item has the ID of the unknown one.
 
         In the keys the features' part is divided by `content_gain`. IDs are fitted to the very interactions that the loss is about, so
         by it they seem to make features needless; on interactions to come, features are worth more than that. Training then makes
         their part as much larger as the keys make it smaller, and the item vectors, without the division, are what is served.
         """
-        identity, content, _ = self.parts(rows, None if states is None else MixLayers.apply(self.layer_weights(), states))
-        return identity + content, identity + content / content_gain
+        identity = None
+        if self.variant != "replacement":
+            lent = (None, None) if self.neighbours is None else (self.neighbours.rows[rows], self.neighbours.weights[rows])
+            identity = self.identity(rows if dropped is None else rows.masked_fill(dropped, self.unknown_row), *lent)
+        mixed = None if states is None else MixLayers.apply(self.layer_weights(), states)
+        from_id, from_content, _ = self.parts(identity, mixed)
+        return from_id + from_content, from_id + from_content / content_gain
 
     def forward(self, rows: torch.Tensor | None, hidden_states: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
         """rows int64 (B) and raw hidden states (B, L, D) to item vectors (B, d) and id_share (B); a variant ignores what it lacks."""
-        mixed = None
+        identity, mixed, lent = None, None, (None, None)
         if self.variant != "id":
-            mixed = torch.matmul(self.layer_weights().unsqueeze(0), self.standardise(hidden_states)).squeeze(1)
-        identity, content, id_share = self.parts(rows, mixed)
-        return identity + content, id_share
+            states = self.standardise(hidden_states)
+            mixed = torch.matmul(self.layer_weights().unsqueeze(0), states).squeeze(1)
+            if self.neighbours is not None:
+                lent = self.neighbours.of(rows, states.mean(dim=1), self.unknown_row)
+        if self.variant != "replacement":
+            identity = self.identity(rows, *lent)
+        from_id, from_content, id_share = self.parts(identity, mixed)
+        return from_id + from_content, id_share

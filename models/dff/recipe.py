@@ -31,6 +31,7 @@ class Recipe:
     norm_eps: float = 1e-6
     history_mean: bool = True  # the user vector has a weighted mean of the history's item vectors added
     activation: str = "linear"  # of the projected hidden states
+    neighbours: int = 16  # items with the most similar hidden states, whose IDs an item borrows from; 0 for none
     standardise: bool = True  # hidden states, by the mean and deviation of the trained items
     principal_start: bool = True  # the projection starts as the principal axes of the hidden states instead of at random
     # score = cosine / temperature, or the plain dot product
@@ -83,6 +84,8 @@ class Recipe:
         for name in ("dropout", "id_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise DataError(f"{name} is {getattr(self, name)}; expected 0 or more and less than 1")
+        if self.neighbours < 0:
+            raise DataError(f"neighbours is {self.neighbours}; expected 0 or more")
         if self.dim % self.heads:
             raise DataError(f"dim {self.dim} cannot be divided among {self.heads} heads")
         return self
@@ -100,6 +103,7 @@ PRESETS = {
         activation="relu",
         standardise=False,
         principal_start=False,
+        neighbours=0,
         similarity="dot",
         temperature=1.0,
         loss="in-batch",

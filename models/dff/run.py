@@ -78,10 +78,16 @@ def build_model(recipe: Recipe, split: Split, hidden_states: torch.Tensor | None
     seed_everything(recipe.seed)
     layers, hidden_dim = (0, 0) if hidden_states is None else hidden_states.shape[1:]
     model = Recommender(recipe, split.trained, layers, hidden_dim)
-    if hidden_states is not None and recipe.standardise:
-        model.item_tower.fit_standardisation(hidden_states[: split.trained])
-    if hidden_states is not None and recipe.principal_start:
-        model.item_tower.start_at_principal_axes(hidden_states[: split.trained])
+    if hidden_states is None:
+        return model
+    tower, trained = model.item_tower, slice(split.trained)
+    if recipe.standardise:
+        tower.fit_standardisation(hidden_states[trained])
+    means = tower.layer_means(hidden_states[trained])
+    if recipe.principal_start:
+        tower.start_at_principal_axes(means)
+    if recipe.neighbours and recipe.variant == "dff":
+        tower.find_neighbours(means, torch.from_numpy(split.train_counts()[trained]), recipe.neighbours)
     return model
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 from tqdm import tqdm
 
 from dff.errors import DataError
@@ -122,6 +122,6 @@ def encode_texts(
     }
     out_path.parent.mkdir(parents=True, exist_ok=True)
     partial = out_path.with_name(out_path.name + ".partial")
-    save_file({"hidden_states": hidden}, partial, metadata=metadata)
+    partial.write_bytes(save({"hidden_states": hidden}, metadata=metadata))  # save_file would make a file that no other user may read
     partial.replace(out_path)
     return hidden.shape

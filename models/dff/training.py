@@ -84,11 +84,9 @@ class BatchLoss:
     def vectors_and_keys(self, items: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
         """Of some trained items, or of all; some of their IDs are replaced by the unknown item at random."""
         rows = self.rows if items is None else self.rows[items]
-        if self.recipe.id_dropout:
-            dropped = torch.rand(len(rows), device=self.device) < self.recipe.id_dropout
-            rows = rows.masked_fill(dropped, self.split.trained + 1)
+        dropped = torch.rand(len(rows), device=self.device) < self.recipe.id_dropout if self.recipe.id_dropout else None
         states = self.states if items is None or self.states is None else self.states[items]
-        vectors, keys = self.model.item_tower.for_training(rows, states, self.recipe.content_gain)
+        vectors, keys = self.model.item_tower.for_training(rows, states, self.recipe.content_gain, dropped)
         return vectors, self.model.keys(keys)
 
     def __call__(self, windows: np.ndarray) -> torch.Tensor:

@@ -101,6 +101,12 @@ def test_an_8_bit_tower_that_loses_too_much_is_left_out(world, tmp_path, monkeyp
     assert verify(tmp_path / "artifact").int8_error is None
 
 
+def test_another_user_may_read_every_file_that_anyone_may(artifact):
+    """A server seldom runs as the user who trained."""
+    modes = {path.name: oct(path.stat().st_mode) for path in artifact.iterdir()}
+    assert set(modes.values()) == {modes["model.json"]}
+
+
 def test_golden_examples_cover_unknown_featureless_short_and_full(artifact):
     golden = load_file(artifact / "golden.safetensors")
     unknown = json.loads((artifact / "model.json").read_text())["unknown_item_row"]

@@ -139,7 +139,7 @@ def test_a_projection_that_starts_at_the_principal_axes_keeps_cosines_between_it
     signal = torch.randn(200, 6) @ torch.randn(6, width) * 3  # six axes say nearly all, which 16 can hold
     states = (signal + torch.randn(200, width) * 0.01).unsqueeze(1).expand(-1, LAYERS, -1) + 4
     tower.fit_standardisation(states)
-    tower.start_at_principal_axes(states)
+    tower.start_at_principal_axes(tower.layer_means(states))
     means = tower.standardise(states).mean(dim=1)
     content = tower.activate(means).detach()
     assert content.norm(dim=1).mean() == pytest.approx(1, abs=1e-4)
@@ -150,7 +150,7 @@ def test_a_projection_that_starts_at_the_principal_axes_keeps_cosines_between_it
 def test_fewer_axes_than_dimensions_leave_rows_at_zero():
     tower, states = item_tower(), torch.randn(9, LAYERS, WIDTH)
     tower.fit_standardisation(states)
-    tower.start_at_principal_axes(states)
+    tower.start_at_principal_axes(tower.layer_means(states))
     assert tower.projection.weight[:WIDTH].any(dim=1).all() and not tower.projection.weight[WIDTH:].any()
 
 

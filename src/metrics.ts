@@ -135,7 +135,7 @@ export function createMetrics() {
     }),
     idShare: new Histogram({
       name: 'reelfuse_gate_id_share',
-      help: 'Share of the ID embedding in fused item vectors (mean of the gate)',
+      help: 'Share of ID embeddings, own and borrowed, in fused item vectors (mean of the gate)',
       buckets: [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1],
       registers,
     }),

@@ -56,12 +56,20 @@ def best_of(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
     return content["best_state"], identity
 
 
+def load_weights(model: torch.nn.Module, state: dict[str, torch.Tensor], path: Path) -> None:
+    """Raises DataError if they do not fit: interactions and recipe are the same, so the features are not."""
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise DataError(f"{path}: was trained with other features ({' '.join(str(error).split())})") from error
+
+
 def load_checkpoint(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, identity: dict) -> Progress:
-    """Raises DataError if the file is torn or stems from another recipe or other data."""
+    """Raises DataError if the file is torn or stems from another recipe, other interactions, or features of another kind."""
     content, stored = read_checkpoint(path)
     differing = sorted(key for key in identity.keys() | stored.keys() if identity.get(key) != stored.get(key))
     if differing:
         raise DataError(f"{path}: cannot resume, the run differs in {', '.join(differing)}")
-    model.load_state_dict(content["model"])
+    load_weights(model, content["model"], path)
     optimizer.load_state_dict({"state": content["optimizer"], "param_groups": optimizer.state_dict()["param_groups"]})
     return Progress(**json.loads(content["progress"]), best_state=content["best_state"])

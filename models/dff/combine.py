@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from dff.checkpoint import best_of
+from dff.checkpoint import best_of, load_weights
 from dff.ensemble import combine
 from dff.errors import DataError
 from dff.evaluation import catalogue_vectors
@@ -44,7 +44,7 @@ def members_of(options: CombineOptions) -> tuple[list[Recommender], list[Recipe]
         if identity["data"] != data.split.fingerprint():
             raise DataError(f"{path}: was trained on other interactions than {options.interactions}")
         model = build_model(recipe, data.split, data.hidden_states)
-        model.load_state_dict(state)
+        load_weights(model, state, path)
         members.append(model)
         recipes.append(recipe)
     assert data is not None  # there are two runs at least

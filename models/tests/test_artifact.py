@@ -51,11 +51,34 @@ def redigest(folder, name):
     (folder / "model.json").write_text(json.dumps(manifest))
 
 
-@pytest.mark.parametrize("changes", [{}, {"norm_first": True}, {"attention_bias": False}, {"standardise": False}], ids=str)
+@pytest.mark.parametrize(
+    "changes", [{}, {"norm_first": True}, {"attention_bias": False}, {"standardise": False}, {"neighbours": 0}], ids=str
+)
 def test_onnx_runtime_gives_what_pytorch_gives(world, tmp_path, changes):
     make_artifact(world, tmp_path / "artifact", **changes)
     verdict = verify(tmp_path / "artifact")
     assert max(verdict.item_error, verdict.user_error, verdict.short_history_error) <= 1e-4
+
+
+def test_new_and_known_items_alone_and_together_get_what_pytorch_gives(world, tmp_path):
+    """New ones stand beside twenty clips that are all alike, so none of their neighbours is told from the next."""
+    states = world.hidden_states.clone()
+    states[:20] = states[:1]
+    model = build_model(build_recipe("default", dim=16, max_history=6), world.split, states).eval()
+    about = Description("toy", "1", world.features.layers, EXTRACTOR, TRAINING)
+    export(model, world.split.item_ids[: world.split.trained], states, about, tmp_path / "artifact")
+    session = onnxruntime.InferenceSession(str(tmp_path / "artifact" / "item_tower.onnx"), providers=["CPUExecutionProvider"])
+    unknown = world.split.trained + 1
+    new = torch.cat([states[:1] + 1e-3, torch.randn(3, *states.shape[1:], generator=torch.Generator().manual_seed(4))])
+    for rows, given in (
+        (torch.tensor([1, 2, 90]), states[[0, 1, 89]]),
+        (torch.full((4,), unknown), new),
+        (torch.tensor([90, unknown, 1, unknown]), torch.stack([states[89], new[0], states[0], new[1]])),
+    ):
+        with torch.no_grad():
+            expected, _ = model.item_tower(rows, given)
+        found, _ = session.run(None, {"item_index": rows.numpy(), "hidden_states": given.numpy()})
+        assert np.abs(found - expected.numpy()).max() <= 1e-4
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

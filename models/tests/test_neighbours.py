@@ -5,9 +5,14 @@ from torch.nn import functional
 from dff import neighbours as module
 from dff.item_tower import ItemTower
 from dff.neighbours import find_neighbours, weigh
+from dff.principal_axes import principal_axes
 
 ITEMS, LAYERS, WIDTH, DIM, COUNT = 30, 3, 7, 8, 4
 UNKNOWN = ITEMS + 1
+
+
+def neighbours_of(means, counts):
+    return find_neighbours(means, principal_axes(means), counts, COUNT)
 
 
 def world(seed=0):
@@ -18,7 +23,7 @@ def world(seed=0):
     tower = ItemTower("dff", ITEMS, DIM, LAYERS, WIDTH, "linear")
     torch.nn.init.normal_(tower.id_embedding.weight[1:])
     tower.fit_standardisation(states)
-    tower.find_neighbours(tower.layer_means(states), torch.arange(ITEMS), COUNT)
+    tower.neighbours = neighbours_of(tower.layer_means(states), torch.arange(ITEMS))
     return tower.eval(), states
 
 
@@ -36,7 +41,7 @@ def lent_by_hand(tower, cosines, able):
 
 
 def identities(tower, rows, states):
-    return tower.identity(rows, *tower.neighbours.of(rows, tower.standardise(states).mean(dim=1), UNKNOWN))
+    return tower.identity(rows, *tower.neighbours.of_rows(rows, tower.standardise(states).mean(dim=1), UNKNOWN))
 
 
 def test_an_item_borrows_from_those_most_alike_and_not_from_itself():
@@ -89,12 +94,22 @@ def test_lenders_learn_from_what_they_lend():
     assert set(moved) == {1, *tower.neighbours.rows[1].tolist()}
 
 
-def test_two_items_that_change_places_change_next_to_nothing():
-    """At the border between the last neighbour and the first one left out, and between neighbours."""
-    cosines = torch.tensor([[0.9, 0.7, 0.5, 0.4999, 0.2]])
-    swapped = torch.tensor([[0.9, 0.7, 0.50001, 0.5, 0.2]])
-    assert torch.allclose(weigh(cosines[:, :4]), weigh(swapped[:, :4]), atol=1e-3)
-    assert weigh(cosines[:, :4])[0, 2] < 1e-3
+@pytest.mark.parametrize("place", range(COUNT))
+def test_two_items_that_change_places_change_next_to_nothing(place):
+    """Between neighbours, and at the border between the last one and the first that is left out."""
+    tower, _ = world()
+    found = tower.neighbours
+    code = found.lender_codes[:1] + 0.3
+    ranked = (code @ found.lender_codes.T)[0].topk(COUNT + 1).indices
+    ahead, behind = found.lender_codes[ranked[place]].clone(), found.lender_codes[ranked[place + 1]].clone()
+    middle = (ahead + behind) / 2  # both as alike as each other
+    lent = []
+    for nudge in (1e-6, -1e-6):
+        found.lender_codes[ranked[place]] = middle * (1 + nudge)
+        found.lender_codes[ranked[place + 1]] = middle * (1 - nudge)
+        lenders, weights = found.nearest(code)
+        lent.append((weights.unsqueeze(-1) * tower.id_embedding.weight[lenders]).sum(dim=1))
+    assert torch.allclose(lent[0], lent[1], atol=1e-4)
 
 
 def test_items_that_are_all_alike_lend_nothing_rather_than_at_random():
@@ -107,7 +122,7 @@ def test_few_items_have_fewer_neighbours(items, expected):
     states = torch.randn(items, LAYERS, WIDTH)
     tower = ItemTower("dff", items, DIM, LAYERS, WIDTH)
     tower.fit_standardisation(states)
-    tower.find_neighbours(tower.layer_means(states), torch.ones(items), COUNT)
+    tower.neighbours = neighbours_of(tower.layer_means(states), torch.ones(items))
     assert (tower.neighbours and tower.neighbours.count) == expected
     assert tower(torch.tensor([1, items + 1]), states[:1].expand(2, -1, -1))[0].shape == (2, DIM)
 
@@ -115,7 +130,7 @@ def test_few_items_have_fewer_neighbours(items, expected):
 def test_of_too_many_items_those_with_the_most_interactions_lend(monkeypatch):
     monkeypatch.setattr(module, "MOST_LENDERS", 10)
     means, counts = torch.randn(ITEMS, WIDTH), torch.arange(ITEMS).flip(0)
-    found = find_neighbours(means, counts, COUNT)
+    found = neighbours_of(means, counts)
     assert found.lender_rows.tolist() == list(range(1, 11))
     assert set(found.rows[1:-1].flatten().tolist()) <= set(range(1, 11))
     own = torch.arange(1, ITEMS + 1).unsqueeze(1)

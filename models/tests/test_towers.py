@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from dff.item_tower import VARIANTS, ItemTower, MixLayers
+from dff.principal_axes import principal_axes
 from dff.user_tower import UserTower
 
 DIM, LONGEST, LAYERS, WIDTH = 16, 7, 3, 5
@@ -139,8 +140,8 @@ def test_a_projection_that_starts_at_the_principal_axes_keeps_cosines_between_it
     signal = torch.randn(200, 6) @ torch.randn(6, width) * 3  # six axes say nearly all, which 16 can hold
     states = (signal + torch.randn(200, width) * 0.01).unsqueeze(1).expand(-1, LAYERS, -1) + 4
     tower.fit_standardisation(states)
-    tower.start_at_principal_axes(tower.layer_means(states))
-    means = tower.standardise(states).mean(dim=1)
+    means = tower.layer_means(states)
+    tower.start_at_principal_axes(means, principal_axes(means))
     content = tower.activate(means).detach()
     assert content.norm(dim=1).mean() == pytest.approx(1, abs=1e-4)
     cosines = [torch.nn.functional.normalize(vectors, dim=1) for vectors in (content, means)]
@@ -150,7 +151,8 @@ def test_a_projection_that_starts_at_the_principal_axes_keeps_cosines_between_it
 def test_fewer_axes_than_dimensions_leave_rows_at_zero():
     tower, states = item_tower(), torch.randn(9, LAYERS, WIDTH)
     tower.fit_standardisation(states)
-    tower.start_at_principal_axes(tower.layer_means(states))
+    means = tower.layer_means(states)
+    tower.start_at_principal_axes(means, principal_axes(means))
     assert tower.projection.weight[:WIDTH].any(dim=1).all() and not tower.projection.weight[WIDTH:].any()
 
 

@@ -72,6 +72,22 @@ def test_a_run_cannot_be_resumed_with_another_recipe(world, tmp_path):
         trained(world, tmp_path, epochs=2, lr=1e-3, resume=True)
 
 
+def test_a_run_cannot_be_resumed_with_items_that_lack_features(world, tmp_path):
+    trained(world, tmp_path, epochs=1)
+    without = world.hidden_states.clone()
+    without[3] = 0  # it lends no longer
+    with pytest.raises(DataError, match="was trained with other features"):
+        trained(dataclasses.replace(world, hidden_states=without), tmp_path, epochs=1, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "borrows"), [({}, True), ({"neighbours": 0}, False), ({"variant": "replacement"}, False), ({"preset": "authors"}, False)]
+)
+def test_only_fused_items_borrow(world, changes, borrows):
+    recipe = build_recipe(changes.pop("preset", "default"), **{**QUICK, **changes})
+    assert (build_model(recipe, world.split, world.hidden_states).item_tower.neighbours is not None) == borrows
+
+
 def test_a_torn_checkpoint_is_refused(world, tmp_path):
     (tmp_path / "checkpoint.pt").write_bytes(b"torn")
     with pytest.raises(DataError, match="not a checkpoint"):
@@ -146,6 +162,7 @@ def test_the_learning_rate_climbs_and_falls():
         {"dim": 15},
         {"temperature": 0.0},
         {"content_gain": 0.0},
+        {"neighbours": -1},
         {"chosen_by": "auc"},
         {"variant": "both"},
     ],
@@ -160,6 +177,7 @@ def test_a_larger_gain_leaves_more_of_the_vectors_to_the_features(world, tmp_pat
     def relative_content(gain):
         folder = tmp_path / str(gain)
         folder.mkdir()
+        # without neighbours, whose IDs can say in so small a world what features say
         tower = trained(world, folder, epochs=4, content_gain=gain, neighbours=0)[0].item_tower
         states = tower.standardise(world.hidden_states[: world.split.trained])
         rows = torch.arange(1, world.split.trained + 1)

@@ -71,7 +71,7 @@ export function idShareBar(idShare) {
   if (typeof idShare !== 'number') return null;
   const bar = element('span', { class: 'bar', 'aria-hidden': 'true' }, element('span', { class: 'part id' }), element('span', { class: 'part video' }));
   setVariable(bar, 'share', `${Math.round(idShare * 100)}%`);
-  return element('div', { class: 'id-share', title: 'id_share: how much of the fused vector is ID embedding; the rest is video content' },
+  return element('div', { class: 'id-share', title: 'id_share: how much of the fused vector is ID embeddings, its own and those of clips like it; the rest is its video content' },
     bar,
     element('span', { class: 'ends' },
       element('span', {}, `ID ${formatPercent(idShare)}`),

@@ -42,7 +42,7 @@ export interface FuseAnswer {
 
 export interface FuseInput {
   itemId: string;
-  /** [L, D]; null: the item has no features and is fused from its ID row alone. */
+  /** [L, D]; null: the item has no features and is fused from IDs alone. */
   hiddenStates: StatesBytes | null;
 }
 
@@ -55,7 +55,7 @@ export interface StatesBytes {
 export interface FusedItem {
   /** [d], not normalised */
   vector: Float32Array;
-  /** Mean of the gate: how much of the vector comes from the ID embedding. */
+  /** Mean of the gate: how much of the vector comes from IDs, the item's own and those it borrows. */
   idShare: number;
 }
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save
 
 from dff.errors import DataError
+from dff.tensor_file import write_tensors
 
 INDEX = "index.json"
 FORMAT = "reelfuse-features"
@@ -94,8 +94,7 @@ def add_shard(folder: Path, index: Index, items: Sequence[str], hidden: torch.Te
     """hidden (B, L, D) of the items becomes the next shard."""
     name = f"shard-{len(index.shards):05d}.safetensors"
     partial = folder / f"{name}.partial"
-    # save_file would make a file that nobody but its owner may read
-    partial.write_bytes(save({"hidden_states": hidden.contiguous()}, metadata=shard_metadata(index, items, captions)))
+    write_tensors(partial, {"hidden_states": hidden.contiguous()}, shard_metadata(index, items, captions))
     record = {"file": name, "items": len(items), "bytes": partial.stat().st_size, "sha256": digest(partial)}
     partial.replace(folder / name)
     index.width = hidden.shape[2]

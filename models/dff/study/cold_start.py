@@ -81,8 +81,7 @@ def content_scorer(split: Split, hidden_states: torch.Tensor) -> Score:
     """
     tower = ItemTower("replacement", split.trained, 1, hidden_states.shape[1], hidden_states.shape[2])
     tower.fit_standardisation(hidden_states[: split.trained])
-    parts = [tower.standardise(part.float()).mean(dim=1) for part in hidden_states.split(1024)]
-    content = torch.nn.functional.normalize(torch.cat(parts), dim=1)  # (C, D)
+    content = torch.nn.functional.normalize(tower.layer_means(hidden_states), dim=1)  # (C, D)
 
     def score(starts: np.ndarray, ends: np.ndarray) -> torch.Tensor:
         window, mask = gather_windows(split.items, starts, ends)

@@ -136,6 +136,7 @@ def add_study(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--modes", choices=("both", "fusion", "replacement"), default="both")
     parser.add_argument("--arms", metavar="NAME,…", help="only these of the arms that the other flags would give: id,fusion-dff,…")
     parser.add_argument("--users", type=int, metavar="N", help="a random part of the users, for a quick look")
+    parser.add_argument("--report", action="store_true", help="train nothing, write the report of the runs that are finished")
     parser.add_argument("--no-cold-start", action="store_true", help="leave out the protocol of items that training never saw")
     add_recipe_flags(parser, without=("variant", "seed"))
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -168,6 +169,7 @@ def call_study(arguments: argparse.Namespace) -> str:
             cold_start=not arguments.no_cold_start,
             device=arguments.device,
             allow_missing_features=arguments.allow_missing_features,
+            report_only=arguments.report,
         )
     )
 

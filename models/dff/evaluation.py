@@ -6,11 +6,11 @@ import numpy as np
 import torch
 
 from dff.ensemble import Ensemble
+from dff.features import ITEMS_AT_ONCE
 from dff.recommender import Recommender
 from dff.split import Split, gather_windows
 
 CUTOFFS = (10, 20)
-ITEMS_AT_ONCE = 2048
 USERS_AT_ONCE = 256
 OUT_OF_REACH = 2**31  # rank of a target that the user's history masks: it can never be recommended
 

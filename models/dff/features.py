@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from dff.errors import DataError
 from dff.extraction.shards import read_folder
 
+ITEMS_AT_ONCE = 1024  # whose hidden states are worked on together, so that what is made on the way stays small
 SHOWN = 5  # ids that an error message lists before it only counts
 
 

@@ -4,11 +4,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from dff.features import ITEMS_AT_ONCE
 from dff.neighbours import Neighbours
 
 VARIANTS = ("dff", "id", "replacement")
 ID_SPREAD = 0.02  # of fresh ID embeddings, small: an item with few interactions should rest on its features, not on noise
-STATES_AT_ONCE = 1024
 MIX_ROWS = 256  # items mixed at a time: the chunk and its sum stay in cache
 
 
@@ -70,7 +70,7 @@ class ItemTower(nn.Module):
     @torch.no_grad()
     def layer_means(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """Raw (N, L, D) to standardised and averaged over layers, (N, D)."""
-        return torch.cat([self.standardise(part.float()).mean(dim=1) for part in hidden_states.split(STATES_AT_ONCE)])
+        return torch.cat([self.standardise(part.float()).mean(dim=1) for part in hidden_states.split(ITEMS_AT_ONCE)])
 
     @torch.no_grad()
     def start_at_principal_axes(self, means: torch.Tensor, axes: torch.Tensor) -> None:
@@ -80,7 +80,7 @@ class ItemTower(nn.Module):
         rows start at zero.
         """
         kept = axes[:, : self.projection.weight.shape[0]]
-        length = sum(float((part.double() @ kept).norm(dim=1).sum()) for part in means.split(STATES_AT_ONCE)) / max(1, len(means))
+        length = sum(float((part.double() @ kept).norm(dim=1).sum()) for part in means.split(ITEMS_AT_ONCE)) / max(1, len(means))
         self.projection.weight.zero_()
         self.projection.weight[: kept.shape[1]] = (kept.T / max(length, 1e-6)).float()
         self.projection.bias.zero_()

@@ -9,9 +9,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from dff.features import ITEMS_AT_ONCE
+
 CODE_DIM = 64  # principal axes of the hidden states that items are compared by
 MOST_LENDERS = 65_536  # those with the most interactions: a new item is compared with each of them
-ITEMS_AT_ONCE = 1024
 IMPOSSIBLE = -2.0  # below every cosine
 TIED = 1e-3  # neighbours that are ahead of the rest by less than this, all together, lend less
 

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from dff.checkpoint import Progress, load_checkpoint, save_checkpoint
 from dff.evaluation import evaluate
-from dff.item_tower import STATES_AT_ONCE
+from dff.features import ITEMS_AT_ONCE
 from dff.losses import full_softmax, in_batch, softmax_dtype
 from dff.recipe import Recipe
 from dff.recommender import Recommender
@@ -38,7 +38,7 @@ def standardised_states(model: Recommender, hidden_states: torch.Tensor, device:
     """Standardises (N, L, D) once for the whole training, since mean and scale do not change."""
     dtype = torch.float32 if hidden_states.numel() * 4 <= FLOAT32_LIMIT else torch.float16
     states = torch.empty(hidden_states.shape, dtype=dtype)
-    for part, out in zip(hidden_states.split(STATES_AT_ONCE), states.split(STATES_AT_ONCE), strict=True):
+    for part, out in zip(hidden_states.split(ITEMS_AT_ONCE), states.split(ITEMS_AT_ONCE), strict=True):
         out.copy_(model.item_tower.standardise(part.to(device, torch.float32)))  # where mean and deviation are
     return states.to(device)
 

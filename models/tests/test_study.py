@@ -147,6 +147,23 @@ def test_a_killed_study_keeps_what_was_finished(finished, command, tmp_path, mon
     assert len(again) == 10 and all(whole[key] == again[key] for key in again)
 
 
+def test_what_is_finished_can_be_reported_before_the_rest(finished, command, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(runs_module, "train", lambda *given, **named: pytest.fail("trains"))
+    out = tmp_path / "out"
+    assert main(command(out, "--report")) == 2
+    assert "none of these runs is finished; leave out --report" in capsys.readouterr().err
+    for run in ("id-seed-0", "id-seed-1", "fusion-dff-seed-0", "fusion-dff-seed-1", "fusion-uniform-seed-1"):
+        shutil.copytree(finished / "runs" / run, out / "runs" / run)
+    assert main(command(out, "--report")) == 0
+    report = (out / "report.md").read_text(encoding="utf-8")
+    assert f"So far 5 of {2 * (ARMS + COLD)} runs are finished." in report
+    assert "So far" not in (finished / "report.md").read_text(encoding="utf-8")
+    whole = (finished / "report.md").read_text(encoding="utf-8").splitlines()
+    assert next(line for line in whole if line.startswith("| Fusion beats IDs alone")) in report  # both have all seeds
+    uniform = next(line for line in report.splitlines() if line.startswith("| fusion: uniform"))
+    assert "±" not in uniform and "replacement:" not in report.split("## All arms")[1].split("## Rare")[0]
+
+
 def test_results_of_other_settings_are_not_mixed_in(finished, command, capsys):
     assert main(command(finished, "--dim", "16")) == 2
     assert "was made with another dim; choose another --out" in capsys.readouterr().err

@@ -268,6 +268,13 @@ def pictures(found: Findings, out: Path) -> list[Block]:
     return [*blocks, Picture(profile, "HR@10 by layer, and the weights that DFF learned")]
 
 
+def unfinished(found: Findings, facts: dict) -> list[Block]:
+    finished = sum(len(runs) for runs in found.by_arm.values())
+    if finished == facts["planned"]:
+        return []
+    return [Text(f"So far {finished} of {facts['planned']} runs are finished. Where no ± stands, there is one seed.")]
+
+
 def blocks_of(facts: dict, found: Findings, out: Path) -> list[Block]:
     extractor, recipe = facts["extractor"], facts["recipe"]
     seconds = sum(result.content["total_seconds"] for runs in found.by_arm.values() for result in runs)
@@ -280,6 +287,7 @@ def blocks_of(facts: dict, found: Findings, out: Path) -> list[Block]:
             f"{extractor['model']} ({extractor['revision']}), pooled by {extractor['pooling']}. Leave-one-out, the whole catalogue ranked, "
             f"histories masked, ties against the target; the epoch is chosen on valid. Seeds: {', '.join(map(str, facts['seeds']))}."
         ),
+        *unfinished(found, facts),
         Heading(2, "The paper's findings on these data"),
         claim_table(found),
         Text(

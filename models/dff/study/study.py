@@ -39,6 +39,7 @@ class StudyOptions:
     cold_start: bool = True
     device: str = "auto"
     allow_missing_features: bool = False
+    report_only: bool = False  # of the runs that are finished; nothing is trained
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,10 @@ def study(options: StudyOptions) -> str:
     todo = [planned for planned in runs if (planned.name, planned.seed) not in results]
     if len(todo) < len(runs):
         print(f"{len(runs) - len(todo)} runs were finished before", flush=True)
+    if options.report_only:
+        if not results:
+            raise DataError(f"{options.out}: none of these runs is finished; leave out --report to train them")
+        todo = []
     for number, planned in enumerate(todo, start=1):
         begun = time.monotonic()
         if planned.cold:
@@ -190,6 +195,7 @@ def finish(
         "layers": data.names,
         "recipe": options.recipe.as_dict(),
         "seeds": list(options.seeds),
+        "planned": len(runs),
         "floors": floors(data.split),
     }
     if protocol is not None:

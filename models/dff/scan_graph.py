@@ -3,17 +3,16 @@
 scan, for a CPU, in 8-bit integers:
 
     table uint8 (N, D), N a multiple of GROUP: vectors as round(127 x / scale) + 128; one scale for all, so that rows compare
-    queries uint8 (D, B): user vectors, rounded likewise, each with a scale of its own
+    queries int8 (D, B): user vectors as round(64 x / scale), each with a scale of its own
     count int64 (1): groups wanted of each user, at most N / GROUP
     -> groups int32 (B, count): the groups of GROUP rows with the largest maxima, in no order
        maxima int32 (B, count): the largest product in each
        products int32 (B, count * GROUP): all of theirs
 
-Products are of table and queries - 128: the table's own offset adds the same number to all products of one query, which changes no
-order. Both are unsigned because processors without instructions for 8-bit dot products (VNNI) sum pairs of unsigned times signed
-products in 16 bits, which is too few. The count largest products lie
-in the count groups with the largest maxima, and none of them is below the smallest of these maxima: the caller picks them
-from so few, and scores what it picks in full precision.
+The offset of 128 adds the same number to all products of one query, which changes no order. Queries stay within 64 because
+processors without instructions for 8-bit dot products (VNNI) sum pairs of unsigned times signed products in 16 bits, and
+255 * 64 * 2 is the most that these hold. The count largest products lie in the count groups with the largest maxima, and none of
+them is below the smallest of these maxima: the caller picks them from so few, and scores what it picks in full precision.
 
 scan-float32, for a GPU:
 
@@ -34,7 +33,6 @@ import numpy as np
 from onnx import TensorProto, checker, helper, numpy_helper
 
 GROUP = 16
-OFFSET = 128
 OPSET = 17
 IR_VERSION = 8
 TABLE = [
@@ -58,10 +56,9 @@ def scan_graph() -> bytes:
         "one": np.array([1], np.int64),
         "two": np.array([2], np.int64),
         "rest": np.array([-1], np.int64),
-        "offset": np.array(OFFSET, np.uint8),
     }
     nodes = [
-        helper.make_node("MatMulInteger", ["table", "queries", "", "offset"], ["products_down"]),  # (N, B)
+        helper.make_node("MatMulInteger", ["table", "queries"], ["products_down"]),  # (N, B)
         helper.make_node("Shape", ["queries"], ["query_shape"]),
         helper.make_node("Slice", ["query_shape", "one", "two"], ["batch"]),
         helper.make_node("Concat", ["group_shape", "batch"], ["grouped_shape"], axis=0),
@@ -81,7 +78,7 @@ def scan_graph() -> bytes:
     ]
     inputs = [
         helper.make_tensor_value_info("table", TensorProto.UINT8, ["N", "D"]),
-        helper.make_tensor_value_info("queries", TensorProto.UINT8, ["D", "B"]),
+        helper.make_tensor_value_info("queries", TensorProto.INT8, ["D", "B"]),
         helper.make_tensor_value_info("count", TensorProto.INT64, [1]),
     ]
     outputs = [

@@ -8,6 +8,7 @@ import type { VectorTable } from './vector-table.js';
 /** As in models/dff/scan_graph.py, which writes the graph. */
 const GROUP = 16;
 const LEVELS = 127;
+const QUERY_LEVELS = 64;
 const OFFSET = 128;
 /** Candidates beyond the wanted ones: rounding to 8 bits changes the order of near neighbours a little. */
 const MARGIN = 12;
@@ -146,12 +147,12 @@ export function createScanIndex(table: VectorTable): ScanIndex {
   };
 
   /** Each query in a column of its own, [d, B]; its scale does not matter to its order. */
-  const columnsOf = (queries: Float32Array, size: number): Uint8Array => {
-    const columns = new Uint8Array(queries.length);
+  const columnsOf = (queries: Float32Array, size: number): Int8Array => {
+    const columns = new Int8Array(queries.length);
     for (let query = 0; query < size; query++) {
       let largest = 1e-30;
       for (let i = query * dim; i < (query + 1) * dim; i++) largest = Math.max(largest, Math.abs(queries[i] as number)); // B × d values
-      for (let i = 0; i < dim; i++) columns[i * size + query] = Math.round(((queries[query * dim + i] as number) / largest) * LEVELS) + OFFSET;
+      for (let i = 0; i < dim; i++) columns[i * size + query] = Math.round(((queries[query * dim + i] as number) / largest) * QUERY_LEVELS);
     }
     return columns;
   };
@@ -240,7 +241,7 @@ export function createScanIndex(table: VectorTable): ScanIndex {
       const session = await opened;
       const output = await session.run({
         table: new Tensor('uint8', rows.subarray(0, used * dim), [used, dim]),
-        queries: new Tensor('uint8', columnsOf(queries, size), [dim, size]),
+        queries: new Tensor('int8', columnsOf(queries, size), [dim, size]),
         count: new Tensor('int64', BigInt64Array.of(BigInt(wanted)), [1]),
       });
       const found = ['groups', 'maxima', 'products'].map((name) => output[name]?.data as Int32Array) as Triple;

@@ -135,7 +135,7 @@ const SETTINGS = {
   swapMinRecall: setting('0.9', number(0, 1), 'a new model is refused when recall@20 of its index against exact search is lower'),
   swapMinCoverage: setting('0.9', number(0, 1), 'a new model is refused when it makes fewer items searchable than this share of those that are now'),
   recallCheckSeconds: setting('60', integer(0, 86_400), 'every so often a few queries are compared with exact search; 0: never'),
-  snapshotMinutes: setting('15', integer(0, 100_000), 'minutes between snapshots of the index while items change; 0: only at shutdown or when asked'),
+  snapshotMinutes: setting('15', integer(0, 35_000), 'minutes between snapshots of the index while items change; 0: only at shutdown or when asked'),
   snapshotsKept: setting('2', integer(1, 100), 'snapshots of the index that are kept'),
   servedDays: setting('7', integer(0, 100_000), 'days that answers are kept for replay and reports; 0 keeps none'),
   cursorMinutes: setting('60', integer(1, 100_000), 'minutes until the cursor of a feed expires'),

@@ -223,11 +223,18 @@ async function openGeneration(
 }
 
 function openServed(config: Config, metrics: Metrics, log: Logger): ServedLog {
-  const served = openServedLog(join(config.dataDir, 'served'), (error) => {
+  const onError = (what: string) => (error: unknown) => {
     metrics.servedLogErrors.inc();
-    log.error({ err: error }, 'answers could not be kept');
-  });
-  const expire = async (): Promise<void> => served.expire(Date.now() - config.servedDays * 24 * 3_600_000);
+    log.error({ err: error }, what);
+  };
+  const served = openServedLog(join(config.dataDir, 'served'), onError('answers could not be kept'));
+  const expire = async (): Promise<void> => {
+    try {
+      served.expire(Date.now() - config.servedDays * 24 * 3_600_000);
+    } catch (error) {
+      onError('old answers could not be removed')(error);
+    }
+  };
   void expire();
   const stop = repeat(expire, RETENTION_CHECK_MS);
   return {

@@ -5,6 +5,7 @@ import type { Metrics } from '../metrics.js';
 import { readArtifact, type Artifact } from '../model/artifact.js';
 import type { ModelRecord, Store } from '../store/store.js';
 import { loadGeneration, type Generation } from './generation.js';
+import { CHOICE_KEY, choiceOf } from './model-choice.js';
 import { measureRecall } from './recall.js';
 
 const SWAP_BATCH = 64;
@@ -15,6 +16,8 @@ const MAX_WAIT_MS = 10;
 const START_BATCH = 1024;
 const DROP_BATCH = 2000;
 const GATE_SAMPLES = 64;
+/** What two samples of queries may differ by. */
+const RECALL_NOISE = 0.05;
 
 /** A generation that live writes go to. */
 export interface Target {
@@ -60,7 +63,7 @@ export interface Generations {
   activate(fingerprint: string): Promise<Swap>;
   /**
    * Builds vectors and index of the serving model anew beside it and switches over, as a swap does; frees what deleted
-   * and replaced items have left behind. Null when a swap is running.
+   * and replaced items have left behind. A swap that is asked for ends it. Null when one is running.
    */
   rebuild(): Swap | null;
   /** Resolves when no swap is running. */
@@ -72,7 +75,7 @@ export interface GenerationsSetup {
   store: Store;
   metrics: Metrics;
   log: Logger;
-  /** Below this recall@20 a new generation is refused. */
+  /** Below this recall@20 a new generation is refused; one of the serving model only where that is better by more than chance. */
   minRecall: number;
   /** Nor may it have fewer searchable items than this share of those of the current one. */
   minCoverage: number;
@@ -84,10 +87,13 @@ export interface GenerationsSetup {
   settleWrites: () => Promise<void>;
 }
 
+const isOf = ({ generation }: Target, fingerprint: string): boolean => generation.artifact.fingerprint === fingerprint;
+
 export async function openGenerations(first: Artifact, setup: GenerationsSetup): Promise<Generations> {
   const { store, metrics, log } = setup;
   let swap: Swap | null = null;
   let running: Promise<void> | null = null;
+  let isRebuilding = false;
   /** Ends the preparation that is under way. */
   let preparation = new AbortController();
   let switching: Promise<unknown> = Promise.resolve();
@@ -129,7 +135,7 @@ export async function openGenerations(first: Artifact, setup: GenerationsSetup):
   /** Between two requests: what has begun on the old generation ends on it. @returns what serves nobody any more */
   const makeActive = (next: Target): Target | null => {
     const old = active;
-    const isRebuilt = old.generation.artifact.fingerprint === next.generation.artifact.fingerprint;
+    const isRebuilt = isOf(old, next.generation.artifact.fingerprint);
     const dropped = isRebuilt ? old : standby === next ? null : standby;
     if (!isRebuilt) standby = old;
     active = next;
@@ -138,13 +144,14 @@ export async function openGenerations(first: Artifact, setup: GenerationsSetup):
     return dropped;
   };
   /** For the next start. */
-  const rememberChoice = ({ generation }: Target): Promise<void> => store.setMeta('model_dir', generation.artifact.folder);
+  const rememberChoice = ({ generation }: Target): Promise<void> => store.setMeta(CHOICE_KEY, choiceOf(generation.artifact.folder));
   /** One switch after another. */
   const switchTo = (next: Target, signal?: AbortSignal): Promise<Target | null> => {
     const mine = switching.then(async () => {
       await rememberChoice(next);
-      if (signal?.aborted === true) await rememberChoice(active);
+      if (signal?.aborted === true || next.failure !== null) await rememberChoice(active);
       signal?.throwIfAborted();
+      if (next.failure !== null) throw next.failure;
       return next === active ? null : makeActive(next);
     });
     switching = mine.catch(() => undefined); // the caller is told
@@ -169,6 +176,20 @@ export async function openGenerations(first: Artifact, setup: GenerationsSetup):
     const after = next.catalogue.counts().searchable;
     if (after < before * setup.minCoverage)
       throw new Error(`${after} items would be searchable, now there are ${before}; wanted are at least ${setup.minCoverage} of them`);
+  };
+
+  /** What the size of the catalogue costs, it costs a rebuilt index as well: that one need only be as good as the one it replaces. */
+  const requireRecall = async (next: Generation, state: Swap, pace: () => Promise<void>): Promise<void> => {
+    const users = store.users(null, GATE_SAMPLES / 2).map(({ user_id: userId }) => userId);
+    const measure = (generation: Generation): Promise<number | null> => measureRecall(generation, store, users, GATE_SAMPLES, pace);
+    const recall = await measure(next);
+    state.recall = recall;
+    if (recall === null && next.catalogue.indexed > 0) throw new Error('exact search finds nothing in the new index');
+    if (recall === null || recall >= setup.minRecall) return;
+    const serving = isOf(active, next.artifact.fingerprint) ? await measure(active.generation) : null;
+    if (serving !== null && recall >= serving - RECALL_NOISE) return;
+    const compared = serving === null ? '' : `, the serving one has ${serving.toFixed(4)}`;
+    throw new Error(`recall@20 of the new index is ${recall.toFixed(4)}, wanted is at least ${setup.minRecall}${compared}`);
   };
 
   /** Requests share the cores with fusing and index building: half of the time belongs to them, and open ones go first. */
@@ -202,11 +223,7 @@ export async function openGenerations(first: Artifact, setup: GenerationsSetup):
     });
     state.state = 'checking';
     requireCoverage(next.generation);
-    const users = store.users(null, GATE_SAMPLES / 2).map(({ user_id: userId }) => userId);
-    state.recall = await measureRecall(next.generation, store, users, GATE_SAMPLES, pace);
-    if (state.recall === null && next.generation.catalogue.indexed > 0) throw new Error('exact search finds nothing in the new index');
-    if (state.recall !== null && state.recall < setup.minRecall)
-      throw new Error(`recall@20 of the new index is ${state.recall.toFixed(4)}, wanted is at least ${setup.minRecall}`);
+    await requireRecall(next.generation, state, pace);
     if (next.failure !== null) throw next.failure;
     return next;
   };
@@ -262,6 +279,7 @@ export async function openGenerations(first: Artifact, setup: GenerationsSetup):
     preparation = new AbortController();
     running = run(record, state, preparation.signal).finally(() => {
       running = null;
+      isRebuilding = false;
     });
     return state;
   };
@@ -294,13 +312,18 @@ export async function openGenerations(first: Artifact, setup: GenerationsSetup):
       const record = store.models().find((known) => known.fingerprint === fingerprint);
       if (record === undefined) throw notFound('model', fingerprint);
       if (standby !== null && standby.failure === null && standby.generation.artifact.fingerprint === fingerprint) return rollBack(standby);
+      if (isRebuilding && !isOf(active, fingerprint)) {
+        preparation.abort(new Error(`cancelled: ${fingerprint} was asked for`));
+        await running;
+      }
       if (running !== null) throw new ReelfuseError(409, 'swap_in_progress', `a swap to ${swap?.fingerprint} is running`, { retryAfter: 5 });
-      return active.generation.artifact.fingerprint === fingerprint ? atOnce(fingerprint) : start(record);
+      return isOf(active, fingerprint) ? atOnce(fingerprint) : start(record);
     },
     rebuild: () => {
       const { fingerprint } = active.generation.artifact;
       const record = store.models().find((known) => known.fingerprint === fingerprint);
       if (running !== null || record === undefined) return null;
+      isRebuilding = true;
       return start(record);
     },
     idle: async () => {

@@ -8,7 +8,7 @@ const ID = /^[^\s\p{C}]{1,128}$/u;
 /**
  * Imports what users did: events as `.jsonl`, `.ndjson` or `.csv`, or `.tsv` lines `user<TAB>item item …` in time
  * order. Lines without times get one second an item, the last one at the start of the import; their event ids are
- * made of user and position, so that importing them again changes nothing.
+ * made of user, item and how often that came before, so that importing them again adds what is new.
  */
 export function importHistory(file: string, positives: PositiveRule, store: Store, progress?: ImportProgress): Promise<ImportReport> {
   if (!/\.(jsonl|ndjson|csv|tsv)$/.test(file)) throw new InputError(`${file}: histories are read from .jsonl, .ndjson, .csv or .tsv`);
@@ -60,8 +60,14 @@ function eventsOfLine(line: string, users: Set<string>, now: number): EventWrite
   const items = list.split(' ').filter((item) => item !== '');
   const bad = items.findIndex((item) => !ID.test(item));
   if (items.length === 0 || bad >= 0) return [{ pointer: `/items/${Math.max(bad, 0)}`, detail: 'is not an id of 1 to 128 visible characters' }];
+  const times = new Map<string, number>();
+  const timeOf = (item: string): number => {
+    const time = times.get(item) ?? 0;
+    times.set(item, time + 1);
+    return time;
+  };
   return items.map((item, position) => ({
-    event_id: `import:${user}:${position}`,
+    event_id: `import:${user}:${item}:${timeOf(item)}`,
     user_id: user,
     item_id: item,
     type: 'view',

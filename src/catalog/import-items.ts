@@ -4,7 +4,7 @@ import { openSafetensors, type Safetensors } from '../model/safetensors.js';
 import type { HiddenStates, Store } from '../store/store.js';
 import { openFeaturesFolder, type FeaturesFile } from './features-folder.js';
 import { importRows, stateOf, type ImportProgress, type ImportReport } from './import-rows.js';
-import { hasNonFinite, parseItemRow, type ExpectedShape } from './item-input.js';
+import { faultIn, isZero, parseItemRow, type ExpectedShape } from './item-input.js';
 
 const TENSOR = 'hidden_states';
 
@@ -14,7 +14,7 @@ export interface Features {
   source: string;
   shape: ExpectedShape;
   count: number;
-  /** Null: the file has no row for the item. @throws InputError when the row holds NaN or infinite values */
+  /** Null: the file has no row for the item, or one of zeros, which means the same. @throws InputError when its values cannot be right */
   read(itemId: string): HiddenStates | null;
   close(): void;
 }
@@ -49,8 +49,11 @@ function openFile(path: string, expected: ExpectedShape | null): FeaturesFile {
         const row = rows.get(itemId);
         if (row === undefined) return null;
         const data = file.rows(TENSOR, row, 1);
-        if (hasNonFinite(data, type)) throw new InputError(`${path}: row ${row} (${itemId}) holds NaN or infinite values`);
-        return { dtype: type, shape: [layers, width], data };
+        if (isZero(data)) return null;
+        const states = { dtype: type, shape: [layers, width] as [number, number], data } as const;
+        const fault = faultIn(states, expected);
+        if (fault !== null) throw new InputError(`${path}: row ${row} (${itemId}) ${fault}`);
+        return states;
       },
       itemIds: () => rows.keys(),
       close: () => file.close(),

@@ -1,5 +1,6 @@
 import { Type, type Static, type TSchema } from 'typebox';
 import { InputError, type FieldError } from '../errors.js';
+import type { Artifact } from '../model/artifact.js';
 import { layerNorms } from '../model/golden.js';
 import { floatsOf, tensorOf } from '../model/safetensors.js';
 import { compileSchema, fieldErrors } from '../schema.js';
@@ -123,6 +124,11 @@ export interface ExpectedShape {
   norms?: readonly number[] | null;
 }
 
+/** Null: the model takes none, and any are kept for a model that does. */
+export function expectedBy({ manifest, norms }: Artifact): ExpectedShape | null {
+  return manifest.variant === 'id' ? null : { layers: manifest.layers.count, width: manifest.hidden_dim, norms };
+}
+
 const WIDTH = { float16: 2, float32: 4 };
 /** Another extractor, layer or unit changes norms by factors like this; clips do not. */
 const NORM_FACTOR = 100;
@@ -139,11 +145,21 @@ export function parseHiddenStates(body: Static<typeof HiddenStatesBody>, expecte
   const refuse = (detail: string): FieldError => ({ pointer: '/hidden_states/data', detail });
   const needed = layers * width * WIDTH[dtype];
   if (data.length !== needed) return refuse(`decodes to ${data.length} bytes, ${dtype} ${layers} × ${width} needs ${needed}`);
-  if (data.every((byte) => byte === 0)) return refuse('holds only zeros, which the model reads as no features; leave hidden_states out instead');
-  if (hasNonFinite(data, dtype)) return refuse('holds NaN or infinite values');
-  const states: HiddenStates = { dtype, shape: [layers, width], data };
-  const strange = expected?.norms == null ? null : strangeLayer(states, expected.norms);
-  return strange === null ? states : refuse(strange);
+  if (isZero(data)) return refuse('holds only zeros, which the model reads as no features; leave hidden_states out instead');
+  const states: ReadStates = { dtype, shape: [layers, width], data };
+  const fault = faultIn(states, expected);
+  return fault === null ? states : refuse(fault);
+}
+
+/** As they came, in memory of their own. */
+type ReadStates = HiddenStates & { data: Buffer };
+
+export const isZero = (data: Buffer): boolean => data.every((byte) => byte === 0);
+
+/** Why values of the right shape cannot come from the model's extractor; null: they may. */
+export function faultIn(states: ReadStates, expected: ExpectedShape | null): string | null {
+  if (hasNonFinite(states.data, states.dtype)) return 'holds NaN or infinite values';
+  return expected?.norms == null ? null : strangeLayer(states, expected.norms);
 }
 
 /** Either form as bytes. */
@@ -164,7 +180,7 @@ function rawStates(body: Static<typeof HiddenStatesBody>): { dtype: HiddenStates
 }
 
 /** Says which layer has a norm that no clip of this model's extractor has. */
-function strangeLayer(states: HiddenStates, typical: readonly number[]): string | null {
+function strangeLayer(states: ReadStates, typical: readonly number[]): string | null {
   const norms = layerNorms(floatsOf(states.data, states.dtype === 'float16' ? 'F16' : 'F32'), typical.length);
   for (const [layer, norm] of norms.entries()) {
     const usual = typical[layer] ?? 0;
@@ -175,7 +191,7 @@ function strangeLayer(states: HiddenStates, typical: readonly number[]): string 
 }
 
 /** All exponent bits set = NaN or infinity. */
-export function hasNonFinite(data: Buffer, dtype: HiddenStates['dtype']): boolean {
+function hasNonFinite(data: Buffer, dtype: HiddenStates['dtype']): boolean {
   if (dtype === 'float16') {
     for (let at = 1; at < data.length; at += 2) if (((data[at] as number) & 0x7c) === 0x7c) return true; // at < length
     return false;

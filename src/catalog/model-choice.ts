@@ -3,13 +3,16 @@ import { ConfigError } from '../errors.js';
 import { packageFile } from '../package-root.js';
 import type { Store } from '../store/store.js';
 
-const KEY = 'model_dir';
+export const CHOICE_KEY = 'model_dir';
 /** REELFUSE_MODEL_DIR as it was when the model was chosen. */
 const SETTING_KEY = 'model_setting';
 /** Remembered by name, because the package may move. */
 const DEMO = 'demo';
 
 export const demoFile = (...parts: string[]): string => packageFile('models', 'demo', ...parts);
+
+/** What is remembered of a folder. */
+export const choiceOf = (folder: string): string => (folder === demoFile('artifact') ? DEMO : folder);
 
 export const isDemoModel = (folder: string): boolean => folder === DEMO || folder === demoFile('artifact');
 
@@ -30,7 +33,7 @@ export function chooseModel(
   setting: string,
   store: Pick<Store, 'meta' | 'setMeta'> & { items: (after: null, limit: 1) => readonly unknown[] },
 ): ModelChoice {
-  const remembered = store.meta(KEY);
+  const remembered = store.meta(CHOICE_KEY);
   const isEmpty = store.items(null, 1).length === 0; // counting a million takes most of a second
   const given = setting === '' ? '' : resolve(setting);
   const isOverruled = given !== '' && given !== store.meta(SETTING_KEY);
@@ -42,7 +45,7 @@ export function chooseModel(
     folder: isDemo ? demoFile('artifact') : chosen,
     isFreshDemo: isDemo && isEmpty,
     remember: async () => {
-      if (remembered !== chosen) await store.setMeta(KEY, chosen);
+      if (remembered !== chosen) await store.setMeta(CHOICE_KEY, chosen);
       if (isOverruled) await store.setMeta(SETTING_KEY, given);
     },
   };

@@ -80,7 +80,7 @@ export function openSnapshots(setup: SnapshotsSetup): Snapshots {
   const { folder, store, metrics, log } = setup;
   let running: Promise<Snapshot> | null = null;
   /** Item sequence and generation of the last one that was written or restored. */
-  let last: { sequence: number; generation: Generation } | null = null;
+  let last: { sequence: number; of: WeakRef<Generation> } | null = null; // a retired one is to be freed
 
   const withWorker = async <Value>(task: (worker: WorkerClient) => Promise<Value>): Promise<Value> => {
     const worker = startWorker(WORKER, null, (error) => log.error({ err: error }, 'the snapshot thread has died'));
@@ -143,7 +143,7 @@ export function openSnapshots(setup: SnapshotsSetup): Snapshots {
         indexed,
         chunks: [...catalogue.chunks],
       });
-      last = { sequence, generation };
+      last = { sequence, of: new WeakRef(generation) };
       return { name, fingerprint, sequence, created_at: created, items, bytes };
     });
   };
@@ -160,9 +160,13 @@ export function openSnapshots(setup: SnapshotsSetup): Snapshots {
       .use(() => write(generation))
       .then(
         (snapshot) => {
-          prune();
           metrics.snapshots.inc({ outcome: 'written' });
           log.info({ ...snapshot, seconds: (performance.now() - started) / 1000 }, 'snapshot written');
+          try {
+            prune();
+          } catch (error) {
+            log.error({ err: error }, 'old snapshots could not be removed');
+          }
           return snapshot;
         },
         (error: unknown) => {
@@ -261,13 +265,13 @@ export function openSnapshots(setup: SnapshotsSetup): Snapshots {
     for (let first = 0; first < changed.length; first += SLICE) {
       await loadRows(generation, store, store.itemsWithVectorsOf(artifact.fingerprint, changed.slice(first, first + SLICE)));
     }
-    last = { sequence: manifest.sequence, generation };
+    last = { sequence: manifest.sequence, of: new WeakRef(generation) };
     return { snapshot: name, adopted, replayed: changed.length };
   };
 
   const writeIfStale = async (): Promise<void> => {
     // a generation that was built anew has another graph, even of the same items
-    if (running !== null || (last?.sequence === store.itemSequence() && last.generation === setup.current())) return;
+    if (running !== null || (last?.sequence === store.itemSequence() && last.of.deref() === setup.current())) return;
     await begin().catch(() => undefined); // logged and counted; asked for by nobody
   };
   let scheduled = Promise.resolve();

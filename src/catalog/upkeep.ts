@@ -14,6 +14,8 @@ const WINDOW = 16;
 const TOLERATED_FALL = 0.03;
 /** Dead nodes slow every search down; below this number it does not matter. */
 const MIN_DEAD = 10_000;
+/** Checks that are let pass before a rebuild that came to nothing is tried again, and after that twice as many each time. */
+const PATIENCE = WINDOW;
 
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
@@ -24,6 +26,8 @@ const mean = (values: readonly number[]): number => values.reduce((sum, value) =
 export function createUpkeep(generations: Generations, store: Pick<Store, 'history'>, metrics: Metrics, log: Logger): () => Promise<void> {
   let watched: Generation | null = null;
   let recent: number[] = [];
+  let failedRebuilds = 0;
+  let checksToWait = 0;
 
   const reasonToRebuild = ({ catalogue, firstRecalls }: Generation): 'dead_nodes' | 'recall' | null => {
     if (catalogue.deadNodes >= MIN_DEAD && catalogue.deadNodes > catalogue.indexed) return 'dead_nodes';
@@ -35,6 +39,8 @@ export function createUpkeep(generations: Generations, store: Pick<Store, 'histo
     if (current !== watched) {
       watched = current;
       recent = [];
+      failedRebuilds = 0;
+      checksToWait = 0;
     }
     try {
       const recall = await current.use(() => measureRecall(current, store, [], SAMPLES));
@@ -47,8 +53,9 @@ export function createUpkeep(generations: Generations, store: Pick<Store, 'histo
       return;
     }
     const reason = reasonToRebuild(current);
-    if (reason === null || generations.rebuild() === null) return;
+    if (reason === null || checksToWait-- > 0 || generations.rebuild() === null) return;
     recent = [];
+    checksToWait = PATIENCE * 2 ** failedRebuilds++; // where it succeeds, another generation is watched from then on
     metrics.rebuilds.inc({ reason });
     log.info({ reason, dead: current.catalogue.deadNodes, found: current.catalogue.indexed }, 'the index is rebuilt in the background');
   };

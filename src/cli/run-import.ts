@@ -5,6 +5,7 @@ import { positiveRule } from '../catalog/event-input.js';
 import { importHistory } from '../catalog/import-history.js';
 import { importItems, openFeatures } from '../catalog/import-items.js';
 import type { ImportProgress, ImportReport } from '../catalog/import-rows.js';
+import { expectedBy } from '../catalog/item-input.js';
 import { chooseModel } from '../catalog/model-choice.js';
 import { readConfig } from '../config.js';
 import { InputError, messageOf } from '../errors.js';
@@ -35,8 +36,7 @@ export async function runImport(options: ImportOptions): Promise<number> {
   const imported: ImportedFile[] = [];
   try {
     const model = config.modelDir === '' ? null : chooseModel(config.modelDir, store);
-    const manifest = model === null ? null : (await readArtifact(model.folder)).manifest;
-    const expected = manifest === null || manifest.variant === 'id' ? null : { layers: manifest.layers.count, width: manifest.hidden_dim };
+    const expected = model === null ? null : expectedBy(await readArtifact(model.folder));
     const run = async (file: string, start: (progress: ImportProgress) => Promise<ImportReport>): Promise<void> => {
       if (stop.signal() !== null) return;
       const progress: ImportProgress = {

@@ -11,6 +11,10 @@ const WINDOW_MS = 100;
 /** Weight of the newest window. */
 const NEWEST = 0.3;
 const LOG_EVERY_MS = 1000;
+/** A request whose body has not come by then keeps no other one out. */
+const BODY_MS = 1000;
+/** Until the system asks whether a silent peer is still there. */
+const PROBE_AFTER_MS = 60_000;
 /** Longer than the idle time of usual load balancers, so that they close first. */
 const KEEP_ALIVE_MS = 72_000;
 
@@ -18,6 +22,8 @@ export interface Admission {
   /** Takes a place; false: whoever came now would wait too long. */
   enter(): boolean;
   leave(): void;
+  /** Gives a place back for which nothing was done. */
+  withdraw(): void;
 }
 
 export interface AdmissionSettings {
@@ -66,7 +72,24 @@ export function createAdmission({ maxOpen, maxWaitMs, always }: AdmissionSetting
       left = 0;
       lowest = open;
     },
+    withdraw: () => {
+      open--;
+      lowest = Math.min(lowest, open);
+    },
   };
+}
+
+/** Until the answer is written; a body that does not come gives the place back, else a few stalled callers would shut everyone out. */
+function holdPlace(request: IncomingMessage, response: ServerResponse, admission: Admission): void {
+  let isHeld = true;
+  const release = (giveBack: () => void): void => {
+    if (isHeld) giveBack();
+    isHeld = false;
+  };
+  response.once('close', () => release(admission.leave));
+  if (request.method !== 'POST') return;
+  const expectBody = (): void => void setTimeout(() => request.complete || release(admission.withdraw), BODY_MS).unref();
+  setImmediate(() => request.complete || expectBody()); // nearly all have come with their headers
 }
 
 /** Requests that a recommender answers: one at a time is milliseconds, a crowd of them is what overloads a server. */
@@ -97,10 +120,10 @@ export function createGuardedServer(options: ServerOptions, handle: RequestListe
     response.end(body);
   };
   const server = closeLingering(
-    createServer(options, (request, response) => {
+    createServer({ ...options, keepAlive: true, keepAliveInitialDelay: PROBE_AFTER_MS }, (request, response) => {
       if (!isGuarded(request)) handle(request, response);
       else if (admission.enter()) {
-        response.once('close', admission.leave);
+        holdPlace(request, response, admission);
         handle(request, response);
       } else refuse(request, response);
     }),

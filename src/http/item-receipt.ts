@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import type { ExpectedShape, ParsedItem } from '../catalog/item-input.js';
+import { expectedBy, type ExpectedShape, type ParsedItem } from '../catalog/item-input.js';
 import { ReelfuseError, type FieldError } from '../errors.js';
 import type { Services } from '../services.js';
 
@@ -24,12 +24,8 @@ export const WaitQuery = Type.Object(
   { additionalProperties: false },
 );
 
-/** Of the hidden states that the serving model takes. Null: it takes none, and any are kept for a model that does. */
-export function expectedShape({ generation }: Pick<Services, 'generation'>): ExpectedShape | null {
-  const { manifest, norms } = generation.artifact;
-  if (manifest.variant === 'id') return null;
-  return { layers: manifest.layers.count, width: manifest.hidden_dim, norms };
-}
+/** Of the hidden states that the serving model takes. */
+export const expectedShape = ({ generation }: Pick<Services, 'generation'>): ExpectedShape | null => expectedBy(generation.artifact);
 
 export const isErrors = (parsed: ParsedItem | FieldError[]): parsed is FieldError[] => Array.isArray(parsed);
 

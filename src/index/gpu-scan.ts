@@ -70,11 +70,13 @@ export function createGpuScanIndex(table: VectorTable, provider: Provider, turns
 
   const feedsOf = async (part: Part, uploading: InferenceSession | null): Promise<{ table: Tensor; penalties: Tensor }> => {
     if (part.kept !== null && !part.hasChanged) return part.kept;
-    part.hasChanged = false;
+    part.hasChanged = false; // a change from here on is in the next upload
     const size = part.penalties.length;
     const fed = { table: new Tensor('float32', part.rows, [size, dim]), penalties: new Tensor('float32', part.penalties, [size]) };
     if (uploading === null) return fed;
-    const { kept_table: rows, kept_penalties: penalties } = await uploading.run(fed);
+    const uploaded = uploading.run(fed);
+    uploaded.catch(() => (part.hasChanged = true));
+    const { kept_table: rows, kept_penalties: penalties } = await uploaded;
     part.kept?.table.dispose();
     part.kept?.penalties.dispose();
     part.kept = { table: rows as Tensor, penalties: penalties as Tensor }; // the graph's two outputs

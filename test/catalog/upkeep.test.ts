@@ -45,6 +45,20 @@ test('the self-check asks for items of every slot, not only of the first ones', 
   assert.equal(await measureRecall(generationOf(() => false, { recall: 1 }).generation, noUsers, [], 3), null);
 });
 
+test('a rebuild that comes to nothing is not tried again and again', async () => {
+  const { generation } = generationOf(() => true, { recall: 1 });
+  Object.assign(generation.catalogue, { deadNodes: 20_000 });
+  let rebuilds = 0;
+  const generations = { current: generation, rebuild: () => ({ number: ++rebuilds }) } as unknown as Generations;
+  const upkeep = createUpkeep(generations, noUsers, createMetrics(), pino({ level: 'silent' }));
+  const after: number[] = [];
+  for (let check = 1; check <= 120; check++) {
+    await upkeep();
+    if (after.length < rebuilds) after.push(check);
+  }
+  assert.deepEqual(after, [1, 18, 51, 116]);
+});
+
 test('an index that has lost recall since it was built is rebuilt, also when it lost it before a restart', async () => {
   const check = async (state: { recall: number; firstRecalls?: number[] }, later: number): Promise<number> => {
     const { generation } = generationOf(() => true, state);

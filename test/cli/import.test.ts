@@ -58,6 +58,20 @@ test('JSONL items land with their hidden states; bad rows are named by row and f
   assert.equal(store.item('b'), null);
 });
 
+test('rows of another unit are refused as they are over HTTP, and rows of zeros are no features', async (t) => {
+  const { store, write } = setUp(t);
+  const values = Float32Array.from({ length: 9 }, (_, index) => (index < 3 ? 1 : index < 6 ? 0 : 1e38));
+  const path = write('f.safetensors', safetensors(['a', 'b', 'c'], [3, 1, 3], values));
+  const features = openFeatures(path, { layers: 1, width: 3, norms: [2] });
+  const report = await importItems(write('items.csv', 'item\na\nb\nc\n'), features, null, store);
+  features.close();
+  assert.deepEqual(
+    ['a', 'b'].map((id) => store.hasHiddenStates(id)),
+    [true, false],
+  );
+  assert.match(report.rejected[0]?.errors[0]?.detail ?? '', /row 2 \(c\) layer 0 has the norm 1\.73e\+38/);
+});
+
 test('CSV columns become fields and typed attributes', async (t) => {
   const { store, write } = setUp(t);
   const items = write('items.csv', 'item,title,author_id,topic,duration_s:number,tags:list\nx,"a, b",a1,cooking,12.5,one|two\ny,t,a2,,bad,\n');
@@ -100,6 +114,11 @@ test('a history of lines keeps its order; bad lines are named', async (t) => {
   assert.deepEqual(report.rejected.map(({ row }) => row).sort(), [2, 3, 4]);
   await importHistory(write('again.tsv', 'u1\ta b c\n'), POSITIVES, store);
   assert.equal(store.history('u1', 10).length, 3);
+  await importHistory(write('later.tsv', 'u1\tb c d\n'), POSITIVES, store); // what came since, the oldest cut off
+  assert.deepEqual(
+    store.history('u1', 10).map(({ item_id: id }) => id),
+    ['d', 'c', 'b', 'a'],
+  );
 });
 
 test('events of a file are checked like posted ones', async (t) => {

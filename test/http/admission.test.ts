@@ -1,9 +1,15 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { connect, type AddressInfo } from 'node:net';
+import { connect, type AddressInfo, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { createAdmission } from '../../src/http/admission.js';
 import { build, putClips } from '../build.js';
+
+async function dial(port: number): Promise<Socket> {
+  const socket = connect(port, '127.0.0.1');
+  await once(socket, 'connect');
+  return socket;
+}
 
 /** A server that finishes one request every `serviceMs`, met by as many callers as it lets in. @returns how many were open at the end */
 function crowd(serviceMs: number, { maxOpen, maxWaitMs, always }: { maxOpen: number; maxWaitMs: number; always: number }): number {
@@ -53,8 +59,7 @@ test('a crowd is refused at once with 503 and Retry-After, before it costs anyth
   const { app, services } = await build(t, { REELFUSE_MAX_QUEUE: '4' });
   await putClips(app, 3);
   await app.listen({ host: '127.0.0.1', port: 0 });
-  const socket = connect((app.server.address() as AddressInfo).port, '127.0.0.1');
-  await once(socket, 'connect');
+  const socket = await dial((app.server.address() as AddressInfo).port);
   const get = 'GET /v1/users/u1/recommendations?k=1 HTTP/1.1\r\nhost: h\r\nx-request-id: mine\r\n\r\n';
   const last = 'DELETE /v1/items/clip-0001 HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n';
   let answers = '';
@@ -82,4 +87,33 @@ test('a crowd is refused at once with 503 and Retry-After, before it costs anyth
   assert.match(await services.metrics.registry.metrics(), /reelfuse_rejected_total\{reason="overload"\} 16/);
   const { port } = app.server.address() as AddressInfo;
   assert.equal((await fetch(`http://127.0.0.1:${port}/v1/users/u1/recommendations?k=1`)).status, 200);
+});
+
+test('callers whose bodies do not come shut nobody out', async (t) => {
+  const { app } = await build(t, { REELFUSE_MAX_QUEUE: '4' });
+  await putClips(app, 3);
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  const { port } = app.server.address() as AddressInfo;
+  const get = async (): Promise<number> => (await fetch(`http://127.0.0.1:${port}/v1/users/u1/recommendations?k=1`)).status;
+  const body = JSON.stringify({ user_id: 'u1', k: 1 });
+  const head = `POST /v1/recommendations HTTP/1.1\r\nhost: h\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n`;
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const stalled: Socket[] = [];
+  for (let n = 0; n < 4; n++) {
+    const arrived = once(app.server, 'request');
+    stalled.push(await dial(port));
+    stalled[n]?.write(head + body.slice(0, n));
+    await arrived;
+  }
+  assert.equal(await get(), 503);
+  t.mock.timers.tick(1000);
+  assert.equal(await get(), 200);
+  let answers = '';
+  for (const [n, socket] of stalled.entries()) {
+    socket.setEncoding('latin1').on('data', (text: string) => (answers += text));
+    socket.write(body.slice(n)); // slow, but not lost
+    await once(socket, 'close');
+  }
+  assert.equal(answers.match(/HTTP\/1.1 200/g)?.length, 4);
+  assert.equal(await get(), 200); // their places were given back once
 });

@@ -253,3 +253,66 @@ test('a setting that names another model than last time wins over the one that w
   const second = await build(t, { REELFUSE_DATA_DIR: dataDir, REELFUSE_MODEL_DIR: copy });
   assert.equal(second.services.generation.artifact.fingerprint, original);
 });
+
+test('a rebuilt index need only be as good as the one it replaces, another model is measured by the setting', async (t) => {
+  const { app, services } = await build(t);
+  await putClips(app, 100);
+  const { generations, store } = services;
+  const { users } = store;
+  store.users = (...given) => {
+    // asked for just before recall is measured: from here on both indexes find a half
+    for (const { generation } of generations.targets) {
+      const { search } = generation.pool;
+      generation.pool.search = async (prepare) => {
+        let isExact = true;
+        const found = await search(() => {
+          const job = prepare();
+          isExact = job?.wishes?.exact === true;
+          return job;
+        });
+        return found === null || isExact ? found : { ...found, count: found.count / 2 };
+      };
+    }
+    return users(...given);
+  };
+  const before = generations.current;
+  generations.rebuild();
+  await generations.idle();
+  assert.deepEqual([generations.swap?.state, generations.swap?.recall], ['active', 0.5]);
+  assert.notEqual(generations.current, before);
+  const { fingerprint } = (await register(app, await otherModel(t))).json<Model>();
+  await activate(app, fingerprint);
+  await generations.idle();
+  assert.equal((await models(app)).swap.error, 'recall@20 of the new index is 0.5000, wanted is at least 0.9');
+});
+
+test('a model that was asked for does not wait for a rebuild', async (t) => {
+  const { app, services } = await build(t);
+  await putClips(app, 50);
+  const { fingerprint } = (await register(app, await otherModel(t))).json<Model>();
+  services.generations.rebuild();
+  const [first, second] = await Promise.all([activate(app, fingerprint), activate(app, fingerprint)]);
+  assert.deepEqual([first.statusCode, second.statusCode], [202, 409]);
+  await services.generations.idle();
+  assert.deepEqual([services.generation.artifact.fingerprint, services.generations.targets.length], [fingerprint, 2]);
+});
+
+test('a model that fails while it is being switched to is refused', async (t) => {
+  const { app, services } = await build(t);
+  await putClips(app, 5);
+  const { generations, store } = services;
+  const before = generations.current;
+  const { fingerprint } = (await register(app, await otherModel(t))).json<Model>();
+  const { setMeta } = store;
+  store.setMeta = async (key, value) => {
+    store.setMeta = setMeta;
+    await setMeta(key, value);
+    for (const target of generations.targets) if (target.generation !== before) target.failure = new Error('a thread has died');
+  };
+  await activate(app, fingerprint);
+  await generations.idle();
+  const { swap } = await models(app);
+  assert.deepEqual([swap.state, swap.error, generations.current], ['failed', 'a thread has died', before]);
+  assert.equal(store.meta('model_dir'), 'demo');
+  assert.equal((await idsOf(app)).length, 4);
+});

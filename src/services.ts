@@ -26,7 +26,7 @@ import { lockDataDir } from './store/data-lock.js';
 import { openSqliteStore } from './store/sqlite/sqlite-store.js';
 import { createCursors, type Cursors } from './recommend/page.js';
 import { openServedLog, type ServedEntry, type ServedLog } from './store/served-log.js';
-import type { Store } from './store/store.js';
+import type { ModelRecord, Store } from './store/store.js';
 import { openTracing, type Tracing } from './tracing.js';
 
 export interface Services {
@@ -50,8 +50,8 @@ export interface Services {
   serve: (entry: ServedEntry) => string;
   snapshots: Snapshots;
   isReady: () => boolean;
-  /** Fills vectors and index from a snapshot or else from the store; until it is done, requests are answered by the fallback. */
-  load: () => Promise<Restored | null>;
+  /** Fills vectors and index from a snapshot or else from the store; until it is done, requests are answered by the fallback. The signal ends it early. */
+  load: (signal?: AbortSignal) => Promise<Restored | null>;
   close: () => Promise<void>;
 }
 
@@ -98,6 +98,11 @@ export async function openServices(config: Config, log: Logger, clock: Clock = s
     const { store } = opened;
     const model = chooseModel(config.modelDir, store);
     const artifact = await readArtifact(model.folder);
+    if (isReplaced(artifact, store.models()))
+      log.warn(
+        { folder: artifact.folder, fingerprint: artifact.fingerprint },
+        'the folder holds another model than before: it serves without the checks of a swap',
+      );
     const rows = createItemRows();
     const generations = await openGenerations(artifact, {
       store,
@@ -169,10 +174,10 @@ export async function openServices(config: Config, log: Logger, clock: Clock = s
       serve: (entry) => served?.append(entry) ?? `rec_${randomUUID().replaceAll('-', '')}`,
       snapshots,
       isReady: () => ready,
-      load: async () => {
+      load: async (signal = new AbortController().signal) => {
         const started = performance.now();
         const restored = await snapshots.restore(generations.current);
-        const { fused } = restored === null ? await generations.load((items) => log.debug({ items }, 'loading')) : { fused: 0 };
+        const { fused } = restored === null ? await generations.load((items) => log.debug({ items }, 'loading'), signal) : { fused: 0 };
         ready = true;
         log.info(
           { items: generations.current.catalogue.size, fused, ...restored, seconds: (performance.now() - started) / 1000 },
@@ -190,6 +195,10 @@ export async function openServices(config: Config, log: Logger, clock: Clock = s
     throw error;
   }
 }
+
+/** Whether the folder was known, but never with these files. */
+const isReplaced = ({ folder, fingerprint }: Artifact, known: readonly ModelRecord[]): boolean =>
+  known.some((model) => model.folder === folder) && known.every((model) => model.fingerprint !== fingerprint);
 
 async function openGeneration(
   artifact: Artifact,

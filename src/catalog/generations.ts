@@ -50,8 +50,8 @@ export interface Generations {
   readonly targets: readonly Target[];
   /** The last or the running swap. */
   readonly swap: Swap | null;
-  /** Fills the current generation from the store at start. */
-  load(onProgress: (items: number) => void): Promise<{ fused: number }>;
+  /** Fills the current generation from the store at start. Rejects between two batches once the signal is given. */
+  load(onProgress: (items: number) => void, signal: AbortSignal): Promise<{ fused: number }>;
   /** Verifies a folder's digests and remembers it. @throws ArtifactError */
   register(folder: string): Promise<ModelRecord>;
   /**
@@ -306,7 +306,8 @@ export async function openGenerations(first: Artifact, setup: GenerationsSetup):
     get swap() {
       return swap;
     },
-    load: (onProgress) => loadGeneration(active.generation, store, { batch: START_BATCH, onProgress }),
+    load: (onProgress, signal) =>
+      loadGeneration(active.generation, store, { batch: START_BATCH, onProgress, pace: async () => signal.throwIfAborted() }),
     register: async (folder) => remember(await readArtifact(folder)),
     activate: async (fingerprint) => {
       const record = store.models().find((known) => known.fingerprint === fingerprint);

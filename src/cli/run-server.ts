@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { buildApp } from '../app.js';
 import type { Config } from '../config.js';
-import { openServices } from '../services.js';
+import { openServices, type Services } from '../services.js';
 
 /** Of the bundled demo, in a folder that is thrown away. */
 export async function serveDemo(config: Config): Promise<void> {
@@ -26,8 +26,7 @@ export async function serve(config: Config): Promise<void> {
     try {
       const url = await app.listen({ host: config.host, port: config.port });
       process.stderr.write(`reelfuse listens on ${url} (console at /, API at /docs)\n`);
-      await services.load();
-      process.stderr.write(`reelfuse is ready: ${services.generation.catalogue.size} items\n`);
+      await loadUntil(stopped, services);
       log.info({ signal: await stopped }, 'stopping: no new requests, open ones are answered');
     } finally {
       await app.close();
@@ -35,6 +34,19 @@ export async function serve(config: Config): Promise<void> {
   } finally {
     await services.close();
   }
+}
+
+/** Whoever ends a server that is still fusing a million items does not wait for the rest. */
+async function loadUntil(stopped: Promise<string>, services: Services): Promise<void> {
+  const stop = new AbortController();
+  void stopped.then(() => stop.abort());
+  try {
+    await services.load(stop.signal);
+  } catch (error) {
+    if (stop.signal.aborted) return;
+    throw error;
+  }
+  process.stderr.write(`reelfuse is ready: ${services.generation.catalogue.size} items\n`);
 }
 
 const nextSignal = (): Promise<string> =>

@@ -434,7 +434,7 @@ export interface operations {
                     /** @description never returned */
                     exclude?: string[];
                     /**
-                     * @description false: what the user has met may come again
+                     * @description false: what the user has met may come again; known are the newest 1,000 clips, and 1,000 liked ones
                      * @default true
                      */
                     exclude_seen?: boolean;
@@ -760,7 +760,7 @@ export interface operations {
                     /** @description never returned */
                     exclude?: string[];
                     /**
-                     * @description false: what the user has met may come again
+                     * @description false: what the user has met may come again; known are the newest 1,000 clips, and 1,000 liked ones
                      * @default true
                      */
                     exclude_seen?: boolean;
@@ -965,7 +965,7 @@ export interface operations {
                         /** @description never returned */
                         exclude?: string[];
                         /**
-                         * @description false: what the user has met may come again
+                         * @description false: what the user has met may come again; known are the newest 1,000 clips, and 1,000 liked ones
                          * @default true
                          */
                         exclude_seen?: boolean;

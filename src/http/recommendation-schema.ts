@@ -27,7 +27,12 @@ const Shared = {
   k: Type.Optional(K),
   filter: Type.Optional(Filter),
   exclude: Ids(1000, 'never returned'),
-  exclude_seen: Type.Optional(Type.Boolean({ default: true, description: 'false: what the user has met may come again' })),
+  exclude_seen: Type.Optional(
+    Type.Boolean({
+      default: true,
+      description: 'false: what the user has met may come again; known are the newest 1,000 clips, and 1,000 liked ones',
+    }),
+  ),
   seen_window_hours: Type.Optional(Type.Number({ ...Hours, description: 'only what was met lately is excluded' })),
   diversity: Type.Optional(
     Type.Number({ minimum: 0, maximum: 1, description: 'maximal marginal relevance: 0 by score alone, 1 by difference alone' }),

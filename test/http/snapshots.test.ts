@@ -239,6 +239,20 @@ test('what the store has beyond a snapshot and cannot be fused ends the start; t
   assert.ok(readdirSync(join(dataDir, 'snapshots')).includes(name));
 });
 
+test('a server that is ended while it loads does not load the rest, and the next start has everything', async (t) => {
+  const dataDir = temporaryFolder(t);
+  const first = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  await putClips(first.app, 5);
+  await first.stop();
+  rmSync(join(dataDir, 'snapshots'), { recursive: true });
+  const second = await build(t, { REELFUSE_DATA_DIR: dataDir }, systemClock, { load: false });
+  await assert.rejects(second.services.load(AbortSignal.abort()), { name: 'AbortError' });
+  assert.equal(second.services.generation.catalogue.size, 0);
+  await second.stop();
+  const third = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  assert.deepEqual([third.restored, third.services.generation.catalogue.size], [null, 5]);
+});
+
 test('rebuilds under load fail no request: what has begun on the old generation ends on it', async (t) => {
   const built = await build(t);
   await putClips(built.app, 200);

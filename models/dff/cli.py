@@ -46,6 +46,8 @@ SWITCHES = (
     ("standardise", "hidden states by mean and deviation of the trained items"),
 )
 
+DEFAULT = PRESETS["default"]
+
 
 def add_run(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("run", help="prepare, train, evaluate and export")
@@ -88,12 +90,12 @@ def given(arguments: argparse.Namespace) -> dict[str, object]:
 
 
 def add_recipe_flags(parser: argparse.ArgumentParser, without: Sequence[str] = ()) -> None:
-    parser.add_argument("--preset", choices=sorted(PRESETS), default="default", help="what the settings below start from")
+    parser.add_argument("--preset", choices=sorted(PRESETS), default="default", help="what the others start from; (default's in brackets)")
     for name, kind, text in SETTINGS:
         if name not in without:
-            parser.add_argument(flag(name), type=kind, choices=CHOICES.get(name), help=text)
+            parser.add_argument(flag(name), type=kind, choices=CHOICES.get(name), help=f"{text} ({getattr(DEFAULT, name)})")
     for name, text in SWITCHES:
-        parser.add_argument(flag(name), action=argparse.BooleanOptionalAction, help=text)
+        parser.add_argument(flag(name), action=argparse.BooleanOptionalAction, help=f"{text} ({'on' if getattr(DEFAULT, name) else 'off'})")
 
 
 def recipe_of(arguments: argparse.Namespace) -> Recipe:

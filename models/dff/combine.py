@@ -12,6 +12,7 @@ from dff.export import export
 from dff.recipe import Recipe
 from dff.recommender import Recommender
 from dff.run import Given, Prepared, build_model, choose_device, describe, prepare, quality, table, write_json
+from dff.training import identity_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,12 +20,15 @@ class CombineOptions(Given):
     runs: list[Path]  # folders that `dff run` wrote
 
 
+DATA = {"data", "features"}  # what a run's identity holds besides its recipe
+
+
 def recipe_of(identity: dict, path: Path) -> Recipe:
     known = {field.name for field in dataclasses.fields(Recipe)}
-    if identity.keys() != known | {"data"}:
-        differing = ", ".join(sorted(identity.keys() ^ (known | {"data"})))
+    if identity.keys() != known | DATA:
+        differing = ", ".join(sorted(identity.keys() ^ (known | DATA)))
         raise DataError(f"{path}: was written by another version of this package (settings {differing})")
-    return Recipe(**{name: value for name, value in identity.items() if name != "data"}).checked()
+    return Recipe(**{name: value for name, value in identity.items() if name not in DATA}).checked()
 
 
 def members_of(options: CombineOptions) -> tuple[list[Recommender], list[Recipe], Prepared]:
@@ -43,6 +47,8 @@ def members_of(options: CombineOptions) -> tuple[list[Recommender], list[Recipe]
         data = data or prepare(options, recipe.variant)
         if identity["data"] != data.split.fingerprint():
             raise DataError(f"{path}: was trained on other interactions than {options.interactions}")
+        if identity != identity_of(recipe, data.split, data.hidden_states):
+            raise DataError(f"{path}: was trained with other features than {options.features}")
         model = build_model(recipe, data.split, data.hidden_states)
         load_weights(model, state, path)
         members.append(model)

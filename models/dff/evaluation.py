@@ -19,15 +19,17 @@ def rank_targets(scores: torch.Tensor, history: torch.Tensor, mask: torch.Tensor
     """Ranks, from 1, of each row's target among all items that its history does not hold.
 
     scores (B, C); history (B, H) item positions with mask (B, H), true at real ones; targets (B). An item that ties with the
-    target counts as ranked before it. A target that the history holds is masked like the rest of it.
+    target counts as ranked before it, and so does one whose score is not a number. A target that the history holds is masked like the
+    rest of it.
     """
     wanted = scores.gather(1, targets.unsqueeze(1))
-    ahead = (scores >= wanted).sum(dim=1)  # includes the target itself
+    is_ahead = ~(scores < wanted)  # the target itself too
+    ahead = is_ahead.sum(dim=1)
     ordered = history.masked_fill(~mask, -1).sort(dim=1).values
     first = torch.ones_like(mask)
     first[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
     distinct = first & (ordered >= 0)  # a repeated item is masked once
-    masked = (scores.gather(1, ordered.clamp(min=0)) >= wanted) & distinct
+    masked = is_ahead.gather(1, ordered.clamp(min=0)) & distinct
     seen = ((ordered == targets.unsqueeze(1)) & distinct).any(dim=1)
     return (ahead - masked.sum(dim=1)).masked_fill(seen, OUT_OF_REACH)
 

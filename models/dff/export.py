@@ -71,8 +71,23 @@ def manifest(
     }
 
 
+def is_artifact(folder: Path) -> bool:
+    try:
+        manifest = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(manifest, dict) and manifest.get("format") == FORMAT
+
+
+def refuse_other_folders(target: Path) -> None:
+    """Raises DataError if something stands at `target` that an artifact must not take the place of."""
+    if target.exists() and not is_artifact(target) and not (target.is_dir() and not any(target.iterdir())):
+        raise DataError(f"{target}: exists and is no artifact; choose another folder, or remove it")
+
+
 def swap_in(folder: Path, target: Path) -> None:
-    """Puts the finished folder in the target's place; the old one, if any, goes only after that."""
+    """Puts the finished folder in the target's place; an older artifact, if any, goes only after that."""
+    refuse_other_folders(target)
     old = target.with_name(f"{target.name}.old-{os.getpid()}")
     if target.exists():
         target.rename(old)

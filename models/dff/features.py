@@ -1,6 +1,7 @@
 """Reads hidden states of items, [N, L, D], from safetensors, NumPy or PyTorch files or an extraction's folder, and lines them up with
 a catalogue."""
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from dff.errors import DataError
 from dff.extraction.shards import read_folder
 
 ITEMS_AT_ONCE = 1024  # whose hidden states are worked on together, so that what is made on the way stays small
+SAMPLED_ROWS = 1024  # for a fingerprint
 SHOWN = 5  # ids that an error message lists before it only counts
 
 
@@ -25,6 +27,13 @@ class Features:
     assumption: str | None = None  # how rows were given ids, when the file does not say
 
 
+def fingerprint_of(hidden_states: torch.Tensor) -> str:
+    """Of the shape of (C, L, D) and a sample of its rows."""
+    total = hashlib.sha256(f"{list(hidden_states.shape)}".encode())
+    total.update(hidden_states[:: max(1, len(hidden_states) // SAMPLED_ROWS)].float().numpy().tobytes())
+    return total.hexdigest()
+
+
 def name_some(ids: list[str]) -> str:
     shown = ", ".join(ids[:SHOWN])
     return shown if len(ids) <= SHOWN else f"{shown}, … ({len(ids)} in all)"
@@ -32,19 +41,23 @@ def name_some(ids: list[str]) -> str:
 
 def load_features(path: Path, interaction_ids: set[str]) -> Features:
     """Loads and checks a features file. `interaction_ids` only serves to number the rows when no ids are stored anywhere."""
+    read = read_folder if path.is_dir() else READERS.get(path.suffix)
+    if read is None:
+        raise DataError(f"{path}: unknown kind of file; expected {', '.join(sorted(READERS))}")
     try:
-        hidden, ids, metadata = read_folder(path) if path.is_dir() else READERS[path.suffix](path)
-    except KeyError:
-        raise DataError(f"{path}: unknown kind of file; expected {', '.join(sorted(READERS))}") from None
+        hidden, ids, metadata = read(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (SafetensorError, ValueError, EOFError) as error:
+    except (SafetensorError, ValueError, TypeError, KeyError, EOFError) as error:
         raise DataError(f"{path}: not a valid {path.suffix} file ({error})") from error
     hidden = check_shape(path, hidden)
     assumption = None
     sidecar = path.with_name(path.stem + ".ids.txt")
     if ids is None and sidecar.exists():
-        ids = sidecar.read_text(encoding="utf-8").splitlines()
+        try:
+            ids = sidecar.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{sidecar}: cannot be read ({error})") from error
     if ids is None:
         ids, hidden, assumption = number_rows(path, hidden, interaction_ids)
     check_ids(path, ids, len(hidden))
@@ -149,9 +162,9 @@ def number_rows(path: Path, hidden: torch.Tensor, interaction_ids: set[str]) -> 
     ids = [str(number) for number in range(1, largest + 1)]
     if rows == largest:
         return ids, hidden, f"no item ids in {path.name}: row r taken as item r + 1 (largest id {largest}, {rows} rows)"
-    if rows == largest + 1:
+    if rows == largest + 1 and not hidden[0].any():
         return ids, hidden[1:], f"no item ids in {path.name}: row r taken as item r, row 0 as padding (largest id {largest}, {rows} rows)"
-    raise DataError(f"{path}: no item ids, and {rows} rows fit neither 1..{largest} nor 0..{largest}; {hint}")
+    raise DataError(f"{path}: no item ids, and {rows} rows fit neither 1..{largest} nor 0..{largest} with zeros in row 0; {hint}")
 
 
 def align(features: Features, item_ids: list[str], path: Path, allow_missing: bool) -> torch.Tensor:

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from dff.authors import IDS, load_authors_checkpoint, unwrap
 from dff.errors import DataError
-from dff.export import Description, export
+from dff.export import Description, export, refuse_other_folders
 from dff.features import Features, align, load_features
 from dff.split import natural_order
 
@@ -70,6 +70,7 @@ def import_reference(options: ImportOptions) -> str:
 
     Raises DataError that names the key of the state dict, or the file, that does not fit.
     """
+    refuse_other_folders(options.out)
     checkpoint = read_checkpoint(options.checkpoint)
     try:
         model, recipe = load_authors_checkpoint(checkpoint, options.heads)

@@ -65,7 +65,8 @@ def full_softmax(
     queries: torch.Tensor, keys: torch.Tensor, targets: torch.Tensor, chunk: int = 256, dtype: torch.dtype = torch.float32
 ) -> torch.Tensor:
     """Mean cross-entropy of queries (P, d) against all keys (n, d) with targets (P); dtype is that of the large products."""
-    return ChunkedSoftmax.apply(queries.float(), keys.float(), targets, chunk, dtype) / len(targets)
+    with torch.autocast(queries.device.type, enabled=False):  # what is multiplied in which precision is decided here
+        return ChunkedSoftmax.apply(queries.float(), keys.float(), targets, chunk, dtype) / len(targets)
 
 
 def in_batch(
@@ -86,6 +87,6 @@ def in_batch(
     scores = queries @ keys.T
     if log_shares is not None:
         scores = scores - log_shares
-    at_target = functional.one_hot(targets, len(keys)).bool()
+    wanted = scores.gather(1, targets.unsqueeze(1))
     negatives = (scores + counts.to(scores.dtype).log()).masked_fill(own, MASKED)
-    return functional.cross_entropy(torch.where(at_target, scores, negatives), targets)
+    return functional.cross_entropy(negatives.scatter(1, targets.unsqueeze(1), wanted), targets)

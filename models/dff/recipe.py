@@ -1,5 +1,6 @@
 """Everything that decides how a model is built and trained, and the named presets."""
 
+import math
 from dataclasses import asdict, dataclass, replace
 
 from dff.errors import DataError
@@ -79,13 +80,14 @@ class Recipe:
             "clip",
             "content_gain",
         ):
-            if getattr(self, name) <= 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise DataError(f"{name} is {getattr(self, name)}; expected more than 0")
         for name in ("dropout", "id_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise DataError(f"{name} is {getattr(self, name)}; expected 0 or more and less than 1")
-        if self.neighbours < 0:
-            raise DataError(f"neighbours is {self.neighbours}; expected 0 or more")
+        for name in ("neighbours", "seed", "weight_decay"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise DataError(f"{name} is {getattr(self, name)}; expected 0 or more")
         if self.dim % self.heads:
             raise DataError(f"dim {self.dim} cannot be divided among {self.heads} heads")
         return self
@@ -125,10 +127,14 @@ PRESETS = {
 
 
 def build_recipe(preset: str, **changes: object) -> Recipe:
-    """A preset with some settings changed; a dot product has no temperature, content gain or mean of the history unless asked for."""
+    """A preset with some settings changed; a dot product has no temperature, content gain or mean of the history unless asked for, and
+    cosines have a temperature."""
     recipe = PRESETS[preset]
-    if changes.get("similarity", recipe.similarity) == "dot" and recipe.similarity == "cosine":
+    similarity = changes.get("similarity", recipe.similarity)
+    if similarity == "dot" and recipe.similarity == "cosine":
         changes.setdefault("temperature", 1.0)
         changes.setdefault("content_gain", 1.0)
         changes.setdefault("history_mean", False)  # it bounds the length of the user vector, and with it the scores
+    if similarity == "cosine" and recipe.similarity == "dot":
+        changes.setdefault("temperature", Recipe.temperature)
     return replace(recipe, **changes).checked()

@@ -1,7 +1,7 @@
 """One run from files to artifact: prepare, train, evaluate, export."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -65,15 +65,19 @@ def choose_device(wanted: str) -> torch.device:
 
 def prepare(options: Given, variant: str) -> Prepared:
     interactions = read_interactions(options.interactions)
-    if variant == "id":
-        return Prepared(interactions, leave_one_out(interactions), None, None)
     if options.features is None:
-        raise DataError(f"variant {variant} needs --features")
+        if variant != "id":
+            raise DataError(f"variant {variant} needs --features")
+        return Prepared(interactions, leave_one_out(interactions), None, None)
     named = {item for sequence in interactions.sequences for item in sequence}
     features = load_features(options.features, named)
-    split = leave_one_out(interactions, features.item_ids)
+    if features.assumption:
+        print(features.assumption, flush=True)
+    split = leave_one_out(interactions, features.item_ids)  # the same catalogue for every variant
+    if variant == "id":
+        return Prepared(interactions, split, None, None)
     hidden_states = align(features, split.item_ids, options.features, options.allow_missing_features)
-    return Prepared(interactions, split, features, hidden_states)
+    return Prepared(interactions, split, replace(features, hidden_states=torch.empty(0)), hidden_states)  # two copies would be too many
 
 
 def build_model(recipe: Recipe, split: Split, hidden_states: torch.Tensor | None) -> Recommender:
@@ -98,6 +102,13 @@ def build_model(recipe: Recipe, split: Split, hidden_states: torch.Tensor | None
 
 def write_json(path: Path, content: dict) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{path}: no folder can be made ({error.strerror})") from error
 
 
 def configuration(options: RunOptions, data: Prepared, device: torch.device) -> dict[str, object]:
@@ -188,13 +199,11 @@ def run(options: RunOptions) -> str:
     recipe, out = options.recipe, options.out
     device = choose_device(options.device)
     data = prepare(options, recipe.variant)
-    if data.features is not None and data.features.assumption:
-        print(data.features.assumption, flush=True)
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(out / "config.json", configuration(options, data, device))
+    make_folder(out)
     model = build_model(recipe, data.split, data.hidden_states).to(device)
     progress = train(model, recipe, data.split, data.hidden_states, out / "checkpoint.pt", options.resume, report_epoch)
     metrics = measure(model, data, recipe, progress)
+    write_json(out / "config.json", configuration(options, data, device))
     write_json(out / "metrics.json", metrics)
     draw_curves(progress, options.recipe.chosen_by, out / "curves.png")
     trained = data.split.item_ids[: data.split.trained]

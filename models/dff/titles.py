@@ -98,6 +98,8 @@ def encode_texts(
 
     Texts are encoded longest first, so that a batch holds texts of like length and little padding.
     """
+    if batch_size < 1:
+        raise DataError(f"batch size is {batch_size}; expected 1 or more")
     tokenizer, model, revision = load_text_encoder(encoder)
     order = sorted(range(len(texts)), key=lambda row: (-len(texts[row]), row))
     hidden: np.ndarray | None = None

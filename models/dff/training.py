@@ -14,8 +14,9 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from dff.checkpoint import Progress, load_checkpoint, save_checkpoint
+from dff.errors import DataError
 from dff.evaluation import evaluate
-from dff.features import ITEMS_AT_ONCE
+from dff.features import ITEMS_AT_ONCE, fingerprint_of
 from dff.losses import full_softmax, in_batch, softmax_dtype
 from dff.recipe import Recipe
 from dff.recommender import Recommender
@@ -35,11 +36,14 @@ def seed_everything(seed: int) -> None:
 
 
 def standardised_states(model: Recommender, hidden_states: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Standardises (N, L, D) once for the whole training, since mean and scale do not change."""
+    """Standardises (N, L, D) once for the whole training, since mean and scale do not change. What float16 cannot hold becomes the largest
+    number that it can."""
     dtype = torch.float32 if hidden_states.numel() * 4 <= FLOAT32_LIMIT else torch.float16
     states = torch.empty(hidden_states.shape, dtype=dtype)
+    limit = torch.finfo(dtype).max
     for part, out in zip(hidden_states.split(ITEMS_AT_ONCE), states.split(ITEMS_AT_ONCE), strict=True):
-        out.copy_(model.item_tower.standardise(part.to(device, torch.float32)))  # where mean and deviation are
+        standardised = model.item_tower.standardise(part.to(device, torch.float32))  # where mean and deviation are
+        out.copy_(standardised.clamp(-limit, limit))
     return states.to(device)
 
 
@@ -135,6 +139,12 @@ class BatchLoss:
         return self.model.queries(torch.cat(queries)), torch.cat(targets), torch.cat(users)
 
 
+def identity_of(recipe: Recipe, split: Split, hidden_states: torch.Tensor | None) -> dict[str, object]:
+    """What two trainings must have in common for one to go on where the other stopped, or to be compared."""
+    features = None if hidden_states is None else fingerprint_of(hidden_states)
+    return recipe.as_dict() | {"data": split.fingerprint(), "features": features}
+
+
 def train(
     model: Recommender,
     recipe: Recipe,
@@ -149,7 +159,7 @@ def train(
     hidden_states: raw, in catalogue order, (C, L, D), or None for the id variant.
     """
     device = next(model.parameters()).device
-    identity = recipe.as_dict() | {"data": split.fingerprint()}
+    identity = identity_of(recipe, split, hidden_states)
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
     progress = load_checkpoint(checkpoint, model, optimizer, identity) if resume and checkpoint.exists() else Progress()
     windows = training_windows(split, recipe.max_history, recipe.rows)
@@ -175,6 +185,8 @@ def train(
             torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
             optimizer.step()
             losses.append(float(loss.detach()))
+            if not math.isfinite(losses[-1]):
+                raise DataError(f"the loss is {losses[-1]} in step {number + 1} of epoch {epoch}; a lower --lr may help")
         valid = evaluate(model, split, hidden_states, "valid")
         progress.epoch = epoch
         if valid[recipe.chosen_by] > progress.best_valid:

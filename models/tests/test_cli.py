@@ -55,6 +55,43 @@ def test_a_setting_that_cannot_be_ends_with_code_2_and_the_reason(world, tmp_pat
     assert reason in capsys.readouterr().err
 
 
+def test_every_variant_ranks_the_catalogue_of_the_features(world, tmp_path):
+    pairs, features = world.write(tmp_path)
+    for variant in ("id", "dff"):
+        assert (
+            main(
+                [
+                    "run",
+                    "--interactions",
+                    str(pairs),
+                    "--features",
+                    str(features),
+                    "--out",
+                    str(tmp_path / variant),
+                    "--variant",
+                    variant,
+                    *SMALL,
+                ]
+            )
+            == 0
+        )
+    counts = [json.loads((tmp_path / variant / "metrics.json").read_text())["items"] for variant in ("id", "dff")]
+    assert counts == [len(world.features.item_ids)] * 2
+
+
+def test_a_refused_resume_leaves_the_files_as_they_were(world, tmp_path, capsys):
+    pairs, features = world.write(tmp_path)
+    out = tmp_path / "out"
+    command = ["run", "--interactions", str(pairs), "--features", str(features), "--out", str(out), *SMALL]
+    assert main(command) == 0
+    before = (out / "config.json").read_bytes()
+    assert main([*command, "--resume", "--lr", "0.5"]) == 2
+    assert "cannot resume, the run differs in lr" in capsys.readouterr().err
+    assert (out / "config.json").read_bytes() == before
+    assert main([*command[: -len(SMALL)], *SMALL, "--out", str(pairs)]) == 2
+    assert "no folder can be made" in capsys.readouterr().err
+
+
 def test_resuming_a_finished_run_changes_nothing(world, tmp_path, capsys):
     pairs, features = world.write(tmp_path)
     command = ["run", "--interactions", str(pairs), "--features", str(features), "--out", str(tmp_path / "out"), *SMALL]

@@ -80,11 +80,13 @@ def test_a_pytorch_file_may_be_a_tensor_or_a_dict_with_ids(tmp_path):
 
 def test_rows_without_ids_are_numbered_and_the_assumption_is_told(tmp_path):
     path = write(tmp_path / "f.safetensors", ids=None)
-    from_one, from_padding = load_features(path, {"1", "3"}), load_features(path, {"1", "2"})
+    padded = tmp_path / "padded.safetensors"
+    save_file({"hidden_states": torch.cat([torch.zeros_like(HIDDEN[:1]), HIDDEN[1:]])}, padded)
+    from_one, from_padding = load_features(path, {"1", "3"}), load_features(padded, {"1", "2"})
     assert from_one.item_ids == ["1", "2", "3"] and "row r taken as item r + 1" in from_one.assumption
     assert from_padding.item_ids == ["1", "2"] and "row 0 as padding" in from_padding.assumption
     assert torch.equal(from_padding.hidden_states, HIDDEN[1:])
-    for ids in ({"1", "7"}, {"a", "b"}, {"0", "2"}):
+    for ids in ({"1", "2"}, {"1", "7"}, {"a", "b"}, {"0", "2"}):  # of the first, row 0 may be item 1, and item 3 unwatched
         with pytest.raises(DataError, match="no item ids"):
             load_features(path, ids)
 

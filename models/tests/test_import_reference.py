@@ -110,6 +110,17 @@ def test_what_does_not_fit_is_named_by_its_key(state, hidden, tmp_path, capsys, 
     assert not (tmp_path / "artifact").exists()
 
 
+def test_a_folder_that_is_no_artifact_is_left_alone(state, hidden, tmp_path, capsys):
+    command = write_inputs(tmp_path, state, hidden)
+    target = tmp_path / "artifact"
+    (target / "work").mkdir(parents=True)
+    assert main(command) == 2
+    assert "artifact: exists and is no artifact" in capsys.readouterr().err
+    assert (target / "work").is_dir()
+    (target / "work").rmdir()
+    assert main(command) == 0 == main(command)  # an empty one is filled, an artifact is replaced
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [(None, "cannot be read"), (b"torn", "saving its model_state_dict alone"), ([1, 2], "holds a list instead of a state dict")],

@@ -48,6 +48,12 @@ def test_ranks_count_ties_against_the_target_and_leave_the_history_out():
     assert rank([1.0] * 5, [], 4) == 5
 
 
+def test_a_score_that_is_no_number_is_never_a_hit():
+    assert rank([math.nan] * 5, [], 2) == 5
+    assert rank([math.nan] * 5, [0, 1], 2) == 3  # of those that are left
+    assert rank([1.0, math.nan, 0.5], [], 2) == 3
+
+
 def test_a_target_in_the_users_own_history_can_never_be_hit():
     assert rank([0.1, 0.9, 0.2], [1, 2], 1) == OUT_OF_REACH
 
@@ -103,6 +109,12 @@ def test_a_never_trained_item_is_scored_through_the_unknown_row():
     metrics = evaluate(model, split, None, "test")
     assert metrics["hr@10"] == 1.0  # eight items in all
     assert metrics["ndcg@10"] < 1.0  # e and g share the unknown item's vector with others, and ties count against them
+
+
+def test_pairs_are_counted_in_parts(world, monkeypatch):
+    whole = floors(world.split)
+    monkeypatch.setattr("dff.floors.USERS_AT_ONCE", 7)
+    assert floors(world.split) == whole
 
 
 def test_floors_follow_the_same_protocol(world):

@@ -164,6 +164,47 @@ def test_what_is_finished_can_be_reported_before_the_rest(finished, command, tmp
     assert "±" not in uniform and "replacement:" not in report.split("## All arms")[1].split("## Rare")[0]
 
 
+def test_arms_without_a_common_seed_are_reported_and_not_compared(finished, command, tmp_path, capsys):
+    out = tmp_path / "out"
+    for run in ("id-seed-0", "fusion-dff-seed-1"):
+        shutil.copytree(finished / "runs" / run, out / "runs" / run)
+    assert main(command(out, "--report")) == 0
+    assert "Fusion beats IDs alone: not measured" in capsys.readouterr().out
+
+
+def test_features_of_one_layer_are_dff_as_well(world, command, tmp_path):
+    pairs, _ = world.write(tmp_path)
+    features = tmp_path / "single.safetensors"
+    save_file(
+        {"hidden_states": world.features.hidden_states[:, :1].contiguous()},
+        features,
+        metadata={"item_ids": json.dumps(world.features.item_ids)},
+    )
+    given = ["study", "--interactions", str(pairs), "--features", str(features), "--out", str(tmp_path / "out"), "--seeds", "0", *SMALL]
+    assert main([*given, "--modes", "fusion", "--no-cold-start"]) == 0
+    report = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    claim = next(line for line in report.splitlines() if line.startswith("| Fusion beats IDs alone"))
+    assert (
+        re.search(r"\| (shown|refuted|undecided) for this seed \|", claim) and "fusion: layer_0 (the last) = DFF against ID only" in claim
+    )
+
+
+def test_captions_can_join_a_finished_study(world, command, finished, tmp_path, capsys):
+    pairs, features = world.write(tmp_path)
+    out = tmp_path / "out"
+    for run in ("id-seed-0", "fusion-dff-seed-0"):
+        shutil.copytree(finished / "runs" / run, out / "runs" / run)
+    given = ["study", "--interactions", str(pairs), "--features", str(features), "--out", str(out), "--seeds", "0", *SMALL]
+    assert main([*given, "--arms", "id,fusion-dff"]) == 0  # trained beside captions, reported without
+    assert "2 runs were finished before" in capsys.readouterr().out
+    other = features.with_name("other.safetensors")
+    save_file({"hidden_states": world.features.hidden_states + 1}, other, metadata={"item_ids": json.dumps(world.features.item_ids)})
+    given[given.index(str(features))] = str(other)
+    assert main([*given, "--arms", "id"]) == 0  # has no features
+    assert main([*given, "--arms", "id,fusion-dff"]) == 2
+    assert "was made with another features; choose another --out" in capsys.readouterr().err
+
+
 def test_results_of_other_settings_are_not_mixed_in(finished, command, capsys):
     assert main(command(finished, "--dim", "16")) == 2
     assert "was made with another dim; choose another --out" in capsys.readouterr().err

@@ -1,4 +1,5 @@
 import dataclasses
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -72,12 +73,25 @@ def test_a_run_cannot_be_resumed_with_another_recipe(world, tmp_path):
         trained(world, tmp_path, epochs=2, lr=1e-3, resume=True)
 
 
-def test_a_run_cannot_be_resumed_with_items_that_lack_features(world, tmp_path):
+def test_a_run_cannot_be_resumed_with_other_features_of_the_same_shape(world, tmp_path):
     trained(world, tmp_path, epochs=1)
-    without = world.hidden_states.clone()
-    without[3] = 0  # it lends no longer
-    with pytest.raises(DataError, match="was trained with other features"):
-        trained(dataclasses.replace(world, hidden_states=without), tmp_path, epochs=1, resume=True)
+    with pytest.raises(DataError, match="differs in features"):
+        trained(dataclasses.replace(world, hidden_states=world.hidden_states + 1), tmp_path, epochs=1, resume=True)
+
+
+def test_training_that_diverges_is_ended_by_name(world, tmp_path):
+    broken = world.hidden_states.clone()
+    broken[0] = torch.nan
+    with pytest.raises(DataError, match=r"the loss is nan in step 1 of epoch 1"):
+        trained(dataclasses.replace(world, hidden_states=broken), tmp_path, epochs=1, neighbours=0, principal_start=False)
+    assert not (tmp_path / "checkpoint.pt").exists()
+
+
+def test_raw_states_beyond_float16_stay_finite(world, monkeypatch):
+    monkeypatch.setattr("dff.training.FLOAT32_LIMIT", 0)
+    model = SimpleNamespace(item_tower=SimpleNamespace(standardise=lambda part: part * 1e6))
+    states = standardised_states(model, world.hidden_states, torch.device("cpu"))
+    assert states.dtype == torch.float16 and states.isfinite().all() and float(states.max()) == 65504
 
 
 @pytest.mark.parametrize(
@@ -163,6 +177,10 @@ def test_the_learning_rate_climbs_and_falls():
         {"temperature": 0.0},
         {"content_gain": 0.0},
         {"neighbours": -1},
+        {"seed": -1},
+        {"weight_decay": -0.1},
+        {"lr": math.nan},
+        {"temperature": math.inf},
         {"chosen_by": "auc"},
         {"variant": "both"},
     ],
@@ -205,3 +223,4 @@ def test_a_dot_product_has_no_temperature_unless_one_is_given():
     assert build_recipe("default", similarity="dot").temperature == 1.0
     assert build_recipe("default", similarity="dot", temperature=0.5).temperature == 0.5
     assert build_recipe("default").temperature == 0.07
+    assert build_recipe("authors", similarity="cosine").temperature == 0.07

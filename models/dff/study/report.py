@@ -47,10 +47,15 @@ class Findings:
     def weights(self, name: str) -> list[Spread]:
         return [spread(values) for values in zip(*(result.content["layer_weights"] for result in self.by_arm[name]), strict=True)]
 
-    def difference(self, first: str, second: str) -> Difference:
+    def main(self, mode: str) -> str:
+        """The arm that uses all that the features have: the learned mix, or their only layer."""
+        return f"{mode}-dff" if len(self.layers) > 1 else f"{mode}-layer-0"
+
+    def difference(self, first: str, second: str) -> Difference | None:
+        """None where no seed was trained for both."""
         ranks = {name: {result.seed: result.ranks for result in self.by_arm[name]} for name in (first, second)}
         seeds = sorted(ranks[first].keys() & ranks[second].keys())
-        return paired_difference([ranks[first][seed] for seed in seeds], [ranks[second][seed] for seed in seeds])
+        return paired_difference([ranks[first][seed] for seed in seeds], [ranks[second][seed] for seed in seeds]) if seeds else None
 
     def singles(self, mode: str) -> dict[int, str]:
         """Layer and arm of each single layer that was trained."""
@@ -61,11 +66,13 @@ class Findings:
         }
 
     def best_single(self, mode: str) -> str | None:
-        """By valid, never by test."""
-        return max(self.singles(mode).values(), key=self.valid_hit_rate, default=None)
+        """By valid, never by test; None where there is nothing to choose from."""
+        singles = self.singles(mode).values()
+        return max(singles, key=self.valid_hit_rate) if len(singles) > 1 else None
 
     def worst_single(self, mode: str) -> str | None:
-        return min(self.singles(mode).values(), key=self.valid_hit_rate, default=None)
+        singles = self.singles(mode).values()
+        return min(singles, key=self.valid_hit_rate) if len(singles) > 1 else None
 
     def valid_hit_rate(self, name: str) -> float:
         return self.over_seeds(name, "valid", "hr@10").mean
@@ -80,7 +87,7 @@ class Findings:
             what = self.layers[arm.layers[0]] + (" (the last)" if arm.layers[0] == len(self.layers) - 1 else "")
         else:
             what = "learned mix" if arm.learned else "uniform mean of layers"
-        return f"{arm.mode}: {what}" + (" = DFF" if name == "fusion-dff" else "")
+        return f"{arm.mode}: {what}" + (" = DFF" if name == self.main("fusion") else "")
 
 
 def figure(value: float) -> str:
@@ -114,7 +121,9 @@ class Claim:
 
     @property
     def verdict(self) -> str:
-        return "not measured" if self.difference is None else VERDICTS[self.difference.verdict]
+        if self.difference is None:
+            return "not measured"
+        return VERDICTS[self.difference.verdict] + (" for this seed" if self.difference.seeds == 1 else "")
 
 
 def claim(text: str, found: Findings, first: str | None, second: str | None) -> Claim:
@@ -126,18 +135,19 @@ def claims(found: Findings) -> list[Claim]:
     """The paper's findings, numbered as it has them, after the one that all rest on."""
     last = f"layer-{len(found.layers) - 1}"
     best = {mode: found.best_single(mode) for mode in ("fusion", "replacement")}
+    dff = found.main("fusion")
     return [
-        claim("Fusion beats IDs alone", found, "fusion-dff", "id"),
+        claim("Fusion beats IDs alone", found, dff, "id"),
         claim("1. States beat captions: best layer, in place of IDs", found, best["replacement"], "replacement-caption"),
         claim("1. States beat captions: best layer, fused", found, best["fusion"], "fusion-caption"),
-        claim("1. States beat captions: all layers, fused", found, "fusion-dff", "fusion-caption"),
-        claim("2. Fusion beats replacement: learned mix", found, "fusion-dff", "replacement-dff"),
+        claim("1. States beat captions: all layers, fused", found, dff, "fusion-caption"),
+        claim("2. Fusion beats replacement: learned mix", found, dff, found.main("replacement")),
         claim("2. Fusion beats replacement: last layer", found, f"fusion-{last}", f"replacement-{last}"),
         claim("3. Layers differ: best and worst, in place of IDs", found, best["replacement"], found.worst_single("replacement")),
         claim("3. Layers differ: best and worst, fused", found, best["fusion"], found.worst_single("fusion")),
-        claim("3. The learned mix beats the last layer", found, "fusion-dff", f"fusion-{last}"),
-        claim("3. The learned mix beats the uniform mean", found, "fusion-dff", "fusion-uniform"),
-        claim("3. The learned mix beats the best layer", found, "fusion-dff", best["fusion"]),
+        claim("3. The learned mix beats the last layer", found, dff, f"fusion-{last}"),
+        claim("3. The learned mix beats the uniform mean", found, dff, "fusion-uniform"),
+        claim("3. The learned mix beats the best layer", found, dff, best["fusion"]),
     ]
 
 
@@ -162,7 +172,7 @@ def comparison(found: Findings, facts: dict) -> Table:
     for name in names:
         exposed = [with_spread(found.over_seeds(name, "exposure", key), 2 if key == "novelty@20" else 3) for key in EXPOSURE]
         rows.append([found.label(name), *(with_spread(found.over_seeds(name, "test", key)) for key in METRICS), *exposed])
-    strong = 2 + names.index("fusion-dff") if "fusion-dff" in names else None
+    strong = 2 + names.index(found.main("fusion")) if found.main("fusion") in names else None
     header = ["test", "HR@10", "NDCG@10", "HR@20", "NDCG@20", "coverage@20", "Gini@20", "novelty@20, bits"]
     return Table(header, rows, strong)
 
@@ -178,8 +188,8 @@ def frequency_table(found: Findings, names: Sequence[str]) -> Table:
 
     rows = [["share of the targets", *(f"{row['targets']:.3f}" for row in first)]]
     rows += [[found.label(name), *cells(name, "hr@10", 4)] for name in names]
-    if "fusion-dff" in names:
-        rows.append(["share of the ID in DFF's vectors", *cells("fusion-dff", "id_share", 2)])
+    if found.main("fusion") in names:
+        rows.append(["share of the ID in DFF's vectors", *cells(found.main("fusion"), "id_share", 2)])
     return Table(["HR@10 of targets that occur so often in training", *bands], rows)
 
 
@@ -190,7 +200,7 @@ def frequency_blocks(found: Findings) -> list[Block]:
 
 
 def layer_table(found: Findings) -> Table:
-    weights = found.weights("fusion-dff") if found.has("fusion-dff") else []
+    weights = found.weights(found.main("fusion")) if found.has(found.main("fusion")) else []
     rows = []
     for layer, label in enumerate(found.layers):
         single = [found.singles(mode).get(layer) for mode in ("replacement", "fusion")]
@@ -227,8 +237,9 @@ def cold_blocks(found: Findings, facts: dict) -> list[Block]:
         ),
         cold_table(found, facts),
     ]
-    if found.has("cold-fusion", "cold-fusion-untrained-unknown"):
-        difference = found.difference("cold-fusion", "cold-fusion-untrained-unknown")
+    trained, untrained = "cold-fusion", "cold-fusion-untrained-unknown"
+    difference = found.difference(trained, untrained) if found.has(trained, untrained) else None
+    if difference is not None:
         blocks.append(
             Text(
                 "What training the unknown item changes for all test users of the same split: "
@@ -260,10 +271,10 @@ def pictures(found: Findings, out: Path) -> list[Block]:
         return blocks
     levels = [
         (label, found.over_seeds(name, "test", "hr@10").mean)
-        for name, label in (("fusion-dff", "DFF"), ("id", "ID only"), ("fusion-caption", "fusion: caption"))
+        for name, label in ((found.main("fusion"), "DFF"), ("id", "ID only"), ("fusion-caption", "fusion: caption"))
         if found.has(name)
     ]
-    weights = found.weights("fusion-dff") if found.has("fusion-dff") else []
+    weights = found.weights(found.main("fusion")) if found.has(found.main("fusion")) else []
     profile = draw_profile(profiles, levels, weights, found.layers, out / "layers.png")
     return [*blocks, Picture(profile, "HR@10 by layer, and the weights that DFF learned")]
 
@@ -292,7 +303,8 @@ def blocks_of(facts: dict, found: Findings, out: Path) -> list[Block]:
         claim_table(found),
         Text(
             "Best and worst layers are chosen on valid and judged on test. Differences are paired by user; the interval holds what other "
-            "users and other seeds would change. Of differences that are nothing, about one in twenty will look like something."
+            "users and other seeds would change, of a single seed what other users would. Of differences that are nothing, about one in "
+            "twenty will look like something."
         ),
         Heading(2, "All arms"),
         comparison(found, facts),

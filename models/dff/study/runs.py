@@ -1,9 +1,8 @@
 """Trains and measures one arm with one seed, and keeps the result: a study that is stopped goes on where it was."""
 
-import hashlib
 import json
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +19,7 @@ from dff.run import build_model, write_json
 from dff.split import Split
 from dff.study.arms import Arm
 from dff.study.cold_start import ColdProtocol, cold_metrics
-from dff.training import train
-
-SAMPLED_ROWS = 1024  # of the features, for their fingerprint
+from dff.training import identity_of, train
 
 
 @dataclass(frozen=True)
@@ -30,13 +27,6 @@ class Data:
     split: Split
     sources: dict[str, torch.Tensor]  # states and captions, (C, L, D) each, in the catalogue's order
     names: list[str]  # of the states' layers
-
-    def fingerprint(self) -> str:
-        total = hashlib.sha256(self.split.fingerprint().encode())
-        for name, states in sorted(self.sources.items()):
-            total.update(f"{name} {list(states.shape)}".encode())
-            total.update(states[:: max(1, len(states) // SAMPLED_ROWS)].float().numpy().tobytes())
-        return total.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -79,10 +69,6 @@ def keep_result(folder: Path, result: Result) -> Result:
     return result
 
 
-def identity_of(recipe: Recipe, fingerprint: str) -> dict:
-    return recipe.as_dict() | {"data": fingerprint}
-
-
 def fit(
     recipe: Recipe, arm: Arm, split: Split, states: torch.Tensor | None, folder: Path, device: torch.device
 ) -> tuple[Recommender, Progress]:
@@ -109,16 +95,15 @@ def summary_of(arm: str, recipe: Recipe, identity: dict, model: Recommender, pro
     }
 
 
-def comparison_run(arm: Arm, recipe: Recipe, data: Data, fingerprint: str, out: Path, device: torch.device) -> Result:
+def comparison_run(arm: Arm, recipe: Recipe, data: Data, out: Path, device: torch.device) -> Result:
     """One arm of the comparison: accuracy on valid and test, and what the ranking shows of the catalogue."""
-    recipe = replace(recipe, variant=arm.variant)
     states = arm.states(data.sources)
     folder, begun = run_folder(out, arm.slug, recipe.seed), time.monotonic()
     model, progress = fit(recipe, arm, data.split, states, folder, device)
     score = scorer(model, data.split, states)
     ranks = rank_all(data.split, "test", score)
     cold = data.split.cold_targets()
-    content = summary_of(arm.slug, recipe, identity_of(recipe, fingerprint), model, progress) | {
+    content = summary_of(arm.slug, recipe, identity_of(recipe, data.split, states), model, progress) | {
         "valid": evaluate(model, data.split, states, "valid"),
         "test": metrics_of(ranks),
         "test_unseen": metrics_of(ranks[cold]),  # users whose target never occurs in training
@@ -129,14 +114,12 @@ def comparison_run(arm: Arm, recipe: Recipe, data: Data, fingerprint: str, out: 
     return keep_result(folder, Result(arm.slug, recipe.seed, content, ranks))
 
 
-def cold_run(
-    name: str, arm: Arm, recipe: Recipe, protocol: ColdProtocol, states: torch.Tensor, fingerprint: str, out: Path, device: torch.device
-) -> Result:
+def cold_run(name: str, arm: Arm, recipe: Recipe, protocol: ColdProtocol, states: torch.Tensor, out: Path, device: torch.device) -> Result:
     """One ranker of the cold protocol: how it finds items it never saw, and whether it still finds those it did."""
     folder, begun = run_folder(out, name, recipe.seed), time.monotonic()
     model, progress = fit(recipe, arm, protocol.warm, states, folder, device)
     ranks = rank_all(protocol.warm, "test", scorer(model, protocol.warm, states))
-    content = summary_of(name, recipe, identity_of(recipe, fingerprint), model, progress) | {
+    content = summary_of(name, recipe, identity_of(recipe, protocol.warm, states), model, progress) | {
         "warm": metrics_of(ranks[~protocol.warm.cold_targets()]),
         "cold": cold_metrics(protocol, scorer(model, protocol.cold, states)),
         "total_seconds": round(time.monotonic() - begun, 2),

@@ -29,6 +29,7 @@ class Difference:
     low: float
     high: float
     relative: float  # of the second arm's mean; infinite if that is 0
+    seeds: int = 1  # that both arms have
 
     @property
     def verdict(self) -> str:
@@ -47,11 +48,11 @@ def t_95(freedom: float) -> float:
 
 
 def paired_difference(first: Sequence[np.ndarray], second: Sequence[np.ndarray], cutoff: int = 10) -> Difference:
-    """Of hits at the cutoff, from ranks of the same users, one array [users] for each seed, with a 95 % interval.
+    """Of hits at the cutoff, from ranks of the same users, one array [users] for each of one or more seeds, with a 95 % interval.
 
     Its width holds both what other users and what other seeds would change: the variance of a user's mean difference over
     users, and that of a seed's mean difference over seeds. Few seeds say little about their variance, so the interval is Student's,
-    with the degrees of freedom of such a sum (Welch and Satterthwaite).
+    with the degrees of freedom of such a sum (Welch and Satterthwaite). A single seed says nothing about it: the interval is for that seed.
     """
     hits = np.stack([(a <= cutoff).astype(np.float64) - (b <= cutoff) for a, b in zip(first, second, strict=True)])  # (seeds, users)
     mean = float(hits.mean())
@@ -62,4 +63,4 @@ def paired_difference(first: Sequence[np.ndarray], second: Sequence[np.ndarray],
         freedom = variance**2 / sum(part**2 / free for part, free in parts)
         half = t_95(freedom) * math.sqrt(variance)
     base = float(np.mean([(ranks <= cutoff).mean() for ranks in second]))
-    return Difference(mean, mean - half, mean + half, mean / base if base else math.inf)
+    return Difference(mean, mean - half, mean + half, mean / base if base else math.inf, len(hits))

@@ -14,12 +14,13 @@ from dff.features import Features, align, load_features
 from dff.floors import floors
 from dff.interactions import Interactions, read_interactions
 from dff.recipe import Recipe
-from dff.run import choose_device, write_json
+from dff.run import choose_device, make_folder, write_json
 from dff.split import leave_one_out
 from dff.study.arms import MODES, Arm, arms, single_layers
 from dff.study.cold_start import ColdProtocol, cold_metrics, content_scorer, hold_out, random_metrics
 from dff.study.report import write_report
-from dff.study.runs import Data, Result, cold_run, comparison_run, identity_of, run_folder, stored_result
+from dff.study.runs import Data, Result, cold_run, comparison_run, run_folder, stored_result
+from dff.training import identity_of
 
 SUBSET_DRAW = 411  # seed of the users that --users keeps
 
@@ -68,6 +69,8 @@ def load(options: StudyOptions) -> tuple[Interactions, Data, Features]:
     interactions = subset(whole, options.users)
     named = {item for sequence in whole.sequences for item in sequence}
     features = load_features(options.features, named)
+    if features.assumption:
+        print(features.assumption, flush=True)
     split = leave_one_out(interactions, features.item_ids if interactions is whole else ())
     sources = {"states": align(features, split.item_ids, options.features, options.allow_missing_features)}
     if options.captions is not None:
@@ -131,13 +134,12 @@ def study(options: StudyOptions) -> str:
         raise DataError("--seeds names no seed, or one twice")
     device = choose_device(options.device)
     interactions, data, features = load(options)
-    fingerprint = data.fingerprint()
     runs = plan(options, data)
     protocol = None
     if any(planned.cold for planned in runs):
         protocol = hold_out(interactions, features.item_ids if options.users is None else [])
     cold_states = None if protocol is None else align(features, protocol.warm.item_ids, options.features, options.allow_missing_features)
-    options.out.mkdir(parents=True, exist_ok=True)
+    make_folder(options.out)
     print(
         f"{data.split.users} users, {len(data.split.item_ids)} items, {data.sources['states'].shape[1]} layers; "
         f"{len(runs)} runs: {len(runs) // len(options.seeds)} arms, {len(options.seeds)} seeds",
@@ -145,7 +147,8 @@ def study(options: StudyOptions) -> str:
     )
     results, seconds = {}, {}
     for planned in runs:
-        found = stored_result(run_folder(options.out, planned.name, planned.seed), identity_of(planned.recipe, fingerprint))
+        split, states = (protocol.warm, cold_states) if planned.cold else (data.split, planned.arm.states(data.sources))
+        found = stored_result(run_folder(options.out, planned.name, planned.seed), identity_of(planned.recipe, split, states))
         if found is not None:
             results[planned.name, planned.seed] = found
             seconds.setdefault(planned.name, []).append(found.content["total_seconds"])
@@ -159,9 +162,9 @@ def study(options: StudyOptions) -> str:
     for number, planned in enumerate(todo, start=1):
         begun = time.monotonic()
         if planned.cold:
-            result = cold_run(planned.name, planned.arm, planned.recipe, protocol, cold_states, fingerprint, options.out, device)
+            result = cold_run(planned.name, planned.arm, planned.recipe, protocol, cold_states, options.out, device)
         else:
-            result = comparison_run(planned.arm, planned.recipe, data, fingerprint, options.out, device)
+            result = comparison_run(planned.arm, planned.recipe, data, options.out, device)
         results[planned.name, planned.seed] = result
         seconds.setdefault(planned.name, []).append(time.monotonic() - begun)
         print(progress_line(planned, result, number, len(todo), seconds[planned.name][-1], time_left(todo[number:], seconds)), flush=True)

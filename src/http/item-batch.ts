@@ -39,12 +39,13 @@ export function registerItemBatch(app: TypedApp, services: Services): void {
   const putRow = async (value: unknown, prefix: string, options: WriteOptions): Promise<RowResult> => {
     const named = (value as { item_id?: unknown } | null)?.item_id;
     const id = typeof named === 'string' && named.length <= MAX_ID_LENGTH ? { item_id: named } : {};
-    const parsed = parseItemRow(value, prefix, expectedShape(services));
-    if (isErrors(parsed)) {
-      const { pointer, detail } = parsed[0] ?? { pointer: prefix, detail: 'is not valid' };
-      return { ...id, status: 422, error: { code: 'invalid_request', pointer, detail } };
-    }
+    // whatever happens is the row's result: nobody waits yet for a promise that could reject
     try {
+      const parsed = parseItemRow(value, prefix, expectedShape(services));
+      if (isErrors(parsed)) {
+        const { pointer, detail } = parsed[0] ?? { pointer: prefix, detail: 'is not valid' };
+        return { ...id, status: 422, error: { code: 'invalid_request', pointer, detail } };
+      }
       const { created, ...receipt } = await services.ingest.put(parsed.fields, parsed.hiddenStates, options);
       return { ...receipt, status: created ? 201 : 200 };
     } catch (error) {
@@ -110,12 +111,21 @@ export function registerItemBatch(app: TypedApp, services: Services): void {
         const status = results.some(({ error }) => error !== undefined) ? 207 : 200;
         return { status, body: { results }, isFinal: isWhole && results.every((row) => row.status < 500) };
       };
-      const source = isStream(body) ? kept(body) : key === undefined ? '' : JSON.stringify(body);
+      const source = isStream(body) ? kept(body) : key === undefined ? '' : textOfBody(body);
       const { status, body: answered } = await (key === undefined ? answer(source) : idempotency.run(key, source, answer));
       void reply.status(status);
       return answered as Static<typeof BatchAnswer>; // made above, now or when the key came first
     },
   );
+}
+
+/** @throws ReelfuseError where JSON can be read deeper than it can be written */
+function textOfBody(body: unknown): string {
+  try {
+    return JSON.stringify(body);
+  } catch (error) {
+    throw invalidRequest([{ pointer: '/items', detail: `is nested too deeply: ${messageOf(error)}` }]);
+  }
 }
 
 const isStream = (body: unknown): body is Readable => typeof (body as { pipe?: unknown } | null)?.pipe === 'function';

@@ -1,9 +1,15 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { Type } from 'typebox';
+import { Value } from 'typebox/value';
 import { InputError, messageOf } from '../errors.js';
 import { halfToFloat } from './half.js';
 
 const BYTES: Record<string, number> = { F16: 2, F32: 4, I64: 8, BOOL: 1, U8: 1 };
 const MAX_HEADER_BYTES = 100_000_000;
+
+const Metadata = Type.Record(Type.String(), Type.String());
+const Natural = Type.Integer({ minimum: 0 });
+const TensorEntry = Type.Object({ dtype: Type.String(), shape: Type.Array(Natural), data_offsets: Type.Tuple([Natural, Natural]) });
 
 export interface TensorInfo {
   dtype: string;
@@ -81,14 +87,16 @@ function readHeader(path: string, size: number, read: (position: number, length:
   if (typeof header !== 'object' || header === null) throw new InputError(`${path}: the safetensors header is not an object`);
   for (const [name, entry] of Object.entries(header)) {
     if (name === '__metadata__') {
-      metadata = entry as Record<string, string>;
+      if (!Value.Check(Metadata, entry)) throw new InputError(`${path}: __metadata__ holds something else than strings`);
+      metadata = entry;
       continue;
     }
-    const { dtype, shape, data_offsets: offsets } = (entry ?? {}) as { dtype?: string; shape?: number[]; data_offsets?: number[] };
-    const [begin = -1, end = -1] = offsets ?? [];
-    const width = BYTES[dtype ?? ''];
-    const expected = Array.isArray(shape) ? shape.reduce((product, axis) => product * axis, width ?? 0) : -1;
-    if (dtype === undefined || !Array.isArray(shape) || begin < 0 || base + end > size || (width !== undefined && end - begin !== expected)) {
+    if (!Value.Check(TensorEntry, entry)) throw new InputError(`${path}: tensor ${name} has no dtype, shape and data_offsets as the format has them`);
+    const { dtype, shape } = entry;
+    const [begin, end] = entry.data_offsets;
+    const width = Object.hasOwn(BYTES, dtype) ? BYTES[dtype] : undefined;
+    const expected = shape.reduce((product, axis) => product * axis, width ?? 0);
+    if (begin > end || base + end > size || (width !== undefined && end - begin !== expected)) {
       throw new InputError(`${path}: tensor ${name} has a shape, type and byte range that do not agree`);
     }
     tensors.set(name, { dtype, shape, begin: base + begin, end: base + end });

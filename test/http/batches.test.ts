@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
+import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { storageFull } from '../../src/errors.js';
 import { build, clip, demoStates, temporaryFolder, type Built } from '../build.js';
 
 const row = (n: number): object => ({ item_id: `b-${n}`, title: `t${n}`, hidden_states: demoStates(clip(n)) });
-const post = ({ app }: Built, payload: object | string, headers: Record<string, string>) =>
+const post = ({ app }: Built, payload: object | string | Readable, headers: Record<string, string>) =>
   app.inject({ method: 'POST', url: '/v1/items/batch', payload, headers });
 const lines = (...rows: object[]): string => rows.map((entry) => JSON.stringify(entry)).join('\n');
 const ndjson = { 'content-type': 'application/x-ndjson' };
@@ -204,4 +205,38 @@ class Float16Of {
   scaled(factor: number): Buffer {
     return Buffer.from(Float32Array.from(this.values, (value) => value * factor).buffer);
   }
+}
+
+const MALFORMED: [what: string, entry: unknown][] = [
+  ['offsets that are no pair', { dtype: 'F16', shape: [1, 1], data_offsets: 5 }],
+  ['a type that is no text', { dtype: { toString: 1 }, shape: [1, 1], data_offsets: [0, 2] }],
+  ['a negative axis', { dtype: 'F16', shape: [-1, -1], data_offsets: [0, 2] }],
+  ['an end before the begin', { dtype: 'X', shape: [1, 1], data_offsets: [2, 0] }],
+  ['a name of an object', { dtype: 'constructor', shape: [1, 1], data_offsets: [0, 2] }],
+];
+for (const [what, entry] of MALFORMED) {
+  test(`hidden states with ${what} are a row's error, also while more rows are awaited`, async (t) => {
+    const built = await build(t);
+    const header = Buffer.from(JSON.stringify({ hidden_states: entry }));
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(BigInt(header.length));
+    const bad = {
+      item_id: 'bad',
+      hidden_states: { format: 'safetensors', data: Buffer.concat([length, header, Buffer.alloc(2)]).toString('base64') },
+    };
+    async function* rows(): AsyncGenerator<string> {
+      yield `${lines(bad)}\n`;
+      for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate); // nobody waits for the first row yet
+      yield lines(row(1));
+    }
+    const answer = await post(built, Readable.from(rows(), { objectMode: false }), ndjson);
+    const { results } = answer.json<{ results: { status: number; error?: { pointer: string } }[] }>();
+    assert.deepEqual(
+      results.map(({ status }) => status),
+      [422, 201],
+    );
+    assert.match(results[0]?.error?.pointer ?? '', /^\/0\/hidden_states/);
+    const put = await built.app.inject({ method: 'PUT', url: '/v1/items/bad', payload: { hidden_states: bad.hidden_states } });
+    assert.equal(put.statusCode, 422);
+  });
 }

@@ -39,14 +39,24 @@ class ReelfuseProblem(Exception):  # noqa: N818
 
     def __init__(self, status: int, body: Json, retry_after: float | None, attempts: int) -> None:
         self.status = status
-        self.code: str = body.get("code") or f"http_{status}"
-        self.detail: str = body.get("detail") or "the answer is not a problem document"
-        self.errors: list[Json] = body.get("errors") or []
-        self.request_id: str | None = body.get("request_id")
+        self.code = _text(body.get("code")) or f"http_{status}"
+        self.detail = _text(body.get("detail")) or "the answer is not a problem document"
+        self.errors = _field_errors(body.get("errors"))
+        self.request_id = _text(body.get("request_id"))
         self.retry_after = retry_after
         self.attempts = attempts
         fields = "; ".join(f"{error['pointer']} {error['detail']}".strip() for error in self.errors)
         super().__init__(f"{status} {self.code}: {self.detail}" + (f" ({fields})" if fields else ""))
+
+
+def _text(value: Any) -> str | None:
+    """Proxies answer as well, in forms of their own."""
+    return value if isinstance(value, str) else None
+
+
+def _field_errors(value: Any) -> list[Json]:
+    given = value if isinstance(value, list) else []
+    return [error for error in given if isinstance(error, dict) and _text(error.get("pointer")) is not None and _text(error.get("detail"))]
 
 
 class ReelfuseUnreachable(Exception):  # noqa: N818
@@ -283,14 +293,16 @@ class Reelfuse:
             attempts += 1
             asked = None
             try:
-                with urllib.request.urlopen(request, timeout=self._timeout) as response:
-                    return response.read().decode()
-            except urllib.error.HTTPError as error:
-                text = error.read().decode(errors="replace")
-                if answers(error.code, error.headers.get_content_type()):
+                try:
+                    with urllib.request.urlopen(request, timeout=self._timeout) as response:
+                        return response.read().decode()
+                except urllib.error.HTTPError as error:
+                    status, answered = error.code, error.headers
+                    text = error.read().decode(errors="replace")  # may break off as any answer
+                if answers(status, answered.get_content_type()):
                     return text
-                asked = _retry_after(error.headers.get("retry-after"))
-                problem = ReelfuseProblem(error.code, _object(text), asked, attempts)
+                asked = _retry_after(answered.get("retry-after"))
+                problem = ReelfuseProblem(status, _object(text), asked, attempts)
                 again = (
                     problem.status in REFUSED or problem.code == "idempotency_key_in_use" or (problem.status in UNKNOWN and is_idempotent)
                 )

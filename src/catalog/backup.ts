@@ -9,6 +9,7 @@ import {
   readFileSync,
   readSync,
   readdirSync,
+  realpathSync,
   renameSync,
   rmSync,
   statSync,
@@ -180,7 +181,10 @@ async function copyModels({ model_dir: dir, models }: CopiedDatabase, to: string
     try {
       const artifact = await readArtifact(folder);
       if (artifact.fingerprint !== fingerprint) throw new ArtifactError(`${folder} holds another model now: ${artifact.fingerprint}`);
-      cpSync(artifact.folder, join(to, fingerprint), { recursive: true });
+      const copy = join(to, fingerprint);
+      mkdirSync(copy, { recursive: true });
+      for (const name of ['model.json', ...Object.keys(artifact.manifest.files)]) cpSync(realpathSync(join(artifact.folder, name)), join(copy, name));
+      await readArtifact(copy); // what is restored must start
       copied.push(fingerprint);
     } catch (error) {
       if (!(error instanceof ArtifactError) || fingerprint === active?.fingerprint) throw error;

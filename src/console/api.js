@@ -120,10 +120,28 @@ export async function readReadiness() {
   }
 }
 
+const WORDS = ['topic', 'subtopic', 'language', 'author_name', 'published_at', 'thumbnail_url'];
+
+/**
+ * Attributes are what the catalogue's owner makes of them: a topic may be a number or a list. Here those that are shown become words.
+ *
+ * @param {string} key
+ * @param {unknown} value
+ */
+function withWords(key, value) {
+  if (key !== 'attributes' || typeof value !== 'object' || value === null) return value;
+  /** @type {Record<string, unknown>} */
+  const attributes = { ...value };
+  for (const name of WORDS) if (name in attributes) attributes[name] = [attributes[name]].flat().join(', ');
+  if ('tags' in attributes) attributes['tags'] = [attributes['tags']].flat().map(String);
+  if (typeof attributes['duration_s'] !== 'number') delete attributes['duration_s'];
+  return attributes;
+}
+
 /** @param {string} text */
 function parseJson(text) {
   try {
-    return JSON.parse(text);
+    return JSON.parse(text, withWords);
   } catch {
     return null;
   }

@@ -66,6 +66,7 @@ export function appendPage(answer) {
   const first = shown.length;
   shown = [...shown, ...answer.items];
   feed.append(...cardsOf(answer.items, first, null));
+  makeCurrent(cards().find(({ tabIndex }) => tabIndex === 0)); // one card is in the order of the tab key
   feed.setAttribute('aria-busy', 'false');
   note.textContent = `${plural(shown.length, 'clip')} on ${Math.ceil(shown.length / Math.max(answer.items.length, 1))} pages`;
   showEnd(answer);

@@ -47,6 +47,8 @@ let latest = 0;
 let paging = false;
 /** Items with an event under way: a double click is one event. @type {Set<string>} */
 const sending = new Set();
+/** Which answer each shown clip came with: a session has one for each page. @type {Map<string, string>} */
+const answeredBy = new Map();
 
 /** @type {Record<Wire.EventType, string>} */
 const DONE = { view: 'Watched', like: 'Liked', skip: 'Skipped' };
@@ -83,6 +85,8 @@ async function refresh(after) {
     clearProblem();
     const ranks = shown && after ? compareRanks(idsOf(shown).slice(0, request.k), idsOf(answer), after.itemId) : null;
     shown = answer;
+    answeredBy.clear();
+    noteAnswer(answer);
     asked = request;
     showFeed(answer, request, roundTripMs, ranks);
     showTimings(answer.timings_ms, roundTripMs);
@@ -122,6 +126,11 @@ async function readHistory(justAdded, mine) {
   showClips(clips, justAdded, removeClip);
 }
 
+/** @param {Wire.RecommendationAnswer} answer */
+function noteAnswer({ recommendation_id: id, items }) {
+  for (const { item_id: itemId } of items) answeredBy.set(itemId, id);
+}
+
 /** The next page of the same session. */
 async function more() {
   const before = shown;
@@ -132,6 +141,7 @@ async function more() {
     const { answer } = await recommend({ ...asked, k: choice.k, cursor: before.next_cursor });
     if (shown !== before) return; // another answer has come meanwhile, which this page does not belong to
     for (const { item_id: id, item } of answer.items) rememberItem(id, item);
+    noteAnswer(answer);
     shown = { ...before, items: [...before.items, ...answer.items], next_cursor: answer.next_cursor };
     appendPage(answer);
     showOnMap({ answer: idsOf(shown), history, fingerprint: answer.model.fingerprint });
@@ -199,7 +209,7 @@ async function act(recommendation, type) {
       type,
       at: new Date().toISOString(),
       ...(type === 'view' ? { watch_ms: durationMs, duration_ms: durationMs } : {}),
-      ...(shown ? { recommendation_id: shown.recommendation_id } : {}),
+      ...(answeredBy.has(itemId) ? { recommendation_id: answeredBy.get(itemId) } : {}),
     });
     if (choice.clips === null && choice.userId === userId) await refresh({ did, how: `on disk after ${formatMs(roundTripMs)}`, itemId });
   } catch (problem) {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import fs, { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import fs, { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -170,4 +170,23 @@ test('a file of the backup that was changed or is missing is named, and nothing 
     readdirSync(folder).filter((name) => name.includes('partial')),
     [],
   );
+});
+
+test('a model behind links is in the backup with its files', async (t) => {
+  const folder = temporaryFolder(t);
+  const [dataDir, target, restored] = ['data', 'backup', 'restored'].map((name) => join(folder, name)) as [string, string, string];
+  const model = await otherModel(t);
+  const linked = join(folder, 'linked');
+  mkdirSync(linked);
+  for (const name of readdirSync(model)) symlinkSync(join(model, name), join(linked, name));
+  symlinkSync(linked, join(folder, 'current'));
+  const live = await build(t, { REELFUSE_DATA_DIR: dataDir, REELFUSE_MODEL_DIR: join(folder, 'current') });
+  await putClips(live.app, 3);
+  const { fingerprint } = live.services.generation.artifact;
+  await live.stop();
+  await backUp(dataDir, target);
+  await restoreBackup(target, restored);
+  for (const gone of [model, linked]) rmSync(gone, { recursive: true });
+  const again = await build(t, { REELFUSE_DATA_DIR: restored, REELFUSE_MODEL_DIR: '' });
+  assert.equal(again.services.generation.artifact.fingerprint, fingerprint);
 });

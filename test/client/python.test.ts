@@ -31,6 +31,8 @@ test('the Python client keeps to the same rules', { skip: !hasPython && 'there i
   assert.equal(told.once, 1);
   assert.equal(told.bounded, 4);
   assert.deepEqual(told.hour, [1, 3600, 'http_503']);
+  assert.equal(told.proxied, 'clip-0001');
+  assert.deepEqual(told.proxy, ['http_502', [], '502 http_502: the answer is not a problem document']);
   assert.deepEqual(told.wrong.slice(0, 3), [422, 'invalid_request', ['/k']]);
   assert.equal(told.rejected, '/events/0/type');
   assert.equal(told.feed.length, 28);

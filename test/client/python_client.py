@@ -61,6 +61,14 @@ faults(busy("3600"))
 hour = refused(reelfuse.live)
 answer["hour"] = [hour.attempts, hour.retry_after, hour.code]
 
+# a proxy answers in a form of its own, and what can be sent again is
+odd = {"kind": "answer", "status": 502, "body": json.dumps({"errors": ["no route"], "detail": 5, "code": {}})}
+faults(odd)
+answer["proxied"] = reelfuse.get_item("clip-0001")["item_id"]
+faults(odd)
+proxied = refused(lambda: reelfuse.delete_item("b"))
+answer["proxy"] = [proxied.code, proxied.errors, str(proxied)]
+
 # problems are told by code and pointers
 wrong = refused(lambda: reelfuse.recommend(user_id="u", k=501))
 answer["wrong"] = [wrong.status, wrong.code, [error["pointer"] for error in wrong.errors], str(wrong)]

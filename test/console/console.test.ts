@@ -164,6 +164,15 @@ function consoleTests(): void {
       const ids = await idsOf(page);
       assert.equal(new Set(ids).size, ids.length);
       assert.equal(await cards(page).nth(71).getAttribute('aria-posinset'), '72');
+      assert.equal(
+        await page.locator('article.clip button[tabindex="0"], article.clip button:not([tabindex])').count(),
+        await cards(page).first().locator('button').count(),
+      );
+      const sent = page.waitForRequest((request) => request.url().endsWith('/v1/events'));
+      await cards(page).nth(30).locator('[data-action=like]').click();
+      const { events } = (await sent).postDataJSON() as { events: { item_id: string; recommendation_id: string }[] };
+      const answer = await server.app.inject(`/v1/recommendations/${events[0]?.recommendation_id}`);
+      assert.ok(answer.json<{ items: { item_id: string }[] }>().items.some(({ item_id: id }) => id === events[0]?.item_id)); // of its own page
     }));
 
   test('Why: ID share, the weight of each layer, what the history gives, and the answer as it was sent', () =>
@@ -443,6 +452,27 @@ function consoleTests(): void {
       await page.locator('#found button').first().click();
       await page.locator('.past .title', { hasText: title }).waitFor();
       await server.app.inject({ method: 'DELETE', url: '/v1/items/markup' });
+    }));
+
+  test('attributes may be numbers and lists', () =>
+    open('/?clips=', {}, async ({ page }) => {
+      await ready(page);
+      await server.app.inject({
+        method: 'PUT',
+        url: '/v1/items/numbered',
+        payload: {
+          title: 'Numbered',
+          attributes: { topic: 12, tags: true, author_name: ['A', 'B'], duration_s: 'long' },
+          hidden_states: demoStates('clip-0001'),
+        },
+      });
+      await page.locator('#tab-clips').click();
+      await page.locator('#find').fill('numbered');
+      await page.locator('#found li', { hasText: 'numbered · 12' }).locator('button').first().click();
+      await page.locator('.past .title', { hasText: 'Numbered' }).waitFor();
+      await page.locator('#find').fill('cook'); // goes through all that is known
+      await page.locator('#found button').first().waitFor();
+      await server.app.inject({ method: 'DELETE', url: '/v1/items/numbered' });
     }));
 
   test('a picture that the attributes name is shown, and the drawing where it cannot be loaded', () =>

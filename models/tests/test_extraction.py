@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -82,6 +83,17 @@ def test_a_video_with_fewer_frames_than_wanted_repeats_some(tmp_path, decoder):
     path = write_video(tmp_path / "short.mp4", 0, frames=2)
     clip = read_clip(path, 4, 96, decoder)
     assert clip.frames.shape == (4, 64, 96, 3) and clip.places == [0, 0, 1, 1]
+
+
+def test_the_frame_that_is_shown_is_taken_at_whatever_rate_frames_come(tmp_path, monkeypatch):
+    times = [0, 1, 2, 3, 90, 91, 92, 100]  # tenths of a second
+    path = write_video(tmp_path / "uneven.mkv", 0, frames=len(times), fps=10, times=times)
+    shown = [round(float(frame[-8:, -8:, 0].mean()) * 7 / 250) for frame in read_clip(path, 4, 96, "av").frames]
+    assert shown == [3, 3, 3, 3]  # at 1.3, 3.8, 6.3 and 8.8 s
+    monkeypatch.setattr("dff.extraction.videos.stream_span", lambda container, stream: (None, 0.0))
+    clip = read_clip(path, 4, 96, "av")
+    assert clip.duration == pytest.approx(10 * 8 / 7, rel=0.02)  # by the frames' own times
+    assert [round(float(frame[-8:, -8:, 0].mean()) * 7 / 250) for frame in clip.frames] == [3, 3, 3, 7]  # at 1.4, 4.3, 7.1 and 10 s
 
 
 def test_jumping_to_key_frames_finds_the_frames_that_decoding_everything_finds(tmp_path, monkeypatch):
@@ -225,17 +237,19 @@ def test_a_killed_extraction_goes_on_and_ends_the_same(videos, models, tmp_path,
     model = models("qwen2-vl")
     settings = ("--batch-size", "1", "--shard-items", "2")
     assert main(command(videos, model, tmp_path / "whole", *settings)) == 0
-    calls = []
+    calls, flush = [], extraction.flush
 
     def killed(frozen, request, clips):
         calls.append(len(clips))
         if len(calls) == 4:  # two clips are in a shard, one is not yet
+            monkeypatch.setattr(extraction, "flush", lambda *given: None)  # a kill leaves no time for it
             raise KeyboardInterrupt
         return extract_batch(frozen, request, clips)
 
     monkeypatch.setattr(extraction, "extract_batch", killed)
     with pytest.raises(KeyboardInterrupt):
         main(command(videos, model, tmp_path / "killed", *settings))
+    monkeypatch.setattr(extraction, "flush", flush)
     (tmp_path / "killed" / "shard-00001.safetensors.partial").write_bytes(b"torn")
     calls.clear()
     calls += [0] * 9  # never reaches the fourth again
@@ -312,9 +326,38 @@ def test_a_model_that_fails_over_every_clip_stops_the_extraction(videos, models,
         raise ValueError("wrong template")
 
     monkeypatch.setattr(extraction, "extract_batch", failing)
-    monkeypatch.setattr(extraction, "FAILURES_AT_FIRST", 3)
+    monkeypatch.setattr(extraction, "FAILURES_IN_A_ROW", 3)
     assert main(command(videos, models("qwen2-vl"), tmp_path / "out")) == 2
-    assert "the first 3 clips all failed; the last: wrong template" in capsys.readouterr().err
+    assert "3 clips in a row failed; the last: wrong template" in capsys.readouterr().err
+
+
+def test_what_is_done_is_kept_whatever_stops_the_extraction(videos, models, tmp_path, monkeypatch, capsys):
+    def failing(frozen, request, clips):
+        if clips[0].frames[0, -1, -1].tolist() != first:
+            raise RuntimeError("index out of range")
+        return extract_batch(frozen, request, clips)
+
+    first = read_clip(videos / "clip0.mp4", 4, 336, "av").frames[0, -1, -1].tolist()
+    monkeypatch.setattr(extraction, "extract_batch", failing)
+    monkeypatch.setattr(extraction, "FAILURES_IN_A_ROW", 3)
+    assert main(command(videos, models("qwen2-vl"), tmp_path / "out", "--batch-size", "1")) == 2
+    assert "3 clips in a row failed; the last: index out of range" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert main(command(videos, models("qwen2-vl"), tmp_path / "out")) == 0
+    assert "(1 clips were done before)" in capsys.readouterr().out
+
+
+def test_a_pass_that_failed_holds_on_to_nothing(monkeypatch):
+    held = []
+
+    def failing(frozen, request, clips):
+        activations = torch.zeros(3)
+        held.append(weakref.ref(activations))
+        raise torch.cuda.OutOfMemoryError("no memory")
+
+    monkeypatch.setattr(extraction, "extract_batch", failing)
+    assert extraction.attempt(None, None, []) == "no memory"
+    assert held[0]() is None
 
 
 @pytest.mark.parametrize("name", ["missing", "changed", "index"])

@@ -1,6 +1,7 @@
 """Small video language models with random weights, saved as the library's own models are, and small videos to show them."""
 
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -197,8 +198,13 @@ def make_model(family: str, folder: Path) -> Path:
     return FAMILIES[family][1](folder)
 
 
-def write_video(path: Path, seed: int, frames: int = 24, size: tuple[int, int] = (96, 64), fps: int = 12) -> Path:
-    """A square that moves over a coloured ground, encoded for real; its red channel tells the frame's number."""
+def write_video(
+    path: Path, seed: int, frames: int = 24, size: tuple[int, int] = (96, 64), fps: int = 12, times: list[int] | None = None
+) -> Path:
+    """A square that moves over a coloured ground, encoded for real; its red channel tells the frame's number.
+
+    times: of the frames, in parts of 1 / fps; one after the other without.
+    """
     import av
 
     generator = np.random.default_rng(seed)
@@ -213,7 +219,10 @@ def write_video(path: Path, seed: int, frames: int = 24, size: tuple[int, int] =
             image[..., 0] = number * 250 // max(frames - 1, 1)
             left = number * (width - 16) // frames
             image[8:24, left : left + 16, 1:] = 255
-            for packet in stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            if times is not None:
+                frame.pts, frame.time_base = times[number], Fraction(1, fps)
+            for packet in stream.encode(frame):
                 container.mux(packet)
         for packet in stream.encode():
             container.mux(packet)

@@ -16,7 +16,7 @@ from dff.extraction.videos import Clip, VideoError, choose_decoder, find_videos,
 from dff.titles import BUNDLED_ENCODER, encode_texts, load_text_encoder
 
 STORED = {"float16": torch.float16, "float32": torch.float32}
-FAILURES_AT_FIRST = 32  # clips that may fail before any has succeeded
+FAILURES_IN_A_ROW = 32  # after so many it is no clip's fault
 BATCHES_AHEAD = 2  # that are decoded while the model works
 
 
@@ -43,6 +43,7 @@ class ExtractOptions:
 class Tally:
     clips: int = 0
     tokens: int = 0
+    failures: int = 0  # clips that the model or its processor refused, since one succeeded
     waited: float = 0.0  # seconds that the model stood still for decoding
 
 
@@ -87,18 +88,20 @@ def extract_all(options: ExtractOptions, frozen: FrozenModel, index: Index, todo
     """Extracts what is left to do, shard by shard."""
     waiting: list[tuple[list[str], Extracted]] = []
     bar = tqdm(total=len(todo), desc="clips", unit="clip", disable=None)
-    for items, clips in decoded_batches(options, todo, decoder, index, tally):
-        for names, extracted in extract_fitting(options, frozen, index, tally, items, clips):
-            waiting.append(storable(options, index, names, extracted))
-            tally.clips += len(names)
-            tally.tokens += extracted.tokens
-            bar.set_postfix_str(f"{extracted.tokens / len(names):.0f} tokens a clip", refresh=False)
-        bar.update(len(items))
-        if sum(len(names) for names, _ in waiting) >= options.shard_items:
-            flush(options, index, waiting)
-    flush(options, index, waiting)
-    save_index(options.out, index)
-    bar.close()
+    try:
+        for items, clips in decoded_batches(options, todo, decoder, index, tally):
+            for names, extracted in extract_fitting(options, frozen, index, tally, items, clips):
+                waiting.append(storable(options, index, names, extracted))
+                tally.clips += len(names)
+                tally.tokens += extracted.tokens
+                bar.set_postfix_str(f"{extracted.tokens / len(names):.0f} tokens a clip", refresh=False)
+            bar.update(len(items))
+            if sum(len(names) for names, _ in waiting) >= options.shard_items:
+                flush(options, index, waiting)
+    finally:  # whatever has stopped it, what is done is kept
+        flush(options, index, waiting)
+        save_index(options.out, index)
+        bar.close()
 
 
 def decoded_batches(
@@ -137,23 +140,35 @@ def decoded_batches(
         pool.shutdown(cancel_futures=True)
 
 
+def attempt(frozen: FrozenModel, request: Request, clips: list[Clip]) -> Extracted | str:
+    """Or why not. The error itself is gone then: its traceback would hold on to all that the pass had made on the GPU."""
+    try:
+        return extract_batch(frozen, request, clips)
+    except Exception as error:  # models and their processors raise errors of many kinds over a clip that they cannot take
+        return str(error) or type(error).__name__
+
+
 def extract_fitting(
     options: ExtractOptions, frozen: FrozenModel, index: Index, tally: Tally, items: list[str], clips: list[Clip]
 ) -> list[tuple[list[str], Extracted]]:
-    """Extracts a batch; where the GPU's memory is too small for it, or the model's processor refuses a clip, its halves.
+    """Extracts a batch; where the GPU's memory is too small for it, or the model or its processor refuses a clip, its halves.
 
-    A clip that fails alone goes to the index with the reason. If every clip does from the start, it is no clip's fault.
+    A clip that fails alone goes to the index with the reason. If one after the other does, it is no clip's fault.
     """
-    try:
-        return [(items, extract_batch(frozen, options.request, clips))]
-    except (torch.cuda.OutOfMemoryError, ValueError) as error:
-        if len(items) > 1:
-            halves = (slice(None, len(items) // 2), slice(len(items) // 2, None))
-            return [part for half in halves for part in extract_fitting(options, frozen, index, tally, items[half], clips[half])]
-        index.failed[items[0]] = f"{items[0]}: {error}"
-        if not index.shards and not tally.clips and len(index.failed) >= FAILURES_AT_FIRST:
-            raise DataError(f"{options.model}: the first {len(index.failed)} clips all failed; the last: {error}") from error
-        return []
+    extracted = attempt(frozen, options.request, clips)
+    if isinstance(extracted, Extracted):
+        tally.failures = 0
+        return [(items, extracted)]
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if len(items) > 1:
+        halves = (slice(None, len(items) // 2), slice(len(items) // 2, None))
+        return [part for half in halves for part in extract_fitting(options, frozen, index, tally, items[half], clips[half])]
+    index.failed[items[0]] = f"{items[0]}: {extracted}"
+    tally.failures += 1
+    if tally.failures >= FAILURES_IN_A_ROW:
+        raise DataError(f"{options.model}: {tally.failures} clips in a row failed; the last: {extracted}")
+    return []
 
 
 def storable(options: ExtractOptions, index: Index, items: list[str], extracted: Extracted) -> tuple[list[str], Extracted]:

@@ -1,6 +1,7 @@
 """Finds video files and samples frames from them."""
 
 import csv
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from dff.errors import DataError
 
 SUFFIXES = (".mp4", ".webm", ".mov", ".mkv", ".avi", ".m4v", ".flv", ".ts", ".3gp")
 SEEK_AHEAD = 4.0  # seconds to the next wanted frame above which jumping to a key frame beats decoding all frames between
+TICK = 1e-4  # seconds: times are rounded to the ticks of the container
 DECODERS = ("auto", "av", "decord")
 
 
@@ -124,8 +126,8 @@ def read_with_av(path: Path, frames: int, longest_side: int) -> Clip:
         fps = float(stream.average_rate or stream.base_rate or 25)
         seconds, begin = stream_span(container, stream)
         if seconds is None:
-            seconds = count_seconds(container, stream, fps)
-        picked = pick_frames(container, stream, begin + middles(frames, seconds), begin, fps)
+            seconds, fps = measure(container, stream, begin, fps)
+        picked = pick_frames(container, stream, begin + middles(frames, seconds), begin)
         if not picked:
             raise VideoError(f"{path}: holds no frame that can be decoded")
         width, height = fitted(picked[0].width, picked[0].height, longest_side)
@@ -149,35 +151,36 @@ def stream_span(container, stream) -> tuple[float | None, float]:
     return None, begin
 
 
-def count_seconds(container, stream, fps: float) -> float:
-    """Decodes the whole video for its length, then goes back to its start."""
-    seconds = sum(1 for _ in container.decode(stream)) / fps
+def measure(container, stream, begin: float, fps: float) -> tuple[float, float]:
+    """Seconds and frames a second by the times of all frames, which are decoded for it; then the container is at its start again. Where
+    no header tells the duration, the rate that one tells is often a guess too."""
+    times = [frame.time for frame in timed(container, stream)]
     container.seek(0)
-    return seconds
+    span = max(times, default=begin) - begin
+    if span <= 0:
+        return len(times[:1]) / fps, fps
+    fps = (len(times) - 1) / span
+    return len(times) / fps, fps
 
 
-def earliest(target: float, fps: float) -> float:
-    """A frame that came later than this is still shown at `target`; a hair more, as times are rounded to the container's ticks."""
-    return target - 1 / fps + 1e-4
+def timed(container, stream) -> Iterator:
+    return (frame for frame in container.decode(stream) if frame.time is not None)
 
 
-def pick_frames(container, stream, wanted: np.ndarray, begin: float, fps: float) -> list:
-    """For each of the rising times the frame shown then, else the last one there is; empty if none can be decoded."""
-    picked, current = [], None
-    decoded = container.decode(stream)
+def pick_frames(container, stream, wanted: np.ndarray, begin: float) -> list:
+    """For each of the rising times the frame shown then, at whatever rate frames come; empty if none can be decoded."""
+    picked, shown = [], None
+    frames = timed(container, stream)
+    coming = next(frames, None)
     for target in wanted:
-        if target - (begin if current is None else current.time) > SEEK_AHEAD:
+        if target - (begin if shown is None else shown.time) > SEEK_AHEAD:
             container.seek(int(target / stream.time_base), stream=stream, backward=True)
-            decoded = container.decode(stream)
-        if current is None or current.time <= earliest(target, fps):
-            for frame in decoded:
-                if frame.time is None:
-                    continue
-                current = frame
-                if frame.time > earliest(target, fps):
-                    break
-        if current is not None:
-            picked.append(current)
+            frames = timed(container, stream)
+            coming = next(frames, None)
+        while coming is not None and (shown is None or coming.time <= target + TICK):
+            shown, coming = coming, next(frames, None)
+        if shown is not None:
+            picked.append(shown)
     return picked
 
 

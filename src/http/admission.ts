@@ -87,7 +87,6 @@ function holdPlace(request: IncomingMessage, response: ServerResponse, admission
     isHeld = false;
   };
   response.once('close', () => release(admission.leave));
-  if (request.method !== 'POST') return;
   const expectBody = (): void => void setTimeout(() => request.complete || release(admission.withdraw), BODY_MS).unref();
   setImmediate(() => request.complete || expectBody()); // nearly all have come with their headers
 }
@@ -123,7 +122,8 @@ export function createGuardedServer(options: ServerOptions, handle: RequestListe
     createServer({ ...options, keepAlive: true, keepAliveInitialDelay: PROBE_AFTER_MS }, (request, response) => {
       if (!isGuarded(request)) handle(request, response);
       else if (admission.enter()) {
-        holdPlace(request, response, admission);
+        if (request.method === 'POST') holdPlace(request, response, admission);
+        else response.once('close', admission.leave);
         handle(request, response);
       } else refuse(request, response);
     }),

@@ -1,15 +1,28 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { Type } from 'typebox';
-import { Value } from 'typebox/value';
 import { InputError, messageOf } from '../errors.js';
 import { halfToFloat } from './half.js';
 
 const BYTES: Record<string, number> = { F16: 2, F32: 4, I64: 8, BOOL: 1, U8: 1 };
 const MAX_HEADER_BYTES = 100_000_000;
 
-const Metadata = Type.Record(Type.String(), Type.String());
-const Natural = Type.Integer({ minimum: 0 });
-const TensorEntry = Type.Object({ dtype: Type.String(), shape: Type.Array(Natural), data_offsets: Type.Tuple([Natural, Natural]) });
+interface TensorEntry {
+  dtype: string;
+  shape: number[];
+  data_offsets: [begin: number, end: number];
+}
+
+// by hand: the schema library's checks, loaded into every thread that reads an artifact, doubled the p99 of requests
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
+const areNaturals = (value: unknown): value is number[] =>
+  Array.isArray(value) && value.every((entry) => Number.isSafeInteger(entry) && (entry as number) >= 0);
+const isEntry = (value: unknown): value is TensorEntry =>
+  isObject(value) &&
+  typeof value.dtype === 'string' &&
+  areNaturals(value.shape) &&
+  areNaturals(value.data_offsets) &&
+  value.data_offsets.length === 2;
+const isMetadata = (value: unknown): value is Record<string, string> =>
+  isObject(value) && Object.values(value).every((text) => typeof text === 'string');
 
 export interface TensorInfo {
   dtype: string;
@@ -87,11 +100,11 @@ function readHeader(path: string, size: number, read: (position: number, length:
   if (typeof header !== 'object' || header === null) throw new InputError(`${path}: the safetensors header is not an object`);
   for (const [name, entry] of Object.entries(header)) {
     if (name === '__metadata__') {
-      if (!Value.Check(Metadata, entry)) throw new InputError(`${path}: __metadata__ holds something else than strings`);
+      if (!isMetadata(entry)) throw new InputError(`${path}: __metadata__ holds something else than strings`);
       metadata = entry;
       continue;
     }
-    if (!Value.Check(TensorEntry, entry)) throw new InputError(`${path}: tensor ${name} has no dtype, shape and data_offsets as the format has them`);
+    if (!isEntry(entry)) throw new InputError(`${path}: tensor ${name} has no dtype, shape and data_offsets as the format has them`);
     const { dtype, shape } = entry;
     const [begin, end] = entry.data_offsets;
     const width = Object.hasOwn(BYTES, dtype) ? BYTES[dtype] : undefined;

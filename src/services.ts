@@ -174,7 +174,7 @@ export async function openServices(config: Config, log: Logger, clock: Clock = s
       serve: (entry) => served?.append(entry) ?? `rec_${randomUUID().replaceAll('-', '')}`,
       snapshots,
       isReady: () => ready,
-      load: async (signal = new AbortController().signal) => {
+      load: async (signal) => {
         const started = performance.now();
         const restored = await snapshots.restore(generations.current);
         const { fused } = restored === null ? await generations.load((items) => log.debug({ items }, 'loading'), signal) : { fused: 0 };

@@ -90,7 +90,7 @@ def given(arguments: argparse.Namespace) -> dict[str, object]:
 
 
 def add_recipe_flags(parser: argparse.ArgumentParser, without: Sequence[str] = ()) -> None:
-    parser.add_argument("--preset", choices=sorted(PRESETS), default="default", help="what the others start from; (default's in brackets)")
+    parser.add_argument("--preset", choices=sorted(PRESETS), default="default", help="what the others start from; in brackets: default")
     for name, kind, text in SETTINGS:
         if name not in without:
             parser.add_argument(flag(name), type=kind, choices=CHOICES.get(name), help=f"{text} ({getattr(DEFAULT, name)})")

@@ -45,9 +45,10 @@ def members_of(options: CombineOptions) -> tuple[list[Recommender], list[Recipe]
         if recipes and recipe.variant != recipes[0].variant:
             raise DataError(f"{path}: is of variant {recipe.variant}, {options.runs[0]} of {recipes[0].variant}")
         data = data or prepare(options, recipe.variant)
-        if identity["data"] != data.split.fingerprint():
+        expected = identity_of(recipe, data.split, data.hidden_states)
+        if identity["data"] != expected["data"]:
             raise DataError(f"{path}: was trained on other interactions than {options.interactions}")
-        if identity != identity_of(recipe, data.split, data.hidden_states):
+        if identity["features"] != expected["features"]:
             raise DataError(f"{path}: was trained with other features than {options.features}")
         model = build_model(recipe, data.split, data.hidden_states)
         load_weights(model, state, path)

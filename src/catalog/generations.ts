@@ -51,7 +51,7 @@ export interface Generations {
   /** The last or the running swap. */
   readonly swap: Swap | null;
   /** Fills the current generation from the store at start. Rejects between two batches once the signal is given. */
-  load(onProgress: (items: number) => void, signal: AbortSignal): Promise<{ fused: number }>;
+  load(onProgress: (items: number) => void, signal?: AbortSignal): Promise<{ fused: number }>;
   /** Verifies a folder's digests and remembers it. @throws ArtifactError */
   register(folder: string): Promise<ModelRecord>;
   /**
@@ -307,12 +307,12 @@ export async function openGenerations(first: Artifact, setup: GenerationsSetup):
       return swap;
     },
     load: (onProgress, signal) =>
-      loadGeneration(active.generation, store, { batch: START_BATCH, onProgress, pace: async () => signal.throwIfAborted() }),
+      loadGeneration(active.generation, store, { batch: START_BATCH, onProgress, pace: async () => signal?.throwIfAborted() }),
     register: async (folder) => remember(await readArtifact(folder)),
     activate: async (fingerprint) => {
       const record = store.models().find((known) => known.fingerprint === fingerprint);
       if (record === undefined) throw notFound('model', fingerprint);
-      if (standby !== null && standby.failure === null && standby.generation.artifact.fingerprint === fingerprint) return rollBack(standby);
+      if (standby !== null && standby.failure === null && isOf(standby, fingerprint)) return rollBack(standby);
       if (isRebuilding && !isOf(active, fingerprint)) {
         preparation.abort(new Error(`cancelled: ${fingerprint} was asked for`));
         await running;

@@ -50,7 +50,7 @@ function openFile(path: string, expected: ExpectedShape | null): FeaturesFile {
         if (row === undefined) return null;
         const data = file.rows(TENSOR, row, 1);
         if (isZero(data)) return null;
-        const states = { dtype: type, shape: [layers, width] as [number, number], data } as const;
+        const states: HiddenStates = { dtype: type, shape: [layers, width], data };
         const fault = faultIn(states, expected);
         if (fault !== null) throw new InputError(`${path}: row ${row} (${itemId}) ${fault}`);
         return states;

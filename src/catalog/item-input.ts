@@ -146,18 +146,15 @@ export function parseHiddenStates(body: Static<typeof HiddenStatesBody>, expecte
   const needed = layers * width * WIDTH[dtype];
   if (data.length !== needed) return refuse(`decodes to ${data.length} bytes, ${dtype} ${layers} × ${width} needs ${needed}`);
   if (isZero(data)) return refuse('holds only zeros, which the model reads as no features; leave hidden_states out instead');
-  const states: ReadStates = { dtype, shape: [layers, width], data };
+  const states: HiddenStates = { dtype, shape: [layers, width], data };
   const fault = faultIn(states, expected);
   return fault === null ? states : refuse(fault);
 }
 
-/** As they came, in memory of their own. */
-type ReadStates = HiddenStates & { data: Buffer };
-
-export const isZero = (data: Buffer): boolean => data.every((byte) => byte === 0);
+export const isZero = (data: Uint8Array): boolean => data.every((byte) => byte === 0);
 
 /** Why values of the right shape cannot come from the model's extractor; null: they may. */
-export function faultIn(states: ReadStates, expected: ExpectedShape | null): string | null {
+export function faultIn(states: HiddenStates, expected: ExpectedShape | null): string | null {
   if (hasNonFinite(states.data, states.dtype)) return 'holds NaN or infinite values';
   return expected?.norms == null ? null : strangeLayer(states, expected.norms);
 }
@@ -180,7 +177,7 @@ function rawStates(body: Static<typeof HiddenStatesBody>): { dtype: HiddenStates
 }
 
 /** Says which layer has a norm that no clip of this model's extractor has. */
-function strangeLayer(states: ReadStates, typical: readonly number[]): string | null {
+function strangeLayer(states: HiddenStates, typical: readonly number[]): string | null {
   const norms = layerNorms(floatsOf(states.data, states.dtype === 'float16' ? 'F16' : 'F32'), typical.length);
   for (const [layer, norm] of norms.entries()) {
     const usual = typical[layer] ?? 0;
@@ -191,7 +188,7 @@ function strangeLayer(states: ReadStates, typical: readonly number[]): string | 
 }
 
 /** All exponent bits set = NaN or infinity. */
-function hasNonFinite(data: Buffer, dtype: HiddenStates['dtype']): boolean {
+function hasNonFinite(data: Uint8Array, dtype: HiddenStates['dtype']): boolean {
   if (dtype === 'float16') {
     for (let at = 1; at < data.length; at += 2) if (((data[at] as number) & 0x7c) === 0x7c) return true; // at < length
     return false;

@@ -123,7 +123,7 @@ export function createGuardedServer(options: ServerOptions, handle: RequestListe
       if (!isGuarded(request)) handle(request, response);
       else if (admission.enter()) {
         if (request.method === 'POST') holdPlace(request, response, admission);
-        else response.once('close', admission.leave);
+        else response.once('close', admission.leave); // has no body to wait for
         handle(request, response);
       } else refuse(request, response);
     }),

@@ -41,13 +41,14 @@ def run_folder(out: Path, name: str, seed: int) -> Path:
     return out / "runs" / f"{name}-seed-{seed}"
 
 
-def stored_result(folder: Path, identity: dict) -> Result | None:
+def is_finished(folder: Path) -> bool:
+    return (folder / "result.json").exists()
+
+
+def stored_result(folder: Path, identity: dict) -> Result:
     """A finished run; raises DataError if it stems from another recipe or other data."""
-    path = folder / "result.json"
-    if not path.exists():
-        return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads((folder / "result.json").read_text(encoding="utf-8"))
         ranks = np.load(folder / "ranks.npy", allow_pickle=False)
         stored = content["identity"]
     except (OSError, ValueError, KeyError) as error:

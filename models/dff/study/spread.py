@@ -29,7 +29,7 @@ class Difference:
     low: float
     high: float
     relative: float  # of the second arm's mean; infinite if that is 0
-    seeds: int = 1  # that both arms have
+    seeds: int  # that both arms have
 
     @property
     def verdict(self) -> str:

@@ -19,7 +19,7 @@ from dff.split import leave_one_out
 from dff.study.arms import MODES, Arm, arms, single_layers
 from dff.study.cold_start import ColdProtocol, cold_metrics, content_scorer, hold_out, random_metrics
 from dff.study.report import write_report
-from dff.study.runs import Data, Result, cold_run, comparison_run, run_folder, stored_result
+from dff.study.runs import Data, Result, cold_run, comparison_run, is_finished, run_folder, stored_result
 from dff.training import identity_of
 
 SUBSET_DRAW = 411  # seed of the users that --users keeps
@@ -147,11 +147,12 @@ def study(options: StudyOptions) -> str:
     )
     results, seconds = {}, {}
     for planned in runs:
+        folder = run_folder(options.out, planned.name, planned.seed)
+        if not is_finished(folder):  # its states need not be put together to know that
+            continue
         split, states = (protocol.warm, cold_states) if planned.cold else (data.split, planned.arm.states(data.sources))
-        found = stored_result(run_folder(options.out, planned.name, planned.seed), identity_of(planned.recipe, split, states))
-        if found is not None:
-            results[planned.name, planned.seed] = found
-            seconds.setdefault(planned.name, []).append(found.content["total_seconds"])
+        results[planned.name, planned.seed] = found = stored_result(folder, identity_of(planned.recipe, split, states))
+        seconds.setdefault(planned.name, []).append(found.content["total_seconds"])
     todo = [planned for planned in runs if (planned.name, planned.seed) not in results]
     if len(todo) < len(runs):
         print(f"{len(runs) - len(todo)} runs were finished before", flush=True)

@@ -51,6 +51,7 @@ export interface ScanIndex {
   /** Whether a search for so many queries takes less time than a walk through the graph for each. */
   isCheaper(batch: number): boolean;
   /**
+   * One search at a time: the next one uses the same memory.
    * @param queries [B, d], normalised by the caller where the similarity is cosine
    * @param asked one for each query
    */

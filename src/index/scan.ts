@@ -2,6 +2,7 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { packageFile } from '../package-root.js';
 import type { Asked, Neighbours, ScanIndex } from './ann-index.js';
 import { nearest } from './exact.js';
+import { createScratch } from './scratch.js';
 import { createSlotSet } from './slot-set.js';
 import type { VectorTable } from './vector-table.js';
 
@@ -12,6 +13,8 @@ const QUERY_LEVELS = 64;
 const OFFSET = 128;
 /** Candidates beyond the wanted ones: rounding to 8 bits changes the order of near neighbours a little. */
 const MARGIN = 12;
+/** Groups beyond the candidates: rarely are more of the best rows exceptions or free. Where they are, the search is made anew. */
+const SPARE = 16;
 /** Room for larger values than any so far, before all rows have to be rounded anew. */
 const HEADROOM = 1.25;
 const FIRST_ROWS = 1024;
@@ -60,6 +63,23 @@ function isScanCheaper(batch: number, dim: number, rows: number): boolean {
 }
 
 type Triple = [Int32Array, Int32Array, Int32Array];
+
+const part = ({ slots, similarities }: Neighbours, from: number, to: number): Neighbours => ({
+  slots: slots.subarray(from, to),
+  similarities: similarities.subarray(from, to),
+});
+
+const roomFor = ({ count, except }: Asked, spare: number): number => count + Math.min(except.length, spare);
+
+function concat(vectors: readonly Float32Array[]): Float32Array {
+  const all = new Float32Array(vectors.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const vector of vectors) {
+    all.set(vector, at);
+    at += vector.length;
+  }
+  return all;
+}
 
 /** Puts a key into a heap of `filled` others, the smallest first. */
 function siftUp(heap: Float64Array, filled: number, key: number): void {
@@ -147,8 +167,9 @@ export function createScanIndex(table: VectorTable): ScanIndex {
   };
 
   /** Each query in a column of its own, [d, B]; its scale does not matter to its order. */
+  const columnScratch = createScratch(Int8Array);
   const columnsOf = (queries: Float32Array, size: number): Int8Array => {
-    const columns = new Int8Array(queries.length);
+    const columns = columnScratch(queries.length);
     for (let query = 0; query < size; query++) {
       let largest = 1e-30;
       for (let i = query * dim; i < (query + 1) * dim; i++) largest = Math.max(largest, Math.abs(queries[i] as number)); // B × d values
@@ -156,10 +177,32 @@ export function createScanIndex(table: VectorTable): ScanIndex {
     }
     return columns;
   };
+  const groupScratch = createScratch(Int32Array);
+  const maximaScratch = createScratch(Int32Array);
+  const productScratch = createScratch(Int32Array);
+  /** The graph on these queries; good until the next call. */
+  const multiply = async (queries: Float32Array, size: number, count: number): Promise<Triple> => {
+    const session = await opened;
+    const found: Triple = [groupScratch(size * count), maximaScratch(size * count), productScratch(size * count * GROUP)];
+    const [groups, maxima, products] = found;
+    await session.run(
+      {
+        table: new Tensor('uint8', rows.subarray(0, used * dim), [used, dim]),
+        queries: new Tensor('int8', columnsOf(queries, size), [dim, size]),
+        count: new Tensor('int64', BigInt64Array.of(BigInt(count)), [1]),
+      },
+      {
+        groups: new Tensor('int32', groups, [size, count]),
+        maxima: new Tensor('int32', maxima, [size, count]),
+        products: new Tensor('int32', products, [size, count * GROUP]),
+      },
+    );
+    return found;
+  };
   /** In `marks`, a slot of the current query's exceptions has the number of that query. */
   let marks = new Uint32Array(0);
-  let picked = new Float64Array(0);
-  let candidateSlots = new Int32Array(0);
+  const keyScratch = createScratch(Float64Array);
+  const slotScratch = createScratch(Int32Array);
   let queryNumber = 0;
   const mark = (slots: Int32Array): void => {
     if (marks.length < used) marks = new Uint32Array(rows.length / dim);
@@ -171,6 +214,7 @@ export function createScanIndex(table: VectorTable): ScanIndex {
    * exceptions and free rows leave too few.
    */
   const pick = ([groups, maxima, products]: Triple, from: number, to: number, wanted: number): Float64Array => {
+    const picked = keyScratch(wanted);
     let found = 0;
     // below the least maximum there may be better ones in other groups
     let leastProduct = 0x7fffffff;
@@ -195,11 +239,11 @@ export function createScanIndex(table: VectorTable): ScanIndex {
     }
     return picked.subarray(0, found);
   };
-  /** The best of the candidates in full precision. Null: there are too few of them. */
-  const rescore = (query: Float32Array, candidates: Float64Array, { count, except }: Asked): Neighbours | null => {
+  /** The best of the candidates in full precision, written to `room`. Null: there are too few of them. */
+  const rescore = (query: Float32Array, candidates: Float64Array, { count, except }: Asked, room: Neighbours): Neighbours | null => {
     const found = candidates.length;
     if (found < Math.min(count, live.size - except.length)) return null;
-    const slots = candidateSlots.subarray(0, found);
+    const slots = slotScratch(found);
     for (let n = 0; n < found; n++) {
       const key = candidates[n] as number; // n < found
       slots[n] = key - Math.floor(key / KEY_SLOTS) * KEY_SLOTS;
@@ -211,13 +255,12 @@ export function createScanIndex(table: VectorTable): ScanIndex {
     }
     candidates.sort();
     const size = Math.min(count, found);
-    const best = { slots: new Int32Array(size), similarities: new Float32Array(size) };
     for (let rank = 0; rank < size; rank++) {
       const key = candidates[rank] as number; // rank < size
-      best.slots[rank] = key % KEY_SLOTS;
-      best.similarities[rank] = similarityOf(key);
+      room.slots[rank] = key % KEY_SLOTS;
+      room.similarities[rank] = similarityOf(key);
     }
-    return best;
+    return part(room, 0, size);
   };
   const scoreAll = (query: Float32Array, { count, except }: Asked): Neighbours => {
     mark(except);
@@ -234,27 +277,28 @@ export function createScanIndex(table: VectorTable): ScanIndex {
     isExact: false,
     isCheaper: (batch) => !isClosed && isScanCheaper(batch, dim, live.size),
     search: async (queries, asked) => {
-      const own = asked.map((_, query) => queries.subarray(query * dim, (query + 1) * dim));
-      const wanted = MARGIN + asked.reduce((most, { count, except }) => Math.max(most, count + except.length), 0);
-      if (wanted > used / GROUP) return own.map((query, position) => scoreAll(query, asked[position] as Asked)); // one a query
-      const size = asked.length;
-      const session = await opened;
-      const output = await session.run({
-        table: new Tensor('uint8', rows.subarray(0, used * dim), [used, dim]),
-        queries: new Tensor('int8', columnsOf(queries, size), [dim, size]),
-        count: new Tensor('int64', BigInt64Array.of(BigInt(wanted)), [1]),
-      });
-      const found = ['groups', 'maxima', 'products'].map((name) => output[name]?.data as Int32Array) as Triple;
-      if (picked.length < wanted) {
-        picked = new Float64Array(wanted);
-        candidateSlots = new Int32Array(wanted);
+      const queryOf = (position: number): Float32Array => queries.subarray(position * dim, (position + 1) * dim);
+      const most = asked.reduce((largest, { count }) => Math.max(largest, count), 0);
+      const room = { slots: new Int32Array(asked.length * most), similarities: new Float32Array(asked.length * most) };
+      const answers: Neighbours[] = [];
+      let open = Array.from(asked.keys());
+      for (const spare of [SPARE, Infinity]) {
+        const groups = MARGIN + open.reduce((most, position) => Math.max(most, roomFor(asked[position] as Asked, spare)), 0); // one a query
+        if (groups > used / GROUP) break;
+        const found = await multiply(open.length === asked.length ? queries : concat(open.map(queryOf)), open.length, groups);
+        open = open.filter((position, row) => {
+          const mine = asked[position] as Asked;
+          mark(mine.except);
+          const candidates = pick(found, row * groups, (row + 1) * groups, mine.count + MARGIN);
+          if (candidates.length < mine.count + MARGIN && spare < mine.except.length) return true;
+          const best = rescore(queryOf(position), candidates, mine, part(room, position * most, (position + 1) * most));
+          if (best !== null) answers[position] = best;
+          return best === null;
+        });
+        if (open.length === 0) return answers;
       }
-      return own.map((query, position) => {
-        const mine = asked[position] as Asked; // one a query
-        mark(mine.except);
-        const candidates = pick(found, position * wanted, (position + 1) * wanted, mine.count + MARGIN);
-        return rescore(query, candidates, mine) ?? scoreAll(query, mine);
-      });
+      for (const position of open) answers[position] = scoreAll(queryOf(position), asked[position] as Asked);
+      return answers;
     },
     close: async () => (await opened).release(),
   };

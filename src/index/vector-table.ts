@@ -44,11 +44,11 @@ export const makeChunk = (dim: number): VectorChunk => ({
 
 /** A cache line holds so many numbers, on nearly all processors. */
 const LINE = 16;
-/** Vectors up to this length are copied faster by a loop than by way of a view. */
+/** Vectors up to this length are copied as fast by a loop as by way of a view, which would be garbage. */
 const LOOPED = 128;
 
 export function createVectorTable(dim: number): VectorTable {
-  const chunks: { vectors: Float32Array; scales: Float32Array; live: Uint8Array }[] = [];
+  const chunks: { vectors: Float32Array; pairs: Float64Array; scales: Float32Array; live: Uint8Array }[] = [];
   /** What was touched: without a use the reads would be left out. */
   const touched = new Float32Array(1);
   const locate = (slot: number) => {
@@ -74,6 +74,16 @@ export function createVectorTable(dim: number): VectorTable {
     if (dim > LOOPED) target.set(vectors.subarray(from, from + dim), first);
     else for (let i = 0; i < dim; i++) target[first + i] = vectors[from + i] as number; // within the chunk
   };
+  /** Two numbers at a time, which takes half as long; as one of 64 bits, two finite ones are never what an engine may rewrite, a NaN. */
+  const copyPairs = (slots: Int32Array, target: Float64Array): void => {
+    const half = dim / 2;
+    for (let n = 0; n < slots.length; n++) {
+      const { chunk, row } = locate(slots[n] as number); // n < length
+      const from = row * half;
+      const to = n * half;
+      for (let i = 0; i < half; i++) target[to + i] = chunk.pairs[from + i] as number; // within the chunk
+    }
+  };
   const touch = (slots: Int32Array): void => {
     let sum = 0;
     for (let n = 0; n < slots.length; n++) {
@@ -93,7 +103,12 @@ export function createVectorTable(dim: number): VectorTable {
       return chunks.length * CHUNK_SLOTS;
     },
     attach: ({ vectors, scales, live }) => {
-      chunks.push({ vectors: new Float32Array(vectors), scales: new Float32Array(scales), live: new Uint8Array(live) });
+      chunks.push({
+        vectors: new Float32Array(vectors),
+        pairs: new Float64Array(vectors),
+        scales: new Float32Array(scales),
+        live: new Uint8Array(live),
+      });
     },
     vector: (slot) => {
       const { chunk, row } = locate(slot);
@@ -102,7 +117,9 @@ export function createVectorTable(dim: number): VectorTable {
     copy,
     gather: (slots, target, first) => {
       touch(slots);
-      for (let n = 0; n < slots.length; n++) copy(slots[n] as number, target, first + n * dim); // n < length
+      const start = target.byteOffset + first * target.BYTES_PER_ELEMENT;
+      if (dim % 2 === 0 && dim <= LOOPED && start % 8 === 0) copyPairs(slots, new Float64Array(target.buffer, start, (slots.length * dim) / 2));
+      else for (let n = 0; n < slots.length; n++) copy(slots[n] as number, target, first + n * dim); // n < length
     },
     touch,
     scale: (slot) => {

@@ -7,6 +7,7 @@ import { searchAllowed } from '../index/filtered.js';
 import { createGpuScanIndex } from '../index/gpu-scan.js';
 import { createHnswIndex } from '../index/hnsw.js';
 import { createScanIndex } from '../index/scan.js';
+import { createScratch } from '../index/scratch.js';
 import { createVectorTable } from '../index/vector-table.js';
 import { checkGolden, checkInt8Golden } from './golden.js';
 import type { RecommenderRequest, RecommenderSetup, SearchAnswer, Verified } from './recommender-pool.js';
@@ -43,27 +44,35 @@ async function runTower(tower: TowerSession, itemVectors: Float32Array, mask: Ui
   return output.user_vector?.data as Float32Array;
 }
 
+/** In place. */
 function normalise(vector: Float32Array): Float32Array {
   let squares = 0;
-  for (const value of vector) squares += value * value;
+  for (let i = 0; i < vector.length; i++) squares += (vector[i] as number) ** 2; // i < length
   const scale = 1 / Math.max(Math.sqrt(squares), 1e-12);
-  return vector.map((value) => value * scale);
+  for (let i = 0; i < vector.length; i++) vector[i] = (vector[i] as number) * scale;
+  return vector;
 }
+
+const vectorScratch = createScratch(Float32Array);
+const maskScratch = createScratch(Uint8Array);
+const queryScratch = createScratch(Float32Array);
 
 /** Histories of slots, oldest first → user vectors as they are searched with, [d] each; padded on the left to the longest of the batch. */
 async function embed(tower: TowerSession, histories: readonly Int32Array[]): Promise<Float32Array[]> {
   const length = Math.max(...histories.map((history) => history.length));
-  const itemVectors = new Float32Array(histories.length * length * dim);
-  const mask = new Uint8Array(histories.length * length);
+  const itemVectors = vectorScratch(histories.length * length * dim);
+  const mask = maskScratch(histories.length * length);
   histories.forEach((history, row) => {
-    const first = (row + 1) * length - history.length;
+    const start = row * length;
+    const first = start + length - history.length;
+    itemVectors.fill(0, start * dim, first * dim);
     table.gather(history, itemVectors, first * dim);
-    mask.fill(1, first, first + history.length);
+    mask.fill(0, start, first).fill(1, first, start + length);
   });
   const raw = await runTower(tower, itemVectors, mask, histories.length, length);
   return histories.map((_, row) => {
     const vector = raw.subarray(row * dim, (row + 1) * dim);
-    return manifest.similarity === 'cosine' ? normalise(vector) : vector.slice();
+    return manifest.similarity === 'cosine' ? normalise(vector) : vector;
   });
 }
 
@@ -89,7 +98,7 @@ async function usersOf(variants: readonly Int32Array[][], needsFloat32: boolean)
   const whole = new Set(variants.map(([first]) => first));
   made.forEach((vector, position) => {
     const history = missing[position] as Int32Array; // one vector a history
-    if (whole.has(history)) userVectors.keep(history, vector, since);
+    if (whole.has(history)) userVectors.keep(history, vector.slice(), since); // of its own: the whole batch would stay with it
   });
   let next = 0;
   return { vectors: known.map((vector) => vector ?? (made[next++] as Float32Array)), made: made.length };
@@ -117,7 +126,7 @@ function moveAway(query: Float32Array, disliked: Int32Array): Float32Array {
   for (const value of query) squares += value * value;
   const moved = query.slice();
   for (const slot of disliked) {
-    const direction = normalise(table.vector(slot));
+    const direction = normalise(table.vector(slot).slice());
     const step = (DISLIKE * Math.sqrt(squares)) / disliked.length;
     direction.forEach((value, i) => {
       moved[i] = (moved[i] as number) - step * value; // both have d values
@@ -155,7 +164,7 @@ async function findAll(jobs: readonly SearchJob[], queries: readonly Float32Arra
   const plain = jobs.flatMap((job, position) => (isPlain(job) ? [position] : []));
   const scanned = new Map<number, Neighbours>();
   if (plain.length > 0 && scan.isCheaper(plain.length)) {
-    const together = new Float32Array(plain.length * dim);
+    const together = queryScratch(plain.length * dim);
     plain.forEach((position, row) => together.set(queries[position] as Float32Array, row * dim)); // one query a job
     const asked = plain.map((position) => askedOf(jobs[position] as SearchJob));
     (await scan.search(together, asked)).forEach((found, row) => scanned.set(plain[row] as number, found)); // one a plain job

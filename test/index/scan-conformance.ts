@@ -65,6 +65,17 @@ export function scanConformance(engine: string, create: (table: VectorTable) => 
       assert.equal(scan.size, 6000);
       await check(scan, table, range(0, 6000));
       await check(scan, table, range(0, 6000), Int32Array.from(range(0, 50)));
+      const nearest = createExactIndex(table);
+      for (let slot = 0; slot < 6000; slot++) nearest.add(slot);
+      const best = [0, 3].flatMap((position) => [...nearest.search(queriesOf(DIM).subarray(position * DIM, (position + 1) * DIM), 60).slots]);
+      await check(scan, table, range(0, 6000), Int32Array.from(new Set(best)));
+      for (const slot of best) scan.remove(slot);
+      const kept = new Set(best);
+      await check(
+        scan,
+        table,
+        range(0, 6000).filter((slot) => !kept.has(slot)),
+      );
     });
   }
 

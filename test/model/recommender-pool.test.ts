@@ -91,3 +91,15 @@ test('fewer go together at the end of the turn', async (t) => {
   assert.equal((await answers).length, 3);
   assert.deepEqual(taken, [0, 1, 2]);
 });
+
+test('a batch is answered the same whatever the memory that it uses again has held', async (t) => {
+  const pool = await startPool(t);
+  const search = async (histories: readonly number[][]): Promise<Float32Array[]> => {
+    const answers = await Promise.all(histories.map((history) => pool.search(() => ({ history, count: 5, exceptHistory: true, wishes: null }))));
+    return answers.map((answer) => answer?.batch.similarities.slice(answer.first, answer.first + answer.count) ?? assert.fail());
+  };
+  const pair = [[3], Array.from({ length: 20 }, (_, n) => n)];
+  const before = await search(pair);
+  await search(Array.from({ length: 4 }, () => Array.from({ length: 40 }, (_, n) => 49 - n)));
+  assert.deepEqual(await search(pair), before);
+});

@@ -105,8 +105,8 @@ def export_tower(w, path, last_only):
 
 
 def export_serving_tower(w, path):
-    """The user tower in the form that `dff` exports for serving (models/dff/serving.py): any history length up to T, one
-    product for queries, keys and values, and a last block that never projects what it does not return."""
+    """The user tower in the form that `dff` exports for serving (models/dff/serving_tower.py): any history length up to T,
+    products of each head's own, and a last block that never projects what it does not return."""
     nodes, consts = [], {}
 
     def op(kind, *inputs, out=None, outputs=1, **attrs):
@@ -136,16 +136,18 @@ def export_serving_tower(w, path):
     keys = op("Mul", op("Cast", op("Not", "mask"), to=TensorProto.FLOAT), np.float32(-1e9))  # (B, t)
     causal = np.where(np.tril(np.ones((T, T), bool)), 0, -1e9).astype(np.float32)
     corner = op("Slice", causal, np.array([0, 0]), op("Concat", length, length, axis=0))
-    penalty = op("Min", op("Unsqueeze", keys, np.array([1, 2])), corner)  # (B, 1, t, t)
+    penalty = op("Min", op("Unsqueeze", keys, np.array([1])), corner)  # (B, t, t)
     places = op("Slice", w["pos"], op("Sub", np.array([T]), length), np.array([T]))
     x = op("Reshape", norm(op("Add", "item_vectors", places), "ln"), np.array([-1, D]))
     whole = op("Concat", batch, length, np.array([D]), axis=0)
+    narrow = op("Concat", batch, length, np.array([width]), axis=0)
     for b in range(BLOCKS - 1):
-        joint = op("Gemm", x, np.concatenate([w[f"{b}.q"] * scale, w[f"{b}.k"], w[f"{b}.v"]], axis=1))
-        split = op("Reshape", joint, op("Concat", batch, length, np.array([3, HEADS, width]), axis=0))
-        q, k, v = (op("Squeeze", p, np.array([0])) for p in op("Split", op("Transpose", split, perm=[2, 0, 3, 1, 4]), outputs=3, axis=0))
-        att = op("Softmax", op("Add", op("MatMul", q, op("Transpose", k, perm=[0, 1, 3, 2])), penalty), axis=-1)
-        mixed = op("Reshape", op("Transpose", op("MatMul", att, v), perm=[0, 2, 1, 3]), np.array([-1, D]))
+        mixed = []
+        for p in parts:
+            q, k, v = (op("Reshape", op("Gemm", x, w[f"{b}.{n}"][:, p] * s), narrow) for n, s in (("q", scale), ("k", np.float32(1)), ("v", np.float32(1))))
+            att = op("Softmax", op("Add", op("MatMul", q, op("Transpose", k, perm=[0, 2, 1])), penalty), axis=-1)
+            mixed.append(op("MatMul", att, v))
+        mixed = op("Reshape", op("Concat", *mixed, axis=2), np.array([-1, D]))
         x = feed(norm(op("Add", x, op("Gemm", mixed, w[f"{b}.o"])), f"{b}.ln1"), b)
     b = BLOCKS - 1
     x = op("Reshape", x, whole)

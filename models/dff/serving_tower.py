@@ -1,9 +1,10 @@
 """The user tower as servers run it: the same function with fewer products.
 
-- Queries, keys and values of a block are one product; 1 / sqrt(width) is in the query weights.
+- Each head has products of its own: cutting joint ones into heads moves the memory of all positions four times. 1 / sqrt(width)
+  is in the query weights. A key bias adds the same to all scores of a query, which a softmax does not see; a value bias adds
+  itself, as the weights sum to 1, so the output's bias has it.
 - The last block has one query, the last position. Its keys and values are never made: with k_t = W_k x_t the score
-  q · k_t is (W_k' q) · x_t, and Σ a_t W_v x_t is W_v Σ a_t x_t, so projections move from all positions to one. A key bias
-  adds the same to all scores of a query, which a softmax does not see; a value bias adds itself, as the weights sum to 1.
+  q · k_t is (W_k' q) · x_t, and Σ a_t W_v x_t is W_v Σ a_t x_t, so projections move from all positions to one.
 - Positions are one axis with the batch wherever they do not meet.
 """
 
@@ -19,29 +20,38 @@ def bias_of(layer: nn.Linear) -> torch.Tensor:
     return layer.weight.new_zeros(layer.out_features) if layer.bias is None else layer.bias
 
 
-class JointAttention(nn.Module):
-    """Of all positions: (B t, d) and penalty (B, 1, t, t) to (B t, d)."""
+class HeadAttention(nn.Module):
+    """Of all positions: (B t, d) and penalty (B, t, t) to (B t, d)."""
 
     def __init__(self, attention: Attention) -> None:
         super().__init__()
-        self.heads = attention.heads
         dim = attention.query.in_features
-        scale = 1 / math.sqrt(dim // self.heads)
-        layers = (attention.query, attention.key, attention.value)
-        weights, biases = [layer.weight for layer in layers], [bias_of(layer) for layer in layers]
-        self.joint = nn.Parameter(torch.cat([weights[0] * scale, *weights[1:]]).t().contiguous())  # (d, 3 d)
-        self.joint_bias = nn.Parameter(torch.cat([biases[0] * scale, *biases[1:]]))
+        width = dim // attention.heads
+        scale = 1 / math.sqrt(width)
+        query, key, value = attention.query, attention.key, attention.value
+        parts = [slice(head * width, (head + 1) * width) for head in range(attention.heads)]
+
+        def each(weight: torch.Tensor) -> nn.ParameterList:
+            return nn.ParameterList(weight[part].t().contiguous() for part in parts)
+
+        self.queries = each(query.weight * scale)  # (d, d / heads) of each head, as keys and values
+        self.query_biases = each((bias_of(query) * scale).unsqueeze(1))
+        self.keys = each(key.weight)
+        self.values = each(value.weight)
         self.output = nn.Parameter(attention.output.weight.t().contiguous())
-        self.output_bias = nn.Parameter(bias_of(attention.output))
+        self.output_bias = nn.Parameter(attention.output.weight @ bias_of(value) + bias_of(attention.output))
 
     def forward(self, x: torch.Tensor, penalty: torch.Tensor) -> torch.Tensor:
-        batch, length = penalty.shape[0], penalty.shape[-1]
-        dim = x.shape[1]
-        joint = torch.matmul(x, self.joint) + self.joint_bias
-        query, key, value = joint.reshape(batch, length, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
-        weights = torch.softmax(torch.matmul(query, key.transpose(-2, -1)) + penalty, dim=-1)
-        mixed = torch.matmul(weights, value).transpose(1, 2).reshape(batch * length, dim)
-        return torch.matmul(mixed, self.output) + self.output_bias
+        batch, length, _ = penalty.shape
+
+        def at_positions(product: torch.Tensor) -> torch.Tensor:
+            return product.reshape(batch, length, product.shape[1])
+
+        mixed = []
+        for query, bias, key, value in zip(self.queries, self.query_biases, self.keys, self.values, strict=True):
+            scores = torch.matmul(at_positions(torch.matmul(x, query) + bias), at_positions(torch.matmul(x, key)).transpose(1, 2))
+            mixed.append(torch.matmul(torch.softmax(scores + penalty, dim=-1), at_positions(torch.matmul(x, value))))
+        return torch.matmul(torch.cat(mixed, dim=-1).reshape(x.shape), self.output) + self.output_bias
 
 
 class LastAttention(nn.Module):
@@ -93,7 +103,7 @@ class ServingTower(nn.Module):
         self.history_mean = tower.history_mean
         self.blocks = tower.blocks
         *first, last = tower.blocks
-        self.attentions = nn.ModuleList([*(JointAttention(block.attention) for block in first), LastAttention(last.attention)])
+        self.attentions = nn.ModuleList([*(HeadAttention(block.attention) for block in first), LastAttention(last.attention)])
         self.feeds = nn.ModuleList(FeedForward(block) for block in tower.blocks)
 
     def finish(self, number: int, x: torch.Tensor, attended: torch.Tensor) -> torch.Tensor:
@@ -110,7 +120,7 @@ class ServingTower(nn.Module):
         places = torch.arange(length, device=mask.device)
         later = (places.unsqueeze(0) > places.unsqueeze(1)).to(item_vectors.dtype) * BLOCKED  # (t, t)
         keys = (~mask).to(item_vectors.dtype) * BLOCKED  # (B, t)
-        penalty = torch.minimum(keys[:, None, None, :], later)  # (B, 1, t, t)
+        penalty = torch.minimum(keys[:, None, :], later)  # (B, t, t)
         x = self.input_norm(item_vectors + self.position.weight[self.max_history - length :]).reshape(batch * length, dim)
         for number, attention in enumerate(self.attentions[:-1]):
             context = self.blocks[number].attention_norm(x) if self.blocks[number].norm_first else x

@@ -57,6 +57,12 @@ class ItemTower(nn.Module):
         self.neighbours: Neighbours | None = None
 
     @torch.no_grad()
+    def settle_unknown(self) -> None:
+        """Gives the unknown item the mean of all trained IDs, where training leaves its row as it began."""
+        if self.variant != "replacement" and self.unknown_row > 1:
+            self.id_embedding.weight[self.unknown_row] = self.id_embedding.weight[1 : self.unknown_row].mean(dim=0)
+
+    @torch.no_grad()
     def fit_standardisation(self, hidden_states: torch.Tensor) -> None:
         """Takes mean and standard deviation of each layer's features over the items that have features; (N, L, D)."""
         present = hidden_states.flatten(1).any(dim=1)

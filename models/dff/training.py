@@ -187,6 +187,8 @@ def train(
             losses.append(float(loss.detach()))
             if not math.isfinite(losses[-1]):
                 raise DataError(f"the loss is {losses[-1]} in step {number + 1} of epoch {epoch}; a lower --lr may help")
+        if recipe.id_dropout == 0:
+            model.item_tower.settle_unknown()
         valid = evaluate(model, split, hidden_states, "valid")
         progress.epoch = epoch
         if valid[recipe.chosen_by] > progress.best_valid:

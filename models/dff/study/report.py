@@ -17,7 +17,7 @@ EXPOSURE = ("coverage@20", "gini@20", "novelty@20")
 TITLE = "What the hidden states of a frozen video model are worth"
 COLD_NAMES = {
     "cold-fusion": "DFF, through the unknown item",
-    "cold-fusion-untrained-unknown": "DFF, the unknown item never trained",
+    "cold-fusion-untrained-unknown": "DFF, the unknown item not trained but the mean of all",
     "cold-replacement": "features in place of IDs, trained",
 }
 

@@ -1,13 +1,16 @@
 import type { Erased, Store } from '../store/store.js';
 import type { Popularity } from './popularity.js';
 
-/** Events dropped in one transaction; bounds how long other writes wait behind it. */
-const EXPIRE_BATCH = 2000;
+/** Events dropped in one transaction; bounds how long other writes, and this thread, wait behind it. */
+const BATCH = 2000;
 const DAY_MS = 24 * 3600 * 1000;
 
 export interface Erasure {
-  /** Everything that is known of a user. Resolves when it is gone from the files, too, or after `waitMs` with `isGone` false. */
-  eraseUser(userId: string, waitMs: number): Promise<Erased & { isGone: boolean }>;
+  /**
+   * Everything that is known of a user, in steps: after a crash or an error between them the rest is still there, for another call.
+   * Resolves when it is gone from the files, too, or after `waitMs` with `isGone` false.
+   */
+  eraseUser(userId: string, waitMs: number): Promise<{ events: number; sequence: number; isGone: boolean }>;
   /** Drops events older than the retention; 0 days keep everything. @returns how many were dropped */
   expireEvents(retentionDays: number, now: number): Promise<number>;
 }
@@ -20,16 +23,20 @@ export function createErasure(store: Pick<Store, 'eraseUser' | 'cleanFiles' | 'e
   };
   return {
     eraseUser: async (userId, waitMs) => {
-      const erased = forget(await store.eraseUser(userId));
-      return { ...erased, isGone: await store.cleanFiles(waitMs) };
+      let total = 0;
+      for (;;) {
+        const { events, sequence } = forget(await store.eraseUser(userId, BATCH));
+        total += events;
+        if (events < BATCH) return { events: total, sequence, isGone: await store.cleanFiles(waitMs) };
+      }
     },
     expireEvents: async (retentionDays, now) => {
       if (retentionDays === 0) return 0;
       let total = 0;
       for (;;) {
-        const { events } = forget(await store.expireEvents(now - retentionDays * DAY_MS, EXPIRE_BATCH));
+        const { events } = forget(await store.expireEvents(now - retentionDays * DAY_MS, BATCH));
         total += events;
-        if (events < EXPIRE_BATCH) return total;
+        if (events < BATCH) return total;
       }
     },
   };

@@ -131,10 +131,11 @@ export interface Store {
   /** Idempotent by event_id; all events of one call become visible together. @throws ReelfuseError 503 `overloaded` */
   appendEvents(events: EventWrite[]): Promise<EventsWritten>;
   /**
-   * Everything that is known of a user. No read finds it when this resolves; the files are clean when `cleanFiles` says so.
+   * Up to `limit` events of a user; fewer when nothing else is known of it. No read finds them when this resolves; the files are clean when
+   * `cleanFiles` says so.
    * @throws ReelfuseError 503 `overloaded`
    */
-  eraseUser(userId: string): Promise<Erased>;
+  eraseUser(userId: string, limit: number): Promise<Erased>;
   /**
    * True when what was erased before this call is gone from the files, too; false when it is not after so many milliseconds, because
    * somebody reads an older state. It is tried on until it is, and other writes go on.

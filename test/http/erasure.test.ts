@@ -96,6 +96,19 @@ test('an erasure whose files are not clean in time says so, goes on, and can be 
   assert.deepEqual(filesWith(dataDir, 'zz-secret-user'), []);
 });
 
+test('a user of more events than one step takes is erased to the last', async (t) => {
+  const { app } = await build(t);
+  for (const call of [0, 1, 2, 3, 4]) {
+    await post(
+      app,
+      Array.from({ length: 1000 }, (_, n) => view(`busy-${call}-${n}`, 'busy', clip(1 + (n % 3)))),
+    );
+  }
+  const erased = await app.inject({ method: 'DELETE', url: '/v1/users/busy' });
+  assert.equal(erased.json<{ events_deleted: number }>().events_deleted, 5000);
+  assert.deepEqual((await historyOf(app, 'busy')).items, []);
+});
+
 test('erasing an unknown user is no error', async (t) => {
   const { app } = await build(t);
   const answer = await app.inject({ method: 'DELETE', url: '/v1/users/nobody' });

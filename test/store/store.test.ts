@@ -96,9 +96,20 @@ function conformance(engine: string, create: OpenStore): void {
     assert.deepEqual([positives('u'), positives('v')], [['a', 'c'], ['b']]);
     await store.expireEvents(2, 10);
     assert.deepEqual([positives('u'), positives('v')], [['a', 'c'], []]);
-    await store.eraseUser('u');
+    await store.eraseUser('u', 10);
     assert.deepEqual(positives('u'), []);
     assert.deepEqual(heard, ['u', 'v', 'u', 'u', null, 'u']);
+    await store.close();
+  });
+
+  test(`${engine}: a user is erased in steps of a limit, whatever kinds of events there are`, async (t) => {
+    const store = create(t).open();
+    const shown = { ...event('4', 'u', 'd', 4, false), type: 'impression' as const };
+    await store.appendEvents([event('1', 'u', 'a', 1), event('2', 'u', 'b', 2), event('3', 'v', 'c', 3), shown]);
+    const steps: number[] = [];
+    for (const _ of [1, 2, 3]) steps.push((await store.eraseUser('u', 2)).events);
+    assert.deepEqual(steps, [2, 1, 0]);
+    assert.deepEqual(store.recent('v').positives, ['c']);
     await store.close();
   });
 

@@ -138,7 +138,7 @@ export function openSqliteStore(dataDir: string, metrics: Metrics, onCrash: (err
     updateItem: (item) => write<ItemWritten | null>({ type: 'updateItem', item }),
     deleteItem: (itemId) => write<{ sequence: number } | null>({ type: 'deleteItem', itemId }),
     appendEvents: (events) => writeBounded<EventsWritten>({ type: 'appendEvents', events }),
-    eraseUser: (userId) => writeBounded<Erased>({ type: 'eraseUser', userId }),
+    eraseUser: (userId, limit) => writeBounded<Erased>({ type: 'eraseUser', userId, limit }),
     cleanFiles: (timeoutMs) => cleaner.clean(timeoutMs),
     expireEvents: (before, limit) => write<Erased>({ type: 'expireEvents', before, limit }),
     saveVectors: (fingerprint, vectors) => write({ type: 'saveVectors', fingerprint, vectors }),

@@ -6,7 +6,7 @@ export type WriteOperation =
   | { type: 'updateItem'; item: ItemFields }
   | { type: 'deleteItem'; itemId: string }
   | { type: 'appendEvents'; events: EventWrite[] }
-  | { type: 'eraseUser'; userId: string }
+  | { type: 'eraseUser'; userId: string; limit: number }
   | { type: 'expireEvents'; before: number; limit: number }
   | { type: 'saveVectors'; fingerprint: string; vectors: (StoredVector & { item_id: string })[] }
   | { type: 'dropVectors'; keep: string[]; limit: number }
@@ -59,7 +59,7 @@ export function createWriter(database: Database.Database): (operations: WriteOpe
      ON CONFLICT (event_id) DO NOTHING`,
   );
   const ofUser = KINDS_BY_USER.map((kind) =>
-    database.prepare<[string], ErasedRow>(`SELECT sequence, item_id, at, type, positive FROM events WHERE user_id = ? AND ${kind}`),
+    database.prepare<[string, number], ErasedRow>(`SELECT sequence, item_id, at, type, positive FROM events WHERE user_id = ? AND ${kind} LIMIT ?`),
   );
   const oldest = database.prepare<[number, number], ErasedRow>(
     'SELECT sequence, item_id, at, type, positive FROM events WHERE at < ? ORDER BY at LIMIT ?',
@@ -132,7 +132,8 @@ export function createWriter(database: Database.Database): (operations: WriteOpe
         return { accepted, sequence };
       }
       case 'eraseUser': {
-        const rows = ofUser.flatMap((select) => select.all(operation.userId));
+        const rows: ErasedRow[] = [];
+        for (const select of ofUser) rows.push(...select.all(operation.userId, operation.limit - rows.length));
         for (const row of rows) dropEvent.run(row.sequence);
         return erased('user', rows);
       }

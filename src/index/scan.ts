@@ -2,22 +2,19 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { packageFile } from '../package-root.js';
 import type { Asked, Neighbours, ScanIndex } from './ann-index.js';
 import { nearest } from './exact.js';
+import { createRoundedRows } from './rounded-rows.js';
 import { createScratch } from './scratch.js';
-import { createSlotSet } from './slot-set.js';
 import type { VectorTable } from './vector-table.js';
 
 /** As in models/dff/scan_graph.py, which writes the graph. */
 const GROUP = 16;
-const LEVELS = 127;
 const QUERY_LEVELS = 64;
-const OFFSET = 128;
 /** Candidates beyond the wanted ones: rounding to 8 bits changes the order of near neighbours a little. */
 const MARGIN = 12;
 /** Groups beyond the candidates: rarely are more of the best rows exceptions or free. Where they are, the search is made anew. */
 const SPARE = 16;
-/** Room for larger values than any so far, before all rows have to be rounded anew. */
-const HEADROOM = 1.25;
-const FIRST_ROWS = 1024;
+/** Rows that are scored apart for every query; with more of them the graph is cheaper. */
+const MAX_OUTLIERS = 64;
 /** Beyond this the graph is cheaper for any batch, and rounding every vector would only slow starts down. */
 export const MAX_ROWS = 2 ** 17;
 
@@ -122,49 +119,9 @@ export function createScanIndex(table: VectorTable): ScanIndex {
     graphOptimizationLevel: 'all',
   });
   opened.catch(() => undefined); // the first search reports it
-  const live = createSlotSet();
-  const vector = new Float32Array(dim);
-  let rows = new Uint8Array(FIRST_ROWS * dim);
+  let rows = createRoundedRows(table, GROUP);
   /** The catalogue has outgrown the scan. */
   let isClosed = false;
-  /** One more than the highest slot, up to the next group. */
-  let used = 0;
-  let scale = 0;
-
-  const valueOf = (slot: number, largest: number, write: boolean): number => {
-    table.copy(slot, vector, 0);
-    const unit = table.scale(slot);
-    let highest = 0;
-    for (let i = 0; i < dim; i++) {
-      const value = (vector[i] as number) * unit; // i < d
-      highest = Math.max(highest, Math.abs(value));
-      if (write) rows[slot * dim + i] = Math.round((value / largest) * LEVELS) + OFFSET;
-    }
-    return highest;
-  };
-  const reserve = (slot: number): void => {
-    used = Math.max(used, Math.ceil((slot + 1) / GROUP) * GROUP);
-    if (used * dim <= rows.length) return;
-    const grown = new Uint8Array(Math.max(used * dim, rows.length * 2));
-    grown.set(rows);
-    rows = grown;
-  };
-  const add = (slot: number): void => {
-    if (isClosed || slot >= MAX_ROWS) {
-      isClosed = true;
-      rows = new Uint8Array(0);
-      return;
-    }
-    live.add(slot);
-    reserve(slot);
-    const highest = valueOf(slot, 1, false);
-    if (highest <= scale) {
-      valueOf(slot, scale, true);
-      return;
-    }
-    scale = highest * HEADROOM;
-    for (const other of live.slots()) valueOf(other, scale, true);
-  };
 
   /** Each query in a column of its own, [d, B]; its scale does not matter to its order. */
   const columnScratch = createScratch(Int8Array);
@@ -187,7 +144,7 @@ export function createScanIndex(table: VectorTable): ScanIndex {
     const [groups, maxima, products] = found;
     await session.run(
       {
-        table: new Tensor('uint8', rows.subarray(0, used * dim), [used, dim]),
+        table: new Tensor('uint8', rows.values(), [rows.used, dim]),
         queries: new Tensor('int8', columnsOf(queries, size), [dim, size]),
         count: new Tensor('int64', BigInt64Array.of(BigInt(count)), [1]),
       },
@@ -203,9 +160,10 @@ export function createScanIndex(table: VectorTable): ScanIndex {
   let marks = new Uint32Array(0);
   const keyScratch = createScratch(Float64Array);
   const slotScratch = createScratch(Int32Array);
+  const scoreScratch = createScratch(Float64Array);
   let queryNumber = 0;
   const mark = (slots: Int32Array): void => {
-    if (marks.length < used) marks = new Uint32Array(rows.length / dim);
+    if (marks.length < rows.used) marks = new Uint32Array(rows.capacity);
     queryNumber = (queryNumber + 1) >>> 0 || 1;
     for (const slot of slots) marks[slot] = queryNumber;
   };
@@ -229,7 +187,7 @@ export function createScanIndex(table: VectorTable): ScanIndex {
         const slot = first + member;
         const key = product * KEY_SLOTS + slot;
         if (key <= least) continue;
-        if (!live.has(slot) || marks[slot] === queryNumber) continue; // a free row keeps what stood there last
+        if (!rows.isRounded(slot) || marks[slot] === queryNumber) continue; // a free row keeps what stood there last
         if (found < wanted) siftUp(picked, found++, key);
         else siftDown(picked, found, key);
         if (found < wanted) continue;
@@ -239,24 +197,31 @@ export function createScanIndex(table: VectorTable): ScanIndex {
     }
     return picked.subarray(0, found);
   };
+  /** The slots of these keys, and those set apart from the rows that are not marked. */
+  const slotsOf = (keys: Float64Array): Int32Array => {
+    const slots = slotScratch(keys.length + rows.outliers.size);
+    let found = 0;
+    for (; found < keys.length; found++) {
+      const key = keys[found] as number; // found < length
+      slots[found] = key - Math.floor(key / KEY_SLOTS) * KEY_SLOTS;
+    }
+    for (const slot of rows.outliers) if (marks[slot] !== queryNumber) slots[found++] = slot;
+    return slots.subarray(0, found);
+  };
   /** The best of the candidates in full precision, written to `room`. Null: there are too few of them. */
-  const rescore = (query: Float32Array, candidates: Float64Array, { count, except }: Asked, room: Neighbours): Neighbours | null => {
+  const rescore = (query: Float32Array, candidates: Int32Array, { count, except }: Asked, room: Neighbours): Neighbours | null => {
     const found = candidates.length;
-    if (found < Math.min(count, live.size - except.length)) return null;
-    const slots = slotScratch(found);
+    if (found < Math.min(count, rows.size - except.length)) return null;
+    const scored = scoreScratch(found);
+    table.touch(candidates);
     for (let n = 0; n < found; n++) {
-      const key = candidates[n] as number; // n < found
-      slots[n] = key - Math.floor(key / KEY_SLOTS) * KEY_SLOTS;
+      const slot = candidates[n] as number; // n < found
+      scored[n] = keyOf(table.similarity(query, slot), slot);
     }
-    table.touch(slots);
-    for (let n = 0; n < found; n++) {
-      const slot = slots[n] as number; // n < found
-      candidates[n] = keyOf(table.similarity(query, slot), slot);
-    }
-    candidates.sort();
+    scored.sort();
     const size = Math.min(count, found);
     for (let rank = 0; rank < size; rank++) {
-      const key = candidates[rank] as number; // rank < size
+      const key = scored[rank] as number; // rank < size
       room.slots[rank] = key % KEY_SLOTS;
       room.similarities[rank] = similarityOf(key);
     }
@@ -265,17 +230,23 @@ export function createScanIndex(table: VectorTable): ScanIndex {
   const scoreAll = (query: Float32Array, { count, except }: Asked): Neighbours => {
     mark(except);
     const isWanted = (slot: number): boolean => marks[slot] !== queryNumber;
-    return nearest(table, live.slots().filter(isWanted), query, count);
+    return nearest(table, rows.slots().filter(isWanted), query, count);
   };
 
   return {
     get size() {
-      return live.size;
+      return rows.size;
     },
-    add,
-    remove: (slot) => void live.delete(slot),
+    add: (slot) => {
+      if (!isClosed && slot < MAX_ROWS) rows.add(slot);
+      else if (!isClosed) {
+        isClosed = true;
+        rows = createRoundedRows(table, GROUP); // without the memory of the old ones
+      }
+    },
+    remove: (slot) => rows.remove(slot),
     isExact: false,
-    isCheaper: (batch) => !isClosed && isScanCheaper(batch, dim, live.size),
+    isCheaper: (batch) => !isClosed && rows.outliers.size <= MAX_OUTLIERS && isScanCheaper(batch, dim, rows.size),
     search: async (queries, asked) => {
       const queryOf = (position: number): Float32Array => queries.subarray(position * dim, (position + 1) * dim);
       const most = asked.reduce((largest, { count }) => Math.max(largest, count), 0);
@@ -284,14 +255,14 @@ export function createScanIndex(table: VectorTable): ScanIndex {
       let open = Array.from(asked.keys());
       for (const spare of [SPARE, Infinity]) {
         const groups = MARGIN + open.reduce((most, position) => Math.max(most, roomFor(asked[position] as Asked, spare)), 0); // one a query
-        if (groups > used / GROUP) break;
+        if (groups > rows.used / GROUP) break;
         const found = await multiply(open.length === asked.length ? queries : concat(open.map(queryOf)), open.length, groups);
         open = open.filter((position, row) => {
           const mine = asked[position] as Asked;
           mark(mine.except);
-          const candidates = pick(found, row * groups, (row + 1) * groups, mine.count + MARGIN);
-          if (candidates.length < mine.count + MARGIN && spare < mine.except.length) return true;
-          const best = rescore(queryOf(position), candidates, mine, part(room, position * most, (position + 1) * most));
+          const picked = pick(found, row * groups, (row + 1) * groups, mine.count + MARGIN);
+          if (picked.length < mine.count + MARGIN && spare < mine.except.length) return true;
+          const best = rescore(queryOf(position), slotsOf(picked), mine, part(room, position * most, (position + 1) * most));
           if (best !== null) answers[position] = best;
           return best === null;
         });

@@ -26,3 +26,21 @@ test('a catalogue that has outgrown the scan is never searched by it again', () 
   scan.remove(0);
   assert.equal(scan.isCheaper(16), false);
 });
+
+test('where more vectors are far longer than the others than can be scored apart, the graph is to answer, until they are gone', (t) => {
+  const table = createVectorTable(4);
+  table.attach(makeChunk(4));
+  const scan = createScanIndex(table);
+  t.after(() => scan.close());
+  const put = (slot: number, length: number): void => {
+    table.write(slot, Float32Array.of(length, -length, length, length), false);
+    scan.add(slot);
+  };
+  for (let slot = 0; slot < 2000; slot++) put(slot, 1);
+  for (let slot = 2000; slot < 2064; slot++) put(slot, 100);
+  assert.equal(scan.isCheaper(16), true);
+  put(2064, 100);
+  assert.equal(scan.isCheaper(16), false);
+  put(2064, 1);
+  assert.equal(scan.isCheaper(16), true);
+});

@@ -9,6 +9,7 @@ from dff.ensemble import combine
 from dff.errors import DataError
 from dff.evaluation import catalogue_vectors
 from dff.export import export
+from dff.folders import make_folder
 from dff.recipe import Recipe
 from dff.recommender import Recommender
 from dff.run import Given, Prepared, build_model, choose_device, describe, prepare, quality, table, write_json
@@ -67,7 +68,7 @@ def combine_runs(options: CombineOptions) -> str:
     members = [member.to(device) for member in members]
     vectors = [catalogue_vectors(member.eval(), data.split, data.hidden_states)[: data.split.trained] for member in members]
     model = combine(members, vectors)
-    options.out.mkdir(parents=True, exist_ok=True)
+    make_folder(options.out)
     metrics = quality(model, data) | {
         "seed": recipes[0].seed,
         "variant": recipes[0].variant,

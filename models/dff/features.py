@@ -97,6 +97,8 @@ def read_torch(path: Path) -> Raw:
     if "hidden_states" not in content:
         raise DataError(f"{path}: holds no `hidden_states`")
     ids = content.get("item_ids")
+    if isinstance(ids, torch.Tensor):
+        ids = ids.tolist()
     return content["hidden_states"], None if ids is None else [str(item) for item in ids], {}
 
 

@@ -12,6 +12,7 @@ from dff.authors import IDS, load_authors_checkpoint, unwrap
 from dff.errors import DataError
 from dff.export import Description, export, refuse_other_folders
 from dff.features import Features, align, load_features
+from dff.folders import make_folder
 from dff.split import natural_order
 
 
@@ -92,7 +93,7 @@ def import_reference(options: ImportOptions) -> str:
         extractor=features.extractor,
         training={"data_set": options.checkpoint.stem, "imported": "weights trained elsewhere", "recipe": recipe.as_dict()},
     )
-    options.out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(options.out.parent)
     verdict = export(model, ids, hidden, about, options.out)
     return "\n".join(
         [

@@ -13,6 +13,7 @@ class Interactions:
     users: list[str]
     sequences: list[list[str]]  # item ids of each user, oldest first
     left_out: int  # users with fewer than MIN_INTERACTIONS
+    named: frozenset[str] = frozenset()  # item ids of all users in the file, those left out included
 
     def count(self) -> int:
         return sum(map(len, self.sequences))
@@ -44,6 +45,7 @@ def read_interactions(path: Path) -> Interactions:
     first_seen: dict[str, int] = {}
     users: list[str] = []
     sequences: list[list[str]] = []
+    named: set[str] = set()
     for number, raw in enumerate(lines, start=1):
         place = f"{path}:{number}"
         try:
@@ -56,9 +58,10 @@ def read_interactions(path: Path) -> Interactions:
         if user in first_seen:
             raise DataError(f"{place}: user {user!r} already stands in line {first_seen[user]}")
         first_seen[user] = number
+        named.update(items)
         if len(items) >= MIN_INTERACTIONS:
             users.append(user)
             sequences.append(items)
     if not users:
         raise DataError(f"{path}: no user has {MIN_INTERACTIONS} or more interactions")
-    return Interactions(users, sequences, left_out=len(first_seen) - len(users))
+    return Interactions(users, sequences, len(first_seen) - len(users), frozenset(named))

@@ -8,6 +8,7 @@ from dff.features import ITEMS_AT_ONCE
 from dff.neighbours import Neighbours
 
 VARIANTS = ("dff", "id", "replacement")
+FLAT = 1e-6  # a feature that deviates no more than this keeps its scale: of an item that training never saw it would become anything
 ID_SPREAD = 0.02  # of fresh ID embeddings, small: an item with few interactions should rest on its features, not on noise
 MIX_ROWS = 256  # items mixed at a time: the chunk and its sum stay in cache
 
@@ -71,7 +72,8 @@ class ItemTower(nn.Module):
             states = hidden_states[present, layer].double()
             mean = states.sum(dim=0) / count
             self.mean[layer] = mean.float()
-            self.scale[layer] = (((states - mean) ** 2).sum(dim=0) / count).sqrt().clamp(min=1e-6).float()
+            deviation = (((states - mean) ** 2).sum(dim=0) / count).sqrt().float()
+            self.scale[layer] = torch.where(deviation > FLAT, deviation, torch.ones_like(deviation))
 
     @torch.no_grad()
     def layer_means(self, hidden_states: torch.Tensor) -> torch.Tensor:
@@ -83,11 +85,12 @@ class ItemTower(nn.Module):
         """Lets the projection of (N, D) layer means keep what it can of the cosines between items, at a mean length of 1.
 
         axes: the principal axes (D, D) of the means, with which the layer mix begins. Where there are fewer than d of them, the other
-        rows start at zero.
+        rows start at zero, or at random for relu.
         """
         kept = axes[:, : self.projection.weight.shape[0]]
         length = sum(float((part.double() @ kept).norm(dim=1).sum()) for part in means.split(ITEMS_AT_ONCE)) / max(1, len(means))
-        self.projection.weight.zero_()
+        if self.activation == "linear":  # behind relu, rows of zeros would never learn
+            self.projection.weight.zero_()
         self.projection.weight[: kept.shape[1]] = (kept.T / max(length, 1e-6)).float()
         self.projection.bias.zero_()
 

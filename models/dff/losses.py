@@ -84,9 +84,10 @@ def in_batch(
     item, which is then no negative; log_shares (C), the log of each item's share of all training interactions, subtracted to undo
     that popular items are negatives more often.
     """
-    scores = queries @ keys.T
-    if log_shares is not None:
-        scores = scores - log_shares
-    wanted = scores.gather(1, targets.unsqueeze(1))
-    negatives = (scores + counts.to(scores.dtype).log()).masked_fill(own, MASKED)
-    return functional.cross_entropy(negatives.scatter(1, targets.unsqueeze(1), wanted), targets)
+    with torch.autocast(queries.device.type, enabled=False):  # as in `full_softmax`; it would also mix types that `scatter` refuses
+        scores = queries.float() @ keys.float().T
+        if log_shares is not None:
+            scores = scores - log_shares
+        wanted = scores.gather(1, targets.unsqueeze(1))
+        negatives = (scores + counts.to(scores.dtype).log()).masked_fill(own, MASKED)
+        return functional.cross_entropy(negatives.scatter(1, targets.unsqueeze(1), wanted), targets)

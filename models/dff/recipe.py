@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from dff.errors import DataError
 from dff.item_tower import VARIANTS
 
+SEEDS = 2**32
 CHOICES = {
     "variant": VARIANTS,
     "similarity": ("cosine", "dot"),
@@ -85,6 +86,8 @@ class Recipe:
         for name in ("dropout", "id_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise DataError(f"{name} is {getattr(self, name)}; expected 0 or more and less than 1")
+        if self.seed >= SEEDS:
+            raise DataError(f"seed is {self.seed}; expected less than {SEEDS}")
         for name in ("neighbours", "seed", "weight_decay"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise DataError(f"{name} is {getattr(self, name)}; expected 0 or more")

@@ -16,6 +16,7 @@ from dff.export import Description, export
 from dff.exposure import exposure, shown_items
 from dff.features import Features, align, load_features
 from dff.floors import floors
+from dff.folders import make_folder
 from dff.frequency import by_frequency
 from dff.interactions import Interactions, read_interactions
 from dff.neighbours import find_neighbours
@@ -69,8 +70,7 @@ def prepare(options: Given, variant: str) -> Prepared:
         if variant != "id":
             raise DataError(f"variant {variant} needs --features")
         return Prepared(interactions, leave_one_out(interactions), None, None)
-    named = {item for sequence in interactions.sequences for item in sequence}
-    features = load_features(options.features, named)
+    features = load_features(options.features, interactions.named)
     if features.assumption:
         print(features.assumption, flush=True)
     split = leave_one_out(interactions, features.item_ids)  # the same catalogue for every variant
@@ -102,13 +102,6 @@ def build_model(recipe: Recipe, split: Split, hidden_states: torch.Tensor | None
 
 def write_json(path: Path, content: dict) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{path}: no folder can be made ({error.strerror})") from error
 
 
 def configuration(options: RunOptions, data: Prepared, device: torch.device) -> dict[str, object]:

@@ -10,6 +10,7 @@ import torch
 from tqdm import tqdm
 
 from dff.errors import DataError
+from dff.folders import make_folder
 from dff.tensor_file import write_tensors
 
 BUNDLED_ENCODER = "all-MiniLM-L6-v2"  # comes as a package, nothing is fetched
@@ -37,6 +38,8 @@ def read_titles(path: Path, column: str = "title") -> tuple[list[str], list[str]
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from error
+    except csv.Error as error:
+        raise DataError(f"{path}:{reader.line_num + 1}: not CSV ({error}); is a quote not closed?") from error
     if not items:
         raise DataError(f"{path}: holds no {column}s")
     return list(items), list(items.values())
@@ -100,14 +103,23 @@ def encode_texts(
     """
     if batch_size < 1:
         raise DataError(f"batch size is {batch_size}; expected 1 or more")
+    if out_path.is_dir():
+        raise DataError(f"{out_path}: is a folder; expected a file to write")
+    make_folder(out_path.parent)
     tokenizer, model, revision = load_text_encoder(encoder)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token  # padding is masked: any token will do
+    longest = min(MAX_TOKENS, tokenizer.model_max_length)
     order = sorted(range(len(texts)), key=lambda row: (-len(texts[row]), row))
     hidden: np.ndarray | None = None
     count = 0
     for start in tqdm(range(0, len(order), batch_size), desc="texts", unit="batch", disable=None):
         rows = order[start : start + batch_size]
-        tokens = tokenizer([texts[row] for row in rows], padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
-        layers = model(**tokens, output_hidden_states=True).hidden_states
+        tokens = tokenizer([texts[row] for row in rows], padding=True, truncation=True, max_length=longest, return_tensors="pt")
+        try:
+            layers = model(**tokens, output_hidden_states=True).hidden_states
+        except (IndexError, RuntimeError, TypeError, ValueError) as error:  # a model of another class, or too little memory
+            raise DataError(f"{encoder}: cannot encode these texts ({error})") from error
         count = len(layers)
         pooled = pool_over_tokens(layers[-1:] if last_layer else layers, tokens["attention_mask"]).to(torch.float16).numpy()
         if hidden is None:
@@ -122,7 +134,6 @@ def encode_texts(
         "revision": revision,
         "pooling": "mean over tokens",
     }
-    out_path.parent.mkdir(parents=True, exist_ok=True)
     partial = out_path.with_name(out_path.name + ".partial")
     write_tensors(partial, {"hidden_states": torch.from_numpy(hidden)}, metadata)
     partial.replace(out_path)

@@ -1,5 +1,6 @@
 import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -12,7 +13,7 @@ from dff.export import Description, export
 from dff.item_tower import VARIANTS
 from dff.recipe import build_recipe
 from dff.run import build_model
-from dff.verify import verify
+from dff.verify import largest_error, verify
 
 EXTRACTOR = {"model": "toy", "revision": "1", "pooling": "mean"}
 TRAINING = {"data_set": "toy", "users": 1, "items": 1, "interactions": 1, "seed": 0, "metrics": {}}
@@ -215,3 +216,11 @@ def test_an_export_that_fails_leaves_the_old_artifact_alone(world, tmp_path):
     make_artifact(world, folder, seed=1)
     assert verify(folder).fingerprint != before.fingerprint
     assert [path.name for path in tmp_path.iterdir()] == ["artifact"]
+
+
+def test_long_vectors_may_differ_by_what_float32_rounds_them_by():
+    wanted = np.array([[700.0, -3.0]], dtype=np.float32)
+    assert largest_error(Path("t.onnx"), "v", wanted + 0.03, wanted) < 1e-4
+    for given, golden in ((wanted + 0.3, wanted), (wanted / 700 + 0.0003, wanted / 700)):
+        with pytest.raises(DataError, match="t.onnx: v differs"):
+            largest_error(Path("t.onnx"), "v", given, golden)

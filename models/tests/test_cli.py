@@ -116,13 +116,26 @@ def test_titles_are_read_by_column_name(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [("item,name\n", "lacks the column title"), ("item,title\n1,a\n1,b\n", ":3: item '1' occurs twice"), ("item,title\n", "no titles")],
+    [
+        ("item,title\n1," + "x" * 200_000 + "\n", ":2: not CSV"),
+        ("item,name\n", "lacks the column title"),
+        ("item,title\n1,a\n1,b\n", ":3: item '1' occurs twice"),
+        ("item,title\n", "no titles"),
+    ],
 )
 def test_a_titles_file_that_does_not_fit_is_refused(tmp_path, capsys, content, reason):
     path = tmp_path / "titles.csv"
     path.write_text(content, encoding="utf-8")
     assert main(["encode-titles", "--titles", str(path), "--out", str(tmp_path / "out.safetensors")]) == 2
     assert reason in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_is_told_before_the_work(world, tmp_path, capsys):
+    titles = tmp_path / "titles.csv"
+    titles.write_text("item,title\n1,cat\n", encoding="utf-8")
+    for out, reason in ((tmp_path, "is a folder"), (titles / "below", "no folder can be made")):
+        assert main(["encode-titles", "--titles", str(titles), "--out", str(out)]) == 2
+        assert reason in capsys.readouterr().err
 
 
 def test_pooling_leaves_padding_tokens_out():

@@ -73,7 +73,9 @@ def test_ids_come_from_the_sidecar_where_the_file_has_none(tmp_path):
 
 def test_a_pytorch_file_may_be_a_tensor_or_a_dict_with_ids(tmp_path):
     torch.save({"hidden_states": HIDDEN, "item_ids": ["x", "y", "z"]}, tmp_path / "dict.pt")
+    torch.save({"hidden_states": HIDDEN, "item_ids": torch.tensor([7, 8, 9])}, tmp_path / "numbers.pt")
     torch.save(HIDDEN, tmp_path / "tensor.pt")
+    assert load_features(tmp_path / "numbers.pt", {"7"}).item_ids == ["7", "8", "9"]
     assert load_features(tmp_path / "dict.pt", {"x"}).item_ids == ["x", "y", "z"]
     assert load_features(tmp_path / "tensor.pt", {"1", "3"}).item_ids == ["1", "2", "3"]
 

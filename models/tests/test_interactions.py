@@ -49,3 +49,4 @@ def test_short_users_are_left_out_and_counted_and_repeats_are_allowed(tmp_path):
     assert interactions.sequences == [["a", "b", "a", "b", "a"]]
     assert interactions.left_out == 1
     assert interactions.count() == 5
+    assert interactions.named == {"a", "b", "c", "d"}  # rows of features may be numbered by what only short users have

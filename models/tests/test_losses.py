@@ -84,3 +84,5 @@ def test_the_in_batch_loss_equals_the_authors_form_over_all_occurrences(correcte
     sets = [set(sequences[user]) for user in users.tolist()]
     wanted = naive_in_batch(queries, occurrences, keys, targets.tolist(), sets, shares if corrected else torch.zeros(5))
     assert torch.allclose(given, wanted, atol=1e-5)
+    with torch.autocast("cpu", dtype=torch.bfloat16):  # as the rest of a training on a GPU runs
+        assert torch.equal(in_batch(queries, keys, targets, counts, own[users], shares if corrected else None), given)

@@ -149,7 +149,7 @@ def test_a_projection_that_starts_at_the_principal_axes_keeps_cosines_between_it
 
 
 def test_fewer_axes_than_dimensions_leave_rows_at_zero():
-    tower, states = item_tower(), torch.randn(9, LAYERS, WIDTH)
+    tower, states = ItemTower("dff", 4, DIM, LAYERS, WIDTH, "linear"), torch.randn(9, LAYERS, WIDTH)
     tower.fit_standardisation(states)
     means = tower.layer_means(states)
     tower.start_at_principal_axes(means, principal_axes(means))
@@ -160,3 +160,24 @@ def test_fewer_axes_than_dimensions_leave_rows_at_zero():
 def test_a_history_without_a_single_item_gives_no_nan(history_mean):
     vectors = user_tower(history_mean=history_mean)(torch.zeros(2, LONGEST, DIM), torch.zeros(2, LONGEST, dtype=torch.bool))
     assert torch.isfinite(vectors).all()
+
+
+def test_a_feature_that_never_varies_in_training_makes_nothing_of_a_new_item_that_differs_in_it():
+    states = torch.randn(50, 1, 4)
+    states[:, :, 2] = 3.0
+    tower = ItemTower("replacement", 50, DIM, 1, 4)
+    tower.fit_standardisation(states)
+    new = states[:1].clone()
+    new[:, :, 2] = 3.5
+    assert float((tower.standardise(new) - tower.standardise(states[:1])).abs().max()) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("activation", ["linear", "relu"])
+def test_all_numbers_of_a_projection_wider_than_the_features_can_learn(activation):
+    tower = ItemTower("replacement", 20, 8, 1, 3, activation)
+    states = torch.randn(20, 1, 3)
+    tower.fit_standardisation(states)
+    means = tower.layer_means(states)
+    tower.start_at_principal_axes(means, principal_axes(means))
+    tower(None, states)[0].sum().backward()
+    assert (tower.projection.weight.grad.abs().sum(dim=1) > 0).all()

@@ -13,6 +13,7 @@ from dff.errors import DataError
 from dff.extraction.lvlm import Extracted, FrozenModel, Request, extract_batch, load_lvlm, provenance
 from dff.extraction.shards import Index, add_shard, resume_index, save_index, shard_lists, write_captions
 from dff.extraction.videos import Clip, VideoError, choose_decoder, find_videos, read_clip
+from dff.folders import make_folder
 from dff.titles import BUNDLED_ENCODER, encode_texts, load_text_encoder
 
 STORED = {"float16": torch.float16, "float32": torch.float32}
@@ -69,7 +70,7 @@ def extract(options: ExtractOptions) -> str:
         load_text_encoder(options.caption_encoder)  # what is missing should show now, not after hours
     frozen = load_lvlm(options.model, options.revision, options.dtype, options.device, options.request.pooling)
     settings = {"frames": options.frames, "longest_side": options.longest_side, "decoder": decoder, "stored": options.store}
-    options.out.mkdir(parents=True, exist_ok=True)
+    make_folder(options.out)
     index = resume_index(options.out, provenance(frozen, options.request) | settings, frozen.layer_names)
     done = {item for part in shard_lists(options.out, index, "item_ids") for item in part}
     todo = {item: path for item, path in videos.items() if item not in done}

@@ -37,14 +37,14 @@ class Difference:
 
 
 def t_95(freedom: float) -> float:
-    """The quantile for any number of degrees of freedom from 1; between whole ones it is linear in their inverse."""
+    """The quantile for any degrees of freedom from 1; between whole ones its logarithm is linear in their inverse, up to 3 % too large."""
     if freedom > len(T_95):
         return NORMAL_95 + 2.372 / freedom + 2.823 / freedom**2
     low = int(freedom)
     if low == len(T_95):
         return T_95[-1]
     share = (1 / low - 1 / freedom) / (1 / low - 1 / (low + 1))
-    return T_95[low - 1] + share * (T_95[low] - T_95[low - 1])
+    return T_95[low - 1] ** (1 - share) * T_95[low] ** share
 
 
 def paired_difference(first: Sequence[np.ndarray], second: Sequence[np.ndarray], cutoff: int = 10) -> Difference:

@@ -12,9 +12,10 @@ from dff import __version__
 from dff.errors import DataError
 from dff.features import Features, align, load_features
 from dff.floors import floors
+from dff.folders import make_folder
 from dff.interactions import Interactions, read_interactions
 from dff.recipe import Recipe
-from dff.run import choose_device, make_folder, write_json
+from dff.run import choose_device, write_json
 from dff.split import leave_one_out
 from dff.study.arms import MODES, Arm, arms, single_layers
 from dff.study.cold_start import ColdProtocol, cold_metrics, content_scorer, hold_out, random_metrics
@@ -60,23 +61,25 @@ def subset(interactions: Interactions, users: int | None) -> Interactions:
     if users < 1:
         raise DataError(f"--users is {users}; expected 1 or more")
     kept = np.sort(np.random.default_rng(SUBSET_DRAW).permutation(len(interactions.users))[:users])
-    return Interactions([interactions.users[n] for n in kept], [interactions.sequences[n] for n in kept], interactions.left_out)
+    users, sequences = [interactions.users[n] for n in kept], [interactions.sequences[n] for n in kept]
+    return Interactions(users, sequences, interactions.left_out, interactions.named)
 
 
-def load(options: StudyOptions) -> tuple[Interactions, Data, Features]:
-    """Reads everything; with --users the catalogue shrinks to the items that those users have."""
+def load(options: StudyOptions) -> tuple[Interactions, Data, Features, Sequence[str]]:
+    """Reads everything. The last are the items that the features name, which join the catalogue: none where --users leaves anyone out,
+    as it shrinks to the items that the others have then."""
     whole = read_interactions(options.interactions)
     interactions = subset(whole, options.users)
-    named = {item for sequence in whole.sequences for item in sequence}
-    features = load_features(options.features, named)
+    features = load_features(options.features, whole.named)
     if features.assumption:
         print(features.assumption, flush=True)
-    split = leave_one_out(interactions, features.item_ids if interactions is whole else ())
+    listed = features.item_ids if interactions is whole else ()
+    split = leave_one_out(interactions, listed)
     sources = {"states": align(features, split.item_ids, options.features, options.allow_missing_features)}
     if options.captions is not None:
-        captions = load_features(options.captions, named)
+        captions = load_features(options.captions, whole.named)
         sources["captions"] = align(captions, split.item_ids, options.captions, options.allow_missing_features)
-    return interactions, Data(split, sources, features.layers), features
+    return interactions, Data(split, sources, features.layers), features, listed
 
 
 def cold_arms(recipe: Recipe, layers: int) -> list[tuple[str, Arm, dict]]:
@@ -96,7 +99,7 @@ def plan(options: StudyOptions, data: Data) -> list[Planned]:
     compared = arms(states.shape[1], singles, 0 if captions is None else captions.shape[1], options.modes)
     runs = []
     for seed in options.seeds:
-        recipe = replace(options.recipe, seed=seed)
+        recipe = replace(options.recipe, seed=seed).checked()
         runs += [Planned(arm.slug, seed, replace(recipe, variant=arm.variant), arm, cold=False) for arm in compared]
         if options.cold_start:
             runs += [
@@ -133,11 +136,11 @@ def study(options: StudyOptions) -> str:
     if not options.seeds or len(set(options.seeds)) != len(options.seeds):
         raise DataError("--seeds names no seed, or one twice")
     device = choose_device(options.device)
-    interactions, data, features = load(options)
+    interactions, data, features, listed = load(options)
     runs = plan(options, data)
     protocol = None
     if any(planned.cold for planned in runs):
-        protocol = hold_out(interactions, features.item_ids if options.users is None else [])
+        protocol = hold_out(interactions, listed)
     cold_states = None if protocol is None else align(features, protocol.warm.item_ids, options.features, options.allow_missing_features)
     make_folder(options.out)
     print(

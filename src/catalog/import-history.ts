@@ -47,9 +47,13 @@ const NUMBERS = new Set(['watch_ms', 'duration_ms', 'watch_portion']);
 const withNumbers = (record: Record<string, string>): Record<string, unknown> =>
   Object.fromEntries(
     Object.entries(record)
-      .filter(([, cell]) => cell !== '')
+      .filter(([, cell]) => cell.trim() !== '')
       .map(([column, cell]) => [column, NUMBERS.has(column) && /^\d+(\.\d+)?$/.test(cell) ? Number(cell) : cell]),
   );
+
+/** Spaces are in no id, colons may be: u:yt and abc are not u and yt:abc. */
+const eventIdOf = (user: string, item: string, time: number): string =>
+  ['import', user, item, time].join(user.includes(':') || item.includes(':') ? ' ' : ':');
 
 function eventsOfLine(line: string, users: Set<string>, now: number): EventWrite[] | FieldError[] {
   const [user = '', list, ...rest] = line.split('\t');
@@ -67,7 +71,7 @@ function eventsOfLine(line: string, users: Set<string>, now: number): EventWrite
     return time;
   };
   return items.map((item, position) => ({
-    event_id: `import:${user}:${item}:${timeOf(item)}`,
+    event_id: eventIdOf(user, item, timeOf(item)),
     user_id: user,
     item_id: item,
     type: 'view',

@@ -103,7 +103,7 @@ export function itemOfRecord(record: Record<string, string>): Record<string, unk
   const item: Record<string, unknown> = {};
   const attributes: Record<string, unknown> = {};
   for (const [column, cell] of Object.entries(record)) {
-    if (cell === '') continue;
+    if (cell.trim() === '') continue;
     if (column === 'item' || column === 'item_id') item.item_id = cell;
     else if (column === 'hidden') item.hidden = typed(cell, 'boolean');
     else if (FIELDS.has(column)) item[column] = cell;
@@ -115,8 +115,10 @@ export function itemOfRecord(record: Record<string, string>): Record<string, unk
   return { ...item, attributes };
 }
 
+const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+
 function typed(cell: string, type: string): unknown {
-  if (type === 'number' && Number.isFinite(Number(cell))) return Number(cell);
+  if (type === 'number' && DECIMAL.test(cell.trim()) && Number.isFinite(Number(cell))) return Number(cell);
   if (type === 'boolean' && (cell === 'true' || cell === 'false')) return cell === 'true';
   if (type === 'list') return cell.split('|');
   return type === 'string' ? cell : null; // null is refused by the schema, with the column's name

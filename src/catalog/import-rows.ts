@@ -127,20 +127,46 @@ export function stateOf(file: string): string {
 async function* rowsOf(file: string): AsyncGenerator<{ read: () => Row; bytes: number }> {
   const input = createReadStream(file);
   if (file.endsWith('.csv')) {
-    const records = input.pipe(parse({ columns: true, bom: true, skip_empty_lines: true, relax_column_count: true }));
+    const records = input.pipe(parse({ bom: true, skip_empty_lines: true, relax_column_count: true }));
+    let header: string[] | null = null;
     try {
-      for await (const record of records) yield { read: () => ({ value: record as unknown }), bytes: input.bytesRead };
+      for await (const record of records) {
+        const cells = record as string[];
+        if (header === null) header = headerOf(file, cells);
+        else yield { read: csvRow.bind(null, header, cells), bytes: input.bytesRead };
+      }
     } catch (error) {
-      throw new InputError(`${file}: is not CSV: ${messageOf(error)}`, { cause: error });
+      throw error instanceof InputError ? error : new InputError(`${file}: is not CSV: ${messageOf(error)}`, { cause: error });
     } finally {
       input.destroy();
     }
     return;
   }
   const isJson = file.endsWith('.jsonl') || file.endsWith('.ndjson');
-  for await (const line of createInterface({ input, crlfDelay: Infinity })) {
-    if (line !== '') yield { read: () => (isJson ? jsonRow(line) : { value: line }), bytes: input.bytesRead };
+  let isFirst = true;
+  for await (const read of createInterface({ input, crlfDelay: Infinity })) {
+    const line: string = isFirst ? read.replace(BOM, '') : read;
+    isFirst = false;
+    if (line.trim() !== '') yield { read: () => (isJson ? jsonRow(line) : { value: line }), bytes: input.bytesRead };
   }
+}
+
+const BOM = /^\ufeff/;
+
+/** @throws InputError when a column has no name, or that of another one: its cells would be lost */
+function headerOf(file: string, cells: readonly string[]): string[] {
+  const names = cells.map((cell) => cell.trim());
+  names.forEach((name, column) => {
+    if (name === '') throw new InputError(`${file}: column ${column + 1} has no name`);
+    if (names.indexOf(name) < column) throw new InputError(`${file}: columns ${names.indexOf(name) + 1} and ${column + 1} are both named ${name}`);
+  });
+  return names;
+}
+
+function csvRow(header: readonly string[], cells: readonly string[]): Row {
+  if (cells.length !== header.length)
+    return { errors: [{ pointer: '', detail: `has ${cells.length} cells, the header has ${header.length}: is a comma not quoted?` }] };
+  return { value: Object.fromEntries(header.map((name, column) => [name, cells[column]])) };
 }
 
 function jsonRow(line: string): Row {

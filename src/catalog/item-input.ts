@@ -1,5 +1,5 @@
 import { Type, type Static, type TSchema } from 'typebox';
-import { InputError, type FieldError } from '../errors.js';
+import { InputError, invalidRequest, type FieldError } from '../errors.js';
 import type { Artifact } from '../model/artifact.js';
 import { layerNorms } from '../model/golden.js';
 import { floatsOf, tensorOf } from '../model/safetensors.js';
@@ -18,13 +18,14 @@ const AttributeValue = Type.Union([
   Type.Boolean(),
   Type.Array(Type.String({ maxLength: 256 }), { maxItems: 100 }),
 ]);
+const MAX_ATTRIBUTES = 64;
 /** By name; every name has the value's schema, which a pattern of names would not give to one with a line break. */
 const attributesOf = <Value extends TSchema>(value: Value) =>
   Type.Unsafe<Record<string, Static<Value>>>({
     type: 'object',
     propertyNames: { type: 'string', minLength: 1, maxLength: 64 },
     additionalProperties: value,
-    maxProperties: 64,
+    maxProperties: MAX_ATTRIBUTES,
   });
 const Attributes = attributesOf(AttributeValue);
 
@@ -94,9 +95,13 @@ export function fieldsOf(itemId: string, body: ItemBody): ItemFields {
   };
 }
 
+/** @throws ReelfuseError 422 `invalid_request` when there would be too many attributes */
 export function patchFields({ created_at: _, updated_at: __, sequence: ___, ...stored }: StoredItem, patch: ItemPatch): ItemFields {
   const merged = { ...stored.attributes, ...patch.attributes };
   const attributes = Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== null));
+  const count = Object.keys(attributes).length;
+  if (count > MAX_ATTRIBUTES)
+    throw invalidRequest([{ pointer: '/attributes', detail: `makes ${count} with those that are kept, allowed are ${MAX_ATTRIBUTES}` }]);
   return {
     ...stored,
     attributes,

@@ -1,4 +1,4 @@
-import { createReadStream, writeFileSync } from 'node:fs';
+import { closeSync, createReadStream, openSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { SingleBar } from 'cli-progress';
 import { Pool } from 'undici';
@@ -72,12 +72,21 @@ export const addEvaluate: AddCommand = (program) => {
       ),
     )
     .action(async (options: Options) => {
+      if (typeof options.json === 'string') requireWritable(options.json); // before the work that would be lost
       const evaluation = await evaluate(options);
       if (options.json === true) process.stdout.write(`${JSON.stringify(evaluation)}\n`);
       else if (options.quiet !== true) process.stdout.write(table(evaluation));
       if (typeof options.json === 'string') writeFileSync(options.json, `${JSON.stringify(evaluation, null, 2)}\n`);
     });
 };
+
+function requireWritable(file: string): void {
+  try {
+    closeSync(openSync(file, 'a'));
+  } catch (error) {
+    throw new InputError(`--json ${file} cannot be written: ${messageOf(error)}`, { cause: error });
+  }
+}
 
 const positive = (name: string, text: string): number => {
   if (!/^[1-9]\d{0,8}$/.test(text)) throw new InputError(`--${name} must be a positive whole number, got ${JSON.stringify(text)}`);

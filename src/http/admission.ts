@@ -5,6 +5,7 @@ import type { Metrics } from '../metrics.js';
 import { requestId } from './observe.js';
 import { PROBLEM_TYPE, problemBody } from './problem.js';
 import { closeLingering } from './lingering-close.js';
+import { closeAnswered } from './orderly-close.js';
 
 /** Requests that leave are counted for so long before they make a rate. */
 const WINDOW_MS = 100;
@@ -118,15 +119,17 @@ export function createGuardedServer(options: ServerOptions, handle: RequestListe
     });
     response.end(body);
   };
-  const server = closeLingering(
-    createServer({ ...options, keepAlive: true, keepAliveInitialDelay: PROBE_AFTER_MS }, (request, response) => {
-      if (!isGuarded(request)) handle(request, response);
-      else if (admission.enter()) {
-        if (request.method === 'POST') holdPlace(request, response, admission);
-        else response.once('close', admission.leave); // has no body to wait for
-        handle(request, response);
-      } else refuse(request, response);
-    }),
+  const server = closeAnswered(
+    closeLingering(
+      createServer({ ...options, keepAlive: true, keepAliveInitialDelay: PROBE_AFTER_MS }, (request, response) => {
+        if (!isGuarded(request)) handle(request, response);
+        else if (admission.enter()) {
+          if (request.method === 'POST') holdPlace(request, response, admission);
+          else response.once('close', admission.leave); // has no body to wait for
+          handle(request, response);
+        } else refuse(request, response);
+      }),
+    ),
   );
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   server.requestTimeout = 0; // an upload may be of any length

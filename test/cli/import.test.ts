@@ -84,6 +84,48 @@ test('CSV columns become fields and typed attributes', async (t) => {
   );
 });
 
+test('a CSV row of more or fewer cells than the header is refused, not shifted; blank cells are empty, numbers are decimal', async (t) => {
+  const { store, write } = setUp(t);
+  const items = write('items.csv', '\ufeffitem_id, title ,n:number\nx1,Hello, world,3\nx2,Fine\nx3, , \nx4,t,0x10\nx5,t, 1.5e1 \n');
+  const report = await importItems(items, null, null, store);
+  assert.deepEqual(
+    report.rejected.map(({ row, errors }) => [row, errors[0]?.pointer, errors[0]?.detail.split(':')[0]]),
+    [
+      [1, '', 'has 4 cells, the header has 3'],
+      [2, '', 'has 2 cells, the header has 3'],
+      [4, '/attributes/n', report.rejected[2]?.errors[0]?.detail],
+    ],
+  );
+  assert.deepEqual([store.item('x3')?.title, store.item('x3')?.attributes], [null, {}]);
+  assert.deepEqual([store.item('x5')?.title, store.item('x5')?.attributes], ['t', { n: 15 }]);
+});
+
+test('a CSV header whose columns cannot be told apart is refused', async (t) => {
+  const { store, write } = setUp(t);
+  await assert.rejects(importItems(write('a.csv', 'item_id,topic, topic\nx,1,2\n'), null, null, store), /columns 2 and 3 are both named topic/);
+  await assert.rejects(importItems(write('b.csv', 'item_id,,topic\nx,1,2\n'), null, null, store), /column 2 has no name/);
+});
+
+test('a byte order mark and blank lines are no rows', async (t) => {
+  const { store, write } = setUp(t);
+  const items = await importItems(write('items.jsonl', '\ufeff{"item_id":"a"}\r\n   \r\n{"item_id":"b"}'), null, null, store);
+  const history = await importHistory(write('pairs.tsv', '\ufeffu1\ta b\r\n\r\n'), POSITIVES, store);
+  assert.deepEqual([items.imported, items.rejected, history.imported, history.rejected], [2, [], 1, []]);
+  assert.equal(store.history('u1', 10).length, 2);
+});
+
+test('events of lines are told apart whatever colons the ids have', async (t) => {
+  const { store, write } = setUp(t);
+  const file = write('pairs.tsv', 'u:yt\tabc\nu\tyt:abc\n');
+  for (const _ of ['first', 'again']) {
+    await importHistory(file, POSITIVES, store, { fromStart: true });
+    assert.deepEqual(
+      ['u:yt', 'u'].map((user) => store.history(user, 10).map(({ item_id: id }) => id)),
+      [['abc'], ['yt:abc']],
+    );
+  }
+});
+
 test('an import goes on where it stopped, and a changed file starts anew', async (t) => {
   const { store, write } = setUp(t);
   const lines = Array.from({ length: 600 }, (_, index) => `{"item_id":"i${index}"}`).join('\n');

@@ -94,6 +94,9 @@ test('evaluate writes a table, one line of JSON, or a file', async (t) => {
   const figures = join(folder, 'figures.json');
   assert.deepEqual(await runCli([...given, '--quiet', '--json', figures]), { code: 0, stdout: '', stderr: '' });
   assert.equal((JSON.parse(readFileSync(figures, 'utf8')) as { users: number }).users, 2);
+  const nowhere = await runCli(['evaluate', '--url', 'http://127.0.0.1:9', '--interactions', file, '--json', join(folder, 'none', 'x.json')]);
+  assert.equal(nowhere.code, 2);
+  assert.match(nowhere.stderr, /--json .*x\.json cannot be written/);
 });
 
 test('colours are for terminals that want them', (t) => {

@@ -29,6 +29,20 @@ test('a patch changes what it names, keeps the rest and the vector', async (t) =
   assert.deepEqual(await scores(app), before);
 });
 
+test('patches add up to no more attributes than an item may have', async (t) => {
+  const { app } = await build(t);
+  await putClips(app, 1);
+  const many = (prefix: string, count: number) => ({ attributes: Object.fromEntries(Array.from({ length: count }, (_, n) => [`${prefix}${n}`, n])) });
+  await app.inject({ method: 'PUT', url: '/v1/items/full', payload: many('a', 60) });
+  assert.equal((await patch(app, 'full', many('b', 4))).statusCode, 200);
+  const refused = await patch(app, 'full', many('c', 1));
+  assert.deepEqual(
+    [refused.statusCode, refused.json<{ errors: object[] }>().errors],
+    [422, [{ pointer: '/attributes', detail: 'makes 65 with those that are kept, allowed are 64' }]],
+  );
+  assert.equal((await patch(app, 'full', { attributes: { b0: null, c0: 1 } })).statusCode, 200);
+});
+
 test('a patch that hides an item takes it out of the next answer, and one that shows it brings it back', async (t) => {
   const { app } = await build(t);
   await putClips(app, 10);

@@ -1,0 +1,50 @@
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+
+/** How long a caller may take to fetch an answer that was given before the end. */
+const FETCH_MS = 10_000;
+
+interface Connection {
+  /** Answers that are not with the network yet. */
+  open: number;
+  /** The newest of them. */
+  latest: ServerResponse | null;
+}
+
+/**
+ * Lets a server end as soon as its last answer is with the network, and no sooner. Node's own would cut off what is answered but not sent yet,
+ * and keep a connection that answers after the call for as long as it may be idle.
+ */
+export function closeAnswered(server: Server, fetchMs = FETCH_MS): Server {
+  const connections = new Map<Socket, Connection>();
+  let isClosing = false;
+  const limit = (socket: Socket): void => void setTimeout(() => socket.destroy(), fetchMs).unref();
+
+  server.on('connection', (socket: Socket) => {
+    connections.set(socket, { open: 0, latest: null });
+    socket.once('close', () => connections.delete(socket));
+  });
+  server.prependListener('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
+    const connection = connections.get(socket);
+    if (connection === undefined) return; // it has closed already
+    connection.open++;
+    connection.latest = response;
+    response.once('close', () => {
+      connection.open--;
+      connection.latest = null;
+      if (isClosing && connection.open === 0) socket.destroySoon();
+    });
+  });
+  // what `close` calls
+  server.closeIdleConnections = () => {
+    isClosing = true;
+    for (const [socket, { open, latest }] of connections) {
+      if (open === 0) socket.destroySoon();
+      if (latest === null) continue;
+      if (!latest.headersSent) latest.shouldKeepAlive = false; // and says so
+      if (latest.writableEnded) limit(socket);
+      else latest.once('prefinish', () => limit(socket));
+    }
+  };
+  return server;
+}

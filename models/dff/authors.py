@@ -101,10 +101,11 @@ def load_authors_checkpoint(checkpoint: Mapping[str, object], heads: int = 2) ->
         raise DataError(f"{IDS} has shape {list(table.shape)}; expected [items + 1, {recipe.dim}]")
     model = Recommender(recipe, len(table) - 1, len(state["weights"]), state["proj.weight"].shape[1])
     ours = model.state_dict()
-    ours["item_tower.id_embedding.weight"] = torch.cat([table, table[1:].mean(dim=0, keepdim=True)])
+    ours["item_tower.id_embedding.weight"] = torch.cat([table, table[:1]])  # a last row for the unknown item
     for theirs, name in keys.items():
         if state[theirs].shape != ours[name].shape:
             raise DataError(f"{theirs} has shape {list(state[theirs].shape)}; expected {list(ours[name].shape)}")
         ours[name] = state[theirs].float()
     model.load_state_dict(ours)
+    model.item_tower.settle_unknown()
     return model.eval(), recipe

@@ -21,23 +21,23 @@ export function createErasure(store: Pick<Store, 'eraseUser' | 'cleanFiles' | 'e
     for (const itemId of erased.impressions) popularity.show(itemId, -1);
     return erased;
   };
+  /** Until a step finds less than it may take. */
+  const inSteps = async (step: () => Promise<Erased>): Promise<{ events: number; sequence: number }> => {
+    let total = 0;
+    for (;;) {
+      const { events, sequence } = forget(await step());
+      total += events;
+      if (events < BATCH) return { events: total, sequence };
+    }
+  };
   return {
     eraseUser: async (userId, waitMs) => {
-      let total = 0;
-      for (;;) {
-        const { events, sequence } = forget(await store.eraseUser(userId, BATCH));
-        total += events;
-        if (events < BATCH) return { events: total, sequence, isGone: await store.cleanFiles(waitMs) };
-      }
+      const erased = await inSteps(() => store.eraseUser(userId, BATCH));
+      return { ...erased, isGone: await store.cleanFiles(waitMs) };
     },
     expireEvents: async (retentionDays, now) => {
       if (retentionDays === 0) return 0;
-      let total = 0;
-      for (;;) {
-        const { events } = forget(await store.expireEvents(now - retentionDays * DAY_MS, BATCH));
-        total += events;
-        if (events < BATCH) return total;
-      }
+      return (await inSteps(() => store.expireEvents(now - retentionDays * DAY_MS, BATCH))).events;
     },
   };
 }

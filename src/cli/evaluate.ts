@@ -1,4 +1,4 @@
-import { closeSync, createReadStream, openSync, writeFileSync } from 'node:fs';
+import { closeSync, createReadStream, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { SingleBar } from 'cli-progress';
 import { Pool } from 'undici';
@@ -6,7 +6,7 @@ import { InputError, ServerError, messageOf } from '../errors.js';
 import { createRankingMetrics, rankOf, type RankingSummary } from './ranking-metrics.js';
 import type { AddCommand } from './program.js';
 import { originOf, readKey } from './report.js';
-import { examples } from './terminal.js';
+import { examples, openToAppend } from './terminal.js';
 
 /** The deepest rank that is reported; one more is asked for, to see ties at the edge. */
 const DEPTH = 20;
@@ -72,21 +72,13 @@ export const addEvaluate: AddCommand = (program) => {
       ),
     )
     .action(async (options: Options) => {
-      if (typeof options.json === 'string') requireWritable(options.json); // before the work that would be lost
+      if (typeof options.json === 'string') closeSync(openToAppend('--json', options.json)); // before the work that would be lost
       const evaluation = await evaluate(options);
       if (options.json === true) process.stdout.write(`${JSON.stringify(evaluation)}\n`);
       else if (options.quiet !== true) process.stdout.write(table(evaluation));
       if (typeof options.json === 'string') writeFileSync(options.json, `${JSON.stringify(evaluation, null, 2)}\n`);
     });
 };
-
-function requireWritable(file: string): void {
-  try {
-    closeSync(openSync(file, 'a'));
-  } catch (error) {
-    throw new InputError(`--json ${file} cannot be written: ${messageOf(error)}`, { cause: error });
-  }
-}
 
 const positive = (name: string, text: string): number => {
   if (!/^[1-9]\d{0,8}$/.test(text)) throw new InputError(`--${name} must be a positive whole number, got ${JSON.stringify(text)}`);

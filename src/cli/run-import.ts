@@ -1,4 +1,4 @@
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, writeSync } from 'node:fs';
 import { SingleBar } from 'cli-progress';
 import { pino } from 'pino';
 import { positiveRule } from '../catalog/event-input.js';
@@ -8,13 +8,13 @@ import type { ImportProgress, ImportReport } from '../catalog/import-rows.js';
 import { expectedBy } from '../catalog/item-input.js';
 import { chooseModel } from '../catalog/model-choice.js';
 import { readConfig } from '../config.js';
-import { InputError, messageOf } from '../errors.js';
+import { InputError } from '../errors.js';
 import { createMetrics } from '../metrics.js';
 import { readArtifact } from '../model/artifact.js';
 import { openStore } from '../services.js';
 import { EXIT } from './exit-codes.js';
 import type { ImportOptions } from './import.js';
-import { printResult } from './terminal.js';
+import { openToAppend, printResult } from './terminal.js';
 
 const SHOWN_REJECTS = 10;
 const SIGNALS = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated } as const;
@@ -32,7 +32,7 @@ export async function runImport(options: ImportOptions): Promise<number> {
   const unbounded = { ...config, maxEventQueue: Infinity }; // an import waits for its own writes
   const { store, close } = openStore(unbounded, createMetrics(), pino({ level: 'warn' }, process.stderr));
   const stop = firstSignal();
-  const kept = rejects === undefined ? null : openRejects(rejects);
+  const kept = rejects === undefined ? null : openToAppend('--rejects', rejects); // a resumed import does not come by the earlier ones again
   const imported: ImportedFile[] = [];
   try {
     const model = config.modelDir === '' ? null : chooseModel(config.modelDir, store);
@@ -87,15 +87,6 @@ function firstSignal(): { signal: () => keyof typeof SIGNALS | null; release: ()
     for (const [name, handler] of handlers) process.off(name, handler);
   };
   return { signal: () => received, release };
-}
-
-/** Added to: a resumed import does not come by the earlier rejects again. */
-function openRejects(file: string): number {
-  try {
-    return openSync(file, 'a');
-  } catch (error) {
-    throw new InputError(`--rejects ${file} cannot be written: ${messageOf(error)}`, { cause: error });
-  }
 }
 
 /** Drawn on standard error, and only where that is a terminal. */

@@ -1,3 +1,6 @@
+import { openSync } from 'node:fs';
+import { InputError, messageOf } from '../errors.js';
+
 /** SGR codes. */
 const COLOURS = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33 } as const;
 export type Colour = keyof typeof COLOURS;
@@ -20,6 +23,15 @@ export function printResult({ json, quiet }: OutputOptions, text: () => string, 
 }
 
 export const printError = (message: string): void => void process.stderr.write(`${paint(process.stderr, 'red', 'error:')} ${message}\n`);
+
+/** The descriptor of a file that an option names. @throws InputError when it cannot be written: told before the work that would be lost */
+export function openToAppend(option: string, file: string): number {
+  try {
+    return openSync(file, 'a');
+  } catch (error) {
+    throw new InputError(`${option} ${file} cannot be written: ${messageOf(error)}`, { cause: error });
+  }
+}
 
 /** Under the help of a command. */
 export function examples(...lines: readonly [command: string, meaning: string][]): string {

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { pino } from 'pino';
-import { demoFile } from '../src/catalog/model-choice.js';
+import { demoFile } from '../src/generations/model-choice.js';
 import { createMetrics } from '../src/metrics.js';
 import { readArtifact } from '../src/model/artifact.js';
 import { openSqliteStore } from '../src/store/sqlite/sqlite-store.js';

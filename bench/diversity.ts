@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import { readConfig } from '../src/config.js';
 import { recommend } from '../src/recommend/pipeline.js';
 import { plainRequest } from '../src/recommend/request.js';
-import { openServices } from '../src/services.js';
+import { openServices } from '../src/composition/embedded.js';
 
 const K = 10;
 const SETTINGS = [0, 0.1, 0.2, 0.4, 0.7];

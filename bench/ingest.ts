@@ -4,7 +4,7 @@ import { request, type ClientRequest } from 'node:http';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
-import { demoFile } from '../src/catalog/model-choice.js';
+import { demoFile } from '../src/generations/model-choice.js';
 import { packageFile } from '../src/package-root.js';
 import { clip, demoStates } from '../test/build.js';
 import { residentMib, table } from './load.js';

@@ -23,7 +23,7 @@ import type { TypedApp } from './http/typed-app.js';
 import { registerUsers } from './http/users.js';
 import { validatorCompiler } from './http/validation.js';
 import { PACKAGE_VERSION } from './package-root.js';
-import type { Services } from './services.js';
+import type { Services } from './composition/embedded.js';
 
 const COMPRESS_FROM_BYTES = 4096;
 

@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { pino, type Logger } from 'pino';
 import { buildApp } from '../src/app.js';
-import { openFeatures, type Features } from '../src/catalog/import-items.js';
-import { demoFile } from '../src/catalog/model-choice.js';
-import { systemClock, type Clock } from '../src/catalog/schedule.js';
-import type { Restored } from '../src/catalog/snapshots.js';
+import { openFeatures, type Features } from '../src/ingest/import-items.js';
+import { demoFile } from '../src/generations/model-choice.js';
+import { systemClock, type Clock } from '../src/retrieval/embedded/schedule.js';
+import type { Restored } from '../src/maintenance/snapshots.js';
 import { readConfig } from '../src/config.js';
 import type { TypedApp } from '../src/http/typed-app.js';
-import { openServices, type Services } from '../src/services.js';
+import { openServices, type Services } from '../src/composition/embedded.js';
 import { writeOtherModel, type OtherModel } from './other-model.js';
 
 export const DEMO_ARTIFACT = demoFile('artifact');

@@ -1,4 +1,4 @@
-import type { Clock } from '../src/catalog/schedule.js';
+import type { Clock } from '../src/retrieval/embedded/schedule.js';
 
 export interface ManualClock extends Clock {
   /** What is due is called before this resolves, in the order of its time. */

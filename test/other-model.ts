@@ -2,7 +2,7 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { createHash } from 'node:crypto';
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { demoFile } from '../src/catalog/model-choice.js';
+import { demoFile } from '../src/generations/model-choice.js';
 import type { Manifest } from '../src/model/artifact.js';
 import { readGolden } from '../src/model/golden.js';
 import { openSafetensors } from '../src/model/safetensors.js';

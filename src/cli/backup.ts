@@ -1,4 +1,4 @@
-import type { BackupManifest } from '../catalog/backup.js';
+import type { BackupManifest } from '../maintenance/backup.js';
 import { readConfig } from '../config.js';
 import type { AddCommand } from './program.js';
 import { examples, printResult, type OutputOptions } from './terminal.js';
@@ -34,7 +34,7 @@ export const addBackup: AddCommand = (program) => {
     )
     .action(async ({ to, ...options }: OutputOptions & { to: string }) => {
       const { dataDir } = readConfig();
-      const { backUp } = await import('../catalog/backup.js');
+      const { backUp } = await import('../maintenance/backup.js');
       print(`backed up to ${to}`, await backUp(dataDir, to), options, `reelfuse restore --from ${to}   verifies it and makes a data folder of it\n`);
     });
 };
@@ -49,7 +49,7 @@ export const addRestore: AddCommand = (program) => {
     .addHelpText('after', examples(['REELFUSE_DATA_DIR=/srv/reels reelfuse restore --from /backups/monday', 'every digest is checked first']))
     .action(async ({ from, ...options }: OutputOptions & { from: string }) => {
       const { dataDir } = readConfig();
-      const { restoreBackup } = await import('../catalog/backup.js');
+      const { restoreBackup } = await import('../maintenance/backup.js');
       print(`restored to ${dataDir}`, await restoreBackup(from, dataDir), options, `start it with REELFUSE_DATA_DIR=${dataDir} reelfuse serve\n`);
     });
 };

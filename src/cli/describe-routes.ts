@@ -5,7 +5,7 @@ import { pino } from 'pino';
 import { stringify } from 'yaml';
 import { buildApp } from '../app.js';
 import { readConfig } from '../config.js';
-import { openServices } from '../services.js';
+import { openServices } from '../composition/embedded.js';
 
 /** Boots the real routes over the bundled demo, in a folder that is thrown away. */
 export async function describeRoutes(): Promise<string> {

@@ -1,4 +1,4 @@
-import type { Check, CheckStatus } from '../doctor/check.js';
+import type { Check, CheckStatus } from '../maintenance/doctor/check.js';
 import { EXIT } from './exit-codes.js';
 import type { AddCommand } from './program.js';
 import { examples, paint, printResult, type Colour, type OutputOptions } from './terminal.js';
@@ -25,7 +25,7 @@ export const addDoctor: AddCommand = (program, finish) => {
       ),
     )
     .action(async (options: OutputOptions) => {
-      const { examine } = await import('../doctor/doctor.js');
+      const { examine } = await import('../maintenance/doctor/doctor.js');
       const checks = await examine();
       const isWell = checks.every(({ status }) => status !== 'failed');
       if (options.quiet === true && options.json !== true) process.stdout.write(report(checks.filter(({ status }) => status === 'failed')));

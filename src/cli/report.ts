@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { ReelfuseProblem, createClient, type QualityReport } from '../client/client.js';
 import { InputError, ServerError, messageOf } from '../errors.js';
-import type { Estimate } from '../recommend/quality.js';
+import type { Estimate } from '../reports/quality.js';
 import type { AddCommand } from './program.js';
 import { examples, printResult, type OutputOptions } from './terminal.js';
 

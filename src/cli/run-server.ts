@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { buildApp } from '../app.js';
 import type { Config } from '../config.js';
-import { openServices, type Services } from '../services.js';
+import { openServices, type Services } from '../composition/embedded.js';
 
 /** Of the bundled demo, in a folder that is thrown away. */
 export async function serveDemo(config: Config): Promise<void> {

@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
-import { EventBody, parseEvent, positiveRule } from '../catalog/event-input.js';
-import type { Services } from '../services.js';
+import { EventBody, parseEvent, positiveRule } from '../ingest/event-input.js';
+import type { Services } from '../composition/embedded.js';
 import type { EventWrite } from '../store/store.js';
 import { FieldErrorSchema, problemResponses } from './problem.js';
 import type { TypedApp } from './typed-app.js';

@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import { fromTime } from '../catalog/item-input.js';
+import { fromTime } from '../ingest/item-input.js';
 import type { ItemFields } from '../store/store.js';
 
 const NAMES = ['title', 'author_id', 'attributes', 'available_from', 'expires_at'] as const;

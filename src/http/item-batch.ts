@@ -1,9 +1,9 @@
 import { Readable } from 'node:stream';
 import { Type, type Static } from 'typebox';
-import type { WriteOptions } from '../catalog/ingest.js';
-import { ItemRow, MAX_ID_LENGTH, parseItemRow } from '../catalog/item-input.js';
+import type { WriteOptions } from '../ingest/items.js';
+import { ItemRow, MAX_ID_LENGTH, parseItemRow } from '../ingest/item-input.js';
 import { ReelfuseError, invalidRequest, messageOf } from '../errors.js';
-import type { Services } from '../services.js';
+import type { Services } from '../composition/embedded.js';
 import { IdempotencyKey, createIdempotency, type JsonAnswer } from './idempotency.js';
 import { ReceiptSchema, WaitQuery, expectedShape, isErrors, requireReady } from './item-receipt.js';
 import { atMost, linesOf, type Line } from './lines.js';

@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
-import { expectedBy, type ExpectedShape, type ParsedItem } from '../catalog/item-input.js';
+import { expectedBy, type ExpectedShape, type ParsedItem } from '../ingest/item-input.js';
 import { ReelfuseError, type FieldError } from '../errors.js';
-import type { Services } from '../services.js';
+import type { Services } from '../composition/embedded.js';
 
 export const State = Type.String({ description: 'searchable | pending_features | stored | hidden' });
 

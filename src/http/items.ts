@@ -1,11 +1,11 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Type, type Static } from 'typebox';
-import { AVAILABILITIES, ITEM_STATES, availabilityOf } from '../catalog/catalogue.js';
-import { stateIn } from '../catalog/generation.js';
-import type { Precondition } from '../catalog/ingest.js';
-import { type ExpectedShape, Id, ItemBody, ItemPatch, parseHiddenStates, parseItem, patchFields, presentItem } from '../catalog/item-input.js';
+import { AVAILABILITIES, ITEM_STATES, availabilityOf } from '../retrieval/embedded/catalogue.js';
+import { stateIn } from '../generations/generation.js';
+import type { Precondition } from '../ingest/items.js';
+import { type ExpectedShape, Id, ItemBody, ItemPatch, parseHiddenStates, parseItem, patchFields, presentItem } from '../ingest/item-input.js';
 import { invalidRequest, notFound } from '../errors.js';
-import type { Services } from '../services.js';
+import type { Services } from '../composition/embedded.js';
 import type { StoredItem } from '../store/store.js';
 import { ReceiptSchema, State, WaitQuery, expectedShape, isErrors, requireReady } from './item-receipt.js';
 import { problemResponses } from './problem.js';

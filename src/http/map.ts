@@ -1,8 +1,8 @@
 import { Type } from 'typebox';
-import { Id } from '../catalog/item-input.js';
-import { createItemMaps, type Place } from '../catalog/item-map.js';
-import type { Generation } from '../catalog/generation.js';
-import type { Services } from '../services.js';
+import { Id } from '../ingest/item-input.js';
+import { createItemMaps, type Place } from '../reports/item-map.js';
+import type { Generation } from '../generations/generation.js';
+import type { Services } from '../composition/embedded.js';
 import { FieldNames, presentFields } from './fields.js';
 import { requireReady } from './item-receipt.js';
 import { problemResponses } from './problem.js';

@@ -1,10 +1,10 @@
 import { isAbsolute } from 'node:path';
 import { Type, type Static } from 'typebox';
-import type { Swap } from '../catalog/generations.js';
-import { fromTime } from '../catalog/item-input.js';
+import type { Swap } from '../generations/generations.js';
+import { fromTime } from '../ingest/item-input.js';
 import { ArtifactError, ReelfuseError, invalidRequest } from '../errors.js';
 import type { Manifest } from '../model/artifact.js';
-import type { Services } from '../services.js';
+import type { Services } from '../composition/embedded.js';
 import type { ModelRecord } from '../store/store.js';
 import { problemResponses } from './problem.js';
 import type { TypedApp } from './typed-app.js';

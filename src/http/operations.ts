@@ -1,7 +1,7 @@
 import { statfs } from 'node:fs/promises';
 import { Type } from 'typebox';
 import { PACKAGE_VERSION } from '../package-root.js';
-import type { Services } from '../services.js';
+import type { Services } from '../composition/embedded.js';
 import type { TypedApp } from './typed-app.js';
 
 const Status = Type.Object({ status: Type.String(), items: Type.Optional(Type.Integer()) });

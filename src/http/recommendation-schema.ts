@@ -1,7 +1,7 @@
 import { Type, type Static, type TObject } from 'typebox';
-import { Id } from '../catalog/item-input.js';
+import { Id } from '../ingest/item-input.js';
 import { invalidRequest, type FieldError } from '../errors.js';
-import { MAX_CURSOR_LENGTH } from '../recommend/page.js';
+import { MAX_CURSOR_LENGTH } from '../recommend/cursors.js';
 import { plainRequest, type Cap, type RecommendRequest } from '../recommend/request.js';
 import { Field, FieldNames } from './fields.js';
 

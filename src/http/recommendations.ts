@@ -1,12 +1,12 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type, type Static } from 'typebox';
-import { Id } from '../catalog/item-input.js';
-import type { CatalogueItem } from '../catalog/catalogue.js';
+import { Id } from '../ingest/item-input.js';
+import type { CatalogueItem } from '../retrieval/embedded/catalogue.js';
 import { invalidRequest, notFound } from '../errors.js';
 import { recommend } from '../recommend/pipeline.js';
 import { STAGES, type Explanation, type RecommendAnswer, type RecommendContext, type RecommendRequest } from '../recommend/request.js';
-import type { Services } from '../services.js';
-import type { ServedItem } from '../store/served-log.js';
+import type { Services } from '../composition/embedded.js';
+import type { ServedItem } from '../store/files/served-log.js';
 import { answerJson, numberJson } from './answer-json.js';
 import { presentFields } from './fields.js';
 import { problemResponses, toReelfuseError } from './problem.js';

@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
-import { measureQuality } from '../recommend/quality.js';
+import { measureQuality } from '../reports/quality.js';
 import { ReelfuseError } from '../errors.js';
-import type { Services } from '../services.js';
+import type { Services } from '../composition/embedded.js';
 import { problemResponses } from './problem.js';
 import type { TypedApp } from './typed-app.js';
 

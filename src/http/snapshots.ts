@@ -1,7 +1,7 @@
 import { Type, type Static } from 'typebox';
-import type { Snapshot } from '../catalog/snapshots.js';
+import type { Snapshot } from '../maintenance/snapshots.js';
 import { ReelfuseError } from '../errors.js';
-import type { Services } from '../services.js';
+import type { Services } from '../composition/embedded.js';
 import { problemResponses } from './problem.js';
 import type { TypedApp } from './typed-app.js';
 

@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
-import { Id } from '../catalog/item-input.js';
-import type { Services } from '../services.js';
+import { Id } from '../ingest/item-input.js';
+import type { Services } from '../composition/embedded.js';
 import { FieldNames, presentFields } from './fields.js';
 import { problemResponses } from './problem.js';
 import type { TypedApp } from './typed-app.js';

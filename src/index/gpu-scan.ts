@@ -3,7 +3,7 @@ import type { Provider } from '../config.js';
 import { packageFile } from '../package-root.js';
 import type { Asked, Neighbours, ScanIndex } from './ann-index.js';
 import { nearest } from './exact.js';
-import type { Turns } from '../threads/turns.js';
+import type { Turns } from '../threads/mutex.js';
 import { createSlotSet } from './slot-set.js';
 import type { VectorTable } from './vector-table.js';
 

@@ -3,7 +3,7 @@ import { Tensor } from 'onnxruntime-node';
 import { checkGolden, layerNorms } from './golden.js';
 import { halfToFloat } from './half.js';
 import { openTower } from './tower-session.js';
-import { turnsOf } from '../threads/turns.js';
+import { turnsOf } from '../threads/mutex.js';
 import { serveRequests, type Answered } from '../threads/worker-loop.js';
 import { STATES, type FuseAnswer, type FuseBatch, type FuserSetup, type FuseRequest } from './fuser.js';
 

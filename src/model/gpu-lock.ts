@@ -1,4 +1,4 @@
-import { makeLock } from '../threads/turns.js';
+import { makeLock } from '../threads/mutex.js';
 
 /**
  * Of the process: the main thread makes it and hands it to the workers. All WebGPU sessions of a process share one device

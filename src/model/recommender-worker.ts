@@ -14,7 +14,7 @@ import type { RecommenderRequest, RecommenderSetup, SearchAnswer, Verified } fro
 import { packResults, unpackJobs, type PackedJobs, type SearchJob, type SearchResult, type SearchWishes } from './search-messages.js';
 import { openTower, type TowerSession } from './tower-session.js';
 import { createUserVectors } from './user-vectors.js';
-import { turnsOf } from '../threads/turns.js';
+import { turnsOf } from '../threads/mutex.js';
 import { serveRequests, type Answered } from '../threads/worker-loop.js';
 
 const setup = workerData as RecommenderSetup;

@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { InferenceSession, env, type Tensor } from 'onnxruntime-node';
 import type { Provider } from '../config.js';
 import { ArtifactError, messageOf } from '../errors.js';
-import type { Turns } from '../threads/turns.js';
+import type { Turns } from '../threads/mutex.js';
 
 // a provider that does not load is reported by us; the engine's own error lines would look like failures
 env.logLevel = 'fatal';

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { valuesOf } from '../catalog/attribute-types.js';
-import type { CatalogueItem } from '../catalog/catalogue.js';
+import { valuesOf } from '../domain/attributes.js';
+import type { CatalogueItem } from '../retrieval/embedded/catalogue.js';
 import type { VectorTable } from '../index/vector-table.js';
 import type { Boost } from './boost.js';
 import { chooseDiverse } from './diversify.js';

@@ -1,4 +1,4 @@
-import { bornAt } from '../catalog/popularity.js';
+import { bornAt } from '../signals/popularity.js';
 import type { Candidate, Compiled, RecommendContext, RecommendRequest } from './request.js';
 
 /** Null: nothing is boosted. */

@@ -1,6 +1,6 @@
-import type { Catalogue } from '../catalog/catalogue.js';
-import type { Generation } from '../catalog/generation.js';
-import type { SlotBitmap } from '../catalog/slot-filters.js';
+import type { Catalogue } from '../retrieval/embedded/catalogue.js';
+import type { Generation } from '../generations/generation.js';
+import type { SlotBitmap } from '../retrieval/embedded/slot-filters.js';
 import type { Searched } from '../model/recommender-pool.js';
 import type { AskedJob } from '../model/search-messages.js';
 import type { Walk } from './arrange.js';

@@ -1,5 +1,5 @@
-import type { Generation } from '../catalog/generation.js';
-import { layerShares } from '../catalog/layer-shares.js';
+import type { Generation } from '../generations/generation.js';
+import { layerShares } from '../generations/layer-shares.js';
 import type { Searched } from '../model/recommender-pool.js';
 import type { Explanation, RecommendContext, Recommended } from './request.js';
 

@@ -1,5 +1,5 @@
-import type { CatalogueItem } from '../catalog/catalogue.js';
-import { bornAt } from '../catalog/popularity.js';
+import type { CatalogueItem } from '../retrieval/embedded/catalogue.js';
+import { bornAt } from '../signals/popularity.js';
 import { createCaps } from './arrange.js';
 import type { Cap, Recommended, RecommendContext } from './request.js';
 import { isAllowed, type Limits } from './rules.js';

@@ -1,5 +1,5 @@
-import { attributeName } from '../catalog/attribute-types.js';
-import type { CatalogueItem } from '../catalog/catalogue.js';
+import { attributeName } from '../domain/attributes.js';
+import type { CatalogueItem } from '../retrieval/embedded/catalogue.js';
 import type { Walk } from './arrange.js';
 import { UNMOVED, type RecommendContext } from './request.js';
 import { isAllowed, type Limits } from './rules.js';

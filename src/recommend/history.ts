@@ -1,4 +1,4 @@
-import type { RecentRows } from '../catalog/histories.js';
+import type { RecentRows } from '../signals/histories.js';
 import type { RecommendContext, RecommendRequest } from './request.js';
 
 export interface History {

@@ -1,5 +1,5 @@
 import { NOTHING } from './history.js';
-import type { CatalogueItem } from '../catalog/catalogue.js';
+import type { CatalogueItem } from '../retrieval/embedded/catalogue.js';
 import type { Recommended, RecommendContext, RecommendRequest } from './request.js';
 import { isAllowed, type Limits } from './rules.js';
 

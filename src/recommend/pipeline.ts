@@ -1,5 +1,5 @@
-import type { CatalogueItem } from '../catalog/catalogue.js';
-import type { Generation } from '../catalog/generation.js';
+import type { CatalogueItem } from '../retrieval/embedded/catalogue.js';
+import type { Generation } from '../generations/generation.js';
 import { ReelfuseError, notFound } from '../errors.js';
 import type { Searched } from '../model/recommender-pool.js';
 import { MAX_POOL, arrange, depthOf, fill, isSettled, type Arranged, type Walk } from './arrange.js';
@@ -10,7 +10,7 @@ import { explain, explainLayers } from './explain.js';
 import { explore } from './explore.js';
 import { walkRanking, walkRest } from './fallback.js';
 import { collectHistory, type History } from './history.js';
-import { hashOf } from './page.js';
+import { hashOf } from './cursors.js';
 import { pin, pinsOf } from './pins.js';
 import {
   STAGES,

@@ -1,10 +1,10 @@
-import type { CatalogueItem } from '../catalog/catalogue.js';
-import type { Filter } from '../catalog/filter.js';
-import type { Generation } from '../catalog/generation.js';
-import type { Histories } from '../catalog/histories.js';
-import type { Popularity } from '../catalog/popularity.js';
+import type { CatalogueItem } from '../retrieval/embedded/catalogue.js';
+import type { Filter } from '../domain/filter.js';
+import type { Generation } from '../generations/generation.js';
+import type { Histories } from '../signals/histories.js';
+import type { Popularity } from '../signals/popularity.js';
 import type { Store } from '../store/store.js';
-import type { Cursors } from './page.js';
+import type { Cursors } from './cursors.js';
 
 /** At most `max` items of each value of a field; items without the field do not count. */
 export interface Cap {

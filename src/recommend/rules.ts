@@ -1,8 +1,8 @@
-import { isServable, type CatalogueItem } from '../catalog/catalogue.js';
-import { compileFilter, type Filter } from '../catalog/filter.js';
-import { attributeName, type AttributeType } from '../catalog/attribute-types.js';
+import { isServable, type CatalogueItem } from '../retrieval/embedded/catalogue.js';
+import { compileFilter, type Filter } from '../domain/filter.js';
+import { attributeName, type AttributeType } from '../domain/attributes.js';
 import { invalidRequest, type FieldError } from '../errors.js';
-import { hashOf } from './page.js';
+import { hashOf } from './cursors.js';
 import type { Compiled, RecommendContext, RecommendRequest } from './request.js';
 
 const ANY_TYPE: ReadonlySet<AttributeType> = new Set(['string', 'number', 'boolean', 'list', 'time']);

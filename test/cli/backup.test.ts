@@ -3,7 +3,7 @@ import fs, { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, s
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { backUp, restoreBackup } from '../../src/catalog/backup.js';
+import { backUp, restoreBackup } from '../../src/maintenance/backup.js';
 import { build, clip, otherModel, putClips, temporaryFolder, view } from '../build.js';
 
 /** Calls before anything is copied. */

@@ -1,13 +1,13 @@
-import { positiveRule } from '../../src/catalog/event-input.js';
+import { positiveRule } from '../../src/ingest/event-input.js';
 import { readConfig } from '../../src/config.js';
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { importHistory } from '../../src/catalog/import-history.js';
-import { importItems, openFeatures } from '../../src/catalog/import-items.js';
-import { demoFile } from '../../src/catalog/model-choice.js';
+import { importHistory } from '../../src/ingest/import-history.js';
+import { importItems, openFeatures } from '../../src/ingest/import-items.js';
+import { demoFile } from '../../src/generations/model-choice.js';
 import { createMetrics } from '../../src/metrics.js';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.js';
 import { temporaryFolder } from '../build.js';

@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { packageFile } from '../../src/package-root.js';
 import { build, demoStates, otherModel, type Built } from '../build.js';
-import { demoFile } from '../../src/catalog/model-choice.js';
+import { demoFile } from '../../src/generations/model-choice.js';
 import { CHROMIUM, launchChromium, onPage, type Opened } from './browser.js';
 
 const isRequired = process.env.REQUIRE_CHROMIUM === '1';

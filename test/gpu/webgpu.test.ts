@@ -6,7 +6,7 @@ import { createMetrics } from '../../src/metrics.js';
 import { readArtifact } from '../../src/model/artifact.js';
 import { startFuser, type FusedItem } from '../../src/model/fuser.js';
 import { GPU_LOCK } from '../../src/model/gpu-lock.js';
-import { turnsOf } from '../../src/threads/turns.js';
+import { turnsOf } from '../../src/threads/mutex.js';
 import { build, clip, demoStates, DEMO_ARTIFACT, putClips } from '../build.js';
 import { scanConformance } from '../index/scan-conformance.js';
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
-import { systemClock } from '../../src/catalog/schedule.js';
+import { systemClock } from '../../src/retrieval/embedded/schedule.js';
 import { pino } from 'pino';
-import { createCursors, hashOf } from '../../src/recommend/page.js';
+import { createCursors, hashOf } from '../../src/recommend/cursors.js';
 import { build, clip, demoStates, otherModel, temporaryFolder, view, type Built } from '../build.js';
 import { withOtherNonce } from '../other-nonce.js';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TypedApp } from '../../src/http/typed-app.js';
-import type { Receipt } from '../../src/catalog/ingest.js';
+import type { Receipt } from '../../src/ingest/items.js';
 import { build, clip, demoStates, putClips } from '../build.js';
 
 const patch = (app: TypedApp, itemId: string, payload: object, headers: Record<string, string> = {}) =>

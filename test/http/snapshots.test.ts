@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { systemClock } from '../../src/catalog/schedule.js';
+import { systemClock } from '../../src/retrieval/embedded/schedule.js';
 import { build, clip, demoStates, otherModel, putClips, temporaryFolder, type Built } from '../build.js';
 
 const exact = async ({ app }: Built, history: string[]): Promise<[string, number][]> => {

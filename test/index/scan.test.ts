@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { createGpuScanIndex } from '../../src/index/gpu-scan.js';
 import { createScanIndex } from '../../src/index/scan.js';
 import { CHUNK_SLOTS, createVectorTable, makeChunk } from '../../src/index/vector-table.js';
-import { makeLock, turnsOf } from '../../src/threads/turns.js';
+import { makeLock, turnsOf } from '../../src/threads/mutex.js';
 import { scanConformance } from './scan-conformance.js';
 
 scanConformance('scan in 8 bits', createScanIndex, 0.01);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Catalogue, CatalogueItem } from '../../src/catalog/catalogue.js';
-import { createPopularity } from '../../src/catalog/popularity.js';
+import type { Catalogue, CatalogueItem } from '../../src/retrieval/embedded/catalogue.js';
+import { createPopularity } from '../../src/signals/popularity.js';
 
 test('going through a catalogue ends with what was there when it began, however much is loaded meanwhile', async () => {
   const itemOf = (n: number): CatalogueItem => ({

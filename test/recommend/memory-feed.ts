@@ -1,13 +1,13 @@
-import { createCatalogue, type Catalogue, type PublishedItem } from '../../src/catalog/catalogue.js';
-import type { Generation } from '../../src/catalog/generation.js';
-import { createPopularity, type Popularity } from '../../src/catalog/popularity.js';
+import { createCatalogue, type Catalogue, type PublishedItem } from '../../src/retrieval/embedded/catalogue.js';
+import type { Generation } from '../../src/generations/generation.js';
+import { createPopularity, type Popularity } from '../../src/signals/popularity.js';
 import { createExactIndex } from '../../src/index/exact.js';
 import { searchAllowed } from '../../src/index/filtered.js';
-import { createItemRows } from '../../src/catalog/item-rows.js';
+import { createItemRows } from '../../src/domain/item-interner.js';
 import type { Searched } from '../../src/model/recommender-pool.js';
 import type { AskedJob } from '../../src/model/search-messages.js';
 import { manualClock } from '../manual-clock.js';
-import { createCursors } from '../../src/recommend/page.js';
+import { createCursors } from '../../src/recommend/cursors.js';
 import { recommend } from '../../src/recommend/pipeline.js';
 import { plainRequest, type RecommendAnswer, type RecommendContext, type RecommendRequest } from '../../src/recommend/request.js';
 

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { createProgress } from '../progress.js';
+import { createProgress } from '../watermark.js';
 
 /** Between two attempts: writes come in between, and a reader of an older state may end. */
 const RETRY_MS = 100;

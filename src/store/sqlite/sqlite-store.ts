@@ -6,7 +6,7 @@ import type { Metrics } from '../../metrics.js';
 import { startWorker } from '../../threads/worker-client.js';
 import { packageFile } from '../../package-root.js';
 import type { Erased, EventsWritten, ItemWritten, Store } from '../store.js';
-import { createProgress } from '../progress.js';
+import { createProgress } from '../watermark.js';
 import { DATABASE_FILE, openDatabase } from './database.js';
 import { createLogCleaner } from './log-cleaner.js';
 import { migrate } from './migrate.js';

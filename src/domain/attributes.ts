@@ -1,0 +1,57 @@
+import { timeOf } from '../time.js';
+import type { CatalogueItem } from '../retrieval/embedded/catalogue.js';
+
+export type AttributeType = 'string' | 'number' | 'boolean' | 'list' | 'time';
+
+/** The types that attributes have among the items of a catalogue; a filter on anything else is a mistake. */
+export interface AttributeTypes {
+  add(attributes: Record<string, unknown>): void;
+  remove(attributes: Record<string, unknown>): void;
+  /** Null: no item has this attribute. */
+  of(name: string): ReadonlySet<AttributeType> | null;
+}
+
+/** A string that is a time is both. */
+function typesOf(value: unknown): readonly AttributeType[] {
+  if (typeof value === 'string') return timeOf(value) !== null ? ['string', 'time'] : ['string'];
+  if (typeof value === 'number') return ['number'];
+  if (typeof value === 'boolean') return ['boolean'];
+  return ['list'];
+}
+
+export function createAttributeTypes(): AttributeTypes {
+  const counts = new Map<string, Map<AttributeType, number>>();
+  const count = (attributes: Record<string, unknown>, step: 1 | -1): void => {
+    for (const [name, value] of Object.entries(attributes)) {
+      const types = counts.get(name) ?? new Map<AttributeType, number>();
+      for (const type of typesOf(value)) {
+        const next = (types.get(type) ?? 0) + step;
+        if (next > 0) types.set(type, next);
+        else types.delete(type);
+      }
+      if (types.size > 0) counts.set(name, types);
+      else counts.delete(name);
+    }
+  };
+  return {
+    add: (attributes) => count(attributes, 1),
+    remove: (attributes) => count(attributes, -1),
+    of: (name) => {
+      const types = counts.get(name);
+      return types === undefined ? null : new Set(types.keys());
+    },
+  };
+}
+
+/** `attributes.NAME` and `NAME` name the same attribute. */
+export const attributeName = (field: string): string => field.replace(/^attributes\./, '');
+
+const NO_VALUES: readonly unknown[] = [];
+
+/** The different values of an attribute, or the author: of a list its entries, none where the item has none. */
+export function valuesOf({ fields }: CatalogueItem, field: string): readonly unknown[] {
+  const name = attributeName(field);
+  const value = field === 'author_id' ? fields.author_id : Object.hasOwn(fields.attributes, name) ? fields.attributes[name] : null;
+  if (value === null) return NO_VALUES;
+  return Array.isArray(value) ? [...new Set<unknown>(value)] : [value];
+}

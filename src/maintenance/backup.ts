@@ -1,0 +1,238 @@
+import { createHash } from 'node:crypto';
+import {
+  closeSync,
+  cpSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  readdirSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join, resolve } from 'node:path';
+import { Type, type Static } from 'typebox';
+import { Value } from 'typebox/value';
+import { ArtifactError, InputError, messageOf } from '../errors.js';
+import { readArtifact } from '../model/artifact.js';
+import { LOCK_FILES, lockDataDir } from '../store/data-lock.js';
+import { copyDatabase, moveModels, type CopiedDatabase } from '../store/sqlite/backup.js';
+import { DATABASE_FILE } from '../store/sqlite/database.js';
+import { isDemoModel } from '../generations/model-choice.js';
+import { MANIFEST as SNAPSHOT_MANIFEST, parseSnapshotManifest } from './snapshot-files.js';
+
+const MANIFEST = 'backup.json';
+const MODELS = 'models';
+const SNAPSHOTS = 'snapshots';
+const SERVED = 'served';
+/** What is on its way lies here, within the folder that it is for: that may be a mount point, and its parent read-only. */
+const STAGING = '.partial';
+/** May be in a folder that counts as empty: what locking it leaves, and what a file system makes of its own accord. */
+const NOBODYS: readonly string[] = [...LOCK_FILES, 'lost+found'];
+const PIECE = 4 * 1024 * 1024;
+
+const BackupManifest = Type.Object({
+  format: Type.Literal('reelfuse-backup'),
+  format_version: Type.Literal(2),
+  created_at: Type.String(),
+  schema_version: Type.Integer(),
+  /** Fingerprint of the model that serves; null: the bundled demo, or none. */
+  model: Type.Union([Type.String(), Type.Null()]),
+  /** Fingerprints of the models that are in the folder `models`. */
+  models: Type.Array(Type.String()),
+  /** Registered models that could not be kept. */
+  left_out: Type.Array(Type.Object({ fingerprint: Type.String(), reason: Type.String() })),
+  files: Type.Record(Type.String(), Type.Object({ sha256: Type.String(), bytes: Type.Integer() })),
+});
+export type BackupManifest = Static<typeof BackupManifest>;
+
+function digestOf(path: string): { sha256: string; bytes: number } {
+  const hash = createHash('sha256');
+  const descriptor = openSync(path, 'r');
+  try {
+    const buffer = new Uint8Array(PIECE);
+    for (let bytes = 0; ;) {
+      const count = readSync(descriptor, buffer, 0, PIECE, bytes);
+      if (count === 0) return { sha256: hash.digest('hex'), bytes };
+      hash.update(buffer.subarray(0, count));
+      bytes += count;
+    }
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function sync(path: string): void {
+  const descriptor = openSync(path, 'r');
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Paths below the folder, of files or of everything. */
+const namesIn = (folder: string, wanted: 'files' | 'all'): string[] =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => wanted === 'all' || entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
+    .sort();
+
+function requireEmpty(folder: string): void {
+  if (!existsSync(folder)) return;
+  const found = readdirSync(folder).filter((name) => !NOBODYS.includes(name));
+  if (found.length > 0) throw new InputError(`${folder} is not empty: it holds ${found.slice(0, 3).join(', ')}`);
+}
+
+/**
+ * Fills an absent or empty folder: everything is made and synced in a folder of its own within it, and moved up at the end.
+ * @param last moved after the others: a folder without it is not taken for a whole one
+ */
+async function fillFolder(target: string, last: string, fill: (folder: string) => Promise<void>): Promise<void> {
+  mkdirSync(target, { recursive: true });
+  requireEmpty(target);
+  const staging = join(target, STAGING);
+  mkdirSync(staging); // refused when somebody else has begun
+  const own = [STAGING];
+  try {
+    await fill(staging);
+    for (const name of namesIn(staging, 'all')) sync(join(staging, name));
+    const names = readdirSync(staging).filter((name) => name !== last);
+    for (const name of [...names, last]) {
+      renameSync(join(staging, name), join(target, name));
+      own.push(name);
+    }
+    rmSync(staging, { recursive: true });
+    sync(target);
+  } catch (error) {
+    for (const name of own) rmSync(join(target, name), { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/**
+ * Copies store, models, snapshots and what was served, while a server may go on serving from the folder.
+ * @throws InputError, ArtifactError when the model that serves cannot be read
+ */
+export async function backUp(dataDir: string, target: string): Promise<BackupManifest> {
+  if (!existsSync(join(dataDir, DATABASE_FILE))) throw new InputError(`${dataDir} holds no database`);
+  let manifest: BackupManifest | null = null;
+  await fillFolder(target, MANIFEST, async (folder) => {
+    copySnapshots(join(dataDir, SNAPSHOTS), join(folder, SNAPSHOTS)); // before the database, so that none knows more than it
+    copyServed(join(dataDir, SERVED), join(folder, SERVED));
+    const database = copyDatabase(dataDir, join(folder, DATABASE_FILE));
+    const models = await copyModels(database, join(folder, MODELS));
+    const files = Object.fromEntries(namesIn(folder, 'files').map((name) => [name, digestOf(join(folder, name))]));
+    const created = new Date().toISOString();
+    manifest = { format: 'reelfuse-backup', format_version: 2, created_at: created, schema_version: database.schema_version, ...models, files };
+    writeFileSync(join(folder, MANIFEST), JSON.stringify(manifest, null, 2));
+  });
+  if (manifest === null) throw new Error('the backup was not written');
+  return manifest;
+}
+
+/** A running server may remove the source meanwhile. @returns whether something was copied */
+function copyIfThere(from: string, to: string): boolean {
+  try {
+    cpSync(from, to, { recursive: true });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    return false;
+  }
+}
+
+/** Newest first. One that is removed while it is copied is left out: newer ones have taken its place. */
+function copySnapshots(from: string, to: string): void {
+  if (!existsSync(from)) return;
+  const finished = readdirSync(from).filter((name) => !name.startsWith('.'));
+  for (const name of finished.sort().reverse()) {
+    const copy = join(to, name);
+    if (!copyIfThere(join(from, name), copy) || !isWhole(copy)) rmSync(copy, { recursive: true, force: true });
+  }
+}
+
+function isWhole(snapshot: string): boolean {
+  const file = join(snapshot, SNAPSHOT_MANIFEST);
+  const manifest = existsSync(file) ? parseSnapshotManifest(readFileSync(file, 'utf8')) : null;
+  if (manifest === null) return false;
+  return Object.entries(manifest.files).every(([name, { bytes }]) => statSync(join(snapshot, name), { throwIfNoEntry: false })?.size === bytes);
+}
+
+function copyServed(from: string, to: string): void {
+  if (!existsSync(from)) return;
+  mkdirSync(to);
+  for (const name of readdirSync(from)) copyIfThere(join(from, name), join(to, name));
+}
+
+/** Every model that the store names, so that a restored server can switch to it; only the one that serves must be there. */
+async function copyModels({ model_dir: dir, models }: CopiedDatabase, to: string): Promise<Pick<BackupManifest, 'model' | 'models' | 'left_out'>> {
+  const active = dir === null || isDemoModel(dir) ? null : await readArtifact(dir);
+  const folders = new Map(models.map(({ fingerprint, folder }) => [fingerprint, folder]));
+  if (active !== null) folders.set(active.fingerprint, active.folder);
+  const copied: string[] = [];
+  const leftOut: BackupManifest['left_out'] = [];
+  for (const [fingerprint, folder] of folders) {
+    try {
+      const artifact = await readArtifact(folder);
+      if (artifact.fingerprint !== fingerprint) throw new ArtifactError(`${folder} holds another model now: ${artifact.fingerprint}`);
+      const copy = join(to, fingerprint);
+      mkdirSync(copy, { recursive: true });
+      for (const name of ['model.json', ...Object.keys(artifact.manifest.files)]) cpSync(realpathSync(join(artifact.folder, name)), join(copy, name));
+      await readArtifact(copy); // what is restored must start
+      copied.push(fingerprint);
+    } catch (error) {
+      if (!(error instanceof ArtifactError) || fingerprint === active?.fingerprint) throw error;
+      leftOut.push({ fingerprint, reason: error.message });
+    }
+  }
+  return { model: active?.fingerprint ?? null, models: copied, left_out: leftOut };
+}
+
+/**
+ * Verifies a backup and makes a data folder of it that needs nothing from elsewhere.
+ * @throws InputError naming the file that is not what was written, or what stands in the folder
+ */
+export async function restoreBackup(source: string, dataDir: string): Promise<BackupManifest> {
+  const manifest = readManifest(source);
+  requireEmpty(dataDir); // said before minutes of reading
+  verify(source, manifest);
+  const unlock = lockDataDir(dataDir); // until it is whole: no server may start on a part of it
+  try {
+    await fillFolder(dataDir, DATABASE_FILE, async (folder) => {
+      for (const name of Object.keys(manifest.files)) cpSync(join(source, name), join(folder, name));
+      const folders = manifest.models.map((fingerprint) => ({ fingerprint, folder: join(resolve(dataDir), MODELS, fingerprint) }));
+      moveModels(join(folder, DATABASE_FILE), folders, manifest.model);
+    });
+  } finally {
+    unlock();
+  }
+  return manifest;
+}
+
+function verify(source: string, { files }: BackupManifest): void {
+  for (const [name, expected] of Object.entries(files)) {
+    if (name.split(/[\\/]/).includes('..') || name.startsWith('/'))
+      throw new InputError(`${MANIFEST}: ${JSON.stringify(name)} is not a file of a backup`);
+    const path = join(source, name);
+    if (!existsSync(path)) throw new InputError(`${name} is missing from ${source}`);
+    const { sha256, bytes } = digestOf(path);
+    if (sha256 !== expected.sha256 || bytes !== expected.bytes) throw new InputError(`${name} is not what was backed up: its digest does not hold`);
+  }
+}
+
+function readManifest(source: string): BackupManifest {
+  let json: unknown;
+  try {
+    json = JSON.parse(readFileSync(join(source, MANIFEST), 'utf8'));
+  } catch (error) {
+    throw new InputError(`${source} is not a backup: ${messageOf(error)}`, { cause: error });
+  }
+  if (!Value.Check(BackupManifest, json)) throw new InputError(`${source}: ${MANIFEST} is malformed`);
+  return json;
+}

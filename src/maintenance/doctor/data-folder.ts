@@ -1,0 +1,82 @@
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, rmSync, rmdirSync, statSync, statfsSync, writeSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { messageOf } from '../../errors.js';
+import { failed, ok, warning, type Check } from './check.js';
+
+const NAME = 'data folder';
+const MIB = 1024 * 1024;
+/** A write-ahead log and a snapshot need room beside the database. */
+const LOW_BYTES = 1024 * MIB;
+const NO_BYTES = 64 * MIB;
+
+const nearestFolder = (path: string): string => (existsSync(path) ? path : nearestFolder(dirname(path)));
+
+/** Whether it can be written to, or made; nothing is left behind. */
+export function checkDataFolder(dataDir: string): Check {
+  const folder = resolve(dataDir);
+  const standing = nearestFolder(folder);
+  if (!statSync(standing).isDirectory())
+    return failed(NAME, `${standing} is not a folder`, 'set REELFUSE_DATA_DIR to a folder, or to one that can be made');
+  const isThere = standing === folder;
+  let made: string | undefined;
+  try {
+    made = mkdirSync(folder, { recursive: true });
+    writeProbe(folder);
+  } catch (error) {
+    const detail = `${folder} cannot be ${isThere ? 'written to' : 'made'}: ${messageOf(error)}`;
+    return failed(NAME, detail, `give ${isThere ? 'it' : standing} to ${whoAmI()}, or set REELFUSE_DATA_DIR to a folder that is theirs`);
+  } finally {
+    if (made !== undefined) removeEmpty(folder, made);
+  }
+  return ok(NAME, isThere ? `${folder}, writable` : `${folder} is not there yet, and can be made`);
+}
+
+/** From the innermost to the outermost that was made; one that somebody uses by now stays. */
+function removeEmpty(folder: string, outermost: string): void {
+  try {
+    for (let path = folder; path.startsWith(outermost); path = dirname(path)) rmdirSync(path);
+  } catch {
+    // it is theirs
+  }
+}
+
+const whoAmI = (): string => (process.getuid === undefined ? 'this user' : `user ${process.getuid()}`);
+
+/** What is acknowledged must be on the disk: a folder that cannot be synced is none. */
+function writeProbe(folder: string): void {
+  const file = join(folder, `.doctor-${process.pid}`);
+  const descriptor = openSync(file, 'w');
+  try {
+    writeSync(descriptor, 'x');
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+    rmSync(file, { force: true });
+  }
+}
+
+/** Room on its file system. */
+export function checkDiskSpace(dataDir: string): Check {
+  const name = 'disk space';
+  const { bavail, bsize } = statfsSync(nearestFolder(resolve(dataDir)));
+  const free = bavail * bsize;
+  const used = usedBy(dataDir);
+  const detail = `${size(free)} free, the data folder has ${size(used)}`;
+  if (free < NO_BYTES) return failed(name, detail, 'make room: writes would soon be refused by 507 storage_full');
+  if (free < Math.max(LOW_BYTES, used)) return warning(name, detail, 'make room: a snapshot or a VACUUM may need as much as is there');
+  return ok(name, detail);
+}
+
+/** Of the files in it; what cannot be looked at is not counted. */
+function usedBy(folder: string): number {
+  try {
+    const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
+    return entries
+      .filter((entry) => entry.isFile())
+      .reduce((sum, { parentPath, name }) => sum + (statSync(join(parentPath, name), { throwIfNoEntry: false })?.size ?? 0), 0);
+  } catch {
+    return 0;
+  }
+}
+
+const size = (bytes: number): string => (bytes >= 1024 * MIB ? `${(bytes / 1024 / MIB).toFixed(1)} GiB` : `${(bytes / MIB).toFixed(1)} MiB`);

@@ -1,0 +1,47 @@
+import { readFileSync } from 'node:fs';
+import { packageFile } from '../../package-root.js';
+import { readConfig, settingsInUse, type Config } from '../../config.js';
+import { messageOf } from '../../errors.js';
+import { failed, ok, skipped, type Check } from './check.js';
+import { checkDataFolder, checkDiskSpace } from './data-folder.js';
+import { checkNativeParts } from './native-parts.js';
+import { checkPort } from './port.js';
+
+const SETTINGS = 'settings';
+const NATIVE = 'native parts';
+const NEEDS_SETTINGS = ['data folder', 'disk space', 'port'];
+const NEEDS_ENGINES = ['data lock', 'database', 'model files', 'model engines'];
+
+/** Everything that a start needs, in the order in which it is needed. Nothing is changed; only what is asked for here is loaded. */
+export async function examine(environment?: NodeJS.ProcessEnv): Promise<Check[]> {
+  const { check, config } = checkSettings(environment);
+  const native = await checkNativeParts();
+  const first = [checkNode(process.version), ...native, check];
+  if (config === null) return [...first, ...[...NEEDS_SETTINGS, ...NEEDS_ENGINES].map((name) => skipped(name, SETTINGS))];
+  const folder = checkDataFolder(config.dataDir);
+  const place = [folder, checkDiskSpace(config.dataDir), await checkPort(config.host, config.port)];
+  const missing = native.some(({ status }) => status === 'failed') ? NATIVE : folder.status === 'failed' ? folder.name : null;
+  if (missing !== null) return [...first, ...place, ...NEEDS_ENGINES.map((name) => skipped(name, missing))];
+  const { checkEngines } = await import('./engines.js'); // loads the native parts into this process
+  return [...first, ...place, ...(await checkEngines(config))];
+}
+
+function checkSettings(environment: NodeJS.ProcessEnv | undefined): { check: Check; config: Config | null } {
+  try {
+    const config = readConfig(environment);
+    const used = settingsInUse(environment);
+    const detail = used.length === 0 ? 'none is set: every default holds' : `${used.join(', ')}; the others have their defaults`;
+    return { check: ok(SETTINGS, detail), config };
+  } catch (error) {
+    return { check: failed(SETTINGS, messageOf(error), 'correct or unset it; reelfuse serve --help lists every setting'), config: null };
+  }
+}
+
+/** By the package's own `engines`. */
+export function checkNode(version: string): Check {
+  const { engines } = JSON.parse(readFileSync(packageFile('package.json'), 'utf8')) as { engines: { node: string } };
+  const wanted = Number(/\d+/.exec(engines.node)?.[0]);
+  const major = Number(/\d+/.exec(version)?.[0]);
+  if (major < wanted) return failed('node', `${version} is older than ${wanted}`, `install Node ${wanted} or later, and run npm ci again`);
+  return ok('node', `${version} at ${process.execPath}`);
+}

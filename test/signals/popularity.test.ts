@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createItemCounts } from '../../src/signals/item-counts.js';
+import { createPopularity } from '../../src/signals/popularity.js';
+import { build, clip, putClips, temporaryFolder, view, type Built } from '../build.js';
+
+const HALF_LIFE = 1000;
+const close = (a: number, b: number): boolean => Math.abs(a - b) <= 1e-9 * Math.max(Math.abs(a), Math.abs(b));
+
+test('weights stay numbers however many half-lives a process runs, and what is counted can be taken back', () => {
+  const none = { positives: [], impressions: [] };
+  const popularity = createPopularity({ origin: 0, halfLifeMs: HALF_LIFE, isKnown: () => true, initial: none });
+  popularity.add('old', 0);
+  for (let now = 0; now <= 5_000 * HALF_LIFE; now += 100 * HALF_LIFE) {
+    popularity.add('new', now);
+    popularity.add('new', now - HALF_LIFE);
+    assert.ok(close(popularity.weight('new', now), 1.5), `${popularity.weight('new', now)} after ${now / HALF_LIFE} half-lives`);
+    popularity.add('twice', now);
+    popularity.remove('twice', now);
+    assert.ok(popularity.weight('twice', now) < 1e-9);
+  }
+  assert.equal(popularity.weight('old', 5_000 * HALF_LIFE), 0);
+  popularity.remove('new', 0);
+  assert.ok(close(popularity.weight('new', 5_000 * HALF_LIFE), 1.5));
+});
+
+test('of ids that no item has only so many are kept, the latest; an item is never dropped, and one that was deleted is as a stranger', () => {
+  const items = new Set(['a']);
+  const counts = createItemCounts((itemId) => items.has(itemId), 3);
+  for (const itemId of ['a', 's1', 's2', 's3', 's1', 's4']) counts.set(itemId, counts.get(itemId) + 1);
+  assert.deepEqual(
+    ['a', 's1', 's2', 's3', 's4'].map((itemId) => counts.get(itemId)),
+    [1, 2, 0, 1, 1],
+  );
+  items.add('s3');
+  for (const itemId of ['s5', 's6', 's7']) counts.set(itemId, 1);
+  assert.deepEqual([counts.get('s3'), counts.size], [1, 5]);
+  items.delete('a');
+  counts.set('a', counts.get('a'));
+  assert.deepEqual([counts.get('a'), counts.size], [1, 4]);
+  counts.scale(0.5);
+  assert.deepEqual([counts.get('a'), counts.get('s3')], [0.5, 0.5]);
+  counts.set('s3', 0);
+  assert.equal(counts.size, 3);
+});
+
+test('popularity after a restart is what it was before', async (t) => {
+  const dataDir = temporaryFolder(t);
+  const environment = { REELFUSE_DATA_DIR: dataDir, REELFUSE_POPULARITY_HALF_LIFE_HOURS: '0.5' };
+  const first = await build(t, environment);
+  await putClips(first.app, 6);
+  const now = Date.now();
+  const at = (minutesAgo: number): string => new Date(now - minutesAgo * 60_000).toISOString();
+  const events = Array.from({ length: 300 }, (_, n) => ({
+    ...view(`e-${n}`, `u-${n % 7}`, n % 11 === 0 ? 'unknown' : clip((n % 6) + 1), at((n * 37) % 5000)),
+    type: (['view', 'impression', 'skip', 'like'] as const)[n % 4],
+  }));
+  for (const sent of [events.slice(0, 200), events.slice(100)]) {
+    const answer = await first.app.inject({ method: 'POST', url: '/v1/events', payload: { events: sent } });
+    assert.equal(answer.statusCode, 200);
+  }
+  await first.app.inject({ method: 'DELETE', url: '/v1/users/u-3' });
+  await first.app.inject({ method: 'DELETE', url: `/v1/items/${clip(2)}` });
+  await first.services.erasure.expireEvents(2, now);
+  const ids = ['unknown', ...[1, 2, 3, 4, 5, 6].map(clip)];
+  const figures = ({ services: { popularity } }: Built) => ids.map((id) => [popularity.weight(id, now), popularity.shown(id)] as const);
+  const before = figures(first);
+  assert.ok(before.some(([weight, shown]) => weight > 0 && shown > 0));
+  await first.stop();
+  const after = figures(await build(t, environment));
+  ids.forEach((id, index) => {
+    const [weight = NaN, shown = NaN] = before[index] ?? [];
+    assert.ok(Math.abs((after[index]?.[0] ?? NaN) - weight) < 1e-9, `${id}: ${weight} before, ${after[index]?.[0]} after`);
+    assert.equal(after[index]?.[1], shown);
+  });
+});

@@ -1,14 +1,16 @@
 import { timeOf } from '../time.js';
-import type { CatalogueItem } from '../retrieval/embedded/catalogue.js';
+import type { ItemFields } from './item.js';
 
 export type AttributeType = 'string' | 'number' | 'boolean' | 'list' | 'time';
 
-/** The types that attributes have among the items of a catalogue; a filter on anything else is a mistake. */
+/** The types that an attribute has among the items; null: no item has this attribute. */
+export type AttributeTypesOf = (name: string) => ReadonlySet<AttributeType> | null;
+
+/** Counts the types of attributes over the items of a catalogue; a filter on anything else is a mistake. */
 export interface AttributeTypes {
   add(attributes: Record<string, unknown>): void;
   remove(attributes: Record<string, unknown>): void;
-  /** Null: no item has this attribute. */
-  of(name: string): ReadonlySet<AttributeType> | null;
+  of: AttributeTypesOf;
 }
 
 /** A string that is a time is both. */
@@ -48,8 +50,8 @@ export const attributeName = (field: string): string => field.replace(/^attribut
 
 const NO_VALUES: readonly unknown[] = [];
 
-/** The different values of an attribute, or the author: of a list its entries, none where the item has none. */
-export function valuesOf({ fields }: CatalogueItem, field: string): readonly unknown[] {
+/** The distinct values of an attribute, or the author: of a list its entries, none where the item has none. */
+export function valuesOf({ fields }: { readonly fields: ItemFields }, field: string): readonly unknown[] {
   const name = attributeName(field);
   const value = field === 'author_id' ? fields.author_id : Object.hasOwn(fields.attributes, name) ? fields.attributes[name] : null;
   if (value === null) return NO_VALUES;

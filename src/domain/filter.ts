@@ -1,24 +1,42 @@
 import type { FieldError } from '../errors.js';
 import { timeOf } from '../time.js';
-import { attributeName, type AttributeType } from './attributes.js';
-import type { CatalogueItem } from '../retrieval/embedded/catalogue.js';
+import { attributeName, type AttributeType, type AttributeTypesOf } from './attributes.js';
+import type { Item } from './item.js';
 
-/** A filter that is ready to be asked. */
-export interface Filter {
-  /** The filter's JSON. */
+/** Fields that every item has, beside its attributes. */
+export const BUILT_IN_FIELDS = ['item_id', 'author_id', 'created_at', 'available_from', 'expires_at'] as const;
+export type BuiltInField = (typeof BUILT_IN_FIELDS)[number];
+
+/** What a condition reads: a field that every item has, or an attribute. */
+export type FilterField = { readonly builtIn: BuiltInField } | { readonly attribute: string };
+
+export type FilterValue = string | number | boolean;
+
+/** A filter as data, parsed and checked: each engine makes of it what it can ask fastest. */
+export type Filter =
+  | { readonly all: readonly Filter[] }
+  | { readonly any: readonly Filter[] }
+  | { readonly not: Filter }
+  | { readonly field: FilterField; readonly exists: boolean }
+  /** The value, or an entry of a list, is one of these, or one of these instants in milliseconds, however the time is written. */
+  | { readonly field: FilterField; readonly in: readonly FilterValue[]; readonly instants: readonly number[] }
+  | { readonly field: FilterField; readonly compare: Comparison; readonly as: 'number' | 'time'; readonly limit: number };
+
+export type Comparison = 'gte' | 'gt' | 'lte' | 'lt';
+
+/** A caller's filter. */
+export interface ParsedFilter {
+  /** The filter's JSON: equal filters have equal keys. */
   key: string;
-  test: (item: CatalogueItem) => boolean;
+  filter: Filter;
 }
-
-type Test = Filter['test'];
-type Read = (item: CatalogueItem) => unknown;
 
 const MAX_DEPTH = 8;
 const MAX_CONDITIONS = 100;
 const MAX_VALUES = 1000;
 /** `attributes.` and the longest name of an attribute. */
 const MAX_FIELD = 75;
-/** Reasons that are told at once. */
+/** Errors that are reported at once. */
 const MAX_ERRORS = 20;
 const OPERATORS = ['eq', 'in', 'gte', 'gt', 'lte', 'lt', 'exists'] as const;
 type Operator = (typeof OPERATORS)[number];
@@ -26,141 +44,195 @@ const GROUPS = ['all', 'any', 'not'] as const;
 
 const TEXT: ReadonlySet<AttributeType> = new Set(['string']);
 const TIME: ReadonlySet<AttributeType> = new Set(['time']);
-
-/** Fields that every item has; times are milliseconds. */
-const BUILT_IN: Record<string, { types: ReadonlySet<AttributeType>; read: Read }> = {
-  item_id: { types: TEXT, read: ({ fields }) => fields.item_id },
-  author_id: { types: TEXT, read: ({ fields }) => fields.author_id ?? undefined },
-  created_at: { types: TIME, read: ({ created }) => created },
-  available_from: { types: TIME, read: ({ fields }) => fields.available_from ?? undefined },
-  expires_at: { types: TIME, read: ({ fields }) => fields.expires_at ?? undefined },
+const BUILT_IN_TYPES: Record<BuiltInField, ReadonlySet<AttributeType>> = {
+  item_id: TEXT,
+  author_id: TEXT,
+  created_at: TIME,
+  available_from: TIME,
+  expires_at: TIME,
 };
 
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);
-const isScalar = (value: unknown): value is string | number | boolean =>
+const isScalar = (value: unknown): value is FilterValue =>
   typeof value === 'string' || typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value));
-/** Built-in times are milliseconds already; an attribute's number is never a time. */
-const builtInTime = (value: unknown): number => (typeof value === 'number' ? value : NaN);
-const attributeTime = (value: unknown): number => (typeof value === 'string' ? (timeOf(value) ?? NaN) : NaN);
+const isBuiltIn = (name: string): name is BuiltInField => (BUILT_IN_FIELDS as readonly string[]).includes(name);
+
+/** Stands for a part that was refused: no filter with errors is ever used. */
+const REFUSED: Filter = { any: [] };
 
 /**
- * Compiles `{"all": […]}`, `{"any": […]}`, `{"not": …}` and `{"field": "topic", "eq": …}`; several operators in one
+ * Parses `{"all": […]}`, `{"any": […]}`, `{"not": …}` and `{"field": "topic", "eq": …}`; several operators in one
  * condition must all hold. `attributes.NAME` and `NAME` name the same attribute. On a list, `eq` and `in` look for a member.
  * Times are compared as instants, however they are written.
- * @param typesOf the types that an attribute has in the catalogue; null: no item has it
- * @returns the reasons, with pointers below `pointer`, when it is not a filter or asks for what no item can have
+ * @returns the errors, with pointers below `pointer`, when it is not a filter or asks for what no item can have
  */
-export function compileFilter(value: unknown, pointer: string, typesOf: (name: string) => ReadonlySet<AttributeType> | null): Filter | FieldError[] {
+export function parseFilter(value: unknown, pointer: string, typesOf: AttributeTypesOf): ParsedFilter | FieldError[] {
+  const parser = createParser(typesOf);
+  const filter = parser.parse(value, pointer, 0);
+  return parser.errors.length > 0 ? parser.errors : { key: JSON.stringify(value), filter };
+}
+
+interface Parser {
+  readonly errors: FieldError[];
+  parse(part: unknown, at: string, depth: number): Filter;
+}
+
+function createParser(typesOf: AttributeTypesOf): Parser {
   const errors: FieldError[] = [];
   let conditions = 0;
-  const refuse = (at: string, detail: string): Test => {
-    if (errors.length < MAX_ERRORS) errors.push({ pointer: at, detail });
-    return () => false;
+  const refuse = (pointer: string, detail: string): Filter => {
+    if (errors.length < MAX_ERRORS) errors.push({ pointer, detail });
+    return REFUSED;
   };
 
-  const group = (parts: unknown, at: string, depth: number): Test[] => {
-    if (Array.isArray(parts) && parts.length > 0) return parts.map((part, index) => compile(part, `${at}/${index}`, depth + 1));
-    return [refuse(at, 'must be a list with at least one filter')];
-  };
-
-  const compile = (part: unknown, at: string, depth: number): Test => {
+  const parse = (part: unknown, at: string, depth: number): Filter => {
     if (depth > MAX_DEPTH) return refuse(at, `is nested deeper than ${MAX_DEPTH}`);
     if (!isObject(part)) return refuse(at, 'must be an object');
     const keys = Object.keys(part);
     const named = GROUPS.find((name) => name in part);
     if (named === undefined) return condition(part, at);
     if (keys.length > 1) return refuse(at, `${named} must stand alone, found also ${keys.filter((key) => key !== named).join(', ')}`);
-    if (named === 'not') {
-      const test = compile(part.not, `${at}/not`, depth + 1);
-      return (item) => !test(item);
-    }
-    const tests = group(part[named], `${at}/${named}`, depth);
-    return named === 'all' ? (item) => tests.every((test) => test(item)) : (item) => tests.some((test) => test(item));
+    if (named === 'not') return { not: parse(part.not, `${at}/not`, depth + 1) };
+    const parts = group(part[named], `${at}/${named}`, depth);
+    return named === 'all' ? { all: parts } : { any: parts };
   };
 
-  const condition = (part: Record<string, unknown>, at: string): Test => {
+  const group = (parts: unknown, at: string, depth: number): Filter[] => {
+    if (Array.isArray(parts) && parts.length > 0) return parts.map((part, index) => parse(part, `${at}/${index}`, depth + 1));
+    return [refuse(at, 'must be a list with at least one filter')];
+  };
+
+  const condition = (part: Record<string, unknown>, at: string): Filter => {
     if (++conditions > MAX_CONDITIONS) return refuse(at, `is condition number ${conditions}; at most ${MAX_CONDITIONS} are allowed`);
-    const { field, ...rest } = part;
-    if (typeof field !== 'string' || field.length > MAX_FIELD) return refuse(`${at}/field`, 'is required: the name of an attribute or field');
+    const { field: name, ...rest } = part;
+    if (typeof name !== 'string' || name.length > MAX_FIELD) return refuse(`${at}/field`, 'is required: the name of an attribute or field');
     const unknown = Object.keys(rest).find((key) => !OPERATORS.includes(key as Operator));
     if (unknown !== undefined) return refuse(`${at}/${unknown}`, `is not an operator; known are ${OPERATORS.join(', ')}`);
     const operators = Object.entries(rest) as [Operator, unknown][];
     if (operators.length === 0) return refuse(at, `needs one of ${OPERATORS.join(', ')}`);
-    const builtIn = BUILT_IN[field];
-    const name = attributeName(field);
-    const types = builtIn?.types ?? typesOf(name);
-    if (types === null) return refuse(`${at}/field`, `no item has the attribute ${JSON.stringify(name)}`);
-    const read: Read = builtIn?.read ?? (({ fields }) => (Object.hasOwn(fields.attributes, name) ? fields.attributes[name] : undefined));
-    const tests = operators.map(([operator, operand]) => operation(operator, operand, read, types, `${at}/${operator}`));
-    return tests.length === 1 && tests[0] !== undefined ? tests[0] : (item) => tests.every((test) => test(item));
+    const field: FilterField = isBuiltIn(name) ? { builtIn: name } : { attribute: attributeName(name) };
+    const types = 'builtIn' in field ? BUILT_IN_TYPES[field.builtIn] : typesOf(field.attribute);
+    if (types === null) return refuse(`${at}/field`, `no item has the attribute ${JSON.stringify(attributeName(name))}`);
+    const parts = operators.map(([operator, operand]) => operation(field, operator, operand, types, `${at}/${operator}`));
+    return parts.length === 1 && parts[0] !== undefined ? parts[0] : { all: parts };
   };
 
-  const operation = (operator: Operator, operand: unknown, read: Read, types: ReadonlySet<AttributeType>, at: string): Test => {
+  const operation = (field: FilterField, operator: Operator, operand: unknown, types: ReadonlySet<AttributeType>, at: string): Filter => {
     switch (operator) {
       case 'exists':
-        if (typeof operand !== 'boolean') return refuse(at, 'must be true or false');
-        return (item) => (read(item) !== undefined) === operand;
+        return typeof operand === 'boolean' ? { field, exists: operand } : refuse(at, 'must be true or false');
       case 'eq':
-        return member([operand], read, types, at, '');
+        return member(field, [operand], types, () => at);
       case 'in':
         if (!Array.isArray(operand) || operand.length === 0 || operand.length > MAX_VALUES)
           return refuse(at, `must be a list of 1 to ${MAX_VALUES} values`);
-        return member(operand, read, types, at, '/');
+        return member(field, operand, types, (index) => `${at}/${index}`);
       default:
-        return comparison(operator, operand, read, types, at);
+        return comparison(field, operator, operand, types, at);
     }
   };
 
-  const member = (values: readonly unknown[], read: Read, types: ReadonlySet<AttributeType>, at: string, separator: string): Test => {
-    const wanted = new Set<unknown>();
-    const instants = new Set<number>();
+  const member = (field: FilterField, values: readonly unknown[], types: ReadonlySet<AttributeType>, at: (index: number) => string): Filter => {
+    const wanted: FilterValue[] = [];
+    const instants: number[] = [];
     values.forEach((value, index) => {
-      const where = separator === '' ? at : `${at}${separator}${index}`;
-      if (!isScalar(value)) refuse(where, 'must be a string, a number or a boolean');
+      if (!isScalar(value)) refuse(at(index), 'must be a string, a number or a boolean');
       else if (types === TIME) {
         const time = typeof value === 'string' ? timeOf(value) : null;
-        if (time === null) refuse(where, 'must be a time in RFC 3339');
-        else wanted.add(time);
+        if (time === null) refuse(at(index), 'must be a time in RFC 3339');
+        else instants.push(time);
       } else if (!types.has(typeof value as AttributeType) && !(typeof value === 'string' && types.has('list')))
-        refuse(where, `is a ${typeof value}, the attribute holds ${[...types].join(' or ')}`);
+        refuse(at(index), `is a ${typeof value}, the attribute holds ${[...types].join(' or ')}`);
       else {
-        wanted.add(value);
+        wanted.push(value);
         const instant = typeof value === 'string' ? timeOf(value) : null;
-        if (instant !== null) instants.add(instant);
+        if (instant !== null) instants.push(instant);
       }
     });
-    const holds: Test = (item) => {
-      const value = read(item);
-      return Array.isArray(value) ? value.some((entry) => wanted.has(entry)) : wanted.has(value);
-    };
-    return instants.size === 0 ? holds : (item) => holds(item) || instants.has(attributeTime(read(item)));
+    return { field, in: wanted, instants };
   };
 
-  const comparison = (operator: 'gte' | 'gt' | 'lte' | 'lt', operand: unknown, read: Read, types: ReadonlySet<AttributeType>, at: string): Test => {
-    const asTime = typeof operand === 'string';
-    const limit = asTime ? timeOf(operand) : operand;
+  const comparison = (field: FilterField, compare: Comparison, operand: unknown, types: ReadonlySet<AttributeType>, at: string): Filter => {
+    const as = typeof operand === 'string' ? 'time' : 'number';
+    const limit = typeof operand === 'string' ? timeOf(operand) : operand;
     if (typeof limit !== 'number' || !Number.isFinite(limit)) return refuse(at, 'must be a number, or a time in RFC 3339');
-    if (!types.has(asTime ? 'time' : 'number'))
-      return refuse(at, `compares with a ${asTime ? 'time' : 'number'}, the attribute holds ${[...types].join(' or ')}`);
-    const time = types === TIME ? builtInTime : attributeTime;
-    const valueOf: (item: CatalogueItem) => number = asTime
-      ? (item) => time(read(item))
-      : (item) => {
-          const value = read(item);
-          return typeof value === 'number' ? value : NaN;
-        };
-    switch (operator) {
-      case 'gte':
-        return (item) => valueOf(item) >= limit;
-      case 'gt':
-        return (item) => valueOf(item) > limit;
-      case 'lte':
-        return (item) => valueOf(item) <= limit;
-      case 'lt':
-        return (item) => valueOf(item) < limit;
-    }
+    if (!types.has(as)) return refuse(at, `compares with a ${as}, the attribute holds ${[...types].join(' or ')}`);
+    return { field, compare, as, limit };
   };
 
-  const test = compile(value, pointer, 0);
-  return errors.length > 0 ? errors : { key: JSON.stringify(value), test };
+  return { errors, parse };
+}
+
+/** Asks one item. */
+export type Matcher = (item: Pick<Item, 'fields' | 'created'>) => boolean;
+type Read = (item: Pick<Item, 'fields' | 'created'>) => unknown;
+
+const READ_BUILT_IN: Record<BuiltInField, Read> = {
+  item_id: ({ fields }) => fields.item_id,
+  author_id: ({ fields }) => fields.author_id ?? undefined,
+  created_at: ({ created }) => created,
+  available_from: ({ fields }) => fields.available_from ?? undefined,
+  expires_at: ({ fields }) => fields.expires_at ?? undefined,
+};
+
+function readerOf(field: FilterField): Read {
+  if ('builtIn' in field) return READ_BUILT_IN[field.builtIn];
+  const { attribute } = field;
+  return ({ fields }) => (Object.hasOwn(fields.attributes, attribute) ? fields.attributes[attribute] : undefined);
+}
+
+/** A built-in time is milliseconds already; an attribute's number is never a time. NaN: it is none. */
+function instantOf(value: unknown, field: FilterField): number {
+  if ('builtIn' in field) return typeof value === 'number' ? value : NaN;
+  return typeof value === 'string' ? (timeOf(value) ?? NaN) : NaN;
+}
+
+/** The filter as a function, for items in memory. */
+export function matcherOf(filter: Filter): Matcher {
+  if ('all' in filter) {
+    const parts = filter.all.map(matcherOf);
+    return (item) => parts.every((matches) => matches(item));
+  }
+  if ('any' in filter) {
+    const parts = filter.any.map(matcherOf);
+    return (item) => parts.some((matches) => matches(item));
+  }
+  if ('not' in filter) {
+    const matches = matcherOf(filter.not);
+    return (item) => !matches(item);
+  }
+  const read = readerOf(filter.field);
+  if ('exists' in filter) {
+    const { exists } = filter;
+    return (item) => (read(item) !== undefined) === exists;
+  }
+  return 'in' in filter ? memberMatcher(filter, read) : comparisonMatcher(filter, read);
+}
+
+function memberMatcher({ field, ...filter }: Extract<Filter, { in: unknown }>, read: Read): Matcher {
+  const wanted = new Set<unknown>(filter.in);
+  const instants = new Set(filter.instants);
+  const holds: Matcher = (item) => {
+    const value = read(item);
+    return Array.isArray(value) ? value.some((entry) => wanted.has(entry)) : wanted.has(value);
+  };
+  return instants.size === 0 ? holds : (item) => holds(item) || instants.has(instantOf(read(item), field));
+}
+
+function comparisonMatcher({ field, compare, as, limit }: Extract<Filter, { compare: unknown }>, read: Read): Matcher {
+  const valueOf = (item: Parameters<Read>[0]): number => {
+    const value = read(item);
+    if (as === 'time') return instantOf(value, field);
+    return typeof value === 'number' ? value : NaN;
+  };
+  switch (compare) {
+    case 'gte':
+      return (item) => valueOf(item) >= limit;
+    case 'gt':
+      return (item) => valueOf(item) > limit;
+    case 'lte':
+      return (item) => valueOf(item) <= limit;
+    case 'lt':
+      return (item) => valueOf(item) < limit;
+  }
 }

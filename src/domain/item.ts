@@ -1,0 +1,55 @@
+/** Hidden states of a frozen video model for one item. */
+export interface HiddenStates {
+  dtype: 'float16' | 'float32';
+  /** [L, D] */
+  shape: [number, number];
+  /** Little-endian, row-major. */
+  data: Uint8Array;
+}
+
+/** Times are milliseconds since 1970, UTC. */
+export interface ItemFields {
+  item_id: string;
+  title: string | null;
+  author_id: string | null;
+  attributes: Record<string, unknown>;
+  available_from: number | null;
+  expires_at: number | null;
+  hidden: boolean;
+}
+
+/** An item as the request path knows it, whichever engine has found it. */
+export interface Item {
+  readonly fields: ItemFields;
+  /** Milliseconds since 1970. */
+  readonly created: number;
+  /** The number of its id in this process, see ItemInterner. */
+  readonly index: number;
+  /** Share of the ID embedding in its fused vector; null where that is not known. */
+  readonly idShare: number | null;
+}
+
+export const ITEM_STATES = ['searchable', 'pending_features', 'stored', 'hidden'] as const;
+export type ItemState = (typeof ITEM_STATES)[number];
+
+/** @param takesFeatures whether the model would place the item by hidden states that it does not have yet */
+export function stateOf({ hidden }: ItemFields, hasVector: boolean, takesFeatures: boolean): ItemState {
+  if (hidden) return 'hidden';
+  if (hasVector) return 'searchable';
+  return takesFeatures ? 'pending_features' : 'stored';
+}
+
+export const AVAILABILITIES = ['now', 'scheduled', 'expired'] as const;
+/** Whether its times let an item be served; that it is hidden is another matter. */
+export type Availability = (typeof AVAILABILITIES)[number];
+
+export function availabilityOf({ available_from: from, expires_at: until }: ItemFields, now: number): Availability {
+  if (until !== null && until <= now) return 'expired';
+  return from !== null && from > now ? 'scheduled' : 'now';
+}
+
+/** Hidden, not yet available and expired items are known, but never served. */
+export const isServable = ({ fields }: Pick<Item, 'fields'>, now: number): boolean => !fields.hidden && availabilityOf(fields, now) === 'now';
+
+/** When the item became or becomes available: what freshness counts from. */
+export const bornAt = ({ fields, created }: Pick<Item, 'fields' | 'created'>): number => fields.available_from ?? created;

@@ -1,0 +1,26 @@
+import type { StoredItem } from './items.js';
+
+export interface StoredVector {
+  /** [d], float32, not normalised */
+  vector: Float32Array;
+  /** Share of the ID embedding in it. */
+  id_share: number;
+}
+
+export interface ItemWithVector extends StoredItem {
+  /** Of the fingerprint that was asked for; null: there is none. */
+  stored: StoredVector | null;
+  has_hidden_states: boolean;
+}
+
+/** Fused item vectors by the fingerprint of the model that fused them: derived, so they can be made again. */
+export interface VectorStore {
+  /** Vectors of items that do not exist are left out: an item may be deleted while it is fused. */
+  save(fingerprint: string, vectors: readonly (StoredVector & { item_id: string })[]): Promise<void>;
+  /** Items by item_id, after the given one, with their vectors. */
+  list(fingerprint: string, after: string | null, limit: number): Promise<ItemWithVector[]>;
+  /** The same for these items, by item_id; unknown ones are left out. */
+  getMany(fingerprint: string, itemIds: readonly string[]): Promise<ItemWithVector[]>;
+  /** Drops up to `limit` vectors of all fingerprints but these. @returns how many were dropped */
+  dropOthers(keep: readonly string[], limit: number): Promise<number>;
+}

@@ -1,4 +1,4 @@
-import type { Clock } from '../src/retrieval/embedded/schedule.js';
+import type { Clock } from '../src/clock.js';
 
 export interface ManualClock extends Clock {
   /** What is due is called before this resolves, in the order of its time. */

@@ -2,7 +2,8 @@ import { Type, type Static, type TObject } from 'typebox';
 import { Id } from '../ingest/item-input.js';
 import { invalidRequest, type FieldError } from '../errors.js';
 import { MAX_CURSOR_LENGTH } from '../recommend/cursors.js';
-import { plainRequest, type Cap, type RecommendRequest } from '../recommend/request.js';
+import type { Cap } from '../domain/caps.js';
+import { plainRequest, type RecommendRequest } from '../recommend/request.js';
 import { Field, FieldNames } from './fields.js';
 
 const HOUR_MS = 3_600_000;
@@ -187,7 +188,7 @@ export const RecommendQuery = Type.Object(
 export type RecommendQuery = Static<typeof RecommendQuery>;
 
 /** @throws ReelfuseError 422 `invalid_request` for what no schema can say */
-export function toRequest(body: RecommendBody & SimilarBody, near: string | null): RecommendRequest {
+export function toRequest(body: RecommendBody & SimilarBody, similarTo: string | null): RecommendRequest {
   const { k = DEFAULT_K, pins = [], experiment, freshness, rotation, exploration, seen_window_hours: window, max_per_author: perAuthor } = body;
   const errors: FieldError[] = [];
   pins.forEach(({ item_id: itemId, position }, index) => {
@@ -201,14 +202,14 @@ export function toRequest(body: RecommendBody & SimilarBody, near: string | null
     errors.push({ pointer: '/explain', detail: `layers needs k <= ${MAX_LAYERS_K}: each item takes one run of the item tower a layer` });
   if (experiment !== undefined && (experiment.arm === undefined) === (experiment.arms === undefined))
     errors.push({ pointer: '/experiment', detail: 'needs either arm or arms' });
-  if (near === null && body.user_id === undefined && body.history === undefined && (body.liked ?? []).length === 0)
+  if (similarTo === null && body.user_id === undefined && body.history === undefined && (body.liked ?? []).length === 0)
     errors.push({ pointer: '/user_id', detail: 'is required when there is neither history nor liked' });
   if (errors.length > 0) throw invalidRequest(errors);
   const caps: Cap[] = [...(perAuthor === undefined ? [] : [{ field: 'author_id', max: perAuthor }]), ...(body.caps ?? [])];
   return {
     ...plainRequest(k),
     userId: body.user_id ?? null,
-    near,
+    similarTo,
     history: body.history ?? [],
     without: body.without_history ?? [],
     liked: body.liked ?? [],
@@ -236,11 +237,11 @@ export function toRequest(body: RecommendBody & SimilarBody, near: string | null
         ? null
         : { name: experiment.name, arms: (experiment.arms ?? [{ name: experiment.arm ?? '' }]).map(({ name, weight = 1 }) => ({ name, weight })) },
     fallbackMix: body.fallback_mix_by ?? null,
-    wishes: wishesOf(body, near),
+    loggedOptions: loggedOptionsOf(body, similarTo),
   };
 }
 
-/** Wishes that shape an answer. */
+/** Options that shape an answer. */
 const SHAPING = [
   'filter',
   'exclude_seen',
@@ -261,10 +262,10 @@ const SHAPING = [
 const DEFAULTS: Partial<RecommendBody> = { exclude_seen: true, exact: false };
 
 /** What is kept with the answer, by the API's own names; what has its default is left out. */
-function wishesOf(body: RecommendBody & SimilarBody, near: string | null): Record<string, unknown> {
-  const wishes: Record<string, unknown> = near === null ? {} : { similar_to: near };
-  for (const name of SHAPING) if (body[name] !== undefined && body[name] !== DEFAULTS[name]) wishes[name] = body[name];
-  return wishes;
+function loggedOptionsOf(body: RecommendBody & SimilarBody, similarTo: string | null): Record<string, unknown> {
+  const options: Record<string, unknown> = similarTo === null ? {} : { similar_to: similarTo };
+  for (const name of SHAPING) if (body[name] !== undefined && body[name] !== DEFAULTS[name]) options[name] = body[name];
+  return options;
 }
 
 /** The query string's filter as a value. @throws ReelfuseError 422 `invalid_request` */

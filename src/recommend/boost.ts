@@ -1,47 +1,51 @@
-import { bornAt } from '../signals/popularity.js';
-import type { Candidate, Compiled, RecommendContext, RecommendRequest } from './request.js';
+import { bornAt } from '../domain/item.js';
+import type { RecommendContext } from './context.js';
+import type { RankedItem } from './source.js';
+import type { RecommendRequest } from './request.js';
+import type { ParsedRules } from './rules.js';
 
-/** Null: nothing is boosted. */
-export type Boost = {
-  /** Adds to what the candidate is ordered by. */
-  lift: (candidate: Candidate) => void;
+export interface Boost {
+  /** The candidate with its gains in what it is ordered by. */
+  apply(candidate: RankedItem): RankedItem;
   /** No candidate gains more than this. */
-  most: number;
-} | null;
+  maxGain: number;
+}
 
 /**
  * Scores are logits of the model's softmax, so a factor on the odds is a logarithm added to the score: 2 makes an item
  * twice as likely against any other. Freshness decays with the item's age; rotation counts once for each time that the
- * item was shown to the user lately.
+ * item was shown to the user within the window. Null: nothing is boosted.
  */
-export function createBoost(
-  { store }: Pick<RecommendContext, 'store'>,
+export async function createBoost(
+  { events }: Pick<RecommendContext, 'events'>,
   { freshness, rotation, userId }: RecommendRequest,
-  { boosts }: Compiled,
+  { boosts }: ParsedRules,
   now: number,
-): Boost {
+): Promise<Boost | null> {
   if (boosts.length === 0 && freshness === null && rotation === null) return null;
-  const shown = rotation === null || userId === null ? [] : store.impressions(userId, now - rotation.withinMs);
+  const shown = rotation === null || userId === null ? [] : await events.impressions(userId, now - rotation.withinMs);
   const timesShown = new Map(shown.map(({ item_id: itemId, shown: times }) => [itemId, times]));
   if (boosts.length === 0 && freshness === null && timesShown.size === 0) return null;
   const rotationGain = Math.log(rotation?.factor ?? 1);
   const freshnessGain = Math.log(freshness?.factor ?? 1);
-
-  const gain = (candidate: Candidate, amount: number, name: string): void => {
-    candidate.rankScore += amount;
-    candidate.movedBy = [...candidate.movedBy, name];
-  };
   let mostShown = 0;
   for (const times of timesShown.values()) mostShown = Math.max(mostShown, times);
-  const mostBoosts = boosts.reduce((sum, { gain: amount }) => sum + Math.max(0, amount), 0);
+  const mostBoosts = boosts.reduce((sum, { gain }) => sum + Math.max(0, gain), 0);
   return {
-    most: mostBoosts + Math.max(0, freshnessGain) + Math.max(0, rotationGain) * mostShown,
-    lift: (candidate) => {
+    maxGain: mostBoosts + Math.max(0, freshnessGain) + Math.max(0, rotationGain) * mostShown,
+    apply: (candidate) => {
       const { item } = candidate;
-      for (const { test, gain: amount, name } of boosts) if (test(item)) gain(candidate, amount, name);
-      if (freshness !== null) gain(candidate, freshnessGain * 2 ** (-Math.max(0, now - bornAt(item)) / freshness.halfLifeMs), 'freshness');
+      let gained = 0;
+      const movedBy = [...candidate.movedBy];
+      const gain = (amount: number, name: string): void => {
+        gained += amount;
+        movedBy.push(name);
+      };
+      for (const { matches, gain: amount, name } of boosts) if (matches(item)) gain(amount, name);
+      if (freshness !== null) gain(freshnessGain * 2 ** (-Math.max(0, now - bornAt(item)) / freshness.halfLifeMs), 'freshness');
       const times = timesShown.get(item.fields.item_id);
-      if (times !== undefined) gain(candidate, rotationGain * times, 'rotation');
+      if (times !== undefined) gain(rotationGain * times, 'rotation');
+      return { ...candidate, rankScore: candidate.rankScore + gained, movedBy };
     },
   };
 }

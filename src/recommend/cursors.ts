@@ -1,4 +1,5 @@
 import * as crypto from 'node:crypto';
+import { hashOf } from '../domain/item-hash.js';
 import { ReelfuseError, invalidRequest } from '../errors.js';
 
 /** What a cursor carries: everything that its pages need, so that a restart, a swap or another replica can go on. */
@@ -27,20 +28,6 @@ const HEADER_BYTES = 1 + 4 + IDENTITY_BYTES;
 /** Items of one session; a cursor of so many is 40 kB. */
 export const MAX_SHOWN = 5000;
 export const MAX_CURSOR_LENGTH = Math.ceil(((HEADER_BYTES + MAX_SHOWN * HASH_BYTES + MAC_BYTES) * 4) / 3) + 4;
-
-/** 48 bits of a multiplicative string hash (two 32-bit lanes): two of a million ids meet with a probability of .002. */
-export function hashOf(itemId: string): number {
-  let low = 0x9e3779b9;
-  let high = 0x85ebca6b;
-  for (let at = 0; at < itemId.length; at++) {
-    const code = itemId.charCodeAt(at);
-    low = Math.imul(low ^ code, 0x9e3779b1);
-    high = Math.imul(high ^ code, 0x5f356495);
-  }
-  low = Math.imul(low ^ (low >>> 16), 0x85ebca6b) ^ Math.imul(high ^ (high >>> 13), 0xc2b2ae35);
-  high = Math.imul(high ^ (high >>> 16), 0x85ebca6b) ^ Math.imul(low ^ (low >>> 13), 0xc2b2ae35);
-  return ((high >>> 0) & 0xffff) * 0x1_0000_0000 + (low >>> 0);
-}
 
 /** One SHA-256, a character a byte: strings are cheaper than buffers of their own. Node 20.12 and later do it without an object in between. */
 const digestOf = (data: Buffer): string =>

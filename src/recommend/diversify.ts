@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { VectorTable } from '../index/vector-table.js';
-import type { Caps } from './arrange.js';
-import type { Candidate } from './request.js';
+import type { CapCounter } from '../domain/caps.js';
+import { dotRows } from '../index/dot.js';
+import type { RankedItem } from './source.js';
 
 /** Similarities between two turns of the event loop: about a millisecond at 64 dimensions. */
 const SLICE = 16_384;
@@ -10,21 +10,25 @@ const SLICE = 16_384;
  * Maximal marginal relevance (Carbonell and Goldstein, 1998): each next item has the greatest
  * (1 - diversity) · relevance - diversity · (largest cosine with what is chosen), relevance being the score scaled to
  * 0 … 1 over the candidates. Items without a vector count as unlike everything.
+ * @param candidates best first
+ * @param caps counts what is chosen; null: nothing is capped
+ * @param vectors [candidates, d]
  */
 export async function chooseDiverse(
-  candidates: readonly Candidate[],
+  candidates: readonly RankedItem[],
   k: number,
   diversity: number,
-  caps: Caps,
-  table: VectorTable,
-): Promise<Candidate[]> {
-  const highest = candidates[0]?.rankScore ?? 0; // they come best first
+  caps: CapCounter | null,
+  vectors: Float32Array,
+): Promise<RankedItem[]> {
+  const highest = candidates[0]?.rankScore ?? 0;
   const lowest = candidates.at(-1)?.rankScore ?? 0;
   const range = highest - lowest || 1;
-  const units = unitVectors(candidates, table);
+  const dim = vectors.length / Math.max(candidates.length, 1);
+  const units = unitRows(vectors, dim);
   const nearest = new Float32Array(candidates.length); // largest cosine with a chosen item, or 0
   const left = candidates.map((_, position) => position); // best first
-  const chosen: Candidate[] = [];
+  const chosen: RankedItem[] = [];
   let last = -1;
   let compared = 0;
   while (chosen.length < k) {
@@ -32,8 +36,8 @@ export async function chooseDiverse(
     let bestValue = -Infinity;
     for (let n = 0; n < left.length; n++) {
       const position = left[n] as number; // n < length
-      const candidate = candidates[position] as Candidate; // a position of it
-      if (last >= 0) nearest[position] = Math.max(nearest[position] as number, cosine(units, table.dim, last, position)); // one entry a candidate
+      const candidate = candidates[position] as RankedItem; // a position of it
+      if (last >= 0) nearest[position] = Math.max(nearest[position] as number, dotRows(units, last * dim, units, position * dim, dim)); // one entry a candidate
       if (caps !== null && !caps.admits(candidate.item)) continue;
       const value = ((1 - diversity) * (candidate.rankScore - lowest)) / range - diversity * (nearest[position] as number);
       if (value <= bestValue) continue;
@@ -42,7 +46,7 @@ export async function chooseDiverse(
     }
     const [position] = best === -1 ? [] : left.splice(best, 1);
     if (position === undefined) break;
-    const candidate = candidates[position] as Candidate; // a position of it
+    const candidate = candidates[position] as RankedItem; // a position of it
     caps?.count(candidate.item);
     chosen.push(candidate);
     last = position;
@@ -54,37 +58,12 @@ export async function chooseDiverse(
   return chosen;
 }
 
-/** [candidates, d]; zeros for an item without a vector. */
-function unitVectors(candidates: readonly Candidate[], table: VectorTable): Float32Array {
-  const { dim } = table;
-  const units = new Float32Array(candidates.length * dim);
-  for (const [row, { item }] of candidates.entries()) {
-    if (item.slot === null) continue;
-    const vector = table.vector(item.slot);
-    let squares = 0;
-    for (const value of vector) squares += value * value;
-    const scale = 1 / Math.max(Math.sqrt(squares), 1e-12);
-    for (let i = 0; i < dim; i++) units[row * dim + i] = (vector[i] as number) * scale; // i < d
+/** Each row of length 1; a row of zeros stays. */
+function unitRows(rows: Float32Array, dim: number): Float32Array {
+  const units = new Float32Array(rows.length);
+  for (let first = 0; first < rows.length; first += dim) {
+    const scale = 1 / Math.max(Math.sqrt(dotRows(rows, first, rows, first, dim)), 1e-12);
+    for (let i = first; i < first + dim; i++) units[i] = (rows[i] as number) * scale; // i < length
   }
   return units;
-}
-
-/** Of two rows. */
-function cosine(units: Float32Array, dim: number, one: number, other: number): number {
-  // four sums, because each addition of one would wait for the one before; all indices are within the two rows
-  let a = 0;
-  let b = 0;
-  let c = 0;
-  let d = 0;
-  let first = one * dim;
-  let second = other * dim;
-  const end = first + dim;
-  for (; first + 3 < end; first += 4, second += 4) {
-    a += (units[first] as number) * (units[second] as number);
-    b += (units[first + 1] as number) * (units[second + 1] as number);
-    c += (units[first + 2] as number) * (units[second + 2] as number);
-    d += (units[first + 3] as number) * (units[second + 3] as number);
-  }
-  for (; first < end; first++, second++) a += (units[first] as number) * (units[second] as number);
-  return a + b + c + d;
 }

@@ -1,12 +1,20 @@
-import type { CatalogueItem } from '../retrieval/embedded/catalogue.js';
-import { bornAt } from '../signals/popularity.js';
-import { createCaps } from './arrange.js';
-import type { Cap, Recommended, RecommendContext } from './request.js';
-import { isAllowed, type Limits } from './rules.js';
+import type { Cap } from '../domain/caps.js';
+import { isEligible, type EligibilityRules } from '../domain/eligibility.js';
+import { bornAt, type Item } from '../domain/item.js';
+import type { Recommended } from './answer.js';
+import { counterOf } from './choose.js';
+import { RANKING_AGE_MS } from './fallback.js';
+import type { Ranking } from './rank.js';
+import type { RequestScope } from './scope.js';
 
 /** Freshest items looked at; the eligible among them are equally likely. */
 const MAX_FRESH = 1000;
-const RANKING_AGE_MS = 1000;
+
+export interface Explored {
+  items: readonly Recommended[];
+  /** Of the draw; null: nothing was to be drawn. */
+  seed: number | null;
+}
 
 /** mulberry32: the same seed gives the same choice. */
 function randomOf(seed: number): () => number {
@@ -25,48 +33,67 @@ function randomOf(seed: number): () => number {
  * these is in the answer with probability slots / eligible. That propensity is returned and logged, for unbiased
  * estimates later on. Nothing is drawn that the ranking itself has brought, whatever its score.
  */
-export function explore(
-  { generation, popularity, exploration }: RecommendContext,
-  items: readonly Recommended[],
-  wanted: { k: number; slots: number; caps: readonly Cap[]; seed: number; scoreOf: (item: CatalogueItem) => number },
-  limits: Limits,
-  now: number,
-): Recommended[] {
-  const present = new Set(items.map(({ item }) => item.fields.item_id));
-  const { fresh } = popularity.ranking(generation.catalogue, now, RANKING_AGE_MS);
-  const unknown = fresh.slice(0, MAX_FRESH).flatMap(({ fields }) => {
-    const item = generation.catalogue.get(fields.item_id); // the ranking may be a moment old
-    if (item === undefined || present.has(fields.item_id) || now - bornAt(item) > exploration.maxAgeMs) return [];
-    return popularity.shown(fields.item_id) < exploration.budget && isAllowed(item, limits, now) ? [item] : [];
-  });
-  const { kept, eligible, slots } = makeRoom(items, unknown, wanted);
+export async function explore(scope: RequestScope, ranking: Ranking, rules: EligibilityRules, k: number): Promise<Explored> {
+  const { exploration, caps } = scope.request;
+  if (exploration === null) return { items: ranking.items, seed: null };
+  const seed = exploration.seed ?? Math.floor(Math.random() * 2 ** 32);
+  const unknown = await unknownItems(scope, ranking.items, rules);
+  const { kept, eligible, slots } = makeRoom(ranking.items, unknown, { k, caps, slots: exploration.slots });
+  const drawn = draw(eligible, slots, randomOf(seed + scope.shown.length));
+  const scores = await ranking.scoresOf(drawn);
   const propensity = slots / Math.max(eligible.length, 1);
-  const random = randomOf(wanted.seed);
-  const mixed = [...kept];
-  for (let n = 0; n < slots; n++) {
-    const [item] = eligible.splice(Math.floor(random() * eligible.length), 1);
-    if (item === undefined) break;
-    const drawn: Recommended = { item, score: wanted.scoreOf(item), reason: 'exploration', movedBy: ['exploration'], propensity };
-    mixed.splice(Math.floor(((n + 1) * wanted.k) / (slots + 1)), 0, drawn);
-  }
-  return mixed;
+  const mixed: Recommended[] = [...kept];
+  drawn.forEach((item, n) =>
+    mixed.splice(Math.floor(((n + 1) * k) / (slots + 1)), 0, {
+      item,
+      score: scores[n] ?? 0,
+      reason: 'exploration',
+      movedBy: ['exploration'],
+      propensity,
+    }),
+  );
+  return { items: mixed, seed };
+}
+
+/** Fresh, shown less often than the budget, eligible, and not ranked. */
+async function unknownItems({ context, now }: RequestScope, ranked: readonly Recommended[], rules: EligibilityRules): Promise<Item[]> {
+  const { popularity, catalogue, retrieval } = context;
+  const { budget, maxAgeMs } = context.exploration;
+  const present = new Set(ranked.map(({ item }) => item.index));
+  const { fresh } = popularity.ranking(catalogue.all, now, RANKING_AGE_MS);
+  const items = await retrieval.hydrate(fresh.slice(0, MAX_FRESH).map(({ index }) => index)); // the ranking may be a moment old
+  return items.filter(
+    (item) =>
+      item !== undefined &&
+      !present.has(item.index) &&
+      now - bornAt(item) <= maxAgeMs &&
+      popularity.shown(item.fields.item_id) < budget &&
+      isEligible(item, rules, now),
+  ) as Item[]; // none is undefined
+}
+
+/** Without replacement. */
+function draw(eligible: readonly Item[], count: number, random: () => number): Item[] {
+  const left = [...eligible];
+  return Array.from({ length: count }, () => left.splice(Math.floor(random() * left.length), 1)).flat();
 }
 
 /** The more ranked items give way, the more new ones the caps let through: finds the most slots that can all be filled. */
 function makeRoom(
   items: readonly Recommended[],
-  unknown: readonly CatalogueItem[],
+  unknown: readonly Item[],
   { k, caps, ...wanted }: { k: number; slots: number; caps: readonly Cap[] },
-): { kept: readonly Recommended[]; eligible: CatalogueItem[]; slots: number } {
+): { kept: readonly Recommended[]; eligible: readonly Item[]; slots: number } {
   for (let slots = Math.min(wanted.slots, unknown.length, k); ; slots--) {
     const kept = items.slice(0, k - slots);
-    const room = createCaps(caps);
-    for (const { item } of kept) room?.count(item);
-    const eligible = unknown.filter((item) => {
-      const isAdmitted = room === null || room.admits(item);
-      if (isAdmitted) room?.count(item);
-      return isAdmitted;
-    });
+    const counter = counterOf(caps);
+    for (const { item } of kept) counter?.count(item);
+    const eligible: Item[] = [];
+    for (const item of unknown) {
+      if (counter !== null && !counter.admits(item)) continue;
+      counter?.count(item);
+      eligible.push(item);
+    }
     if (eligible.length >= slots) return { kept, eligible, slots };
   }
 }

@@ -1,71 +1,90 @@
 import { attributeName } from '../domain/attributes.js';
-import type { CatalogueItem } from '../retrieval/embedded/catalogue.js';
-import type { Walk } from './arrange.js';
-import { UNMOVED, type RecommendContext } from './request.js';
-import { isAllowed, type Limits } from './rules.js';
+import { isEligible, type EligibilityRules } from '../domain/eligibility.js';
+import { matcherOf, type Filter } from '../domain/filter.js';
+import type { Item } from '../domain/item.js';
+import { UNMOVED } from './answer.js';
+import type { RecommendContext } from './context.js';
+import type { ItemSource, RankedItem } from './source.js';
 
 /** Going through the catalogue for every request would be too dear. */
-const RANKING_AGE_MS = 1000;
+export const RANKING_AGE_MS = 1000;
+/** Items of one search beyond the ranking, where caps may refuse many. */
+const MAX_REST = 10_000;
 
-type Context = Pick<RecommendContext, 'generation' | 'popularity'>;
+type Context = Pick<RecommendContext, 'catalogue' | 'popularity' | 'retrieval'>;
 
 /**
  * The fallback ranking: popular with time decay, every fifth place the freshest; the score is the decayed number of
- * positive events. Candidates are ordered by -ln(place), so that a boost means the same as it does to a model's logits.
+ * positive events. Items are ordered by -ln(place), so that a boost means the same as it does to a model's logits. When the
+ * ranking is used up, the best of everything else that is eligible follows.
  * @param mixBy attribute whose values take turns; null: none
  */
-export async function walkRanking(context: Context, limits: Limits, mixBy: string | null): Promise<Walk> {
-  const { generation, popularity } = context;
+export async function popularItems(context: Context, rules: EligibilityRules, mixBy: string | null): Promise<ItemSource> {
+  const { catalogue, popularity } = context;
   const now = Date.now();
-  if (mixBy === null) return walkItems(context, popularity.ranking(generation.catalogue, now, RANKING_AGE_MS).mixed, false, limits, now);
-  const groups = await popularity.byValue(generation.catalogue, now, attributeName(mixBy), RANKING_AGE_MS);
-  return walkItems(
-    context,
-    takeTurns(groups, (item) => current(context, item, limits, now) !== null),
-    false,
-    limits,
-    now,
-  );
-}
-
-/** The best of everything that passes. @param limit how many are enough */
-export async function walkRest(context: Context, limits: Limits, limit: number, passes: (item: CatalogueItem) => boolean): Promise<Walk> {
-  const now = Date.now();
-  const items = await context.popularity.best(context.generation.catalogue, now, limit, passes);
-  return walkItems(context, items, items.length < limit, limits, now);
-}
-
-/** The ranking may be of a moment ago: what was deleted, hidden or replaced since must not slip through. */
-function current({ generation }: Context, { fields }: CatalogueItem, limits: Limits, now: number): CatalogueItem | null {
-  const item = generation.catalogue.get(fields.item_id);
-  return item !== undefined && isAllowed(item, limits, now) ? item : null;
-}
-
-function walkItems(context: Context, items: Iterable<CatalogueItem>, isAll: boolean, limits: Limits, now: number): Walk {
-  const iterator = items[Symbol.iterator]();
-  const given = new Set<CatalogueItem>(); // a ranking that is made while items are written may name one twice
+  const returned = new Set<number>();
+  const isFit = (item: Item): boolean => !returned.has(item.index) && isEligible(item, rules, now);
   let place = 0;
+  let left = (await ranking(context, now, mixBy, isFit))[Symbol.iterator]();
+  let isRest = false;
   let isEnd = false;
-  return {
-    next: () => {
-      for (;;) {
-        const { done, value } = iterator.next();
-        isEnd = done === true;
-        if (isEnd) return undefined;
-        const item = current(context, value as CatalogueItem, limits, now); // it is not the end
-        if (item === null || given.has(item)) continue;
-        given.add(item);
-        const score = context.popularity.weight(item.fields.item_id, now);
-        return { item, score, rankScore: -Math.log(++place), reason: 'popular', movedBy: UNMOVED };
+
+  /** The ranking may be of a moment ago: what was deleted, hidden or replaced since must not slip through. */
+  const take = async (count: number): Promise<RankedItem[]> => {
+    const named: Item[] = [];
+    while (named.length < count) {
+      const { done, value } = left.next();
+      if (done === true) {
+        isEnd = isRest;
+        break;
       }
+      named.push(value);
+    }
+    const items = await context.retrieval.hydrate(named.map(({ index }) => index));
+    const ranked: RankedItem[] = [];
+    for (const item of items) {
+      if (item === undefined || !isFit(item)) continue;
+      returned.add(item.index);
+      const score = popularity.weight(item.fields.item_id, now);
+      ranked.push({ item, score, rankScore: -Math.log(++place), reason: 'popular', movedBy: UNMOVED });
+    }
+    return named.length > 0 && ranked.length === 0 ? take(count) : ranked;
+  };
+
+  const searchRest = async (count: number, admits: Filter | null): Promise<void> => {
+    const isAdmitted = admits === null ? null : matcherOf(admits);
+    const limit = admits === null ? count : MAX_REST;
+    const rest = await popularity.best(catalogue.all, now, limit, (item) => isFit(item) && (isAdmitted === null || isAdmitted(item)));
+    left = rest[Symbol.iterator]();
+    isRest = admits === null && rest.length < limit;
+  };
+
+  return {
+    next: async (count, admits) => {
+      const page = await take(count);
+      if (page.length > 0 || isEnd) return page;
+      await searchRest(count, admits);
+      return take(count);
     },
-    ceiling: () => (isEnd && isAll ? -Infinity : -Math.log(place + 1)),
+    get upperBound() {
+      return isEnd ? -Infinity : -Math.log(place + 1);
+    },
   };
 }
 
+async function ranking(
+  { catalogue, popularity }: Context,
+  now: number,
+  mixBy: string | null,
+  isFit: (item: Item) => boolean,
+): Promise<Iterable<Item>> {
+  if (mixBy === null) return popularity.ranking(catalogue.all, now, RANKING_AGE_MS).mixed;
+  return takeTurns(await popularity.byValue(catalogue.all, now, attributeName(mixBy), RANKING_AGE_MS), isFit);
+}
+
 /** The best of each group, then the second best of each, and so on, among those that fit; an item of several groups comes once. */
-function* takeTurns(groups: readonly (readonly CatalogueItem[])[], fits: (item: CatalogueItem) => boolean): Generator<CatalogueItem> {
-  const taken = new Set<CatalogueItem>();
+function* takeTurns(groups: readonly (readonly Item[])[], fits: (item: Item) => boolean): Generator<Item> {
+  const taken = new Set<Item>();
   const left = groups.map((group) => group.values());
   for (let before = -1; taken.size > before;) {
     before = taken.size;

@@ -1,53 +1,52 @@
-import type { RecentRows } from '../signals/histories.js';
-import type { RecommendContext, RecommendRequest } from './request.js';
+import { NOTHING_SEEN, type EligibilityRules } from '../domain/eligibility.js';
+import type { RecentIndexes } from '../signals/histories.js';
+import type { RecommendContext } from './context.js';
+import type { RecommendRequest } from './request.js';
 
 export interface History {
-  /** Rows of items with a vector, oldest first, at most T, each once at its newest place. */
-  rows: readonly number[];
+  /** Indexes of positive items, newest first, each once. */
+  newestFirst: ArrayLike<number>;
   /** Whether the user or the request named any item at all. */
   isEmpty: boolean;
-  /** Rows of what the user met and is not to get again. */
-  met: Pick<ReadonlyMap<number, unknown>, 'has' | 'size'>;
-  /** What the request lists as history or example, or excludes. */
-  withheld: ReadonlySet<string>;
+  /** What the user has seen and is not to get again. */
+  seen: EligibilityRules['seen'];
 }
 
-export const NOTHING: ReadonlyMap<number, number> = new Map();
-const NONE: ReadonlySet<string> = new Set();
-const NOBODY: RecentRows = { positives: new Int32Array(0), met: NOTHING };
+const NOBODY: RecentIndexes = { positives: new Int32Array(0), seen: NOTHING_SEEN };
 
-/** Of what the user met, the part that is not to be recommended. */
-function metSince({ met }: RecentRows, { excludeSeen, seenWithinMs }: RecommendRequest, now: number): History['met'] {
-  if (!excludeSeen) return NOTHING;
-  return seenWithinMs === null ? met : new Map([...met].filter(([, at]) => at >= now - seenWithinMs));
+/** The stored history of the user, and behind it what the request itself brings. */
+export async function collectHistory(
+  context: Pick<RecommendContext, 'histories' | 'retrieval'>,
+  request: RecommendRequest,
+  now: number,
+): Promise<History> {
+  const { history, liked, without, userId } = request;
+  const recent = userId === null ? NOBODY : await context.histories.of(userId);
+  const given = [...history, ...liked];
+  const isPlain = given.length + without.length === 0;
+  return {
+    newestFirst: isPlain ? recent.positives : await merge(context, given, without, recent.positives),
+    isEmpty: recent.positives.length + given.length === 0,
+    seen: seenSince(recent, request, now),
+  };
 }
 
-/** Rows of these items, newest first; unknown ones are left out. */
-function rowsOf({ catalogue }: RecommendContext['generation'], oldestFirst: readonly string[]): number[] {
-  return oldestFirst
-    .map((itemId) => catalogue.rows.find(itemId) ?? -1)
-    .filter((row) => row >= 0)
-    .reverse();
+/** Of what the user has seen, the part that is not to be recommended. */
+function seenSince({ seen }: RecentIndexes, { excludeSeen, seenWithinMs }: RecommendRequest, now: number): EligibilityRules['seen'] {
+  if (!excludeSeen) return NOTHING_SEEN;
+  return seenWithinMs === null ? seen : new Map([...seen].filter(([, at]) => at >= now - seenWithinMs));
 }
 
-export function collectHistory({ histories, generation }: RecommendContext, request: RecommendRequest, now: number): History {
-  const length = generation.artifact.manifest.max_history;
-  const { catalogue } = generation;
-  const { exclude, history, liked, disliked, without, near, userId } = request;
-  const named = near === null ? [exclude, history, liked, disliked] : [exclude, history, liked, disliked, [near]];
-  const recent = userId === null ? NOBODY : histories.of(userId);
-  const rows: number[] = []; // newest first; a typed array of its own would cost each request more than it spares
-  const given = history.length + liked.length === 0 ? [] : rowsOf(generation, [...history, ...liked]);
-  const taken = without.length + given.length === 0 ? null : new Set(rowsOf(generation, without));
-  for (const row of given) {
-    if (rows.length < length && catalogue.slotOfRow(row) >= 0 && taken?.has(row) !== true) rows.push(row);
-    taken?.add(row);
-  }
-  for (const row of recent.positives) {
-    if (rows.length === length) break;
-    if (catalogue.slotOfRow(row) >= 0 && taken?.has(row) !== true) rows.push(row);
-  }
-  const isEmpty = recent.positives.length + history.length + liked.length === 0;
-  const withheld = named.some(({ length }) => length > 0) ? new Set(named.flat()) : NONE;
-  return { rows: rows.reverse(), isEmpty, met: metSince(recent, request, now), withheld };
+/** @param given ids of the request, oldest first; unknown ones are left out */
+async function merge(
+  { retrieval }: Pick<RecommendContext, 'retrieval'>,
+  given: readonly string[],
+  without: readonly string[],
+  stored: Int32Array,
+): Promise<number[]> {
+  const indexesOf = async (itemIds: readonly string[]): Promise<number[]> => (await retrieval.find(itemIds)).flatMap((item) => item?.index ?? []);
+  const left = new Set(await indexesOf(without));
+  const newest = new Set((await indexesOf(given)).reverse());
+  for (const index of stored) newest.add(index);
+  return [...newest].filter((index) => !left.has(index));
 }

@@ -13,7 +13,7 @@ export interface Query {
   disliked: readonly number[];
   /** Score every item that may be in the answer, with the user tower in full precision, instead of asking an approximate index. */
   exact: boolean;
-  /** `attribute` will be asked. */
+  /** `scoresWithout` will be asked. */
   explain: boolean;
   /** `score` will be asked. */
   scoresOthers: boolean;
@@ -55,10 +55,10 @@ export interface CandidateStream {
   /** Scores of items from elsewhere by the same query; 0 where an item has no vector. */
   score(items: readonly Item[]): Promise<number[]>;
   /**
-   * Leave-one-out attribution: for each item, its score less the score that it has without history item n, in the order of
-   * `history`. Empty where an item has no vector.
+   * Leave-one-out: the score that each item would have without history item n, in the order of `history`. Empty where an item
+   * has no vector, and for a history of one item.
    */
-  attribute(items: readonly Item[]): Promise<number[][]>;
+  scoresWithout(items: readonly Item[]): Promise<number[][]>;
   readonly timings: Readonly<SearchTimings>;
 }
 

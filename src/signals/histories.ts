@@ -1,40 +1,44 @@
 import { LRUCache } from 'lru-cache';
-import type { RecentItems, Store } from '../store/store.js';
-import type { ItemRows } from '../domain/item-interner.js';
+import type { ItemInterner } from '../domain/item-interner.js';
+import type { EventStore, RecentItems } from '../store/events.js';
 
-/** `RecentItems` with rows for ids. Shared between requests: not to be changed. */
-export interface RecentRows {
+/** RecentItems with indexes for ids. Shared between requests: not to be changed. */
+export interface RecentIndexes {
   /** Newest first, each once. */
   positives: Int32Array;
-  /** Row → when the item was last met, milliseconds since 1970. */
-  met: ReadonlyMap<number, number>;
+  /** Index → when the item was last seen, milliseconds since 1970. */
+  seen: ReadonlyMap<number, number>;
 }
 
 export interface Histories {
-  of(userId: string): RecentRows;
+  of(userId: string): Promise<RecentIndexes>;
 }
 
 /**
  * Users' recent items in memory: the store is asked again only after a change.
  * @param maxItems of all users together, about 70 bytes each; 0 keeps nothing
  */
-export function createHistories(store: Pick<Store, 'recent' | 'onUserChange'>, rows: ItemRows, maxItems: number): Histories {
-  const toRows = ({ positives, met }: RecentItems): RecentRows => ({
-    positives: Int32Array.from(positives, (itemId) => rows.rowOf(itemId)),
-    met: new Map(Array.from(met, ([itemId, at]) => [rows.rowOf(itemId), at])),
+export function createHistories(events: Pick<EventStore, 'recent' | 'onUserChange'>, interner: ItemInterner, maxItems: number): Histories {
+  const toIndexes = ({ positives, seen }: RecentItems): RecentIndexes => ({
+    positives: Int32Array.from(positives, (itemId) => interner.indexOf(itemId)),
+    seen: new Map(Array.from(seen, ([itemId, at]) => [interner.indexOf(itemId), at])),
   });
-  if (maxItems === 0) return { of: (userId) => toRows(store.recent(userId)) };
-  const cache = new LRUCache<string, RecentRows>({ maxSize: maxItems, sizeCalculation: ({ met }) => met.size + 1 });
-  store.onUserChange((userId) => {
+  if (maxItems === 0) return { of: async (userId) => toIndexes(await events.recent(userId)) };
+  const cache = new LRUCache<string, RecentIndexes>({ maxSize: maxItems, sizeCalculation: ({ seen }) => seen.size + 1 });
+  /** Changes so far: what was read before one of them may be out of date. */
+  let changes = 0;
+  events.onUserChange((userId) => {
+    changes++;
     if (userId === null) cache.clear();
     else cache.delete(userId);
   });
   return {
-    of: (userId) => {
+    of: async (userId) => {
       const known = cache.get(userId);
       if (known !== undefined) return known;
-      const found = toRows(store.recent(userId));
-      cache.set(userId, found);
+      const before = changes;
+      const found = toIndexes(await events.recent(userId));
+      if (changes === before) cache.set(userId, found);
       return found;
     },
   };

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { createTop, type Top } from '../index/top.js';
 import { valuesOf } from '../domain/attributes.js';
-import { isServable, type Catalogue, type CatalogueItem } from '../retrieval/embedded/catalogue.js';
+import { bornAt, isServable, type Item } from '../domain/item.js';
 import { createItemCounts } from './item-counts.js';
 
 const RANKING_LENGTH = 5000;
@@ -11,6 +11,12 @@ const VALUES_KEPT = 8;
 const VALUE_SLICE = 100;
 /** Items between two turns of the event loop while the ranking is made anew. */
 const SLICE = 1000;
+
+/** All items, for rankings that go through everything. */
+export interface ItemSource {
+  readonly size: number;
+  items(): Iterable<Item>;
+}
 
 /** What events say of items, for the fallback ranking and for exploration. */
 export interface Popularity {
@@ -25,15 +31,15 @@ export interface Popularity {
    * Servable items by falling fallback score: popular with time decay, every fifth place the freshest one.
    * Older than `maxAgeMs` it is made anew in the background, beside requests; items of it may meanwhile be gone or hidden.
    */
-  ranking(catalogue: Catalogue, now: number, maxAgeMs: number): Ranking;
+  ranking(catalogue: ItemSource, now: number, maxAgeMs: number): Ranking;
   /**
    * Servable items by the value of an attribute, for each value the best in the order of the ranking, and the values in
    * the order of their best; an item with a list stands under each entry, items without the attribute under none of the
    * others. As old as the ranking, and awaited only where nobody has asked for it lately.
    */
-  byValue(catalogue: Catalogue, now: number, attribute: string, maxAgeMs: number): Promise<CatalogueItem[][]>;
+  byValue(catalogue: ItemSource, now: number, attribute: string, maxAgeMs: number): Promise<Item[][]>;
   /** The first `limit` of all servable items that pass, in the order of the ranking; goes through the catalogue beside requests. */
-  best(catalogue: Catalogue, now: number, limit: number, passes: (item: CatalogueItem) => boolean): Promise<CatalogueItem[]>;
+  best(catalogue: ItemSource, now: number, limit: number, passes: (item: Item) => boolean): Promise<Item[]>;
   /** Decayed number of positive events, as of now. */
   weight(itemId: string, now: number): number;
   /** The item was deleted: what is known of it is kept as that of an id without an item. */
@@ -52,15 +58,13 @@ export interface PopularitySetup {
 }
 
 export interface Ranking {
-  mixed: CatalogueItem[];
+  mixed: Item[];
   /** Freshest first. */
-  fresh: CatalogueItem[];
+  fresh: Item[];
 }
 
-export const bornAt = ({ fields, created }: CatalogueItem): number => fields.available_from ?? created;
-
 interface Ranked {
-  item: CatalogueItem;
+  item: Item;
   weight: number;
   born: number;
 }
@@ -69,13 +73,13 @@ const isOlder = (a: Ranked, b: Ranked): boolean => a.born < b.born || (a.born ==
 const isLessPopular = (a: Ranked, b: Ranked): boolean => a.weight < b.weight || (a.weight === b.weight && isOlder(a, b));
 
 /** Every fifth place of the popular ones goes to the freshest that is not there yet. */
-function interleave(popular: readonly Ranked[], fresh: readonly CatalogueItem[]): CatalogueItem[] {
-  const mixed = new Set<CatalogueItem>();
+function interleave(popular: readonly Ranked[], fresh: readonly Item[]): Item[] {
+  const mixed = new Set<Item>();
   let next = 0;
   for (const { item } of popular) {
     mixed.add(item);
     if (mixed.size % 5 !== 4) continue;
-    while (next < fresh.length && mixed.has(fresh[next] as CatalogueItem)) next++; // next < length
+    while (next < fresh.length && mixed.has(fresh[next] as Item)) next++; // next < length
     const freshItem = fresh[next];
     if (freshItem !== undefined) mixed.add(freshItem);
   }
@@ -104,7 +108,7 @@ export function createPopularity({ origin: start, halfLifeMs, isKnown, initial }
   let refreshing: Promise<void> | null = null;
 
   /** Goes through the catalogue; pauses at each yield. */
-  function* rank(catalogue: Catalogue, now: number, limit: number, passes: (item: CatalogueItem) => boolean): Generator<void, Ranking> {
+  function* rank(catalogue: ItemSource, now: number, limit: number, passes: (item: Item) => boolean): Generator<void, Ranking> {
     const popular = createTop(limit, isLessPopular);
     const freshest = createTop(Math.ceil(limit / 4), isOlder);
     const { size } = catalogue;
@@ -122,7 +126,7 @@ export function createPopularity({ origin: start, halfLifeMs, isKnown, initial }
     return { mixed: interleave(popular.take(), fresh), fresh };
   }
   /** The same for each value of an attribute. */
-  function* rankValues(catalogue: Catalogue, now: number, attribute: string): Generator<void, CatalogueItem[][]> {
+  function* rankValues(catalogue: ItemSource, now: number, attribute: string): Generator<void, Item[][]> {
     const groups = new Map<unknown, { popular: Top<Ranked>; freshest: Top<Ranked> }>();
     const { size } = catalogue;
     let seen = 0;
@@ -140,7 +144,7 @@ export function createPopularity({ origin: start, halfLifeMs, isKnown, initial }
       }
     }
     yield;
-    const ranked: { best: Ranked; items: CatalogueItem[] }[] = [];
+    const ranked: { best: Ranked; items: Item[] }[] = [];
     for (const { popular, freshest } of groups.values()) {
       const entries = popular.take();
       const [best] = entries;
@@ -157,12 +161,12 @@ export function createPopularity({ origin: start, halfLifeMs, isKnown, initial }
       if (step.done === true) return step.value;
     }
   };
-  const refresh = async (catalogue: Catalogue, now: number): Promise<void> => {
+  const refresh = async (catalogue: ItemSource, now: number): Promise<void> => {
     cached = { at: now, ranking: await besideRequests(rank(catalogue, now, RANKING_LENGTH, () => true)) };
   };
-  const kept = new Map<string, { at: number; groups: Promise<CatalogueItem[][]>; refreshing: boolean }>(); // in the order of their last use
-  const byValue = (catalogue: Catalogue, now: number, attribute: string, maxAgeMs: number): Promise<CatalogueItem[][]> => {
-    const make = (): Promise<CatalogueItem[][]> => besideRequests(rankValues(catalogue, now, attribute));
+  const kept = new Map<string, { at: number; groups: Promise<Item[][]>; refreshing: boolean }>(); // in the order of their last use
+  const byValue = (catalogue: ItemSource, now: number, attribute: string, maxAgeMs: number): Promise<Item[][]> => {
+    const make = (): Promise<Item[][]> => besideRequests(rankValues(catalogue, now, attribute));
     const entry = kept.get(attribute) ?? { at: now, groups: make(), refreshing: false };
     kept.delete(attribute);
     kept.set(attribute, entry);

@@ -1,15 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createAttributeTypes } from '../../src/domain/attributes.js';
-import type { CatalogueItem } from '../../src/retrieval/embedded/catalogue.js';
-import { compileFilter } from '../../src/domain/filter.js';
+import { matcherOf, parseFilter } from '../../src/domain/filter.js';
+import type { Item } from '../../src/domain/item.js';
 
-const itemOf = (attributes: Record<string, unknown>): CatalogueItem => ({
+const itemOf = (attributes: Record<string, unknown>): Item => ({
   fields: { item_id: 'v1', title: null, author_id: null, attributes, available_from: null, expires_at: null, hidden: false },
   created: Date.parse('2026-10-05T00:00:00Z'),
-  slot: null,
   idShare: null,
-  row: 0,
+  index: 0,
 });
 
 /** Which of the items pass, all of them being the catalogue. */
@@ -17,9 +16,9 @@ function passing(filter: object, values: readonly unknown[]): unknown[] {
   const types = createAttributeTypes();
   const items = values.map((at) => itemOf({ at }));
   for (const { fields } of items) types.add(fields.attributes);
-  const compiled = compileFilter(filter, '/filter', types.of);
+  const compiled = parseFilter(filter, '/filter', types.of);
   assert.ok(!Array.isArray(compiled), JSON.stringify(compiled));
-  return items.filter(compiled.test).map(({ fields }) => fields.attributes.at);
+  return items.filter(matcherOf(compiled.filter)).map(({ fields }) => fields.attributes.at);
 }
 
 test('eq and in mean the instant, however the time is written', () => {
@@ -38,7 +37,7 @@ test('a comparison with a time lets through times only, whatever else the attrib
 
 test('of many mistakes only some are told, and a name that no attribute can have is not repeated', () => {
   const many = { all: Array.from({ length: 5000 }, () => ({ field: 'x'.repeat(500), eq: 1 })) };
-  const errors = compileFilter(many, '/filter', () => null);
+  const errors = parseFilter(many, '/filter', () => null);
   assert.ok(Array.isArray(errors) && errors.length === 20);
   assert.ok(JSON.stringify(errors).length < 3000);
 });

@@ -1,15 +1,19 @@
-import { createCatalogue, type Catalogue, type PublishedItem } from '../../src/retrieval/embedded/catalogue.js';
-import type { Generation } from '../../src/generations/generation.js';
-import { createPopularity, type Popularity } from '../../src/signals/popularity.js';
+import { createItemInterner } from '../../src/domain/item-interner.js';
 import { createExactIndex } from '../../src/index/exact.js';
 import { searchAllowed } from '../../src/index/filtered.js';
-import { createItemRows } from '../../src/domain/item-interner.js';
+import { createVectorTable } from '../../src/index/vector-table.js';
 import type { Searched } from '../../src/model/recommender-pool.js';
 import type { AskedJob } from '../../src/model/search-messages.js';
-import { manualClock } from '../manual-clock.js';
+import type { RecommendAnswer } from '../../src/recommend/answer.js';
+import type { RecommendContext } from '../../src/recommend/context.js';
 import { createCursors } from '../../src/recommend/cursors.js';
 import { recommend } from '../../src/recommend/pipeline.js';
-import { plainRequest, type RecommendAnswer, type RecommendContext, type RecommendRequest } from '../../src/recommend/request.js';
+import { plainRequest, type RecommendRequest } from '../../src/recommend/request.js';
+import { createEmbeddedRetrieval } from '../../src/retrieval/embedded/embedded-retrieval.js';
+import type { Catalogue } from '../../src/retrieval/catalogue.js';
+import type { IndexChange, Retrieval } from '../../src/retrieval/retrieval.js';
+import { createPopularity, type Popularity } from '../../src/signals/popularity.js';
+import { manualClock } from '../manual-clock.js';
 
 export interface MemoryItem {
   id: string;
@@ -31,6 +35,7 @@ export interface MemoryFeed {
   ids(request: Partial<RecommendRequest>): Promise<string[]>;
   /** What the recommenders were asked for. */
   searches: AskedJob[];
+  retrieval: Retrieval;
   catalogue: Catalogue;
   popularity: Popularity;
 }
@@ -46,18 +51,11 @@ const NOW = Date.now();
 export async function memoryFeed(items: readonly MemoryItem[], reach = Infinity): Promise<MemoryFeed> {
   const searches: AskedJob[] = [];
   const user = Float32Array.of(0, 1);
-  const pool = {
-    grow: async () => undefined,
-    update: async ({ add, remove }: { add: number[]; remove: number[] }) => {
-      for (const slot of remove) exact.remove(slot);
-      for (const slot of add) exact.add(slot);
-    },
-  };
-  const catalogue = createCatalogue(2, false, pool, createItemRows(), manualClock(NOW));
-  const exact = createExactIndex(catalogue.table);
+  const table = createVectorTable(2);
+  const exact = createExactIndex(table);
   const find = ({ wishes, count }: AskedJob) =>
     wishes?.allowed != null
-      ? searchAllowed(exact, catalogue.table, wishes.allowed, user, count, Infinity)
+      ? searchAllowed(exact, table, wishes.allowed, user, count, Infinity)
       : exact.search(user, wishes?.exact === true ? count : Math.min(count, reach));
   const search = async (prepare: () => AskedJob | null): Promise<Searched | null> => {
     const job = prepare();
@@ -66,31 +64,43 @@ export async function memoryFeed(items: readonly MemoryItem[], reach = Infinity)
     const batch = find(job);
     return { batch, first: 0, count: batch.slots.length, vectors: { user, without: [] }, queueMs: 0, towerMs: 0, searchMs: 0 };
   };
-  const published = ({ id, similarity, aside = 1, author, attributes = {}, hidden = false, created = NOW }: MemoryItem): PublishedItem => ({
+  const pool = {
+    grow: async (chunk: Parameters<typeof table.attach>[0]) => table.attach(chunk),
+    update: async ({ add, remove }: { add: number[]; remove: number[] }) => {
+      for (const slot of remove) exact.remove(slot);
+      for (const slot of add) exact.add(slot);
+    },
+    search,
+    save: async () => Int32Array.of(),
+    load: async () => Int32Array.of(),
+    close: async () => undefined,
+  };
+  const manifest = { dim: 2, similarity: 'dot', variant: 'dff', temperature: TEMPERATURE, max_history: 50 } as const;
+  const interner = createItemInterner();
+  const { retrieval, catalogue } = createEmbeddedRetrieval({ manifest, pool, interner, clock: manualClock(NOW) });
+  const putOf = ({ id, similarity, aside = 1, author, attributes = {}, hidden = false, created = NOW }: MemoryItem): IndexChange => ({
+    kind: 'put',
     fields: { item_id: id, title: null, author_id: author ?? null, attributes, available_from: null, expires_at: null, hidden },
     created,
-    vector: Float32Array.of(aside, similarity),
-    idShare: null,
+    stored: { vector: Float32Array.of(aside, similarity), id_share: 0.5 },
   });
-  await catalogue.publish([published({ id: 'me', similarity: 0, hidden: true }), ...items.map(published)]);
+  await retrieval.apply([putOf({ id: 'me', similarity: 0, hidden: true }), ...items.map(putOf)]);
   const positives = items.map(({ id, positives: weight = 0 }) => ({ item_id: id, weight, is_item: 1 }));
   const popularity = createPopularity({
     origin: NOW,
     halfLifeMs: 3_600_000,
-    isKnown: (itemId) => catalogue.get(itemId) !== undefined,
+    isKnown: (itemId) => items.some(({ id }) => id === itemId),
     initial: { positives, impressions: [] },
   });
   const context: RecommendContext = {
-    store: {
-      impressions: () => [],
-      hiddenStates: () => null,
-      sequence: () => 0,
-      reached: async () => true,
-    },
-    // of a generation the pipeline uses no more than this
-    generation: { pool: { search }, catalogue, artifact: { manifest: { temperature: TEMPERATURE, max_history: 50 } } } as unknown as Generation,
+    retrieval,
+    catalogue,
+    layerShares: async () => null,
+    changes: { sequence: 0, reached: async () => true },
+    events: { impressions: async () => [] },
     popularity,
-    histories: { of: () => ({ positives: new Int32Array(0), met: new Map() }) },
+    histories: { of: async () => ({ positives: new Int32Array(0), seen: new Map() }) },
+    interner,
     cursors: createCursors('secret', 60),
     exploration: { budget: 10, maxAgeMs: 3_600_000 },
     isReady: () => true,
@@ -101,6 +111,7 @@ export async function memoryFeed(items: readonly MemoryItem[], reach = Infinity)
     ask,
     ids: async (request) => (await ask(request)).items.map(({ item }) => item.fields.item_id),
     searches,
+    retrieval,
     catalogue,
     popularity,
   };

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { RecommendAnswer, RecommendRequest } from '../../src/recommend/request.js';
+import type { RecommendAnswer } from '../../src/recommend/answer.js';
+import type { RecommendRequest } from '../../src/recommend/request.js';
 import { falling, memoryFeed, type MemoryFeed } from './memory-feed.js';
 
 const idsOf = ({ items }: RecommendAnswer): string[] => items.map(({ item }) => item.fields.item_id);

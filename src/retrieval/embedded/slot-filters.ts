@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { CatalogueItem } from './catalogue.js';
-import type { Filter } from '../../domain/filter.js';
+import type { Matcher } from '../../domain/filter.js';
+import type { EmbeddedItem } from './embedded-item.js';
 
 /** Slots that a filter lets through, one bit each, in memory that the recommenders read too. Only of items that can be served. */
 export interface SlotBitmap {
@@ -11,11 +11,11 @@ export interface SlotBitmap {
 /** Bitmaps of the filters that were asked for lately, kept up to date with every change of an item. */
 export interface SlotFilters {
   /** Built in slices between other work when it is asked for the first time. */
-  bitmap(filter: Filter): Promise<SlotBitmap>;
+  bitmap(filter: { key: string; matches: Matcher }): Promise<SlotBitmap>;
   /** For one request: built in slices too, neither kept nor kept up to date. */
-  once(test: Filter['test']): Promise<SlotBitmap>;
+  once(matches: (item: EmbeddedItem) => boolean): Promise<SlotBitmap>;
   /** The slot has another item, the same one with other fields, or none that can be served. */
-  changed(slot: number, item: CatalogueItem | undefined): void;
+  changed(slot: number, item: EmbeddedItem | undefined): void;
 }
 
 /** Filters that are kept: each costs one test with every written item. */
@@ -26,7 +26,7 @@ const SLICE = 8192;
 interface Entry extends SlotBitmap {
   words: Uint32Array;
   count: number;
-  test: Filter['test'];
+  matches: (item: EmbeddedItem) => boolean;
   ready: Promise<void>;
 }
 
@@ -36,11 +36,11 @@ export function createSlotFilters(catalogue: {
   capacity: () => number;
   slots: () => number;
   /** The item of a slot, when it can be served. */
-  atSlot: (slot: number) => CatalogueItem | undefined;
+  atSlot: (slot: number) => EmbeddedItem | undefined;
 }): SlotFilters {
   const entries = new Map<string, Entry>(); // in the order of their last use
 
-  const set = (entry: Entry, slot: number, item: CatalogueItem | undefined): void => {
+  const set = (entry: Entry, slot: number, item: EmbeddedItem | undefined): void => {
     const word = slot >>> 5;
     if (word >= entry.words.length) {
       const grown = wordsFor(Math.max(catalogue.capacity(), slot + 1));
@@ -50,7 +50,7 @@ export function createSlotFilters(catalogue: {
     const bit = 1 << (slot & 31);
     const before = entry.words[word] as number; // grown above
     const isSet = (before & bit) !== 0;
-    const passes = item !== undefined && entry.test(item);
+    const passes = item !== undefined && entry.matches(item);
     if (passes === isSet) return;
     entry.words[word] = passes ? before | bit : before & ~bit;
     entry.count += passes ? 1 : -1;
@@ -61,15 +61,15 @@ export function createSlotFilters(catalogue: {
       if (slot % SLICE === SLICE - 1) await nextTurn(); // changes meanwhile reach the entry by `changed`
     }
   };
-  const open = (test: Filter['test']): Entry => {
-    const entry: Entry = { words: wordsFor(catalogue.capacity()), count: 0, test, ready: Promise.resolve() };
+  const open = (matches: (item: EmbeddedItem) => boolean): Entry => {
+    const entry: Entry = { words: wordsFor(catalogue.capacity()), count: 0, matches, ready: Promise.resolve() };
     entry.ready = fill(entry);
     return entry;
   };
 
   return {
     bitmap: async (filter) => {
-      const entry = entries.get(filter.key) ?? open(filter.test);
+      const entry = entries.get(filter.key) ?? open(filter.matches);
       entries.delete(filter.key);
       entries.set(filter.key, entry);
       const [oldest] = entries.keys();
@@ -77,8 +77,8 @@ export function createSlotFilters(catalogue: {
       await entry.ready;
       return entry;
     },
-    once: async (test) => {
-      const entry = open(test);
+    once: async (matches) => {
+      const entry = open(matches);
       await entry.ready;
       return entry;
     },

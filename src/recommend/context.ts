@@ -1,0 +1,26 @@
+import type { ItemInterner } from '../domain/item-interner.js';
+import type { Catalogue } from '../retrieval/catalogue.js';
+import type { Retrieval } from '../retrieval/retrieval.js';
+import type { Histories } from '../signals/histories.js';
+import type { Popularity } from '../signals/popularity.js';
+import type { ChangeFeed } from '../store/changes.js';
+import type { EventStore } from '../store/events.js';
+import type { Cursors } from './cursors.js';
+
+/** What the stages may use; of one generation for the whole answer. */
+export interface RecommendContext {
+  retrieval: Pick<Retrieval, 'search' | 'hydrate' | 'find' | 'vectors'>;
+  catalogue: Pick<Catalogue, 'attributeTypes' | 'all'>;
+  /** Share of each layer in an item's vector, see layer-shares.ts; null: it has no hidden states that fit the model. */
+  layerShares: (itemId: string) => Promise<number[] | null>;
+  changes: Pick<ChangeFeed, 'sequence' | 'reached'>;
+  events: Pick<EventStore, 'impressions'>;
+  popularity: Pick<Popularity, 'ranking' | 'byValue' | 'best' | 'weight' | 'shown'>;
+  histories: Histories;
+  interner: Pick<ItemInterner, 'idOf'>;
+  cursors: Cursors;
+  /** A new item is explored until it was shown `budget` times, and while it is younger than `maxAgeMs`. */
+  exploration: { budget: number; maxAgeMs: number };
+  /** False until the catalogue is loaded: every answer is then a fallback. */
+  isReady: () => boolean;
+}

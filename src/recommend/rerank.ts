@@ -1,0 +1,147 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Cap } from '../domain/caps.js';
+import type { Filter } from '../domain/filter.js';
+import type { Retrieval } from '../retrieval/retrieval.js';
+import type { ShortReason } from './answer.js';
+import type { Boost } from './boost.js';
+import { MAX_CHOICE, chooseApart, chooseFirst, counterOf } from './choose.js';
+import type { ItemSource, RankedItem } from './source.js';
+
+export interface RerankOptions {
+  k: number;
+  minScore: number | null;
+  caps: readonly Cap[];
+  diversity: number;
+  boost: Boost | null;
+}
+
+export interface Reranked {
+  items: readonly RankedItem[];
+  /** What kept eligible items out, when there are fewer than k; null: there are no more. */
+  limitedBy: Extract<ShortReason, 'caps' | 'min_score'> | null;
+}
+
+/** Boosts and diversity choose from this many times k candidates, and from this many at least; from more when these do not settle the answer. */
+const POOL_FACTOR = 5;
+const POOL_MIN = 100;
+const POOL_GROWTH = 4;
+/** Boosts act among this many best at most: whatever scores less keeps its place behind them. */
+const MAX_BOOSTED = 10_000;
+/** Asked for at once at least: some of them are not eligible. */
+const MIN_PAGE = 16;
+/** Candidates taken between two turns of the event loop: about a millisecond. */
+const SLICE = 2048;
+
+/** Candidates to search for at first: stages that change the order need more than k. */
+export function depthOf({ k, diversity, caps, boost }: RerankOptions): number {
+  if (diversity > 0 || boost !== null) return Math.max(k * POOL_FACTOR, POOL_MIN);
+  return caps.length > 0 ? 2 * k : k;
+}
+
+/** Candidates whose order may change; those behind them are ordered by score. */
+function reorderedOf({ k, diversity, boost }: RerankOptions): number {
+  if (boost !== null) return MAX_BOOSTED;
+  return diversity > 0 ? Math.max(k, MAX_CHOICE) : 0;
+}
+
+/** Candidates in the order that counts: the first ones by their boosted score, those behind them as they came. */
+interface Pool {
+  readonly candidates: readonly RankedItem[];
+  /** A candidate scored less than is wanted, and so does all that follows. */
+  readonly isCut: boolean;
+  readonly isDry: boolean;
+}
+
+interface Selection {
+  readonly items: readonly RankedItem[];
+  /** The k-th best that the caps admit is ordered by this; -Infinity: there is none. */
+  readonly floor: number;
+  /** What the caps still admit beside the items; null: everything. */
+  readonly admits: Filter | null;
+}
+
+/**
+ * Up to k items within the caps: by score, by score and boosts, or with diversity. Asks the source for more until nothing
+ * that is still to come could change the choice.
+ */
+export async function rerank(source: ItemSource, options: RerankOptions, retrieval: Pick<Retrieval, 'vectors'>): Promise<Reranked> {
+  const reordered = reorderedOf(options);
+  let pool: Pool = { candidates: [], isCut: false, isDry: false };
+  let selection: Selection = { items: [], floor: -Infinity, admits: null };
+  for (let size = depthOf(options); ; size = nextSize(pool, selection, options, reordered)) {
+    // while the order may change, what the caps refuse now may be chosen in the end
+    const admits = pool.candidates.length < reordered ? null : selection.admits;
+    pool = await fill(pool, source, size, admits, options, reordered);
+    selection = await select(pool, options, retrieval);
+    if (isSettled(pool, selection, source, options, reordered)) break;
+  }
+  return { items: selection.items, limitedBy: await limitOf(pool, selection, source, options) };
+}
+
+function nextSize({ candidates }: Pool, { items }: Selection, { k }: RerankOptions, reordered: number): number {
+  if (candidates.length < reordered) return Math.min(candidates.length * POOL_GROWTH, reordered);
+  return candidates.length + k - items.length;
+}
+
+/** The pool with candidates of the source, up to a size. */
+async function fill(pool: Pool, source: ItemSource, size: number, admits: Filter | null, options: RerankOptions, reordered: number): Promise<Pool> {
+  const { minScore, boost } = options;
+  const boosted = pool.candidates.slice(0, reordered);
+  const behind = pool.candidates.slice(reordered);
+  let { isCut, isDry } = pool;
+  while (boosted.length + behind.length < size && !isCut && !isDry) {
+    const missing = size - boosted.length - behind.length;
+    const page = await source.next(Math.min(Math.max(missing, MIN_PAGE), SLICE), admits);
+    isDry = page.length === 0;
+    for (const candidate of page) {
+      isCut = minScore !== null && candidate.score < minScore;
+      if (isCut) break;
+      if (boosted.length < reordered) boosted.push(boost === null ? candidate : boost.apply(candidate));
+      else behind.push(candidate);
+    }
+    if (page.length === SLICE) await nextTurn();
+  }
+  if (boost !== null) boosted.sort((a, b) => b.rankScore - a.rankScore);
+  return { candidates: behind.length === 0 ? boosted : [...boosted, ...behind], isCut, isDry };
+}
+
+async function select({ candidates, isCut, isDry }: Pool, options: RerankOptions, retrieval: Pick<Retrieval, 'vectors'>): Promise<Selection> {
+  const { k, caps, diversity } = options;
+  const counter = counterOf(caps);
+  const first = chooseFirst(candidates, k, counter);
+  const floor = first.length < k ? -Infinity : (first.at(-1)?.rankScore ?? Infinity);
+  const isWorthComparing = first.length === k || isCut || isDry || candidates.length >= MAX_CHOICE;
+  if (diversity === 0 || !isWorthComparing) return { items: first, floor, admits: counter?.remaining() ?? null };
+  const items = await chooseApart(candidates, first, options, retrieval);
+  const own = counterOf(caps);
+  for (const { item } of items) own?.count(item);
+  return { items, floor, admits: own?.remaining() ?? null };
+}
+
+/** Whether nothing that is still to come can change what was chosen. */
+function isSettled(
+  { candidates, isCut, isDry }: Pool,
+  { items, floor }: Selection,
+  source: ItemSource,
+  options: RerankOptions,
+  reordered: number,
+): boolean {
+  const { k, minScore, boost } = options;
+  const { upperBound } = source;
+  if (isCut || isDry || upperBound === -Infinity || (minScore !== null && upperBound < minScore)) return true;
+  if (items.length < k) return false;
+  return boost === null || candidates.length >= reordered || floor >= upperBound + boost.maxGain;
+}
+
+async function limitOf(
+  { candidates, isCut }: Pool,
+  { items, admits }: Selection,
+  source: ItemSource,
+  { k }: RerankOptions,
+): Promise<Reranked['limitedBy']> {
+  if (items.length >= k) return null;
+  if (candidates.length > items.length) return 'caps';
+  if (isCut) return 'min_score';
+  // a search among what the caps admit does not tell whether they have kept anything out
+  return admits !== null && (await source.next(1, null)).length > 0 ? 'caps' : null;
+}

@@ -1,0 +1,88 @@
+import type { EligibilityRules } from '../domain/eligibility.js';
+import { ReelfuseError, notFound } from '../errors.js';
+import { createBoost, type Boost } from './boost.js';
+import type { RecommendContext } from './context.js';
+import { collectHistory, type History } from './history.js';
+import type { RecommendRequest } from './request.js';
+import { parseRules } from './rules.js';
+
+/** Time that a request with a deadline keeps for the fallback ranking and for its answer. */
+const DEADLINE_RESERVE_MS = 2;
+/** How long a request without a deadline waits for a change that it wants to see. */
+const SEQUENCE_WAIT_MS = 1000;
+
+/** Everything that is known of a request before anything is searched for. No stage changes it. */
+export interface RequestScope {
+  readonly context: RecommendContext;
+  readonly request: RecommendRequest;
+  /** performance.now() */
+  readonly startedAt: number;
+  /** performance.now() after which nobody waits for the model; Infinity: the request has no deadline. */
+  readonly deadline: number;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+  /** Newest change of the store: whatever is newer may be missing. */
+  readonly sequence: number;
+  /** What the pages of one session have in common. */
+  readonly identity: string;
+  /** Hashes of the ids that earlier pages have shown, in order. */
+  readonly shown: readonly number[];
+  readonly history: History;
+  readonly rules: EligibilityRules;
+  readonly boost: Boost | null;
+  /** Index of the item to search around; null: by the history. */
+  readonly similarTo: number | null;
+  /** Milliseconds until here. */
+  readonly historyMs: number;
+}
+
+export const isLate = ({ deadline }: Pick<RequestScope, 'deadline'>): boolean => performance.now() > deadline;
+
+/**
+ * Waits for the change that the request wants to see, parses filters and cursor, and reads what is known of the user.
+ * @throws ReelfuseError 422 `invalid_request`, 410 `cursor_expired`, 503 `sequence_not_reached`, 404 `item_not_found`
+ */
+export async function openScope(context: RecommendContext, request: RecommendRequest): Promise<RequestScope> {
+  const startedAt = performance.now();
+  const deadline = request.deadlineMs === null ? Infinity : startedAt + request.deadlineMs - DEADLINE_RESERVE_MS;
+  if (request.atLeastSequence !== null) await waitForSequence(context, request.atLeastSequence, deadline);
+  const { sequence } = context.changes;
+  const now = Date.now();
+  const parsed = parseRules(context, request);
+  const identity = JSON.stringify([request.userId, request.similarTo, request.filter]);
+  const shown = request.cursor === null ? NOTHING_SHOWN : context.cursors.open(request.cursor, identity, now).shown;
+  const history = await collectHistory(context, request, now);
+  const boost = await createBoost(context, request, parsed, now);
+  const similarTo = request.similarTo === null || !context.isReady() ? null : await indexOf(context, request.similarTo);
+  const rules: EligibilityRules = {
+    seen: history.seen,
+    excludedIds: excludedIds(request),
+    excludesHistory: request.excludeSeen && request.seenWithinMs === null,
+    shownEarlier: shown.length === 0 ? NO_HASHES : new Set(shown),
+    filter: parsed.filter,
+  };
+  const historyMs = performance.now() - startedAt;
+  return { context, request, startedAt, deadline, now, sequence, identity, shown, history, rules, boost, similarTo, historyMs };
+}
+
+const NOTHING_SHOWN: readonly number[] = [];
+const NO_HASHES: ReadonlySet<number> = new Set();
+const NO_IDS: ReadonlySet<string> = new Set();
+
+async function waitForSequence({ changes }: RecommendContext, wanted: number, deadline: number): Promise<void> {
+  if (await changes.reached(wanted, Math.min(SEQUENCE_WAIT_MS, deadline - performance.now()))) return;
+  const detail = `change ${wanted} is not here yet, the newest is ${changes.sequence}`;
+  throw new ReelfuseError(503, 'sequence_not_reached', detail, { retryAfter: 1 });
+}
+
+/** What the request lists as history or example, searches around, or excludes. */
+function excludedIds({ exclude, history, liked, disliked, similarTo }: RecommendRequest): ReadonlySet<string> {
+  if (exclude.length + history.length + liked.length + disliked.length === 0 && similarTo === null) return NO_IDS;
+  return new Set([...exclude, ...history, ...liked, ...disliked, ...(similarTo === null ? [] : [similarTo])]);
+}
+
+async function indexOf({ retrieval }: RecommendContext, itemId: string): Promise<number> {
+  const [item] = await retrieval.find([itemId]);
+  if (item === undefined) throw notFound('item', itemId);
+  return item.index;
+}

@@ -1,0 +1,43 @@
+import { isEligible, type EligibilityRules } from '../domain/eligibility.js';
+import type { Filter } from '../domain/filter.js';
+import type { Retrieval, CandidateStream } from '../retrieval/retrieval.js';
+import { UNMOVED, type Reason, type Recommended } from './answer.js';
+
+/** A recommended item with what it is ordered by. */
+export interface RankedItem extends Recommended {
+  readonly rankScore: number;
+}
+
+/** Eligible items, best first, from a model's candidate stream or from the fallback ranking. */
+export interface ItemSource {
+  /**
+   * The next eligible items, about `count`; none: there are no more.
+   * @param admits what the caps still admit; null: everything
+   */
+  next(count: number, admits: Filter | null): Promise<readonly RankedItem[]>;
+  /** What is still to come is ordered by no more than this; -Infinity: nothing is to come. */
+  readonly upperBound: number;
+}
+
+/** Hydrates the candidates of a stream, and decides on the items as they are now who is eligible. */
+export function eligibleItems(retrieval: Pick<Retrieval, 'hydrate'>, stream: CandidateStream, rules: EligibilityRules, reason: Reason): ItemSource {
+  return {
+    next: async (count, admits) => {
+      for (;;) {
+        const page = await stream.next(count, admits);
+        if (page.length === 0) return [];
+        const items = await retrieval.hydrate(page.map(({ index }) => index));
+        const now = Date.now();
+        const eligible: RankedItem[] = [];
+        page.forEach(({ score }, n) => {
+          const item = items[n];
+          if (item !== undefined && isEligible(item, rules, now)) eligible.push({ item, score, rankScore: score, reason, movedBy: UNMOVED });
+        });
+        if (eligible.length > 0) return eligible;
+      }
+    },
+    get upperBound() {
+      return stream.upperBound;
+    },
+  };
+}

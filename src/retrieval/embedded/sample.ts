@@ -1,0 +1,39 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { EmbeddedItem } from './embedded-item.js';
+import type { Slots } from './slots.js';
+
+/** Slots looked at between two turns of the event loop. */
+const SLICE = 4096;
+/** Tries to hit a slot that is taken, before a nearly empty table is gone through. */
+const TRIES = 64;
+
+/** The first wanted item of each stretch of slots, so that old and new items have their share. */
+export async function sampleItems(slots: Slots, count: number, isWanted: (item: EmbeddedItem) => boolean): Promise<EmbeddedItem[]> {
+  const drawn: EmbeddedItem[] = [];
+  const stride = Math.max(1, slots.count / count);
+  let looked = 0;
+  for (let start = 0; start < slots.count; start += stride) {
+    for (let slot = Math.floor(start); slot < Math.floor(start + stride); slot++) {
+      if (++looked % SLICE === 0) await nextTurn();
+      const item = slots.itemAt(slot);
+      if (item === undefined || !isWanted(item)) continue;
+      drawn.push(item);
+      break;
+    }
+  }
+  // some may have left meanwhile
+  return drawn.filter((item) => item.slot !== null && slots.itemAt(item.slot) === item);
+}
+
+/** Any item with a vector; undefined: there is none. */
+export function randomItem(slots: Slots): EmbeddedItem | undefined {
+  for (let tries = 0; tries < TRIES; tries++) {
+    const item = slots.itemAt(Math.floor(Math.random() * slots.count));
+    if (item !== undefined) return item;
+  }
+  for (let slot = 0; slot < slots.count; slot++) {
+    const item = slots.itemAt(slot);
+    if (item !== undefined) return item;
+  }
+  return undefined;
+}

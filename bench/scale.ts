@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { GRAPH, INDEXED, VECTORS } from '../src/maintenance/snapshot-files.js';
+import { GRAPH, INDEXED, VECTORS } from '../src/maintenance/snapshots/snapshot-files.js';
 import type { Asked } from '../src/index/ann-index.js';
 import { createExactIndex } from '../src/index/exact.js';
 import { createHnswIndex } from '../src/index/hnsw.js';

@@ -1,11 +1,11 @@
 import { Type } from 'typebox';
+import { isServable } from '../domain/item.js';
 import { Id } from '../ingest/item-input.js';
-import { createItemMaps, type Place } from '../reports/item-map.js';
-import type { Generation } from '../generations/generation.js';
-import type { Services } from '../composition/embedded.js';
+import type { ServingGeneration } from '../recommend/recommender.js';
+import type { ItemMaps, MapPoint } from '../reports/item-map.js';
 import { FieldNames, presentFields } from './fields.js';
-import { requireReady } from './item-receipt.js';
 import { problemResponses } from './problem.js';
+import type { RequireReady } from './readiness.js';
 import type { TypedApp } from './typed-app.js';
 
 const MAX_POSITIONS = 1000;
@@ -28,13 +28,17 @@ const PositionsSchema = Type.Object({
 });
 
 /** Places are drawn, not calculated with. */
-const rounded = ({ x, y }: Place): Place => ({ x: Math.round(x * 1e4) / 1e4, y: Math.round(y * 1e4) / 1e4 });
+const rounded = ({ x, y }: MapPoint) => ({ x: Math.round(x * 1e4) / 1e4, y: Math.round(y * 1e4) / 1e4 });
 
-const modelOf = ({ artifact: { fingerprint, manifest } }: Generation) => ({ fingerprint, version: manifest.version });
+const modelOf = ({ model: { fingerprint, version } }: ServingGeneration) => ({ fingerprint, version });
 
-export function registerMap(app: TypedApp, services: Services): void {
-  const maps = createItemMaps();
+export interface MapRoutes {
+  serving: () => ServingGeneration;
+  maps: ItemMaps;
+  requireReady: RequireReady;
+}
 
+export function registerMap(app: TypedApp, routes: MapRoutes): void {
   app.get(
     '/v1/map',
     {
@@ -49,19 +53,21 @@ export function registerMap(app: TypedApp, services: Services): void {
       },
     },
     async ({ query }) => {
-      requireReady(services);
-      const { generation } = services;
-      const map = await maps.of(generation);
+      routes.requireReady();
+      const generation = routes.serving();
+      const map = await routes.maps.of(generation);
       const fields = query.fields?.split(',') ?? [];
+      const now = Date.now();
+      const points = (await map.sample()).filter(({ item }) => isServable(item, now));
       return {
         model: modelOf(generation),
         made_at: new Date(map.madeAt).toISOString(),
-        items: generation.catalogue.indexed,
+        items: (await generation.catalogue.status()).findable,
         variance: [...map.variance],
-        points: map.sample(Date.now()).map(({ item, ...place }) => ({
-          item_id: item.fields.item_id,
-          ...rounded(place),
-          ...(fields.length > 0 && { item: presentFields(item.fields, fields) }),
+        points: points.map((point) => ({
+          item_id: point.item.fields.item_id,
+          ...rounded(point),
+          ...(fields.length > 0 && { item: presentFields(point.item.fields, fields) }),
         })),
       };
     },
@@ -80,14 +86,11 @@ export function registerMap(app: TypedApp, services: Services): void {
       },
     },
     async ({ body }) => {
-      requireReady(services);
-      const { generation } = services;
-      const map = await maps.of(generation);
-      const positions = body.item_ids.flatMap((itemId) => {
-        const item = generation.catalogue.get(itemId);
-        const place = item === undefined ? null : map.place(item);
-        return place === null ? [] : [{ item_id: itemId, ...rounded(place) }];
-      });
+      routes.requireReady();
+      const generation = routes.serving();
+      const map = await routes.maps.of(generation);
+      const known = (await generation.retrieval.find(body.item_ids)).filter((item) => item !== undefined);
+      const positions = (await map.place(known)).map((point) => ({ item_id: point.item.fields.item_id, ...rounded(point) }));
       return { model: modelOf(generation), made_at: new Date(map.madeAt).toISOString(), positions };
     },
   );

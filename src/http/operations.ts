@@ -1,14 +1,20 @@
-import { statfs } from 'node:fs/promises';
+import { Registry } from 'prom-client';
 import { Type } from 'typebox';
-import { PACKAGE_VERSION } from '../package-root.js';
-import type { Services } from '../composition/embedded.js';
 import type { TypedApp } from './typed-app.js';
+
+/** Prometheus' text format. */
+const EXPOSITION_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
 
 const Status = Type.Object({ status: Type.String(), items: Type.Optional(Type.Integer()) });
 
-export function registerOperations(app: TypedApp, services: Services): void {
-  const { metrics, config } = services;
-  metrics.build.set({ version: PACKAGE_VERSION }, 1);
+export interface OperationRoutes {
+  isReady: () => boolean;
+  countItems: () => Promise<number>;
+  /** The metrics as Prometheus reads them. */
+  scrape: () => Promise<string>;
+}
+
+export function registerOperations(app: TypedApp, routes: OperationRoutes): void {
   app.get(
     '/livez',
     {
@@ -31,9 +37,9 @@ export function registerOperations(app: TypedApp, services: Services): void {
       },
     },
     async (_request, reply) => {
-      const isReady = services.isReady();
+      const isReady = routes.isReady();
       if (!isReady) void reply.status(503).header('retry-after', '1');
-      return { status: isReady ? 'ready' : 'starting', items: services.generation.catalogue.size };
+      return { status: isReady ? 'ready' : 'starting', items: await routes.countItems() };
     },
   );
   app.get(
@@ -46,21 +52,12 @@ export function registerOperations(app: TypedApp, services: Services): void {
         operationId: 'metrics',
         summary: 'Prometheus exposition',
         response: { 200: Type.String() },
-        produces: [metrics.registry.contentType],
+        produces: [EXPOSITION_TYPE],
       },
     },
     async (_request, reply) => {
-      metrics.ready.set(services.isReady() ? 1 : 0);
-      const { bavail, blocks, bsize } = await statfs(config.dataDir);
-      metrics.dataAvailable.set(bavail * bsize);
-      metrics.dataSize.set(blocks * bsize);
-      for (const [state, count] of Object.entries(services.generation.catalogue.counts())) metrics.items.set({ state }, count);
-      for (const [reason, count] of Object.entries(await services.generation.catalogue.unavailable(Date.now())))
-        metrics.itemsUnavailable.set({ reason }, count);
-      const [snapshot] = services.snapshots.list();
-      if (snapshot !== undefined) metrics.snapshotAge.set((Date.now() - snapshot.created_at) / 1000);
-      void reply.header('content-type', metrics.registry.contentType);
-      return metrics.registry.metrics();
+      void reply.header('content-type', EXPOSITION_TYPE);
+      return routes.scrape();
     },
   );
 }

@@ -1,15 +1,14 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type, type Static } from 'typebox';
-import { Id } from '../ingest/item-input.js';
-import type { CatalogueItem } from '../retrieval/embedded/catalogue.js';
 import { invalidRequest, notFound } from '../errors.js';
-import { recommend } from '../recommend/pipeline.js';
-import { STAGES, type Explanation, type RecommendAnswer, type RecommendContext, type RecommendRequest } from '../recommend/request.js';
-import type { Services } from '../composition/embedded.js';
-import type { ServedItem } from '../store/files/served-log.js';
+import { STAGES, type Timings } from '../recommend/answer.js';
+import type { Recommend, Recommendation } from '../recommend/recommender.js';
+import type { RecommendRequest } from '../recommend/request.js';
+import type { ServedLog } from '../store/served-log.js';
 import { answerJson, numberJson } from './answer-json.js';
-import { presentFields } from './fields.js';
+import { Id } from '../ingest/item-input.js';
 import { problemResponses, toReelfuseError } from './problem.js';
+import { presentAnswer, presentItems, servedEntryOf, type LogServed } from './recommendation-answer.js';
 import { Answer, RecommendBody, RecommendQuery, Replay, SimilarBody, bodyOfQuery, toRequest } from './recommendation-schema.js';
 import type { TypedApp } from './typed-app.js';
 
@@ -32,19 +31,23 @@ const BatchResult = Type.Object({
 type BatchResult = Static<typeof BatchResult>;
 const BatchAnswer = Type.Object({ results: Type.Array(BatchResult) });
 
-export function registerRecommendations(app: TypedApp, services: Services): void {
-  const answer = (request: RecommendRequest, fields: readonly string[]): Promise<[Answer, RecommendAnswer]> => {
-    const context = contextOf(services); // one generation for the whole answer
-    return context.generation.use(async () => {
-      const result = await recommend(context, request);
-      count(services, result);
-      return [present(services, context, request, result, fields), result];
-    });
+export interface RecommendationRoutes {
+  recommend: Recommend;
+  logServed: LogServed;
+  /** Null: nothing is kept of what was served. */
+  servedLog: Pick<ServedLog, 'read'> | null;
+}
+
+export function registerRecommendations(app: TypedApp, routes: RecommendationRoutes): void {
+  const answer = async (request: RecommendRequest, fields: readonly string[]): Promise<[Answer, Recommendation]> => {
+    const result = await routes.recommend(request);
+    const items = presentItems(result);
+    return [presentAnswer(result, routes.logServed(servedEntryOf(result, request, items)), items, fields), result];
   };
   const reply = async (request: RecommendRequest, fields: readonly string[], http: FastifyRequest, response: FastifyReply): Promise<Answer> => {
-    const [presented, result] = await answer(request, fields);
-    if (result.arm !== null) http.logged = { ...http.logged, experiment: result.arm.name, arm: result.arm.arm };
-    void response.header('server-timing', serverTiming(result)).type(JSON_TYPE).serializer(answerJson);
+    const [presented, { arm, timings }] = await answer(request, fields);
+    if (arm !== null) http.logged = { ...http.logged, experiment: arm.name, arm: arm.arm };
+    void response.header('server-timing', serverTiming(timings)).type(JSON_TYPE).serializer(answerJson);
     return presented;
   };
 
@@ -147,8 +150,8 @@ export function registerRecommendations(app: TypedApp, services: Services): void
     },
     async ({ params }) => {
       const id = params.recommendation_id;
-      const entry = await services.served?.read(id);
-      if (entry == null) throw notFound('recommendation', id);
+      const entry = (await routes.servedLog?.read([id]))?.get(id);
+      if (entry === undefined) throw notFound('recommendation', id);
       const { at, fingerprint, version, ...rest } = entry;
       return { recommendation_id: id, served_at: new Date(at).toISOString(), model: { fingerprint, version }, ...rest };
     },
@@ -161,79 +164,8 @@ function failed(error: unknown, http: FastifyRequest): BatchResult {
   return { status, error: { code, detail: message, errors, ...(retryAfter !== undefined && { retry_after: retryAfter }) } };
 }
 
-const contextOf = ({ store, popularity, histories, cursors, isReady, generation, config }: Services): RecommendContext => ({
-  store,
-  popularity,
-  histories,
-  cursors,
-  isReady,
-  generation,
-  exploration: { budget: config.explorationBudget, maxAgeMs: config.explorationDays * 24 * 3_600_000 },
-});
-
-function count({ metrics }: Services, { timings, fallback, items }: RecommendAnswer): void {
-  if (fallback !== null) metrics.fallbacks.inc({ reason: fallback });
-  for (const { reason } of items) if (reason === 'exploration') metrics.explored.inc();
-  for (const stage of STAGES) metrics.stageSeconds.series(stage).observe(timings[stage] / 1000);
-}
-
-function serverTiming({ timings }: RecommendAnswer): string {
+function serverTiming(timings: Timings): string {
   let text = '';
   for (const stage of STAGES) text += `${text === '' ? '' : ', '}${stage};dur=${numberJson(timings[stage])}`;
   return text;
-}
-
-/** With the fields and the explanation that were asked for. */
-const detailed = (entry: ServedItem, item: CatalogueItem | undefined, fields: readonly string[], explanation: Explanation | undefined) => ({
-  ...entry,
-  ...(fields.length > 0 && item !== undefined && { item: presentFields(item.fields, fields) }),
-  ...(explanation !== undefined && { explain: explanation }),
-});
-
-function present(
-  services: Services,
-  { generation }: RecommendContext,
-  request: RecommendRequest,
-  result: RecommendAnswer,
-  fields: readonly string[],
-): Answer {
-  const { fingerprint, manifest } = generation.artifact;
-  const { items, explanations, fallback, shortReason, arm, seed, offset } = result;
-  const served = items.map(({ item, score, reason, propensity, movedBy }) => {
-    const entry: ServedItem = { item_id: item.fields.item_id, score, reason };
-    if (propensity !== undefined) entry.propensity = propensity;
-    if (movedBy.length > 0) entry.moved_by = movedBy;
-    return entry;
-  });
-  const id = services.serve({
-    at: Date.now(),
-    fingerprint,
-    version: manifest.version,
-    k: request.k,
-    items: served,
-    fallback,
-    short_reason: shortReason,
-    experiment: arm,
-    seed,
-    offset,
-    sequence: result.sequence,
-    request: request.wishes,
-  });
-  return {
-    recommendation_id: id,
-    items:
-      fields.length === 0 && explanations === null
-        ? served
-        : served.map((entry, rank) => detailed(entry, items[rank]?.item, fields, explanations?.[rank])),
-    next_cursor: result.nextCursor,
-    end_reason: result.endReason,
-    fallback,
-    short_reason: shortReason,
-    model: { fingerprint, version: manifest.version },
-    ...(arm !== null && { experiment: arm }),
-    ...(seed !== null && { exploration_seed: seed }),
-    sequence: result.sequence,
-    ...(explanations !== null && { layer_weights: manifest.layer_weights }),
-    timings_ms: result.timings,
-  };
 }

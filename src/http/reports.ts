@@ -1,7 +1,6 @@
 import { Type } from 'typebox';
-import { measureQuality } from '../reports/quality.js';
 import { ReelfuseError } from '../errors.js';
-import type { Services } from '../composition/embedded.js';
+import type { Quality } from '../reports/quality.js';
 import { problemResponses } from './problem.js';
 import type { TypedApp } from './typed-app.js';
 
@@ -29,7 +28,12 @@ const QualitySchema = Type.Object({
   truncated: Type.Boolean({ description: 'there were more than 200,000 such events: the oldest are left out' }),
 });
 
-export function registerReports(app: TypedApp, { store, served }: Pick<Services, 'store' | 'served'>): void {
+export interface ReportRoutes {
+  /** Of what was served since that time; null: nothing is kept of it. */
+  measureQuality: ((since: number) => Promise<Quality>) | null;
+}
+
+export function registerReports(app: TypedApp, routes: ReportRoutes): void {
   app.get(
     '/v1/reports/quality',
     {
@@ -50,8 +54,9 @@ export function registerReports(app: TypedApp, { store, served }: Pick<Services,
       },
     },
     async ({ query }) => {
-      if (served === null) throw new ReelfuseError(409, 'served_log_off', 'REELFUSE_SERVED_DAYS is 0: nothing is kept of what was served');
-      const quality = await measureQuality(store, served, Date.now() - (query.hours ?? 24) * 3_600_000);
+      if (routes.measureQuality === null)
+        throw new ReelfuseError(409, 'served_log_off', 'REELFUSE_SERVED_DAYS is 0: nothing is kept of what was served');
+      const quality = await routes.measureQuality(Date.now() - (query.hours ?? 24) * 3_600_000);
       return { ...quality, since: new Date(quality.since).toISOString() };
     },
   );

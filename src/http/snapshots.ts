@@ -1,8 +1,7 @@
 import { Type, type Static } from 'typebox';
-import type { Snapshot } from '../maintenance/snapshots.js';
-import { ReelfuseError } from '../errors.js';
-import type { Services } from '../composition/embedded.js';
+import type { Snapshot, Snapshots } from '../maintenance/snapshots/snapshots.js';
 import { problemResponses } from './problem.js';
+import type { RequireReady } from './readiness.js';
 import type { TypedApp } from './typed-app.js';
 
 const SnapshotSchema = Type.Object({
@@ -19,7 +18,12 @@ const present = ({ created_at: created, ...snapshot }: Snapshot): Static<typeof 
   created_at: new Date(created).toISOString(),
 });
 
-export function registerSnapshots(app: TypedApp, { snapshots, isReady }: Pick<Services, 'snapshots' | 'isReady'>): void {
+export interface SnapshotRoutes {
+  snapshots: Pick<Snapshots, 'list' | 'write'>;
+  requireReady: RequireReady;
+}
+
+export function registerSnapshots(app: TypedApp, routes: SnapshotRoutes): void {
   app.get(
     '/v1/snapshots',
     {
@@ -31,7 +35,7 @@ export function registerSnapshots(app: TypedApp, { snapshots, isReady }: Pick<Se
         response: { 200: Type.Object({ snapshots: Type.Array(SnapshotSchema) }), ...problemResponses },
       },
     },
-    async () => ({ snapshots: snapshots.list().map(present) }),
+    async () => ({ snapshots: routes.snapshots.list().map(present) }),
   );
 
   app.post(
@@ -47,8 +51,8 @@ export function registerSnapshots(app: TypedApp, { snapshots, isReady }: Pick<Se
       },
     },
     async (_request, reply) => {
-      if (!isReady()) throw new ReelfuseError(503, 'starting', 'the catalogue is still loading', { retryAfter: 1 });
-      const snapshot = await snapshots.write();
+      routes.requireReady();
+      const snapshot = await routes.snapshots.write();
       void reply.status(201);
       return present(snapshot);
     },

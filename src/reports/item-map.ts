@@ -1,16 +1,15 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
-import { isServable, type CatalogueItem } from '../retrieval/embedded/catalogue.js';
-import type { Generation } from '../generations/generation.js';
+import type { Item } from '../domain/item.js';
+import type { Catalogue } from '../retrieval/catalogue.js';
+import type { Retrieval } from '../retrieval/retrieval.js';
 import { principalAxes, type Axes } from './principal-axes.js';
 
 /** Items that a map shows; more would hide each other. */
 const SAMPLE = 1500;
-/** Slots looked at between two turns of the event loop. */
-const SLICE = 4096;
 /** A map is made anew when the catalogue has changed by this share of its size: the axes were another catalogue's. */
 const TOLERATED_CHANGE = 0.5;
 
-export interface Place {
+export interface MapPoint {
+  item: Item;
   x: number;
   y: number;
 }
@@ -20,90 +19,71 @@ export interface ItemMap {
   readonly madeAt: number;
   /** Share of the sample's variance along each axis. */
   readonly variance: readonly [number, number];
-  /** Those of the sample that can be served now, where their vectors are now. */
-  sample(now: number): (Place & { item: CatalogueItem })[];
-  /** Null: the item has no vector. */
-  place(item: CatalogueItem): Place | null;
+  /** Those of the sample that still exist, where their vectors are now. */
+  sample(): Promise<MapPoint[]>;
+  /** Where these items stand; those without a vector are left out. */
+  place(items: readonly Item[]): Promise<MapPoint[]>;
+}
+
+/** Of one generation. */
+export interface MapSource {
+  retrieval: Pick<Retrieval, 'hydrate' | 'vectors'>;
+  catalogue: Pick<Catalogue, 'sample' | 'status'>;
+  lease<Value>(task: () => Promise<Value>): Promise<Value>;
 }
 
 /** Keeps one map a generation. Making one takes slices of the request thread, each of about a millisecond. */
 export interface ItemMaps {
-  of(generation: Generation): Promise<ItemMap>;
+  of(source: MapSource): Promise<ItemMap>;
 }
 
 export function createItemMaps(): ItemMaps {
-  const known = new WeakMap<Generation, { indexed: number; map: Promise<ItemMap> }>();
+  const known = new WeakMap<MapSource['retrieval'], { findable: number; map: Promise<ItemMap> }>();
   return {
-    of: (generation) => {
-      const { indexed } = generation.catalogue;
-      const kept = known.get(generation);
-      if (kept !== undefined && Math.abs(indexed - kept.indexed) <= kept.indexed * TOLERATED_CHANGE) return kept.map;
-      const made = { indexed, map: generation.use(() => makeMap(generation)) };
-      known.set(generation, made);
+    of: async (source) => {
+      const { findable } = await source.catalogue.status();
+      const kept = known.get(source.retrieval);
+      if (kept !== undefined && Math.abs(findable - kept.findable) <= kept.findable * TOLERATED_CHANGE) return kept.map;
+      const made = { findable, map: source.lease(() => makeMap(source)) };
+      known.set(source.retrieval, made);
       made.map.catch(() => {
-        if (known.get(generation) === made) known.delete(generation); // the next request tries again
+        if (known.get(source.retrieval) === made) known.delete(source.retrieval); // the next request tries again
       });
       return made.map;
     },
   };
 }
 
-async function makeMap({ catalogue }: Generation): Promise<ItemMap> {
-  const now = Date.now();
-  const items = await drawSample(catalogue, now);
-  const { table } = catalogue;
-  const vectors = new Float32Array(items.length * table.dim);
-  items.forEach(({ slot }, row) => {
-    if (slot === null) return; // cannot be: it was found by its slot
-    const scale = table.scale(slot);
-    table.vector(slot).forEach((value, i) => (vectors[row * table.dim + i] = value * scale));
-  });
-  const axes = await principalAxes(vectors, table.dim);
-  const place = ({ slot }: CatalogueItem): Place | null => (slot === null ? null : project(axes, table.vector(slot), table.scale(slot)));
-  /** With the slot that it was computed from: a changed vector has another. */
-  const places = new Map(items.map((item) => [item.fields.item_id, { slot: item.slot, at: place(item) }]));
+async function makeMap({ retrieval, catalogue }: MapSource): Promise<ItemMap> {
+  const madeAt = Date.now();
+  const drawn = await catalogue.sample(SAMPLE, madeAt);
+  const vectors = await retrieval.vectors(drawn);
+  const axes = await principalAxes(vectors, dimOf(vectors, drawn));
+  const indexes = drawn.map(({ index }) => index);
+  const place = async (items: readonly Item[]): Promise<MapPoint[]> => {
+    const rows = await retrieval.vectors(items);
+    const dim = dimOf(rows, items);
+    return items.flatMap((item, row) => {
+      const vector = rows.subarray(row * dim, (row + 1) * dim);
+      return vector.every((value) => value === 0) ? [] : [{ item, ...project(axes, vector) }];
+    });
+  };
   return {
-    madeAt: now,
+    madeAt,
     variance: axes.variance,
-    sample: (time) => {
-      const shown: (Place & { item: CatalogueItem })[] = [];
-      for (const [itemId, known] of places) {
-        const item = catalogue.get(itemId);
-        if (item === undefined || !isServable(item, time)) continue;
-        if (item.slot !== known.slot) places.set(itemId, { slot: item.slot, at: place(item) });
-        const at = places.get(itemId)?.at ?? null;
-        if (at !== null) shown.push({ item, ...at });
-      }
-      return shown;
-    },
+    sample: async () => place((await retrieval.hydrate(indexes)).filter((item) => item !== undefined)),
     place,
   };
 }
 
-/** The first servable item of each stretch of slots, so that old and new items have their share. */
-async function drawSample(catalogue: Generation['catalogue'], now: number): Promise<CatalogueItem[]> {
-  const drawn: CatalogueItem[] = [];
-  const stride = Math.max(1, catalogue.slots / SAMPLE);
-  let looked = 0;
-  for (let start = 0; start < catalogue.slots; start += stride) {
-    for (let slot = Math.floor(start); slot < Math.floor(start + stride); slot++) {
-      if (++looked % SLICE === 0) await nextTurn();
-      const item = catalogue.atSlot(slot);
-      if (item === undefined || !isServable(item, now)) continue;
-      drawn.push(item);
-      break;
-    }
-  }
-  // some may have left meanwhile
-  return drawn.filter((item) => item.slot !== null && catalogue.atSlot(item.slot) === item);
-}
+const dimOf = (vectors: Float32Array, items: readonly Item[]): number => vectors.length / Math.max(items.length, 1);
 
-function project({ mean, x, y }: Axes, vector: Float32Array, scale: number): Place {
-  const place = { x: 0, y: 0 };
+function project({ mean, x, y }: Axes, vector: Float32Array): { x: number; y: number } {
+  const point = { x: 0, y: 0 };
   vector.forEach((value, i) => {
-    const moved = value * scale - (mean[i] as number); // mean, x and y have d values too
-    place.x += moved * (x[i] as number);
-    place.y += moved * (y[i] as number);
+    const moved = value - (mean[i] as number); // mean, x and y have d values too
+    point.x += moved * (x[i] as number);
+    point.y += moved * (y[i] as number);
   });
-  return place;
+  return point;
 }

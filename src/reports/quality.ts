@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { ServedEntry, ServedLog } from '../store/files/served-log.js';
-import type { PositiveEvent, Store } from '../store/store.js';
+import type { EventStore, PositiveEvent } from '../store/events.js';
+import type { ServedEntry, ServedLog } from '../store/served-log.js';
 
 /** A mean with its 95 % confidence interval. */
 export interface Estimate {
@@ -60,14 +60,18 @@ const isNamed = (event: PositiveEvent): event is Named => event.recommendation_i
  * that the item had there, counted over the pages of a session; an item that was not in the answer is a miss. Answers
  * count by the time they were served, because the time of an event is the client's.
  */
-export async function measureQuality(store: Pick<Store, 'positives'>, served: Pick<ServedLog, 'readAll' | 'first'>, since: number): Promise<Quality> {
-  const { named, unnamed, truncated } = await newestEvents(store, (await served.first(since))?.sequence ?? 0);
+export async function measureQuality(
+  events: Pick<EventStore, 'positives'>,
+  served: Pick<ServedLog, 'read' | 'first'>,
+  since: number,
+): Promise<Quality> {
+  const { named, unnamed, truncated } = await newestEvents(events, (await served.first(since))?.sequence ?? 0);
   const groups = new Map<string, Group>();
   const judged = new Set<string>();
   let unattributed = unnamed;
   for (let first = 0; first < named.length; first += PAGE) {
     const page = named.slice(first, first + PAGE);
-    const entries = await served.readAll(new Set(page.map(({ recommendation_id: id }) => id)));
+    const entries = await served.read(new Set(page.map(({ recommendation_id: id }) => id)));
     for (const { recommendation_id: id, item_id: itemId, at } of page) {
       const entry = entries.get(id);
       if (entry === undefined || at < entry.at - CLOCK_TOLERANCE_MS) {
@@ -85,19 +89,22 @@ export async function measureQuality(store: Pick<Store, 'positives'>, served: Pi
 }
 
 /** Positive events after a change, by their order of arrival: the newest that name an answer, and how many name none. */
-async function newestEvents(store: Pick<Store, 'positives'>, sequence: number): Promise<{ named: Named[]; unnamed: number; truncated: boolean }> {
+async function newestEvents(
+  events: Pick<EventStore, 'positives'>,
+  sequence: number,
+): Promise<{ named: Named[]; unnamed: number; truncated: boolean }> {
   let named: Named[] = [];
   let unnamed = 0;
   let truncated = false;
   for (let after = sequence; ;) {
-    const events = store.positives(0, after, PAGE);
-    for (const event of events)
+    const page = await events.positives(0, after, PAGE);
+    for (const event of page)
       if (isNamed(event)) named.push(event);
       else unnamed++;
     if (named.length > MAX_EVENTS) truncated = true;
     if (named.length > 2 * MAX_EVENTS) named = named.slice(-MAX_EVENTS);
-    after = events.at(-1)?.sequence ?? after;
-    if (events.length < PAGE) return { named: named.slice(-MAX_EVENTS), unnamed, truncated };
+    after = page.at(-1)?.sequence ?? after;
+    if (page.length < PAGE) return { named: named.slice(-MAX_EVENTS), unnamed, truncated };
     await nextTurn();
   }
 }

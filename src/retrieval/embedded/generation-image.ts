@@ -26,8 +26,10 @@ export interface ImageRestore {
   readonly chunks: readonly VectorChunk[];
   /** @param findable the slots that the graph finds; their vectors are in the chunks */
   loadGraph(file: string, findable: Int32Array): Promise<void>;
+  /** Numbers the items of this process, see ItemInterner. */
+  readonly interner: ItemInterner;
   /** An item whose vector stands in this slot. */
-  restoreItem(fields: ItemFields, created: number, slot: number, idShare: number | null): void;
+  restoreItem(fields: ItemFields, created: number, index: number, slot: number, idShare: number | null): void;
   /**
    * After the last item, or when there will be none: the replicas get what they lack and lose what they should not hold, and
    * slots that no item has taken can be used again.
@@ -64,8 +66,9 @@ export function createGenerationImage(table: ItemTable, pool: Pick<RecommenderPo
           slots.measure(findable); // the recommenders round the vectors as they take the slots, by their norms
           membership.restoreNodes(await pool.load(file, findable));
         },
-        restoreItem: (fields, created, slot, idShare) => {
-          const item = { fields, created, index: interner.indexOf(fields.item_id), slot, idShare };
+        interner,
+        restoreItem: (fields, created, index, slot, idShare) => {
+          const item = { fields, created, index, slot, idShare };
           table.restoreItem(item);
           if (held.has(slot)) membership.restoreFindable(slot);
           membership.syncItem(item, change);

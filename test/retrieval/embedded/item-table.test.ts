@@ -97,7 +97,8 @@ test('what is restored from a snapshot is put in or out of the index as the time
   await restore.loadGraph('graph', Int32Array.of(0, 1, 5));
   const restoreItem = (slot: number, given: Partial<ItemFields>): void => {
     const fields = { title: null, author_id: null, attributes: {}, available_from: null, expires_at: null, hidden: false, ...given };
-    restore.restoreItem({ item_id: `item-${slot}`, ...fields }, START, slot, 0);
+    const itemId = `item-${slot}`;
+    restore.restoreItem({ item_id: itemId, ...fields }, START, restore.interner.indexOf(itemId), slot, 0);
   };
   restoreItem(0, {});
   restoreItem(1, { expires_at: START - HOUR }); // expired since

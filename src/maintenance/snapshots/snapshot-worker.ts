@@ -1,9 +1,9 @@
 import { createHash, type Hash } from 'node:crypto';
 import { closeSync, fdatasyncSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { CHUNK_SLOTS, type VectorChunk } from '../index/vector-table.js';
-import { InputError } from '../errors.js';
-import { serveRequests, type Answered } from '../threads/worker-loop.js';
+import { CHUNK_SLOTS, type VectorChunk } from '../../index/vector-table.js';
+import { InputError } from '../../errors.js';
+import { serveRequests, type Answered } from '../../threads/worker-loop.js';
 import { GRAPH, IDS, INDEXED, MANIFEST, SHARES, VECTORS, type SnapshotManifest } from './snapshot-files.js';
 
 /** Writing and checking hundreds of megabytes has a thread of its own, so that no request waits for it. */

@@ -1,0 +1,65 @@
+import type { Recommended } from '../recommend/answer.js';
+import type { Recommendation } from '../recommend/recommender.js';
+import type { RecommendRequest } from '../recommend/request.js';
+import type { ServedEntry, ServedItem } from '../store/served-log.js';
+import { presentFields } from './fields.js';
+import type { Answer } from './recommendation-schema.js';
+
+/** Keeps an answer for replay and reports. @returns its recommendation id */
+export type LogServed = (entry: ServedEntry) => string;
+
+/** The items as the log of what was served keeps them too. */
+export const presentItems = ({ items }: Recommendation): ServedItem[] => items.map(presentItem);
+
+function presentItem({ item, score, reason, propensity, movedBy }: Recommended): ServedItem {
+  const entry: ServedItem = { item_id: item.fields.item_id, score, reason };
+  if (propensity !== undefined) entry.propensity = propensity;
+  if (movedBy.length > 0) entry.moved_by = movedBy;
+  return entry;
+}
+
+export const servedEntryOf = (result: Recommendation, { k, loggedOptions }: RecommendRequest, items: ServedItem[]): ServedEntry => ({
+  at: Date.now(),
+  fingerprint: result.model.fingerprint,
+  version: result.model.version,
+  k,
+  items,
+  fallback: result.fallback,
+  short_reason: result.shortReason,
+  experiment: result.arm,
+  seed: result.seed,
+  offset: result.offset,
+  sequence: result.sequence,
+  request: loggedOptions,
+});
+
+/** @param fields of each item, as asked for */
+export function presentAnswer(result: Recommendation, recommendationId: string, items: ServedItem[], fields: readonly string[]): Answer {
+  const { arm, seed, explanations, model } = result;
+  const isPlain = fields.length === 0 && explanations === null;
+  return {
+    recommendation_id: recommendationId,
+    items: isPlain ? items : items.map((entry, rank) => detailed(entry, result, rank, fields)),
+    next_cursor: result.nextCursor,
+    end_reason: result.endReason,
+    fallback: result.fallback,
+    short_reason: result.shortReason,
+    model: { fingerprint: model.fingerprint, version: model.version },
+    ...(arm !== null && { experiment: arm }),
+    ...(seed !== null && { exploration_seed: seed }),
+    sequence: result.sequence,
+    ...(explanations !== null && { layer_weights: model.layer_weights }),
+    timings_ms: result.timings,
+  };
+}
+
+/** With the fields and the explanation that were asked for. */
+function detailed(entry: ServedItem, { items, explanations }: Recommendation, rank: number, fields: readonly string[]) {
+  const item = items[rank]?.item;
+  const explanation = explanations?.[rank];
+  return {
+    ...entry,
+    ...(fields.length > 0 && item !== undefined && { item: presentFields(item.fields, fields) }),
+    ...(explanation !== undefined && { explain: explanation }),
+  };
+}

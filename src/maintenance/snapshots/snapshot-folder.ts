@@ -1,0 +1,79 @@
+import { readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { MANIFEST, parseSnapshotManifest, type SnapshotManifest } from './snapshot-files.js';
+
+export interface Snapshot {
+  name: string;
+  fingerprint: string;
+  sequence: number;
+  created_at: number;
+  items: number;
+  bytes: number;
+}
+
+export interface FoundSnapshot {
+  name: string;
+  /** Null: missing or malformed. */
+  manifest: SnapshotManifest | null;
+}
+
+/** A snapshot on its way. */
+const TEMPORARY = '.writing';
+/** One that must not be used, kept for whoever wants to know why until the next one is written. */
+const DAMAGED = '.damaged-';
+
+/** The folder that holds a folder for each snapshot. */
+export interface SnapshotFolder {
+  pathOf(name: string): string;
+  /** Of the one on its way. */
+  readonly temporary: string;
+  /** Newest first, those that cannot be read last. */
+  find(): FoundSnapshot[];
+  list(): Snapshot[];
+  setAside(name: string): void;
+  /** Removes all but the newest `kept`, and what was set aside. */
+  prune(kept: number): void;
+}
+
+export function openSnapshotFolder(folder: string): SnapshotFolder {
+  const find = (): FoundSnapshot[] =>
+    namesIn(folder)
+      .filter((name) => !name.startsWith('.'))
+      .map((name) => ({ name, manifest: manifestIn(join(folder, name)) }))
+      .sort((a, b) => (b.manifest?.created_at ?? 0) - (a.manifest?.created_at ?? 0));
+  const remove = (name: string): void => rmSync(join(folder, name), { recursive: true, force: true });
+  return {
+    pathOf: (name) => join(folder, name),
+    temporary: join(folder, TEMPORARY),
+    find,
+    list: () => find().flatMap(({ name, manifest }) => (manifest === null ? [] : [describe(name, manifest)])),
+    setAside: (name) => {
+      remove(DAMAGED + name);
+      renameSync(join(folder, name), join(folder, DAMAGED + name));
+    },
+    prune: (kept) => {
+      for (const { name } of find().slice(kept)) remove(name);
+      for (const name of namesIn(folder)) if (name.startsWith(DAMAGED)) remove(name);
+    },
+  };
+}
+
+function describe(name: string, { fingerprint, sequence, created_at, items, files }: SnapshotManifest): Snapshot {
+  return { name, fingerprint, sequence, created_at, items, bytes: Object.values(files).reduce((sum, { bytes }) => sum + bytes, 0) };
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return []; // nothing was written yet, or the folder cannot be read: writing will say so
+  }
+}
+
+function manifestIn(folder: string): SnapshotManifest | null {
+  try {
+    return parseSnapshotManifest(readFileSync(join(folder, MANIFEST), 'utf8'));
+  } catch {
+    return null; // a folder without a manifest is a snapshot that was never finished
+  }
+}

@@ -3,35 +3,59 @@ import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { LogController } from 'fastify';
+import type { Logger } from 'pino';
+import type { Config } from './config.js';
 import { createAdmission, createGuardedServer } from './http/admission.js';
 import { openToAll, registerAuth } from './http/auth.js';
 import { registerConsole } from './http/console.js';
 import { describeErrors } from './http/error-codes.js';
-import { registerEvents } from './http/events.js';
-import { registerItemBatch } from './http/item-batch.js';
-import { registerItems } from './http/items.js';
-import { registerMap } from './http/map.js';
-import { registerModels } from './http/models.js';
+import { registerEvents, type EventRoutes } from './http/events.js';
+import { registerItemBatch, type ItemBatchRoutes } from './http/item-batch.js';
+import { registerItems, type ItemRoutes } from './http/items.js';
+import { registerMap, type MapRoutes } from './http/map.js';
+import { registerModels, type ModelRoutes } from './http/models.js';
 import { registerObservation, requestId } from './http/observe.js';
-import { registerOperations } from './http/operations.js';
+import { registerOperations, type OperationRoutes } from './http/operations.js';
 import { MAX_HEADER_BYTES, refuseConnection, refuseUrl, registerProblems } from './http/problem.js';
-import { registerSnapshots } from './http/snapshots.js';
-import { registerRecommendations } from './http/recommendations.js';
-import { registerReports } from './http/reports.js';
+import { registerRecommendations, type RecommendationRoutes } from './http/recommendations.js';
+import { registerReports, type ReportRoutes } from './http/reports.js';
+import { registerSnapshots, type SnapshotRoutes } from './http/snapshots.js';
 import { registerTracing } from './http/tracing.js';
 import type { TypedApp } from './http/typed-app.js';
-import { registerUsers } from './http/users.js';
+import { registerUsers, type UserRoutes } from './http/users.js';
 import { validatorCompiler } from './http/validation.js';
+import type { Metrics } from './metrics.js';
 import { PACKAGE_VERSION } from './package-root.js';
-import type { Services } from './composition/embedded.js';
+import type { Tracing } from './tracing.js';
 
 const COMPRESS_FROM_BYTES = 4096;
 
 const DESCRIPTION = `Online recommendations of micro-videos by Dual Feature Fusion.\n\n${describeErrors()}`;
 
-/** Builds the HTTP interface over open services; does not listen. */
-export async function buildApp(services: Services): Promise<TypedApp> {
-  const { config, metrics, log } = services;
+/** What each file of routes needs; the composition root fills it. */
+export interface Routes {
+  recommendations: RecommendationRoutes;
+  items: ItemRoutes;
+  itemBatch: ItemBatchRoutes;
+  events: EventRoutes;
+  users: UserRoutes;
+  map: MapRoutes;
+  models: ModelRoutes;
+  reports: ReportRoutes;
+  snapshots: SnapshotRoutes;
+  operations: OperationRoutes;
+}
+
+export interface AppSetup {
+  config: Pick<Config, 'apiKeys' | 'bodyLimitMb' | 'maxBatch' | 'maxQueue' | 'maxWaitMs'>;
+  log: Logger;
+  metrics: Metrics;
+  /** Null: no request is traced. */
+  tracing: Tracing | null;
+}
+
+/** Builds the HTTP interface; does not listen. No route touches what it needs before its first request. */
+export async function buildApp({ config, log, metrics, tracing }: AppSetup, routes: Routes): Promise<TypedApp> {
   const admission = createAdmission({ maxOpen: config.maxQueue, maxWaitMs: config.maxWaitMs, always: 2 * config.maxBatch });
   const app = Fastify({
     loggerInstance: log,
@@ -55,9 +79,18 @@ export async function buildApp(services: Services): Promise<TypedApp> {
 
   registerProblems(app);
   registerObservation(app, metrics);
-  if (services.tracing !== null) registerTracing(app, services.tracing);
+  if (tracing !== null) registerTracing(app, tracing);
   registerAuth(app, config.apiKeys);
   await app.register(compress, { threshold: COMPRESS_FROM_BYTES, encodings: ['gzip'], requestEncodings: ['gzip'] });
+  await registerDescription(app);
+  await app.register(async (scope) => registerRoutes(scope as unknown as TypedApp, routes)); // plugins lose the type provider
+  app.get('/openapi.json', { config: { scope: 'public' }, schema: { hide: true } }, async () => app.swagger());
+  await registerConsole(app as never);
+  await app.ready();
+  return app;
+}
+
+async function registerDescription(app: TypedApp): Promise<void> {
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -70,21 +103,17 @@ export async function buildApp(services: Services): Promise<TypedApp> {
     openToAll(scope as never);
     await scope.register(swaggerUi, { routePrefix: '/docs', staticCSP: true, logLevel: 'warn' });
   });
-  await app.register(async (scope) => {
-    const routes = scope as unknown as TypedApp; // plugins lose the type provider
-    registerRecommendations(routes, services);
-    registerItems(routes, services);
-    registerItemBatch(routes, services);
-    registerEvents(routes, services);
-    registerUsers(routes, services);
-    registerMap(routes, services);
-    registerModels(routes, services);
-    registerReports(routes, services);
-    registerSnapshots(routes, services);
-    registerOperations(routes, services);
-  });
-  app.get('/openapi.json', { config: { scope: 'public' }, schema: { hide: true } }, async () => app.swagger());
-  await registerConsole(app as never);
-  await app.ready();
-  return app;
+}
+
+function registerRoutes(app: TypedApp, routes: Routes): void {
+  registerRecommendations(app, routes.recommendations);
+  registerItems(app, routes.items);
+  registerItemBatch(app, routes.itemBatch);
+  registerEvents(app, routes.events);
+  registerUsers(app, routes.users);
+  registerMap(app, routes.map);
+  registerModels(app, routes.models);
+  registerReports(app, routes.reports);
+  registerSnapshots(app, routes.snapshots);
+  registerOperations(app, routes.operations);
 }

@@ -1,12 +1,12 @@
 /** A number that only grows, and that others wait for. */
-export interface Progress {
+export interface Watermark {
   readonly at: number;
   advance(to: number): void;
   /** Resolves to true when the number is there, to false when it is not after so many milliseconds. */
   reached(wanted: number, timeoutMs: number): Promise<boolean>;
 }
 
-export function createProgress(start: number): Progress {
+export function createWatermark(start: number): Watermark {
   let at = start;
   let awaited: { wanted: number; resolve: (inTime: boolean) => void }[] = [];
   return {

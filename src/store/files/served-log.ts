@@ -3,50 +3,7 @@ import { open, type FileHandle } from 'node:fs/promises';
 import { randomFillSync } from 'node:crypto';
 import { join } from 'node:path';
 
-export interface ServedItem {
-  item_id: string;
-  score: number;
-  reason: string;
-  propensity?: number;
-  moved_by?: readonly string[];
-}
-
-/** One answer as it was given. It names no user: who got it, only the events that name its id can tell. */
-export interface ServedEntry {
-  at: number;
-  fingerprint: string;
-  version: string;
-  k: number;
-  items: ServedItem[];
-  fallback: string | null;
-  short_reason: string | null;
-  experiment: { name: string; arm: string } | null;
-  seed: number | null;
-  /** Items that earlier pages of the same cursor had shown. */
-  offset: number;
-  /** Newest change of the store when the answer was begun: events that name the answer are newer. */
-  sequence: number;
-  /** Wishes of the request that shaped the answer. */
-  request: Record<string, unknown>;
-}
-
-/**
- * What was served, for replay and for judging it by later events. Files of one hour each, appended to in the background;
- * an id says where its entry stands. An answer is not held up by it: a crash may lose the entries of its last moment.
- */
-export interface ServedLog {
-  /** @returns the recommendation id */
-  append(entry: ServedEntry): string;
-  /** Null: unknown, expired, or lost in a crash. */
-  read(id: string): Promise<ServedEntry | null>;
-  /** The same for many; each file is opened once. Unknown ones are left out. */
-  readAll(ids: Iterable<string>): Promise<Map<string, ServedEntry>>;
-  /** The first entry of the hour of this time, or of the next one that has any. */
-  first(at: number): Promise<ServedEntry | null>;
-  /** Drops the files of hours that ended before. */
-  expire(before: number): void;
-  close(): Promise<void>;
-}
+import type { ServedEntry, ServedItem, ServedLog } from '../served-log.js';
 
 const PREFIX = 'rec_';
 const HOUR_MS = 3_600_000;
@@ -110,15 +67,16 @@ function fold(entry: ServedEntry): Folded {
 }
 
 function unfold({ ids, scores, reasons, more = {}, ...rest }: Folded): ServedEntry {
-  const items = ids.map((itemId, place): ServedItem => ({
+  const items = ids.map((itemId, position): ServedItem => ({
     item_id: itemId,
-    score: scores[place] ?? 0,
-    reason: typeof reasons === 'string' ? reasons : (reasons[place] ?? ''),
-    ...more[place],
+    score: scores[position] ?? 0,
+    reason: typeof reasons === 'string' ? reasons : (reasons[position] ?? ''),
+    ...more[position],
   }));
   return { ...rest, items };
 }
 
+/** Files of one hour each, appended to in the background; an id says where its entry stands. */
 export function openServedLog(folder: string, onError: (error: unknown) => void): ServedLog {
   mkdirSync(folder, { recursive: true });
   const pathOf = (hour: number): string => join(folder, `${hour}.ndjson`);
@@ -190,20 +148,20 @@ export function openServedLog(folder: string, onError: (error: unknown) => void)
       await file.close();
     }
   };
-  const readAll = async (ids: Iterable<string>): Promise<Map<string, ServedEntry>> => {
+  const read = async (ids: Iterable<string>): Promise<Map<string, ServedEntry>> => {
     flush();
-    const byHour = new Map<number, Place[]>();
+    const byHour = new Map<number, LogPosition[]>();
     for (const id of ids) {
-      const place = placeOf(id);
-      if (place === null) continue;
-      const places = byHour.get(place.hour);
-      if (places === undefined) byHour.set(place.hour, [place]);
-      else places.push(place);
+      const position = positionOf(id);
+      if (position === null) continue;
+      const positions = byHour.get(position.hour);
+      if (positions === undefined) byHour.set(position.hour, [position]);
+      else positions.push(position);
     }
     const entries = new Map<string, ServedEntry>();
-    for (const [hour, places] of byHour) {
+    for (const [hour, positions] of byHour) {
       await within(hour, async (file) => {
-        for (const { id, offset, nonce } of places) {
+        for (const { id, offset, nonce } of positions) {
           const entry = await readEntry(file, offset, nonce);
           if (entry !== null) entries.set(id, entry);
         }
@@ -233,8 +191,7 @@ export function openServedLog(folder: string, onError: (error: unknown) => void)
       }
       return PREFIX + id.toString('base64url');
     },
-    read: async (id) => (await readAll([id])).get(id) ?? null,
-    readAll,
+    read,
     first: async (at) => {
       flush();
       const hours = readdirSync(folder)
@@ -242,7 +199,7 @@ export function openServedLog(folder: string, onError: (error: unknown) => void)
         .filter((hour) => hour >= Math.floor(at / HOUR_MS));
       return hours.length === 0 ? null : within(Math.min(...hours), (file) => readEntry(file, 0, null));
     },
-    expire: (before) => {
+    expire: async (before) => {
       for (const name of readdirSync(folder)) {
         if ((hourOf(name) + 1) * HOUR_MS <= before) rmSync(join(folder, name), { force: true });
       }
@@ -260,7 +217,7 @@ const OLDER = { offset: 0, sequence: 0 };
 /** NaN for a file that is none of the log's. */
 const hourOf = (name: string): number => Number(/^(\d+)\.ndjson$/.exec(name)?.[1] ?? NaN);
 
-interface Place {
+interface LogPosition {
   id: string;
   hour: number;
   offset: number;
@@ -268,7 +225,7 @@ interface Place {
 }
 
 /** Where the entry of an id stands; null: it is no id. */
-function placeOf(id: string): Place | null {
+function positionOf(id: string): LogPosition | null {
   const bytes = Buffer.from(id.slice(PREFIX.length), 'base64url');
   if (!id.startsWith(PREFIX) || bytes.length !== ID_BYTES) return null;
   return { id, hour: bytes.readUInt32BE(0), offset: bytes.readUIntBE(4, 6), nonce: bytes.subarray(10).toString('hex') };

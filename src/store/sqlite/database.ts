@@ -4,7 +4,7 @@ export const DATABASE_FILE = 'reelfuse.sqlite';
 
 const BUSY_MS = 5000;
 /** Readers of this process end within it; those that read an older state for long are waited for between attempts. */
-const EMPTY_LOG_MS = 20;
+const TRUNCATE_MS = 20;
 
 /** synchronous = FULL: a commit is on the disk, not only in its cache, before it is acknowledged. */
 export function openDatabase(file: string, options: { readonly?: boolean } = {}): Database.Database {
@@ -22,8 +22,8 @@ export function openDatabase(file: string, options: { readonly?: boolean } = {})
 }
 
 /** Folds the write-ahead log into the database and empties it. @returns false when a reader of an older state is in the way */
-export function emptyLog(database: Database.Database): boolean {
-  database.pragma(`busy_timeout = ${EMPTY_LOG_MS}`);
+export function truncateWal(database: Database.Database): boolean {
+  database.pragma(`busy_timeout = ${TRUNCATE_MS}`);
   try {
     return (database.pragma('wal_checkpoint(TRUNCATE)') as [{ busy: number }])[0].busy === 0;
   } finally {

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { createProgress } from '../watermark.js';
+import { createWatermark } from '../watermark.js';
 
 /** Between two attempts: writes come in between, and a reader of an older state may end. */
 const RETRY_MS = 100;
@@ -12,19 +12,19 @@ export interface LogCleaner {
 }
 
 /**
- * @param emptyLog one short attempt; false when somebody was reading
+ * @param truncateWal one short attempt; false when somebody was reading
  * @param onPending told how many calls of `clean` the log has not been emptied for
  */
-export function createLogCleaner(emptyLog: () => Promise<boolean>, onPending: (calls: number) => void): LogCleaner {
+export function createLogCleaner(truncateWal: () => Promise<boolean>, onPending: (calls: number) => void): LogCleaner {
   let asked = 0;
-  const done = createProgress(0);
+  const done = createWatermark(0);
   const closing = new AbortController();
   let running: Promise<void> | null = null;
 
   const run = async (): Promise<void> => {
     while (done.at < asked && !closing.signal.aborted) {
       const upTo = asked;
-      if (await emptyLog()) done.advance(upTo);
+      if (await truncateWal()) done.advance(upTo);
       else await pause(RETRY_MS, undefined, { signal: closing.signal }).catch(() => undefined); // closed meanwhile
       onPending(asked - done.at);
     }

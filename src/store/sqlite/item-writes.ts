@@ -1,0 +1,80 @@
+import type Database from 'better-sqlite3';
+import type { ItemFields } from '../../domain/item.js';
+import type { ItemWrite, ItemWritten } from '../items.js';
+import type { StoredVector } from '../vectors.js';
+import type { FieldsWritten, SequenceCounter } from './write-operations.js';
+
+const bytesOf = (vector: Float32Array): Buffer => Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength);
+
+/** Items, their hidden states and their vectors. */
+export interface ItemWrites {
+  put(write: ItemWrite): ItemWritten;
+  updateFields(item: ItemFields): FieldsWritten | null;
+  delete(itemId: string): { sequence: number } | null;
+  saveVectors(fingerprint: string, vectors: readonly (StoredVector & { item_id: string })[]): void;
+  dropVectors(keep: readonly string[], limit: number): { dropped: number };
+}
+
+export function prepareItemWrites(database: Database.Database, sequence: SequenceCounter): ItemWrites {
+  const putItem = database.prepare(
+    `INSERT INTO items (item_id, title, author_id, attributes, available_from, expires_at, hidden, created_at, updated_at, sequence)
+     VALUES (@item_id, @title, @author_id, @attributes, @available_from, @expires_at, @hidden, @now, @now, @sequence)
+     ON CONFLICT (item_id) DO UPDATE SET title = excluded.title, author_id = excluded.author_id, attributes = excluded.attributes,
+       available_from = excluded.available_from, expires_at = excluded.expires_at, hidden = excluded.hidden,
+       updated_at = excluded.updated_at, sequence = excluded.sequence`,
+  );
+  const createdAt = database.prepare<[string], number>('SELECT created_at FROM items WHERE item_id = ?').pluck();
+  const hasStates = database.prepare<[string], number>('SELECT 1 FROM hidden_states WHERE item_id = ?').pluck();
+  const dropStates = database.prepare('DELETE FROM hidden_states WHERE item_id = ?');
+  const putStates = database.prepare('INSERT OR REPLACE INTO hidden_states (item_id, dtype, layers, width, data) VALUES (?, ?, ?, ?, ?)');
+  const dropVectorsOf = database.prepare('DELETE FROM vectors WHERE item_id = ?');
+  // only for items that still exist: a vector may arrive after its item was deleted
+  const putVector = database.prepare(
+    'INSERT OR REPLACE INTO vectors (fingerprint, item_id, id_share, vector) SELECT ?, item_id, ?, ? FROM items WHERE item_id = ?',
+  );
+  const dropItem = database.prepare('DELETE FROM items WHERE item_id = ?');
+  const putTombstone = database.prepare('INSERT OR REPLACE INTO tombstones (item_id, sequence) VALUES (?, ?)');
+  const dropTombstone = database.prepare('DELETE FROM tombstones WHERE item_id = ?');
+  const dropOthers = database.prepare(
+    `DELETE FROM vectors WHERE (fingerprint, item_id) IN
+       (SELECT fingerprint, item_id FROM vectors WHERE fingerprint NOT IN (SELECT value FROM json_each(?)) LIMIT ?)`,
+  );
+  const rowOf = (item: ItemFields) => ({
+    ...item,
+    attributes: JSON.stringify(item.attributes),
+    hidden: item.hidden ? 1 : 0,
+    now: Date.now(),
+    sequence: sequence.next(),
+  });
+
+  return {
+    put: ({ item, hiddenStates, vectors }) => {
+      const known = createdAt.get(item.item_id);
+      const row = rowOf(item);
+      putItem.run(row);
+      dropTombstone.run(item.item_id);
+      dropVectorsOf.run(item.item_id);
+      if (hiddenStates === null) dropStates.run(item.item_id);
+      else putStates.run(item.item_id, hiddenStates.dtype, ...hiddenStates.shape, hiddenStates.data);
+      for (const { fingerprint, id_share: share, vector } of vectors) putVector.run(fingerprint, share, bytesOf(vector), item.item_id);
+      return { sequence: row.sequence, created: known === undefined, created_at: known ?? row.now };
+    },
+    updateFields: (item) => {
+      const known = createdAt.get(item.item_id);
+      if (known === undefined) return null;
+      const row = rowOf(item);
+      putItem.run(row);
+      return { sequence: row.sequence, created: false, created_at: known, has_hidden_states: hasStates.get(item.item_id) === 1 };
+    },
+    delete: (itemId) => {
+      if (dropItem.run(itemId).changes === 0) return null;
+      const deleted = sequence.next();
+      putTombstone.run(itemId, deleted);
+      return { sequence: deleted };
+    },
+    saveVectors: (fingerprint, vectors) => {
+      for (const { item_id: itemId, vector, id_share: share } of vectors) putVector.run(fingerprint, share, bytesOf(vector), itemId);
+    },
+    dropVectors: (keep, limit) => ({ dropped: dropOthers.run(JSON.stringify(keep), limit).changes }),
+  };
+}

@@ -1,0 +1,102 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Metrics } from '../../metrics.js';
+import { packageFile } from '../../package-root.js';
+import { startWorker } from '../../threads/worker-client.js';
+import type { Stores } from '../stores.js';
+import { createChangeFeed } from './change-feed.js';
+import { DATABASE_FILE, openDatabase } from './database.js';
+import { prepareEventReads } from './event-reads.js';
+import { prepareItemReads, prepareVectorReads } from './item-reads.js';
+import { createLogCleaner } from './log-cleaner.js';
+import { migrate } from './migrate.js';
+import { prepareSettingReads } from './setting-reads.js';
+import type { WriteOperation } from './write-operations.js';
+import { createWriteQueue } from './write-queue.js';
+
+const WORKER = new URL('./writer-worker.js', import.meta.url).href;
+
+export interface SqliteSetup {
+  dataDir: string;
+  metrics: Metrics;
+  /** The writer thread has died. */
+  onCrash: (error: Error) => void;
+  /** Events, and erasures, that may wait for the disk at once; Infinity: whoever brings them waits for them. */
+  maxEventQueue?: number;
+}
+
+/**
+ * SQLite in WAL mode: this thread reads, one worker writes. Events and erasures are refused when too many wait; writes of items
+ * are bounded where they are accepted, and what finishes an accepted request is never refused.
+ * @throws InputError when the database is of a newer version
+ */
+export function openSqliteStores({ dataDir, metrics, onCrash, maxEventQueue = Infinity }: SqliteSetup): Stores {
+  mkdirSync(dataDir, { recursive: true });
+  const file = join(dataDir, DATABASE_FILE);
+  const setup = openDatabase(file);
+  try {
+    migrate(setup, packageFile('migrations', 'sqlite'));
+  } finally {
+    setup.close();
+  }
+  const database = openDatabase(file, { readonly: true });
+  const totals = openDatabase(file, { readonly: true });
+  const worker = startWorker(WORKER, { file }, onCrash);
+  const changes = createChangeFeed(database);
+  const userListeners: ((userId: string | null) => void)[] = [];
+  const { write, writeBounded, idle } = createWriteQueue(worker, metrics, maxEventQueue, (done) => {
+    for (const { operation } of done) for (const userId of usersOf(operation)) for (const listener of userListeners) listener(userId);
+    changes.note(done);
+  });
+  const truncateWal = async (): Promise<boolean> => {
+    try {
+      return await worker.call<boolean>({ type: 'truncateWal' });
+    } catch {
+      return false; // a full disk, or a dead writer, which onCrash is told of: the log is not empty either way
+    }
+  };
+  const cleaner = createLogCleaner(truncateWal, (calls) => metrics.erasuresPending.set(calls));
+  void cleaner.clean(0); // an erasure before the last end may not have come so far
+  const settings = prepareSettingReads(database);
+
+  return {
+    items: {
+      ...prepareItemReads(database),
+      put: (item) => write({ type: 'putItem', write: item }),
+      updateFields: (item) => write({ type: 'updateItem', item }),
+      delete: (itemId) => write({ type: 'deleteItem', itemId }),
+    },
+    vectors: {
+      ...prepareVectorReads(database),
+      save: (fingerprint, vectors) => write({ type: 'saveVectors', fingerprint, vectors }),
+      dropOthers: async (keep, limit) => (await write<{ dropped: number }>({ type: 'dropVectors', keep, limit })).dropped,
+    },
+    events: {
+      ...prepareEventReads(database, totals),
+      append: (events) => writeBounded({ type: 'appendEvents', events }),
+      eraseUser: (userId, limit) => writeBounded({ type: 'eraseUser', userId, limit }),
+      expire: (before, limit) => write({ type: 'expireEvents', before, limit }),
+      purgeErased: (timeoutMs) => cleaner.clean(timeoutMs),
+      onUserChange: (listener) => void userListeners.push(listener),
+    },
+    models: { register: (model) => write({ type: 'registerModel', model }), list: settings.models },
+    changes,
+    keyValues: { get: settings.value, set: (key, value) => write({ type: 'setValue', key, value }) },
+    idempotency: { get: settings.keptAnswer, keep: (answer, dropBefore) => write({ type: 'keepAnswer', answer, dropBefore }) },
+    close: async () => {
+      await idle();
+      await cleaner.close();
+      database.close();
+      totals.close();
+      await worker.call({ type: 'close' });
+      await worker.close();
+    },
+  };
+}
+
+/** Whose events an operation has changed; null: anybody's. */
+function usersOf(operation: WriteOperation): (string | null)[] {
+  if (operation.type === 'appendEvents') return operation.events.map(({ user_id: userId }) => userId);
+  if (operation.type === 'eraseUser') return [operation.userId];
+  return operation.type === 'expireEvents' ? [null] : [];
+}

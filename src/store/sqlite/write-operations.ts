@@ -1,0 +1,35 @@
+import type { UserEvent } from '../../domain/event.js';
+import type { ItemFields } from '../../domain/item.js';
+import type { Erased, EventsWritten } from '../events.js';
+import type { KeptAnswer } from '../idempotency.js';
+import type { ItemWrite, ItemWritten } from '../items.js';
+import type { ModelRecord } from '../models.js';
+import type { StoredVector } from '../vectors.js';
+
+/** What the writer thread is asked for; each operation is applied whole or not at all. */
+export type WriteOperation =
+  | { type: 'putItem'; write: ItemWrite }
+  | { type: 'updateItem'; item: ItemFields }
+  | { type: 'deleteItem'; itemId: string }
+  | { type: 'appendEvents'; events: readonly UserEvent[] }
+  | { type: 'eraseUser'; userId: string; limit: number }
+  | { type: 'expireEvents'; before: number; limit: number }
+  | { type: 'saveVectors'; fingerprint: string; vectors: readonly (StoredVector & { item_id: string })[] }
+  | { type: 'dropVectors'; keep: readonly string[]; limit: number }
+  | { type: 'registerModel'; model: ModelRecord }
+  | { type: 'keepAnswer'; answer: KeptAnswer; dropBefore: number }
+  | { type: 'setValue'; key: string; value: string };
+
+/** An item whose fields alone have changed keeps what else it has. */
+export interface FieldsWritten extends ItemWritten {
+  has_hidden_states: boolean;
+}
+
+export type WriteValue = ItemWritten | FieldsWritten | EventsWritten | Erased | { dropped: number } | { sequence: number } | null;
+export type WriteOutcome = { value: WriteValue } | { error: string };
+
+/** Hands out the change sequence. */
+export interface SequenceCounter {
+  readonly newest: number;
+  next(): number;
+}

@@ -1,0 +1,108 @@
+import { messageOf, overloaded, storageFull } from '../../errors.js';
+import type { Metrics } from '../../metrics.js';
+import type { WorkerClient } from '../../threads/worker-client.js';
+import type { WriteOperation, WriteOutcome, WriteValue } from './write-operations.js';
+
+/** SQLite's message for SQLITE_FULL; workers hand on messages only. */
+const isFull = (message: string): boolean => message.includes('disk is full');
+
+/** Writes, and rows of them, taken into one commit; bounds the time that the first of them waits for the last. */
+const MAX_GROUP = 1024;
+const MAX_GROUP_ROWS = 20_000;
+
+const rowsOf = (operation: WriteOperation): number => (operation.type === 'appendEvents' ? operation.events.length : 1);
+
+interface Waiting {
+  operation: WriteOperation;
+  resolve: (value: never) => void;
+  reject: (error: Error) => void;
+}
+
+/**
+ * Group commit without a timer: whatever arrives while a commit is on its way to the disk goes into the next one.
+ */
+export interface WriteQueue {
+  /** Resolves when the operation is durable. @throws ReelfuseError 507 `storage_full` */
+  write<Value>(operation: WriteOperation): Promise<Value>;
+  /** The same, refused when too many rows of such writes wait. @throws ReelfuseError 503 `overloaded` */
+  writeBounded<Value>(operation: WriteOperation): Promise<Value>;
+  /** Resolves when no write is under way. */
+  idle(): Promise<void>;
+}
+
+/** @param onCommit told of each group that is on the disk, before any of its writes resolves */
+export function createWriteQueue(
+  worker: WorkerClient,
+  metrics: Metrics,
+  maxBoundedRows: number,
+  onCommit: (done: readonly { operation: WriteOperation; value: WriteValue }[]) => void,
+): WriteQueue {
+  const queue: Waiting[] = [];
+  let running: Promise<void> | null = null;
+  let boundedRows = 0;
+
+  const commit = async (group: Waiting[]): Promise<void> => {
+    const stop = metrics.commitSeconds.startTimer();
+    let outcomes: WriteOutcome[];
+    try {
+      outcomes = await worker.call<WriteOutcome[]>({ type: 'write', operations: group.map(({ operation }) => operation) });
+    } catch (error) {
+      for (const { reject } of group) reject(isFull(messageOf(error)) ? storageFull() : (error as Error));
+      return;
+    } finally {
+      stop();
+    }
+    metrics.commitSize.observe(group.length);
+    onCommit(group.flatMap(({ operation }, n) => doneOf(operation, outcomes[n])));
+    group.forEach(({ resolve, reject }, n) => {
+      const outcome = outcomes[n];
+      if (outcome !== undefined && 'value' in outcome)
+        resolve(outcome.value as never); // each operation has one kind of value
+      else reject(isFull(outcome?.error ?? '') ? storageFull() : new Error(`the store refused a write: ${outcome?.error ?? 'no outcome'}`));
+    });
+  };
+  const drain = async (): Promise<void> => {
+    while (queue.length > 0) await commit(queue.splice(0, sizeOfGroup(queue)));
+    running = null;
+  };
+  const write = <Value>(operation: WriteOperation): Promise<Value> =>
+    new Promise((resolve, reject) => {
+      queue.push({ operation, resolve: resolve as (value: never) => void, reject });
+      running ??= Promise.resolve().then(drain);
+    });
+
+  return {
+    write,
+    writeBounded: async <Value>(operation: WriteOperation): Promise<Value> => {
+      const rows = rowsOf(operation);
+      if (boundedRows > 0 && boundedRows + rows > maxBoundedRows) {
+        metrics.rejected.inc({ reason: 'event_queue_full' });
+        throw overloaded('event');
+      }
+      boundedRows += rows;
+      try {
+        return await write<Value>(operation);
+      } finally {
+        boundedRows -= rows;
+      }
+    },
+    idle: async () => {
+      while (running !== null) await running;
+    },
+  };
+}
+
+const doneOf = (operation: WriteOperation, outcome: WriteOutcome | undefined): { operation: WriteOperation; value: WriteValue }[] =>
+  outcome !== undefined && 'value' in outcome ? [{ operation, value: outcome.value }] : [];
+
+/** At least one, whatever its rows. */
+function sizeOfGroup(queue: readonly Waiting[]): number {
+  let rows = 0;
+  let size = 0;
+  for (const { operation } of queue) {
+    rows += rowsOf(operation);
+    if (size === MAX_GROUP || (size > 0 && rows > MAX_GROUP_ROWS)) break;
+    size++;
+  }
+  return size;
+}

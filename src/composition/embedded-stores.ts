@@ -1,0 +1,68 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import type { Config } from '../config.js';
+import type { Metrics } from '../metrics.js';
+import { lockDataDir } from '../store/data-lock.js';
+import { openServedLog } from '../store/files/served-log.js';
+import type { KeyValueStore } from '../store/key-values.js';
+import type { ServedLog } from '../store/served-log.js';
+import { openSqliteStores } from '../store/sqlite/sqlite-stores.js';
+import type { Stores } from '../store/stores.js';
+import { hourly } from './background.js';
+
+const DAY_MS = 24 * 3_600_000;
+const CURSOR_SECRET_KEY = 'cursor_secret';
+
+/** A dead engine thread cannot be papered over: end, so that the supervisor starts a clean process. Acknowledged writes are on the disk. */
+export const endProcess = (log: Logger) => (error: Error) => {
+  log.fatal({ err: error }, 'an engine thread has died');
+  process.exitCode = 70;
+  process.kill(process.pid, 'SIGTERM');
+};
+
+/** Opens the stores of a data folder, which is this process's until they are closed. @throws InputError when it cannot be used */
+export function openStores(config: Pick<Config, 'dataDir' | 'maxEventQueue'>, metrics: Metrics, log: Logger): Stores {
+  const { dataDir, maxEventQueue } = config;
+  const unlock = lockDataDir(dataDir);
+  try {
+    const stores = openSqliteStores({ dataDir, metrics, onCrash: endProcess(log), maxEventQueue });
+    return {
+      ...stores,
+      close: async () => {
+        await stores.close();
+        unlock();
+      },
+    };
+  } catch (error) {
+    unlock();
+    throw error;
+  }
+}
+
+/** The log of what was served, whose old entries go every hour. Null: nothing is kept. */
+export function openServed({ dataDir, servedDays }: Config, metrics: Metrics, log: Logger): ServedLog | null {
+  if (servedDays === 0) return null;
+  const onError = (what: string) => (error: unknown) => {
+    metrics.servedLogErrors.inc();
+    log.error({ err: error }, what);
+  };
+  const served = openServedLog(join(dataDir, 'served'), onError('answers could not be kept'));
+  const stop = hourly(() => served.expire(Date.now() - servedDays * DAY_MS).catch(onError('old answers could not be removed')));
+  return {
+    ...served,
+    close: async () => {
+      await stop();
+      await served.close();
+    },
+  };
+}
+
+/** The secret that signs cursors: the one of the settings, or one that is made once and kept. */
+export async function cursorSecret({ cursorSecret: given }: Pick<Config, 'cursorSecret'>, keyValues: KeyValueStore): Promise<string> {
+  const known = given === '' ? await keyValues.get(CURSOR_SECRET_KEY) : given;
+  if (known !== null) return known;
+  const made = randomBytes(32).toString('hex');
+  await keyValues.set(CURSOR_SECRET_KEY, made);
+  return made;
+}

@@ -1,5 +1,5 @@
 import { floatsOf } from '../model/safetensors.js';
-import type { HiddenStates } from '../store/store.js';
+import type { HiddenStates } from '../domain/item.js';
 import type { Generation } from './generation.js';
 
 /**
@@ -7,7 +7,11 @@ import type { Generation } from './generation.js';
  * items, as shares that sum to 1. By the exported tower itself, so it holds for any way of mixing layers.
  * @returns [L], or null when the item has no hidden states that fit the model
  */
-export async function layerShares({ artifact, fuser }: Generation, itemId: string, states: HiddenStates | null): Promise<number[] | null> {
+export async function layerShares(
+  { artifact, fuser }: Pick<Generation, 'artifact' | 'fuser'>,
+  itemId: string,
+  states: HiddenStates | null,
+): Promise<number[] | null> {
   const { layers, hidden_dim: width, variant } = artifact.manifest;
   if (states === null || variant === 'id' || states.shape[0] !== layers.count || states.shape[1] !== width) return null;
   const own = floatsOf(states.data, states.dtype === 'float16' ? 'F16' : 'F32');

@@ -1,9 +1,9 @@
 import { resolve } from 'node:path';
 import { ConfigError } from '../errors.js';
 import { packageFile } from '../package-root.js';
-import type { Store } from '../store/store.js';
+import type { Stores } from '../store/stores.js';
 
-export const CHOICE_KEY = 'model_dir';
+const CHOICE_KEY = 'model_dir';
 /** REELFUSE_MODEL_DIR as it was when the model was chosen. */
 const SETTING_KEY = 'model_setting';
 /** Remembered by name, because the package may move. */
@@ -12,7 +12,7 @@ const DEMO = 'demo';
 export const demoFile = (...parts: string[]): string => packageFile('models', 'demo', ...parts);
 
 /** What is remembered of a folder. */
-export const choiceOf = (folder: string): string => (folder === demoFile('artifact') ? DEMO : folder);
+const choiceOf = (folder: string): string => (folder === demoFile('artifact') ? DEMO : folder);
 
 export const isDemoModel = (folder: string): boolean => folder === DEMO || folder === demoFile('artifact');
 
@@ -24,19 +24,24 @@ export interface ModelChoice {
   remember: () => Promise<void>;
 }
 
+export interface ModelChoiceStores {
+  keyValues: Stores['keyValues'];
+  items: Pick<Stores['items'], 'list'>;
+}
+
+/** Makes this the model of the next start, unless the setting changes. */
+export const rememberModel = (keyValues: Stores['keyValues'], folder: string): Promise<void> => keyValues.set(CHOICE_KEY, choiceOf(folder));
+
 /**
  * The model of the last start, or the one that was activated since; another REELFUSE_MODEL_DIR than then wins over it.
  * Without either, the bundled demo for an empty data folder.
  * @throws ConfigError
  */
-export function chooseModel(
-  setting: string,
-  store: Pick<Store, 'meta' | 'setMeta'> & { items: (after: null, limit: 1) => readonly unknown[] },
-): ModelChoice {
-  const remembered = store.meta(CHOICE_KEY);
-  const isEmpty = store.items(null, 1).length === 0; // counting a million takes most of a second
+export async function chooseModel(setting: string, { keyValues, items }: ModelChoiceStores): Promise<ModelChoice> {
+  const remembered = await keyValues.get(CHOICE_KEY);
+  const isEmpty = (await items.list(null, 1)).length === 0; // counting a million takes most of a second
   const given = setting === '' ? '' : resolve(setting);
-  const isOverruled = given !== '' && given !== store.meta(SETTING_KEY);
+  const isOverruled = given !== '' && given !== (await keyValues.get(SETTING_KEY));
   const chosen = isOverruled ? given : (remembered ?? (isEmpty ? DEMO : null));
   if (chosen === null)
     throw new ConfigError('REELFUSE_MODEL_DIR is not set, and the data folder holds a catalogue that was imported without a model');
@@ -45,8 +50,8 @@ export function chooseModel(
     folder: isDemo ? demoFile('artifact') : chosen,
     isFreshDemo: isDemo && isEmpty,
     remember: async () => {
-      if (remembered !== chosen) await store.setMeta(CHOICE_KEY, chosen);
-      if (isOverruled) await store.setMeta(SETTING_KEY, given);
+      if (remembered !== chosen) await keyValues.set(CHOICE_KEY, chosen);
+      if (isOverruled) await keyValues.set(SETTING_KEY, given);
     },
   };
 }

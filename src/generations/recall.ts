@@ -1,57 +1,62 @@
-import type { Store } from '../store/store.js';
+import { ANYTHING } from '../domain/eligibility.js';
+import type { ItemInterner } from '../domain/item-interner.js';
+import { SearchEnded, type Query } from '../retrieval/retrieval.js';
+import type { EventStore } from '../store/events.js';
 import type { Generation } from './generation.js';
 
 const DEPTH = 20;
-/** Tries to hit a slot that is taken, before a nearly empty table is gone through. */
-const TRIES = 64;
 
-/** One item with a vector, drawn from the catalogue. */
-function randomItem({ catalogue }: Generation): string[] {
-  for (let tries = 0; tries < TRIES; tries++) {
-    const item = catalogue.atSlot(Math.floor(Math.random() * catalogue.slots));
-    if (item !== undefined) return [item.fields.item_id];
-  }
-  for (let slot = 0; slot < catalogue.slots; slot++) {
-    const item = catalogue.atSlot(slot);
-    if (item !== undefined) return [item.fields.item_id];
-  }
-  return [];
+/** The histories that recall is measured with. */
+export interface HistorySource {
+  events: Pick<EventStore, 'history'>;
+  interner: Pick<ItemInterner, 'find'>;
 }
 
+export interface RecallSample {
+  /** Whose histories come first; single items are searched for the rest. */
+  users: readonly string[];
+  queries: number;
+  /** Awaited before each query. */
+  pace?: () => Promise<void>;
+}
+
+type Measured = Pick<Generation, 'artifact' | 'retrieval' | 'catalogue'>;
+
 /**
- * Recall@20 of HNSW against exact search, mean over `samples` queries: histories of `users` first, single items for
- * the rest. Queries run one after another, so that live requests come in between.
- * @param pace awaited before each query
+ * Recall@20 of the index against exact search, mean over the queries. They run one after another, so that live requests come
+ * in between.
  * @returns null when there is nothing to search
  */
-export async function measureRecall(
-  generation: Generation,
-  store: Pick<Store, 'history'>,
-  users: readonly string[],
-  samples: number,
-  pace: () => Promise<void> = async () => {},
-): Promise<number | null> {
-  const { artifact, catalogue, pool } = generation;
-  const search = async (history: readonly string[], exact: boolean): Promise<Int32Array> => {
-    const found = await pool.search(() => {
-      const slots = history.map((itemId) => catalogue.get(itemId)?.slot ?? null).filter((slot) => slot !== null);
-      if (slots.length === 0) return null;
-      const wishes = { near: null, disliked: new Int32Array(0), allowed: null, exact: true, float32: true, explain: false, wantsUser: false };
-      return { history: Int32Array.from(slots), count: DEPTH, exceptHistory: false, wishes: exact ? wishes : null };
-    });
-    return found === null ? new Int32Array(0) : found.batch.slots.subarray(found.first, found.first + found.count);
-  };
-
+export async function measureRecall(generation: Measured, source: HistorySource, { users, queries, pace }: RecallSample): Promise<number | null> {
   const recalls: number[] = [];
-  for (let sample = 0; sample < samples; sample++) {
-    const user = users[sample];
-    const newestFirst = user === undefined ? [] : store.history(user, artifact.manifest.max_history).map(({ item_id: itemId }) => itemId);
-    const history = newestFirst.length > 0 ? newestFirst.reverse() : randomItem(generation);
-    await pace();
-    const truth = await search(history, true);
+  for (let query = 0; query < queries; query++) {
+    const history = await historyFor(users[query], generation, source);
+    await pace?.();
+    const truth = await search(generation, history, true);
     if (truth.length === 0) continue;
-    const found = new Set(await search(history, false));
-    recalls.push(truth.filter((slot) => found.has(slot)).length / truth.length);
+    const found = new Set(await search(generation, history, false));
+    recalls.push(truth.filter((index) => found.has(index)).length / truth.length);
   }
   return recalls.length === 0 ? null : recalls.reduce((sum, recall) => sum + recall, 0) / recalls.length;
+}
+
+/** Indexes of items, newest first: of a user, or one item of the catalogue. */
+async function historyFor(user: string | undefined, { artifact, catalogue }: Measured, { events, interner }: HistorySource): Promise<number[]> {
+  const positives = user === undefined ? [] : await events.history(user, artifact.manifest.max_history);
+  if (positives.length > 0) return positives.flatMap(({ item_id: itemId }) => interner.find(itemId) ?? []);
+  const item = await catalogue.random();
+  return item === undefined ? [] : [item.index];
+}
+
+/** Indexes of the items found. */
+async function search({ retrieval }: Measured, history: number[], exact: boolean): Promise<number[]> {
+  const query: Query = { history, similarTo: null, disliked: [], exact, explain: false, scoresOthers: false, isLate: () => false };
+  try {
+    const stream = await retrieval.search(query, ANYTHING, DEPTH);
+    const candidates = stream === null ? [] : await stream.next(DEPTH, null);
+    return candidates.map(({ index }) => index);
+  } catch (error) {
+    if (error instanceof SearchEnded) return []; // the items of the history are gone
+    throw error;
+  }
 }

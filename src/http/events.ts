@@ -1,7 +1,6 @@
 import { Type } from 'typebox';
-import { EventBody, parseEvent, positiveRule } from '../ingest/event-input.js';
-import type { Services } from '../composition/embedded.js';
-import type { EventWrite } from '../store/store.js';
+import { EventBody } from '../ingest/event-input.js';
+import type { IngestedEvents } from '../ingest/events.js';
 import { FieldErrorSchema, problemResponses } from './problem.js';
 import type { TypedApp } from './typed-app.js';
 import { validatorCompiler } from './validation.js';
@@ -9,7 +8,7 @@ import { validatorCompiler } from './validation.js';
 const MAX_EVENTS = 10_000;
 
 const Body = Type.Object({ events: Type.Array(EventBody, { minItems: 1, maxItems: MAX_EVENTS }) }, { additionalProperties: false });
-/** Events are judged one by one, so that a bad one does not take the good ones down. */
+/** Events are judged one by one. */
 const Envelope = Type.Object({ events: Type.Array(Type.Unknown(), { minItems: 1, maxItems: MAX_EVENTS }) }, { additionalProperties: false });
 const validateEnvelope = validatorCompiler({ schema: Envelope, httpPart: 'body' });
 
@@ -20,10 +19,11 @@ const Answer = Type.Object({
   sequence: Type.Integer(),
 });
 
-export function registerEvents(app: TypedApp, services: Services): void {
-  const { store, popularity, config } = services;
-  const positives = positiveRule(config);
-  const attributesOf = (itemId: string) => (services.generation.catalogue.get(itemId)?.fields ?? store.item(itemId))?.attributes;
+export interface EventRoutes {
+  ingestEvents(rows: readonly unknown[]): Promise<IngestedEvents>;
+}
+
+export function registerEvents(app: TypedApp, services: EventRoutes): void {
   app.post(
     '/v1/events',
     {
@@ -39,32 +39,14 @@ export function registerEvents(app: TypedApp, services: Services): void {
       validatorCompiler: () => validateEnvelope,
     },
     async ({ body }, reply) => {
-      const rows: unknown[] = body.events;
-      const settings = { positives, attributesOf, now: Date.now() };
-      const events: EventWrite[] = [];
-      const rejected: { index: number; event_id?: string; errors: { pointer: string; detail: string }[] }[] = [];
-      rows.forEach((row, index) => {
-        const parsed = parseEvent(row, `/events/${index}`, settings);
-        if (!Array.isArray(parsed)) events.push(parsed);
-        else {
-          const id = (row as { event_id?: unknown } | null)?.event_id;
-          rejected.push({ index, ...(typeof id === 'string' && { event_id: id }), errors: parsed });
-        }
-      });
-      if (events.length === 0) {
-        void reply.status(422);
-        return { accepted: 0, duplicates: 0, rejected, sequence: store.sequence() };
-      }
-      const { accepted, sequence } = await store.appendEvents(events);
-      let count = 0;
-      events.forEach((event, index) => {
-        if (accepted[index] !== true) return;
-        count++;
-        if (event.positive) popularity.add(event.item_id, event.at);
-        if (event.type === 'impression') popularity.show(event.item_id, 1);
-      });
-      void reply.status(rejected.length > 0 ? 207 : 200);
-      return { accepted: count, duplicates: events.length - count, rejected, sequence };
+      const ingested = await services.ingestEvents(body.events);
+      void reply.status(statusOf(ingested));
+      return ingested;
     },
   );
+}
+
+function statusOf({ accepted, duplicates, rejected }: IngestedEvents): 200 | 207 | 422 {
+  if (rejected.length === 0) return 200;
+  return accepted + duplicates === 0 ? 422 : 207;
 }

@@ -1,11 +1,11 @@
 import { Readable } from 'node:stream';
+import type { Logger } from 'pino';
 import { Type, type Static } from 'typebox';
-import type { WriteOptions } from '../ingest/items.js';
-import { ItemRow, MAX_ID_LENGTH, parseItemRow } from '../ingest/item-input.js';
 import { ReelfuseError, invalidRequest, messageOf } from '../errors.js';
-import type { Services } from '../composition/embedded.js';
-import { IdempotencyKey, createIdempotency, type JsonAnswer } from './idempotency.js';
-import { ReceiptSchema, WaitQuery, expectedShape, isErrors, requireReady } from './item-receipt.js';
+import { type ExpectedShape, ItemRow, MAX_ID_LENGTH, parseItemRow } from '../ingest/item-input.js';
+import type { Ingest, WriteOptions } from '../ingest/items.js';
+import { IdempotencyKey, type Idempotency, type JsonAnswer } from './idempotency.js';
+import { ReceiptSchema, WaitQuery, isErrors, requireReady } from './item-receipt.js';
 import { atMost, linesOf, type Line } from './lines.js';
 import { problemResponses } from './problem.js';
 import type { TypedApp } from './typed-app.js';
@@ -33,15 +33,23 @@ const Envelope = Type.Object({ items: Type.Array(Type.Unknown(), { minItems: 1, 
 const validateEnvelope = validatorCompiler({ schema: Envelope, httpPart: 'body' });
 const validateBody = (body: unknown) => isStream(body) || validateEnvelope(body);
 
-export function registerItemBatch(app: TypedApp, services: Services): void {
-  const idempotency = createIdempotency(services.store, services.log);
+export interface ItemBatchRoutes {
+  isReady(): boolean;
+  ingest: Pick<Ingest, 'put'>;
+  /** Of the hidden states that the serving model takes. */
+  expectedShape(): ExpectedShape | null;
+  idempotency: Idempotency;
+  config: { bodyLimitMb: number };
+  log: Pick<Logger, 'error'>;
+}
 
+export function registerItemBatch(app: TypedApp, services: ItemBatchRoutes): void {
   const putRow = async (value: unknown, prefix: string, options: WriteOptions): Promise<RowResult> => {
     const named = (value as { item_id?: unknown } | null)?.item_id;
     const id = typeof named === 'string' && named.length <= MAX_ID_LENGTH ? { item_id: named } : {};
     // whatever happens is the row's result: nobody waits yet for a promise that could reject
     try {
-      const parsed = parseItemRow(value, prefix, expectedShape(services));
+      const parsed = parseItemRow(value, prefix, services.expectedShape());
       if (isErrors(parsed)) {
         const { pointer, detail } = parsed[0] ?? { pointer: prefix, detail: 'is not valid' };
         return { ...id, status: 422, error: { code: 'invalid_request', pointer, detail } };
@@ -112,7 +120,7 @@ export function registerItemBatch(app: TypedApp, services: Services): void {
         return { status, body: { results }, isFinal: isWhole && results.every((row) => row.status < 500) };
       };
       const source = isStream(body) ? kept(body) : key === undefined ? '' : textOfBody(body);
-      const { status, body: answered } = await (key === undefined ? answer(source) : idempotency.run(key, source, answer));
+      const { status, body: answered } = await (key === undefined ? answer(source) : services.idempotency.run(key, source, answer));
       void reply.status(status);
       return answered as Static<typeof BatchAnswer>; // made above, now or when the key came first
     },

@@ -1,7 +1,6 @@
 import { Type } from 'typebox';
-import { expectedBy, type ExpectedShape, type ParsedItem } from '../ingest/item-input.js';
 import { ReelfuseError, type FieldError } from '../errors.js';
-import type { Services } from '../composition/embedded.js';
+import type { ParsedItem } from '../ingest/item-input.js';
 
 export const State = Type.String({ description: 'searchable | pending_features | stored | hidden' });
 
@@ -24,12 +23,9 @@ export const WaitQuery = Type.Object(
   { additionalProperties: false },
 );
 
-/** Of the hidden states that the serving model takes. */
-export const expectedShape = ({ generation }: Pick<Services, 'generation'>): ExpectedShape | null => expectedBy(generation.artifact);
-
 export const isErrors = (parsed: ParsedItem | FieldError[]): parsed is FieldError[] => Array.isArray(parsed);
 
 /** @throws ReelfuseError 503 `starting` */
-export function requireReady({ isReady }: Pick<Services, 'isReady'>): void {
-  if (!isReady()) throw new ReelfuseError(503, 'starting', 'the catalogue is still loading', { retryAfter: 1 });
+export function requireReady(services: { isReady(): boolean }): void {
+  if (!services.isReady()) throw new ReelfuseError(503, 'starting', 'the catalogue is still loading', { retryAfter: 1 });
 }

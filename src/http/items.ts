@@ -1,13 +1,12 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Type, type Static } from 'typebox';
-import { AVAILABILITIES, ITEM_STATES, availabilityOf } from '../retrieval/embedded/catalogue.js';
-import { stateIn } from '../generations/generation.js';
-import type { Precondition } from '../ingest/items.js';
-import { type ExpectedShape, Id, ItemBody, ItemPatch, parseHiddenStates, parseItem, patchFields, presentItem } from '../ingest/item-input.js';
+import { AVAILABILITIES, ITEM_STATES } from '../domain/item.js';
 import { invalidRequest, notFound } from '../errors.js';
-import type { Services } from '../composition/embedded.js';
-import type { StoredItem } from '../store/store.js';
-import { ReceiptSchema, State, WaitQuery, expectedShape, isErrors, requireReady } from './item-receipt.js';
+import { type ExpectedShape, Id, ItemBody, ItemPatch, parseHiddenStates, parseItem, patchFields, presentItem } from '../ingest/item-input.js';
+import type { ItemPage, ItemQuery, ReadItem } from '../ingest/item-reading.js';
+import type { Ingest } from '../ingest/items.js';
+import type { Precondition } from '../ingest/preconditions.js';
+import type { StoredItem } from '../store/items.js';
+import { ReceiptSchema, State, WaitQuery, isErrors, requireReady } from './item-receipt.js';
 import { problemResponses } from './problem.js';
 import type { TypedApp } from './typed-app.js';
 
@@ -46,9 +45,16 @@ function preconditionOf(headers: Static<typeof Headers>): Precondition | undefin
   return Number(version);
 }
 
-export function registerItems(app: TypedApp, services: Services): void {
-  const expected = (): ExpectedShape | null => expectedShape(services);
+export interface ItemRoutes {
+  isReady(): boolean;
+  ingest: Pick<Ingest, 'put' | 'patch' | 'remove'>;
+  readItem(itemId: string): Promise<ReadItem | null>;
+  listItems(query: ItemQuery): Promise<ItemPage>;
+  /** Of the hidden states that the serving model takes. */
+  expectedShape(): ExpectedShape | null;
+}
 
+export function registerItems(app: TypedApp, services: ItemRoutes): void {
   app.put(
     '/v1/items/:item_id',
     {
@@ -66,7 +72,7 @@ export function registerItems(app: TypedApp, services: Services): void {
     },
     async ({ params, query, headers, body }, reply) => {
       requireReady(services);
-      const parsed = parseItem(params.item_id, body, '', expected());
+      const parsed = parseItem(params.item_id, body, '', services.expectedShape());
       if (isErrors(parsed)) throw invalidRequest(parsed);
       const options = { precondition: preconditionOf(headers), wait: query.wait };
       const { created, ...receipt } = await services.ingest.put(parsed.fields, parsed.hiddenStates, options);
@@ -92,7 +98,7 @@ export function registerItems(app: TypedApp, services: Services): void {
     },
     async ({ params, query, headers, body }, reply) => {
       requireReady(services);
-      const states = body.hidden_states == null ? body.hidden_states : parseHiddenStates(body.hidden_states, expected());
+      const states = body.hidden_states == null ? body.hidden_states : parseHiddenStates(body.hidden_states, services.expectedShape());
       if (states != null && 'pointer' in states) throw invalidRequest([states]);
       const change = { fields: (stored: StoredItem) => patchFields(stored, body), ...(states !== undefined && { hiddenStates: states }) };
       const options = { precondition: preconditionOf(headers), wait: query.wait };
@@ -109,10 +115,10 @@ export function registerItems(app: TypedApp, services: Services): void {
       schema: { tags: ['items'], operationId: 'getItem', summary: 'One item', params: Params, response: { 200: Item, ...problemResponses } },
     },
     async ({ params }, reply) => {
-      const item = services.store.item(params.item_id);
-      if (item === null) throw notFound('item', params.item_id);
-      void reply.header('etag', etagOf(item.sequence));
-      return present(services, item);
+      const read = await services.readItem(params.item_id);
+      if (read === null) throw notFound('item', params.item_id);
+      void reply.header('etag', etagOf(read.item.sequence));
+      return present(read);
     },
   );
 
@@ -140,22 +146,9 @@ export function registerItems(app: TypedApp, services: Services): void {
       },
     },
     async ({ query }) => {
-      const limit = query.limit ?? 100;
-      const isWanted = ({ state, availability }: Static<typeof Item>): boolean =>
-        (query.state === undefined || query.state === state) && (query.availability === undefined || query.availability === availability);
-      const found: Static<typeof Item>[] = [];
-      let cursor = query.cursor ?? null;
-      for (;;) {
-        const page = services.store.items(cursor, limit);
-        for (const item of page) {
-          cursor = item.item_id;
-          const presented = present(services, item);
-          if (isWanted(presented)) found.push(presented);
-          if (found.length === limit) return { items: found, next_cursor: cursor };
-        }
-        if (page.length < limit) return { items: found, next_cursor: null };
-        await nextTurn(); // a rare one may need many pages; other requests come in between
-      }
+      const { cursor = null, limit = 100, state, availability } = query;
+      const { items, next } = await services.listItems({ after: cursor, limit, state, availability });
+      return { items: items.map(present), next_cursor: next };
     },
   );
 
@@ -174,18 +167,14 @@ export function registerItems(app: TypedApp, services: Services): void {
     },
     async ({ params, headers }) => {
       requireReady(services);
-      const receipt = await services.ingest.remove(params.item_id, preconditionOf(headers));
-      services.popularity.release(params.item_id);
-      return receipt;
+      return services.ingest.remove(params.item_id, preconditionOf(headers));
     },
   );
 }
 
-function present({ generation, store }: Services, item: StoredItem): Static<typeof Item> {
-  return {
-    ...presentItem(item),
-    state: stateIn(generation, item.item_id),
-    availability: availabilityOf(item, Date.now()),
-    has_hidden_states: store.hasHiddenStates(item.item_id),
-  };
-}
+const present = ({ item, state, availability, hasHiddenStates }: ReadItem): Static<typeof Item> => ({
+  ...presentItem(item),
+  state,
+  availability,
+  has_hidden_states: hasHiddenStates,
+});

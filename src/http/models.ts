@@ -1,11 +1,12 @@
 import { isAbsolute } from 'node:path';
 import { Type, type Static } from 'typebox';
-import type { Swap } from '../generations/generations.js';
+import { ArtifactError, invalidRequest } from '../errors.js';
+import type { Generations } from '../generations/generations.js';
+import { describeModel, type KnownModel } from '../generations/known-models.js';
+import type { Swap } from '../generations/swap.js';
 import { fromTime } from '../ingest/item-input.js';
-import { ArtifactError, ReelfuseError, invalidRequest } from '../errors.js';
-import type { Manifest } from '../model/artifact.js';
-import type { Services } from '../composition/embedded.js';
-import type { ModelRecord } from '../store/store.js';
+import type { ModelStore } from '../store/models.js';
+import { requireReady } from './item-receipt.js';
 import { problemResponses } from './problem.js';
 import type { TypedApp } from './typed-app.js';
 
@@ -49,30 +50,32 @@ const presentSwap = ({ started_at: started, finished_at: finished, ...swap }: Sw
   finished_at: fromTime(finished),
 });
 
-export function registerModels(app: TypedApp, services: Services): void {
-  const { generations, store } = services;
-
-  const present = ({ fingerprint, manifest, registered_at: registered }: ModelRecord): Static<typeof Model> => {
-    const { layers, training, name, version, variant, dim, max_history, hidden_dim, similarity, layer_weights } = JSON.parse(manifest) as Manifest; // written by this program only
-    const loaded = [generations.current, generations.standby].find((generation) => generation?.artifact.fingerprint === fingerprint);
-    const active = loaded === generations.current;
-    return {
-      fingerprint,
-      active,
-      state: active ? 'active' : loaded == null ? 'registered' : 'standby',
-      ...{ name, version, variant, dim, max_history, hidden_dim, similarity, layer_weights },
-      layers: layers.count,
-      layer_names: layers.names,
-      registered_at: new Date(registered).toISOString(),
-      ...(loaded != null && {
-        items: { ...loaded.catalogue.counts(), total: loaded.catalogue.size },
-        provider: loaded.fuser.provider,
-        user_tower_provider: loaded.pool.provider,
-      }),
-      training: training ?? {},
-    };
+function presentModel({ record, manifest, state, loaded }: KnownModel): Static<typeof Model> {
+  const { layers, training, name, version, variant, dim, max_history, hidden_dim, similarity, layer_weights } = manifest;
+  return {
+    fingerprint: record.fingerprint,
+    active: state === 'active',
+    state,
+    ...{ name, version, variant, dim, max_history, hidden_dim, similarity, layer_weights },
+    layers: layers.count,
+    layer_names: layers.names,
+    registered_at: new Date(record.registered_at).toISOString(),
+    ...(loaded !== null && {
+      items: { ...loaded.status.states, total: loaded.status.size },
+      provider: loaded.itemTower,
+      user_tower_provider: loaded.userTower,
+    }),
+    training: training ?? {},
   };
+}
 
+export interface ModelRoutes {
+  isReady(): boolean;
+  models: Pick<ModelStore, 'list'>;
+  generations: Pick<Generations, 'current' | 'standby' | 'swap' | 'register' | 'activate'>;
+}
+
+export function registerModels(app: TypedApp, services: ModelRoutes): void {
   app.get(
     '/v1/models',
     {
@@ -87,7 +90,12 @@ export function registerModels(app: TypedApp, services: Services): void {
         },
       },
     },
-    async () => ({ models: store.models().map(present), swap: generations.swap === null ? null : presentSwap(generations.swap) }),
+    async () => {
+      const records = await services.models.list();
+      const models = await Promise.all(records.map((record) => describeModel(record, services.generations)));
+      const { swap } = services.generations;
+      return { models: models.map(presentModel), swap: swap === null ? null : presentSwap(swap) };
+    },
   );
 
   app.post(
@@ -108,9 +116,9 @@ export function registerModels(app: TypedApp, services: Services): void {
     async ({ body }, reply) => {
       if (!isAbsolute(body.folder)) throw invalidRequest([{ pointer: '/folder', detail: 'must be an absolute path' }]);
       try {
-        const record = await generations.register(body.folder);
+        const record = await services.generations.register(body.folder);
         void reply.status(201);
-        return present(record);
+        return presentModel(await describeModel(record, services.generations));
       } catch (error) {
         if (error instanceof ArtifactError) throw invalidRequest([{ pointer: '/folder', detail: error.message }], 'the artifact must not be served');
         throw error;
@@ -135,8 +143,8 @@ export function registerModels(app: TypedApp, services: Services): void {
       },
     },
     async ({ params }, reply) => {
-      if (!services.isReady()) throw new ReelfuseError(503, 'starting', 'the catalogue is still loading', { retryAfter: 1 });
-      const swap = await generations.activate(params.fingerprint);
+      requireReady(services);
+      const swap = await services.generations.activate(params.fingerprint);
       void reply.status(swap.state === 'active' ? 200 : 202);
       return presentSwap(swap);
     },

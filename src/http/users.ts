@@ -1,6 +1,8 @@
 import { Type } from 'typebox';
+import type { ErasedUser } from '../ingest/erasure.js';
 import { Id } from '../ingest/item-input.js';
-import type { Services } from '../composition/embedded.js';
+import type { UserHistory } from '../ingest/user-history.js';
+import type { EventStore } from '../store/events.js';
 import { FieldNames, presentFields } from './fields.js';
 import { problemResponses } from './problem.js';
 import type { TypedApp } from './typed-app.js';
@@ -20,8 +22,14 @@ const ErasedSchema = Type.Object({
 });
 const RETRY_SECONDS = 5;
 
-export function registerUsers(app: TypedApp, services: Services): void {
-  const { store, erasure, config } = services;
+export interface UserRoutes {
+  readHistory(userId: string, limit: number, withItems: boolean): Promise<UserHistory>;
+  erasure: { eraseUser(userId: string, waitMs: number): Promise<ErasedUser> };
+  events: Pick<EventStore, 'users'>;
+  config: { erasureWaitSeconds: number };
+}
+
+export function registerUsers(app: TypedApp, services: UserRoutes): void {
   app.get(
     '/v1/users/:user_id/history',
     {
@@ -40,17 +48,14 @@ export function registerUsers(app: TypedApp, services: Services): void {
     },
     async ({ params, query }) => {
       const fields = query.fields?.split(',') ?? [];
-      const { generation } = services;
-      const items = store.history(params.user_id, query.limit ?? 100).map(({ item_id: itemId, at, type }) => {
-        const known = generation.catalogue.get(itemId);
-        return {
-          item_id: itemId,
-          at: new Date(at).toISOString(),
-          type,
-          ...(fields.length > 0 && known !== undefined && { item: presentFields(known.fields, fields) }),
-        };
-      });
-      return { user_id: params.user_id, items, sequence: store.sequence() };
+      const { entries, sequence } = await services.readHistory(params.user_id, query.limit ?? 100, fields.length > 0);
+      const items = entries.map(({ entry: { item_id, at, type }, item }) => ({
+        item_id,
+        at: new Date(at).toISOString(),
+        type,
+        ...(item !== undefined && { item: presentFields(item.fields, fields) }),
+      }));
+      return { user_id: params.user_id, items, sequence };
     },
   );
 
@@ -71,9 +76,10 @@ export function registerUsers(app: TypedApp, services: Services): void {
       },
     },
     async ({ params }, reply) => {
-      const { events, sequence, isGone } = await erasure.eraseUser(params.user_id, config.erasureWaitSeconds * 1000);
-      if (!isGone) void reply.status(202).header('retry-after', String(RETRY_SECONDS));
-      return { user_id: params.user_id, events_deleted: events, sequence, complete: isGone };
+      const waitMs = services.config.erasureWaitSeconds * 1000;
+      const { events, sequence, filesPurged } = await services.erasure.eraseUser(params.user_id, waitMs);
+      if (!filesPurged) void reply.status(202).header('retry-after', String(RETRY_SECONDS));
+      return { user_id: params.user_id, events_deleted: events, sequence, complete: filesPurged };
     },
   );
 
@@ -100,7 +106,7 @@ export function registerUsers(app: TypedApp, services: Services): void {
     },
     async ({ query }) => {
       const limit = query.limit ?? 100;
-      const users = store.users(query.cursor ?? null, limit);
+      const users = await services.events.users(query.cursor ?? null, limit);
       return { users, next_cursor: users.length === limit ? (users.at(-1)?.user_id ?? null) : null };
     },
   );

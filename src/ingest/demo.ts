@@ -1,17 +1,24 @@
-import { type PositiveRule } from './event-input.js';
+import type { PositiveRule } from '../domain/event.js';
 import { InputError } from '../errors.js';
-import type { Store } from '../store/store.js';
+import type { Stores } from '../store/stores.js';
 import { importHistory } from './import-history.js';
 import { importItems, openFeatures } from './import-items.js';
 import type { ExpectedShape } from './item-input.js';
-import { demoFile } from '../generations/model-choice.js';
+
+export interface DemoSetup {
+  /** The path of a file of the demo. */
+  fileOf: (name: string) => string;
+  expected: ExpectedShape;
+  positives: PositiveRule;
+  stores: Pick<Stores, 'items' | 'events' | 'keyValues'>;
+}
 
 /** Imports the bundled synthetic catalogue and its users. @throws InputError when the package's own files are damaged */
-export async function importDemo(store: Store, expected: ExpectedShape, positives: PositiveRule): Promise<void> {
-  const features = openFeatures(demoFile('hidden_states.safetensors'), expected);
+export async function importDemo({ fileOf, expected, positives, stores }: DemoSetup): Promise<void> {
+  const features = openFeatures(fileOf('hidden_states.safetensors'), expected);
   try {
-    const items = await importItems(demoFile('items.jsonl'), features, expected, store);
-    const events = await importHistory(demoFile('events.jsonl'), positives, store);
+    const items = await importItems(fileOf('items.jsonl'), features, expected, stores);
+    const events = await importHistory(fileOf('events.jsonl'), positives, stores);
     const [bad] = [...items.rejected, ...events.rejected];
     if (bad !== undefined) throw new InputError(`the bundled demo is damaged: row ${bad.row}: ${bad.errors[0]?.pointer} ${bad.errors[0]?.detail}`);
   } finally {

@@ -1,24 +1,36 @@
-import type { Erased, Store } from '../store/store.js';
 import type { Popularity } from '../signals/popularity.js';
+import type { Erased, EventStore } from '../store/events.js';
 
-/** Events dropped in one transaction; bounds how long other writes, and this thread, wait behind it. */
+/** Events dropped in one transaction; bounds how long other writes wait behind it. */
 const BATCH = 2000;
 const DAY_MS = 24 * 3600 * 1000;
 
+export interface ErasedUser {
+  events: number;
+  sequence: number;
+  /** False: the files still hold what was erased. */
+  filesPurged: boolean;
+}
+
 export interface Erasure {
   /**
-   * Everything that is known of a user, in steps: after a crash or an error between them the rest is still there, for another call.
-   * Resolves when it is gone from the files, too, or after `waitMs` with `isGone` false.
+   * Erases everything that is known of a user, in steps: after a crash or an error between them the rest is still there, for
+   * another call. Resolves when the files are purged too, or after `waitMs`.
    */
-  eraseUser(userId: string, waitMs: number): Promise<{ events: number; sequence: number; isGone: boolean }>;
+  eraseUser(userId: string, waitMs: number): Promise<ErasedUser>;
   /** Drops events older than the retention; 0 days keep everything. @returns how many were dropped */
   expireEvents(retentionDays: number, now: number): Promise<number>;
 }
 
-export function createErasure(store: Pick<Store, 'eraseUser' | 'cleanFiles' | 'expireEvents'>, popularity: Popularity): Erasure {
+export interface ErasureSetup {
+  events: Pick<EventStore, 'eraseUser' | 'purgeErased' | 'expire'>;
+  popularity: Pick<Popularity, 'remove' | 'addImpressions'>;
+}
+
+export function createErasure({ events: store, popularity }: ErasureSetup): Erasure {
   const forget = (erased: Erased): Erased => {
     for (const { item_id: itemId, at } of erased.positives) popularity.remove(itemId, at);
-    for (const itemId of erased.impressions) popularity.show(itemId, -1);
+    for (const itemId of erased.impressions) popularity.addImpressions(itemId, -1);
     return erased;
   };
   /** Until a step finds less than it may take. */
@@ -33,11 +45,11 @@ export function createErasure(store: Pick<Store, 'eraseUser' | 'cleanFiles' | 'e
   return {
     eraseUser: async (userId, waitMs) => {
       const erased = await inSteps(() => store.eraseUser(userId, BATCH));
-      return { ...erased, isGone: await store.cleanFiles(waitMs) };
+      return { ...erased, filesPurged: await store.purgeErased(waitMs) };
     },
     expireEvents: async (retentionDays, now) => {
       if (retentionDays === 0) return 0;
-      return (await inSteps(() => store.expireEvents(now - retentionDays * DAY_MS, BATCH))).events;
+      return (await inSteps(() => store.expire(now - retentionDays * DAY_MS, BATCH))).events;
     },
   };
 }

@@ -1,32 +1,16 @@
 import { Type, type Static } from 'typebox';
 import { EVENT_NAMES, type Config } from '../config.js';
+import { isPositive, type PositiveRule, type UserEvent } from '../domain/event.js';
 import type { FieldError } from '../errors.js';
 import { compileSchema, fieldErrors } from '../schema.js';
-import type { EventWrite } from '../store/store.js';
 import { checkedTime } from '../time.js';
 import { Id } from './item-input.js';
-
-/** Which events make their item part of the history. */
-export interface PositiveRule {
-  types: ReadonlySet<string>;
-  /** A view counts only from this watched portion on. */
-  portion: number;
-  /** A view of a clip of unknown duration counts only from this watch time on. */
-  watchMs: number;
-}
 
 export const positiveRule = (config: Pick<Config, 'positiveEvents' | 'positiveWatchPortion' | 'positiveWatchMs'>): PositiveRule => ({
   types: new Set(config.positiveEvents),
   portion: config.positiveWatchPortion,
   watchMs: config.positiveWatchMs,
 });
-
-export interface EventSettings {
-  positives: PositiveRule;
-  /** Of an item, where it is known. */
-  attributesOf: (itemId: string) => Record<string, unknown> | undefined;
-  now: number;
-}
 
 /** Clocks of phones are wrong; a day is tolerated, a year in the future is a mistake. */
 const MAX_FUTURE_MS = 24 * 3600 * 1000;
@@ -53,34 +37,15 @@ type EventBody = Static<typeof EventBody>;
 
 const validate = compileSchema(EventBody);
 
-/** A view is positive from the watched portion on, or from the watch time on where that is all there is; without either it counts as watched. */
-function isPositive({ type, watch_ms: watched }: EventBody, portion: number | null, rule: PositiveRule): boolean {
-  if (!rule.types.has(type)) return false;
-  if (type !== 'view') return true;
-  if (portion !== null) return portion >= rule.portion;
-  return watched == null || watched >= rule.watchMs;
-}
-
-function watchedPortion({ watch_portion: portion, watch_ms: watched, duration_ms: sent, item_id: itemId }: EventBody, settings: EventSettings) {
-  if (portion != null) return portion;
-  if (watched == null) return null;
-  const duration = sent ?? durationOf(settings.attributesOf(itemId));
-  return duration === null ? null : watched / duration;
-}
-
-/** Milliseconds, by the attribute duration_s. */
-function durationOf(attributes: Record<string, unknown> | undefined): number | null {
-  const seconds = attributes?.duration_s;
-  return typeof seconds === 'number' && seconds > 0 ? seconds * 1000 : null;
-}
+/** An event as it was sent: its watched portion may follow from the item's duration. */
+export type SentEvent = Omit<UserEvent, 'positive'>;
 
 /** @param prefix where the event stands in the input, for pointers */
-export function parseEvent(value: unknown, prefix: string, settings: EventSettings): EventWrite | FieldError[] {
+export function parseEvent(value: unknown, prefix: string, now: number): SentEvent | FieldError[] {
   if (!validate(value)) return fieldErrors(validate.errors, prefix);
   const body = value as EventBody; // validated above
   const at = checkedTime(body.at);
-  if (at > settings.now + MAX_FUTURE_MS) return [{ pointer: `${prefix}/at`, detail: 'lies more than a day in the future' }];
-  const portion = watchedPortion(body, settings);
+  if (at > now + MAX_FUTURE_MS) return [{ pointer: `${prefix}/at`, detail: 'lies more than a day in the future' }];
   return {
     event_id: body.event_id,
     user_id: body.user_id,
@@ -89,8 +54,21 @@ export function parseEvent(value: unknown, prefix: string, settings: EventSettin
     at,
     watch_ms: body.watch_ms ?? null,
     duration_ms: body.duration_ms ?? null,
-    watch_portion: portion,
+    watch_portion: body.watch_portion ?? null,
     recommendation_id: body.recommendation_id ?? null,
-    positive: isPositive(body, portion, settings.positives),
   };
+}
+
+/** Whether the watched portion follows from the duration of the item alone. */
+export const needsDuration = ({ watch_portion: portion, watch_ms: watched, duration_ms: duration }: SentEvent): boolean =>
+  portion === null && watched !== null && duration === null;
+
+/** @param itemDuration milliseconds; null: not known, or not needed */
+export function completeEvent(sent: SentEvent, itemDuration: number | null, rule: PositiveRule): UserEvent {
+  const duration = sent.duration_ms ?? itemDuration;
+  const event = {
+    ...sent,
+    watch_portion: sent.watch_portion ?? (sent.watch_ms === null || duration === null ? null : sent.watch_ms / duration),
+  };
+  return { ...event, positive: isPositive(event, rule) };
 }

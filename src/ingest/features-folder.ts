@@ -2,9 +2,10 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { LRUCache } from 'lru-cache';
 import { InputError, messageOf } from '../errors.js';
+import type { Features, FeaturesFile } from './features.js';
+import { openFeaturesFile } from './features-file.js';
+import { fileVersion } from './file-version.js';
 import type { ExpectedShape } from './item-input.js';
-import type { Features } from './import-items.js';
-import { stateOf } from './import-rows.js';
 
 const INDEX = 'index.json';
 const FORMAT = 'reelfuse-features';
@@ -17,21 +18,11 @@ interface Shard {
   bytes: number;
 }
 
-/** A features file with the ids that it has rows for. */
-export interface FeaturesFile extends Features {
-  itemIds(): Iterable<string>;
-}
-
 /**
  * The folder that `dff extract` writes: an index and shards, each a features file of its own.
- * @param openFile opens one shard
  * @throws InputError naming the file and what does not fit
  */
-export function openFeaturesFolder(
-  folder: string,
-  expected: ExpectedShape | null,
-  openFile: (path: string, expected: ExpectedShape | null) => FeaturesFile,
-): Features {
+export function openFeaturesFolder(folder: string, expected: ExpectedShape | null): Features {
   const shards = readIndex(join(folder, INDEX));
   const shardOf = new Map<string, string>();
   let shape = expected;
@@ -39,7 +30,7 @@ export function openFeaturesFolder(
     const path = join(folder, file);
     const size = statSync(path, { throwIfNoEntry: false })?.size;
     if (size !== bytes) throw new InputError(`${path}: ${size === undefined ? 'is missing' : `has ${size} bytes, ${INDEX} says ${bytes}`}`);
-    const opened = openFile(path, shape);
+    const opened = openFeaturesFile(path, shape);
     try {
       ({ shape } = opened);
       if (opened.count !== items) throw new InputError(`${path}: has ${opened.count} rows, ${INDEX} says ${items}`);
@@ -57,12 +48,12 @@ export function openFeaturesFolder(
   const fetched = (path: string): FeaturesFile => {
     const known = open.get(path);
     if (known !== undefined) return known;
-    const opened = openFile(path, shape);
+    const opened = openFeaturesFile(path, shape);
     open.set(path, opened);
     return opened;
   };
   return {
-    source: stateOf(join(folder, INDEX)),
+    source: fileVersion(join(folder, INDEX)),
     shape,
     count: shardOf.size,
     read: (itemId) => {

@@ -1,6 +1,7 @@
+import { durationOf, type PositiveRule, type UserEvent } from '../domain/event.js';
 import { InputError, type FieldError } from '../errors.js';
-import type { EventWrite, Store } from '../store/store.js';
-import { parseEvent, type EventSettings, type PositiveRule } from './event-input.js';
+import type { Stores } from '../store/stores.js';
+import { completeEvent, needsDuration, parseEvent, type SentEvent } from './event-input.js';
 import { importRows, type ImportProgress, type ImportReport } from './import-rows.js';
 
 const ID = /^[^\s\p{C}]{1,128}$/u;
@@ -10,37 +11,45 @@ const ID = /^[^\s\p{C}]{1,128}$/u;
  * order. Lines without times get one second an item, the last one at the start of the import; their event ids are
  * made of user, item and how often that came before, so that importing them again adds what is new.
  */
-export function importHistory(file: string, positives: PositiveRule, store: Store, progress?: ImportProgress): Promise<ImportReport> {
+export function importHistory(
+  file: string,
+  positives: PositiveRule,
+  stores: Pick<Stores, 'items' | 'events' | 'keyValues'>,
+  progress?: ImportProgress,
+): Promise<ImportReport> {
   if (!/\.(jsonl|ndjson|csv|tsv)$/.test(file)) throw new InputError(`${file}: histories are read from .jsonl, .ndjson, .csv or .tsv`);
   const now = Date.now();
   const users = new Set<string>();
   const isCsv = file.endsWith('.csv');
-  const settings: EventSettings = { positives, attributesOf: (itemId) => store.item(itemId)?.attributes, now };
+  const complete = async (sent: SentEvent): Promise<UserEvent> => {
+    const item = needsDuration(sent) ? await stores.items.get(sent.item_id) : null;
+    return completeEvent(sent, durationOf(item?.attributes), positives);
+  };
+  const eventsOf = async (value: unknown): Promise<UserEvent[] | FieldError[]> => {
+    if (typeof value === 'string') return eventsOfLine(value, users, now);
+    const parsed = parseEvent(isCsv ? withNumbers(value as Record<string, string>) : value, '', now);
+    return Array.isArray(parsed) ? parsed : [await complete(parsed)];
+  };
   return importRows(
     {
       kind: 'history',
       file,
       write: async (value) => {
-        const events = typeof value === 'string' ? eventsOfLine(value, users, now) : eventOfRow(value, isCsv, settings);
+        const events = await eventsOf(value);
         if (isFieldErrors(events)) return events;
-        await store.appendEvents(events);
+        await stores.events.append(events);
         return null;
       },
       skip: (value) => {
         if (typeof value === 'string') eventsOfLine(value, users, now); // notes the user
       },
     },
-    store,
+    stores.keyValues,
     progress,
   );
 }
 
-const isFieldErrors = (found: EventWrite[] | FieldError[]): found is FieldError[] => found[0] !== undefined && 'pointer' in found[0];
-
-function eventOfRow(value: unknown, isCsv: boolean, settings: EventSettings): EventWrite[] | FieldError[] {
-  const parsed = parseEvent(isCsv ? withNumbers(value as Record<string, string>) : value, '', settings);
-  return Array.isArray(parsed) ? parsed : [parsed];
-}
+const isFieldErrors = (found: UserEvent[] | FieldError[]): found is FieldError[] => found[0] !== undefined && 'pointer' in found[0];
 
 const NUMBERS = new Set(['watch_ms', 'duration_ms', 'watch_portion']);
 
@@ -55,7 +64,7 @@ const withNumbers = (record: Record<string, string>): Record<string, unknown> =>
 const eventIdOf = (user: string, item: string, time: number): string =>
   ['import', user, item, time].join(user.includes(':') || item.includes(':') ? ' ' : ':');
 
-function eventsOfLine(line: string, users: Set<string>, now: number): EventWrite[] | FieldError[] {
+function eventsOfLine(line: string, users: Set<string>, now: number): UserEvent[] | FieldError[] {
   const [user = '', list, ...rest] = line.split('\t');
   if (list === undefined || rest.length > 0) return [{ pointer: '', detail: 'must be user<TAB>item item …' }];
   if (!ID.test(user)) return [{ pointer: '/user', detail: `${JSON.stringify(user)} is not an id of 1 to 128 visible characters` }];

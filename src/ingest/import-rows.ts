@@ -1,9 +1,9 @@
-import { createReadStream, statSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { parse } from 'csv-parse';
 import { InputError, messageOf, type FieldError } from '../errors.js';
-import type { Store } from '../store/store.js';
+import type { KeyValueStore } from '../store/key-values.js';
+import { fileVersion, statOf } from './file-version.js';
 
 /** Rows written together; a crash repeats at most this many, which does no harm: rows are idempotent. */
 const WINDOW = 256;
@@ -62,12 +62,12 @@ const KEPT_REJECTS = 100;
 /** Feeds the rows of a file to `write`, a window at a time, and remembers how far it came: the same file imported again goes on where it stopped. */
 export async function importRows(
   { kind, file, write, skip }: RowImport,
-  store: Pick<Store, 'meta' | 'setMeta'>,
+  keyValues: KeyValueStore,
   { onProgress, onRejected, isStopped, fromStart = false }: ImportProgress = {},
 ): Promise<ImportReport> {
   const { size } = statOf(file);
-  const key = `import position:${kind}:${stateOf(file)}`;
-  const position = fromStart ? { rows: 0, rejected: 0 } : positionOf(store.meta(key));
+  const key = `import position:${kind}:${fileVersion(file)}`;
+  const position = fromStart ? { rows: 0, rejected: 0 } : positionOf(await keyValues.get(key));
   const report: ImportReport = { imported: 0, resumedAfter: position.rows, rejected: [], rejectedRows: position.rejected, isComplete: false };
   let pending: Promise<void>[] = [];
   let count = 0;
@@ -85,7 +85,7 @@ export async function importRows(
     await Promise.all(pending);
     pending = [];
     const reached: Position = { rows: count, rejected: report.rejectedRows };
-    await store.setMeta(key, JSON.stringify(reached));
+    await keyValues.set(key, JSON.stringify(reached));
     onProgress?.(bytes, size);
   };
   for await (const { read, bytes } of rowsOf(file)) {
@@ -108,20 +108,6 @@ function visit(row: Row, skip: (value: unknown) => void): void {
 }
 
 const positionOf = (text: string | null): Position => (text === null ? { rows: 0, rejected: 0 } : (JSON.parse(text) as Position)); // written above
-
-function statOf(file: string) {
-  try {
-    return statSync(file);
-  } catch (error) {
-    throw new InputError(`${file}: cannot be read: ${messageOf(error)}`, { cause: error });
-  }
-}
-
-/** Another one when the file has changed. @throws InputError when it cannot be read */
-export function stateOf(file: string): string {
-  const { size, mtimeMs } = statOf(file);
-  return `${resolve(file)}:${size}:${mtimeMs}`;
-}
 
 /** Rows that are skipped need not be parsed. */
 async function* rowsOf(file: string): AsyncGenerator<{ read: () => Row; bytes: number }> {

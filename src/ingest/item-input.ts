@@ -1,10 +1,11 @@
 import { Type, type Static, type TSchema } from 'typebox';
+import type { HiddenStates, ItemFields } from '../domain/item.js';
 import { InputError, invalidRequest, type FieldError } from '../errors.js';
 import type { Artifact } from '../model/artifact.js';
 import { layerNorms } from '../model/golden.js';
 import { floatsOf, tensorOf } from '../model/safetensors.js';
 import { compileSchema, fieldErrors } from '../schema.js';
-import type { HiddenStates, ItemFields, StoredItem } from '../store/store.js';
+import type { StoredItem } from '../store/items.js';
 import { checkedTime } from '../time.js';
 
 export const MAX_ID_LENGTH = 128;

@@ -1,0 +1,121 @@
+import type { Logger } from 'pino';
+import { ArtifactError, messageOf } from '../errors.js';
+import type { Metrics } from '../metrics.js';
+import { readArtifact } from '../model/artifact.js';
+import type { ModelRecord } from '../store/models.js';
+import { requireCoverage, requireRecall, type GateSetup } from './gates.js';
+import type { LineUp, Loaded } from './line-up.js';
+import { createPace } from './pace.js';
+
+const SWAP_BATCH = 64;
+/** Items of one step while requests are served: a few milliseconds of a core that they share. */
+const SWAP_STEP = 8;
+
+export type SwapState = 'verifying' | 'fusing' | 'checking' | 'active' | 'failed';
+
+export interface Swap {
+  fingerprint: string;
+  state: SwapState;
+  items_done: number;
+  items_total: number;
+  /** Recall@20 of the new index against exact search; null until it is measured. */
+  recall: number | null;
+  error: string | null;
+  started_at: number;
+  finished_at: number | null;
+}
+
+export const beginSwap = (fingerprint: string, itemsTotal: number): Swap => ({
+  fingerprint,
+  state: 'verifying',
+  items_done: 0,
+  items_total: itemsTotal,
+  recall: null,
+  error: null,
+  started_at: Date.now(),
+  finished_at: null,
+});
+
+/** A switch that needed no preparation. */
+export function instantSwap(fingerprint: string, itemsTotal: number): Swap {
+  const swap = beginSwap(fingerprint, itemsTotal);
+  return { ...swap, state: 'active', items_done: itemsTotal, finished_at: swap.started_at };
+}
+
+export interface SwapSetup {
+  lineUp: LineUp;
+  gates: GateSetup;
+  /** Clears what the switch has left behind in the store. */
+  dropOldVectors: () => Promise<void>;
+  metrics: Pick<Metrics, 'swaps' | 'swapProgress'>;
+  log: Pick<Logger, 'info' | 'error'>;
+}
+
+/** Prepares a registered model and switches to it. Never rejects: `swap` tells how far it is and how it ended. */
+export async function runSwap(record: ModelRecord, swap: Swap, signal: AbortSignal, setup: SwapSetup): Promise<void> {
+  const { metrics, log } = setup;
+  try {
+    const dropped = await switchOver(record, swap, signal, setup);
+    try {
+      await dropped?.generation.close();
+      await setup.dropOldVectors();
+    } catch (error) {
+      log.error({ err: error }, 'what the swap left behind could not be cleared');
+    }
+  } catch (error) {
+    swap.state = 'failed';
+    swap.error = messageOf(error);
+    metrics.swaps.inc({ outcome: signal.aborted ? 'cancelled' : 'failed' });
+    if (signal.aborted) log.info({ fingerprint: record.fingerprint, reason: swap.error }, 'swap cancelled');
+    else log.error({ err: error, fingerprint: record.fingerprint }, 'swap refused; the model that served goes on serving');
+    await closeFailed(setup);
+  } finally {
+    metrics.swapProgress.set(0);
+    swap.finished_at = Date.now();
+  }
+}
+
+/** @returns what serves nobody any more */
+async function switchOver(record: ModelRecord, swap: Swap, signal: AbortSignal, setup: SwapSetup): Promise<Loaded | null> {
+  const next = await prepare(record, swap, signal, setup);
+  const dropped = await setup.lineUp.switchTo(next, signal);
+  swap.state = 'active';
+  setup.metrics.swaps.inc({ outcome: 'active' });
+  setup.log.info({ ...swap, seconds: (Date.now() - swap.started_at) / 1000 }, 'switched to another model');
+  return dropped;
+}
+
+/** Fills a generation beside the serving one, and lets it through the gates. */
+async function prepare(record: ModelRecord, swap: Swap, signal: AbortSignal, { lineUp, gates, metrics }: SwapSetup): Promise<Loaded> {
+  const artifact = await readArtifact(record.folder);
+  if (artifact.fingerprint !== record.fingerprint) throw new ArtifactError(`${record.folder} holds another model now: ${artifact.fingerprint}`);
+  const next = await lineUp.prepare(artifact);
+  const { generation } = next;
+  const serving = () => lineUp.active.generation;
+  const pace = createPace(serving, signal);
+  swap.state = 'fusing';
+  await generation.indexer.load({
+    batch: SWAP_BATCH,
+    step: SWAP_STEP,
+    pace,
+    onProgress: (items) => {
+      swap.items_done = items;
+      metrics.swapProgress.set(Math.min(1, items / Math.max(swap.items_total, 1)));
+    },
+  });
+  swap.state = 'checking';
+  await requireCoverage(generation, serving(), gates.minCoverage);
+  await requireRecall(generation, serving(), gates, pace, (recall) => {
+    swap.recall = recall;
+  });
+  if (next.failure !== null) throw next.failure;
+  return next;
+}
+
+async function closeFailed({ lineUp, log }: SwapSetup): Promise<void> {
+  try {
+    await lineUp.giveUp()?.generation.close();
+  } catch (error) {
+    log.error({ err: error }, 'what a refused model has used could not be closed');
+  }
+}

@@ -1,0 +1,77 @@
+import { existsSync, readFileSync } from 'node:fs';
+import type { HiddenStates } from '../domain/item.js';
+import { InputError } from '../errors.js';
+import { openSafetensors, type Safetensors } from '../model/safetensors.js';
+import type { FeaturesFile } from './features.js';
+import { fileVersion } from './file-version.js';
+import { faultIn, isZero, type ExpectedShape } from './item-input.js';
+
+const TENSOR = 'hidden_states';
+
+/**
+ * A safetensors file with the tensor hidden_states, [N, L, D].
+ * @throws InputError naming the file and what does not fit
+ */
+export function openFeaturesFile(path: string, expected: ExpectedShape | null): FeaturesFile {
+  const file = openSafetensors(path);
+  try {
+    const { dtype, shape } = file.info(TENSOR);
+    const [count = 0, layers = 0, width = 0] = shape;
+    if (shape.length !== 3) throw new InputError(`${path}: ${TENSOR} is [${shape.join(', ')}], wanted is [items, layers, hidden size]`);
+    if (dtype !== 'F16' && dtype !== 'F32') throw new InputError(`${path}: ${TENSOR} is ${dtype}, wanted is F16 or F32`);
+    if (expected !== null && (layers !== expected.layers || width !== expected.width)) {
+      throw new InputError(`${path}: ${TENSOR} has ${layers} layers of ${width}, the model wants ${expected.layers} of ${expected.width}`);
+    }
+    const rows = idsOf(path, file, count);
+    const type = dtype === 'F16' ? 'float16' : 'float32';
+    return {
+      source: fileVersion(path),
+      shape: { layers, width },
+      count,
+      read: (itemId) => {
+        const row = rows.get(itemId);
+        if (row === undefined) return null;
+        const data = file.rows(TENSOR, row, 1);
+        if (isZero(data)) return null;
+        const states: HiddenStates = { dtype: type, shape: [layers, width], data };
+        const fault = faultIn(states, expected);
+        if (fault !== null) throw new InputError(`${path}: row ${row} (${itemId}) ${fault}`);
+        return states;
+      },
+      itemIds: () => rows.keys(),
+      close: () => file.close(),
+    };
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
+/** Item ids by row: the file's own metadata, else `<name>.ids.txt` beside it. */
+function idsOf(path: string, file: Safetensors, count: number): Map<string, number> {
+  const sidecar = path.replace(/\.safetensors$/, '.ids.txt');
+  let ids: string[];
+  if (file.metadata.item_ids !== undefined) ids = parseIds(path, file.metadata.item_ids);
+  else if (existsSync(sidecar))
+    ids = readFileSync(sidecar, 'utf8')
+      .split('\n')
+      .filter((line) => line !== '');
+  else throw new InputError(`${path}: names no item ids: neither item_ids in its metadata nor ${sidecar}`);
+  if (ids.length !== count) throw new InputError(`${path}: names ${ids.length} item ids for ${count} rows`);
+  const rows = new Map<string, number>();
+  ids.forEach((id, row) => {
+    if (rows.has(id)) throw new InputError(`${path}: item ${id} has two rows, ${rows.get(id)} and ${row}`);
+    rows.set(id, row);
+  });
+  return rows;
+}
+
+function parseIds(path: string, text: string): string[] {
+  try {
+    const ids: unknown = JSON.parse(text);
+    if (Array.isArray(ids) && ids.every((id) => typeof id === 'string')) return ids;
+  } catch {
+    // told below, as for any other text that is not a list of strings
+  }
+  throw new InputError(`${path}: the metadata item_ids is not a JSON list of strings`);
+}

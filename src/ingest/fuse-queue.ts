@@ -1,0 +1,208 @@
+import type { Logger } from 'pino';
+import type { ItemFields } from '../domain/item.js';
+import type { IndexChange, Retrieval } from '../retrieval/retrieval.js';
+import type { ItemStore } from '../store/items.js';
+import type { StoredVector, VectorStore } from '../store/vectors.js';
+import { fuseItem, type ItemModel } from './item-fusing.js';
+import { knownByRow, type KnownItem } from './known-item.js';
+
+/** One batch is fused while the one before is saved. */
+const LANES = 2;
+/** Items of one batch; bounds the hidden states in memory. */
+const LANE_BATCH = 256;
+/** Items that may wait while an indexer catches up. */
+const MAX_WAITING = 4096;
+
+/** Items that have no vector of the model yet. Fuses them in batches, puts them into the retrieval and saves their vectors. */
+export interface FuseQueue {
+  has(itemId: string): boolean;
+  /**
+   * Takes the place of an earlier entry of the item.
+   * @param known null: to be read from the store, which may have a vector
+   * @param done called once: when every search finds the item, or when the entry was superseded
+   */
+  add(itemId: string, known: KnownItem | null, done: () => void): void;
+  /** The fields of an item have changed while it waits. */
+  updateFields(itemId: string, fields: ItemFields, sequence: number): void;
+  /** A newer change has settled the item: its entry is discarded, and the result if it is being fused. */
+  discard(itemId: string): void;
+  /** Resolves when the item does not wait any more. */
+  settled(itemId: string): Promise<void>;
+  /** Rejects those who wait for an entry. */
+  fail(error: Error): void;
+  /** Why an item has no vector now, although the model can place it; null: there is no such item. */
+  readonly failure: Error | null;
+  /** Resolves when few enough items wait. */
+  hasRoom(): Promise<void>;
+  /** Resolves when nothing is under way; what waits is left out. */
+  close(): Promise<void>;
+}
+
+export interface FuseQueueSetup {
+  model: ItemModel;
+  stores: { items: Pick<ItemStore, 'hiddenStates'>; vectors: Pick<VectorStore, 'getMany' | 'save'> };
+  retrieval: Pick<Retrieval, 'apply'>;
+  log: Pick<Logger, 'error'>;
+  /** The store or the retrieval has failed. */
+  onError: (error: Error) => void;
+}
+
+interface Entry {
+  itemId: string;
+  known: KnownItem | null;
+  done: () => void;
+  waiters: { resolve: () => void; reject: (error: Error) => void }[];
+}
+
+const SETTLED = Promise.resolve();
+
+type Outcome = { stored: StoredVector | null; isNew: boolean } | { error: Error };
+
+export function createFuseQueue({ model, stores, retrieval, log, onError }: FuseQueueSetup): FuseQueue {
+  const { fingerprint } = model.artifact;
+  /** Waiting or being fused. */
+  const entries = new Map<string, Entry>();
+  const waiting = new Set<Entry>();
+  /** Put, and not found by every search yet. */
+  const indexing = new Map<string, Entry>();
+  const failures = new Map<string, Error>();
+  const lanes = new Set<Promise<void>>();
+  let isStarting = false;
+  let isClosed = false;
+  const forRoom: (() => void)[] = [];
+
+  const discard = (itemId: string): void => {
+    failures.delete(itemId);
+    const entry = entries.get(itemId);
+    if (entry !== undefined) finish(entry);
+  };
+  const remove = (entry: Entry): void => {
+    entries.delete(entry.itemId);
+    waiting.delete(entry);
+    if (entries.size > MAX_WAITING) return;
+    for (const resume of forRoom.splice(0)) resume();
+  };
+  const settle = ({ done, waiters }: Entry): void => {
+    done();
+    for (const { resolve } of waiters) resolve();
+  };
+  const finish = (entry: Entry): void => {
+    remove(entry);
+    settle(entry);
+  };
+
+  const nextBatch = (): Entry[] => {
+    const batch: Entry[] = [];
+    for (const entry of waiting) {
+      if (batch.length === LANE_BATCH) break;
+      waiting.delete(entry);
+      batch.push(entry);
+    }
+    return batch;
+  };
+  const runLane = async (): Promise<void> => {
+    for (let batch = nextBatch(); batch.length > 0 && !isClosed; batch = nextBatch()) await fuseBatch(batch);
+  };
+  const startLanes = (): void => {
+    isStarting = false;
+    while (lanes.size < LANES && waiting.size > 0 && !isClosed) {
+      const lane: Promise<void> = runLane()
+        .catch((error: unknown) => onError(error as Error))
+        .finally(() => lanes.delete(lane));
+      lanes.add(lane);
+    }
+  };
+
+  /** Items that are gone leave the queue. */
+  const readUnknown = async (batch: readonly Entry[]): Promise<void> => {
+    const unknown = batch.filter(({ known }) => known === null);
+    if (unknown.length === 0) return;
+    const ids = unknown.map(({ itemId }) => itemId);
+    const rows = new Map((await stores.vectors.getMany(fingerprint, ids)).map((row) => [row.item_id, row]));
+    for (const entry of unknown) {
+      const row = rows.get(entry.itemId);
+      if (row !== undefined) entry.known = knownByRow(row);
+      else if (entries.get(entry.itemId) === entry) finish(entry);
+    }
+  };
+  const fuse = async ({ itemId, known }: Entry): Promise<Outcome> => {
+    if (known === null || known.stored !== null) return { stored: known?.stored ?? null, isNew: false };
+    try {
+      const stored = await fuseItem(model, itemId, known.hasStates ? await stores.items.hiddenStates(itemId) : null);
+      return { stored, isNew: stored !== null };
+    } catch (error) {
+      return { error: error as Error };
+    }
+  };
+  const fuseBatch = async (batch: readonly Entry[]): Promise<void> => {
+    await readUnknown(batch);
+    const outcomes = await Promise.all(batch.map(fuse));
+    const changes: IndexChange[] = [];
+    const made: (StoredVector & { item_id: string; sequence: number })[] = [];
+    const put: Entry[] = [];
+    batch.forEach((entry, n) => {
+      const outcome = outcomes[n];
+      const { itemId, known } = entry;
+      if (outcome === undefined || known === null || entries.get(itemId) !== entry) return; // superseded
+      remove(entry); // what changes the item from now on is applied after this
+      indexing.set(itemId, entry);
+      put.push(entry);
+      const stored = 'error' in outcome ? null : outcome.stored;
+      // without a vector where fusing has failed: that of its old hidden states must not stay
+      changes.push({ kind: 'put', fields: known.fields, created: known.created, stored });
+      if ('error' in outcome) {
+        failures.set(itemId, outcome.error);
+        log.error({ err: outcome.error, fingerprint }, 'a stored item could not be fused: it has no vector until it is written again');
+      } else if (outcome.isNew && stored !== null)
+        made.push({ item_id: itemId, sequence: known.sequence, vector: stored.vector, id_share: stored.id_share });
+    });
+    // what cannot be saved is searchable all the same, and fused again by the next start
+    const saved =
+      made.length === 0
+        ? null
+        : stores.vectors
+            .save(fingerprint, made)
+            .catch((error: unknown) => log.error({ err: error, fingerprint }, 'fused vectors could not be saved'));
+    if (changes.length > 0) await retrieval.apply(changes);
+    for (const entry of put) {
+      if (indexing.get(entry.itemId) === entry) indexing.delete(entry.itemId);
+      settle(entry);
+    }
+    await saved;
+  };
+
+  return {
+    has: (itemId) => entries.has(itemId),
+    add: (itemId, known, done) => {
+      discard(itemId);
+      const entry: Entry = { itemId, known, done, waiters: [] };
+      entries.set(itemId, entry);
+      waiting.add(entry);
+      if (isStarting) return;
+      isStarting = true;
+      queueMicrotask(startLanes); // what comes together is fused together
+    },
+    updateFields: (itemId, fields, sequence) => {
+      const entry = entries.get(itemId);
+      if (entry !== undefined && entry.known !== null) entry.known = { ...entry.known, fields, sequence };
+    },
+    discard,
+    settled: (itemId) => {
+      const entry = entries.get(itemId) ?? indexing.get(itemId);
+      return entry === undefined ? SETTLED : new Promise((resolve, reject) => void entry.waiters.push({ resolve, reject }));
+    },
+    fail: (error) => {
+      for (const { waiters } of [...entries.values(), ...indexing.values()]) for (const { reject } of waiters.splice(0)) reject(error);
+    },
+    get failure() {
+      const [first = null] = failures.values();
+      return first;
+    },
+    hasRoom: () => (entries.size <= MAX_WAITING || isClosed ? Promise.resolve() : new Promise((resolve) => void forRoom.push(resolve))),
+    close: async () => {
+      isClosed = true;
+      for (const resume of forRoom.splice(0)) resume();
+      await Promise.all(lanes);
+    },
+  };
+}

@@ -1,0 +1,29 @@
+import type { HiddenStates } from '../domain/item.js';
+import type { Artifact } from '../model/artifact.js';
+import type { Fuser } from '../model/fuser.js';
+import type { StoredVector } from '../store/vectors.js';
+
+/** A model that fuses items: its artifact, and its item tower on a thread. */
+export interface ItemModel {
+  readonly artifact: Pick<Artifact, 'fingerprint' | 'manifest' | 'idRows'>;
+  readonly fuser: Pick<Fuser, 'fuse'>;
+}
+
+/** A fused vector and the model that it is of. */
+export interface FusedVector extends StoredVector {
+  fingerprint: string;
+}
+
+/** Whether the model can place the item: by its hidden states, or by its own row of the ID table. */
+export const isFusable = ({ artifact: { manifest, idRows } }: ItemModel, itemId: string, hasStates: boolean): boolean =>
+  manifest.variant === 'id' ? idRows.has(itemId) : hasStates || (manifest.variant === 'dff' && idRows.has(itemId));
+
+/** Null when the model cannot place the item. Hidden states of another model's shape count as absent. */
+export async function fuseItem(model: ItemModel, itemId: string, states: HiddenStates | null): Promise<FusedVector | null> {
+  const { artifact, fuser } = model;
+  const { layers, hidden_dim: width } = artifact.manifest;
+  const usable = states !== null && states.shape[0] === layers.count && states.shape[1] === width ? states : null;
+  if (!isFusable(model, itemId, usable !== null)) return null;
+  const { vector, idShare } = await fuser.fuse({ itemId, hiddenStates: usable });
+  return { vector, id_share: idShare, fingerprint: artifact.fingerprint };
+}

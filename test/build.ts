@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { pino, type Logger } from 'pino';
 import { buildApp } from '../src/app.js';
-import { openFeatures, type Features } from '../src/ingest/import-items.js';
+import type { Features } from '../src/ingest/features.js';
+import { openFeatures } from '../src/ingest/import-items.js';
 import { demoFile } from '../src/generations/model-choice.js';
-import { systemClock, type Clock } from '../src/retrieval/embedded/schedule.js';
-import type { Restored } from '../src/maintenance/snapshots.js';
+import { systemClock, type Clock } from '../src/clock.js';
 import { readConfig } from '../src/config.js';
 import type { TypedApp } from '../src/http/typed-app.js';
-import { openServices, type Services } from '../src/composition/embedded.js';
+import { openEmbedded, type EmbeddedServer, type Loaded } from '../src/composition/embedded.js';
 import { writeOtherModel, type OtherModel } from './other-model.js';
 
 export const DEMO_ARTIFACT = demoFile('artifact');
@@ -23,10 +23,10 @@ export function temporaryFolder(t: Pick<TestContext, 'after'>): string {
 
 export interface Built {
   app: TypedApp;
-  services: Services;
+  services: EmbeddedServer;
   dataDir: string;
-  /** What the start took from a snapshot. */
-  restored: Restored | null;
+  /** What the start took from a snapshot; null: nothing. */
+  restored: { snapshot: string; adopted: number; replayed: number } | null;
   /** Ends the server; called by itself when the test is over. */
   stop: () => Promise<void>;
 }
@@ -47,8 +47,8 @@ export async function build(
     REELFUSE_RECOMMENDER_WORKERS: '1',
     ...environment,
   });
-  const services = await openServices(config, log, clock);
-  const app = await buildApp(services);
+  const services = await openEmbedded(config, log, clock);
+  const app = await buildApp(services, services.routes);
   let stopped = false;
   const stop = async (): Promise<void> => {
     if (stopped) return;
@@ -60,9 +60,11 @@ export async function build(
     await stop();
     if (own !== null) rmSync(own, { recursive: true, force: true }); // only after the store has let go of it
   });
-  const restored = load ? await services.load() : null;
+  const restored = load ? restoredBy(await services.load()) : null;
   return { app, services, dataDir, restored, stop };
 }
+
+const restoredBy = ({ snapshot, restored, replayed }: Loaded): Built['restored'] => (snapshot === null ? null : { snapshot, adopted: restored, replayed });
 
 let demo: Features | undefined;
 

@@ -101,7 +101,7 @@ for (const seed of [1, 2, 3]) {
     };
     const ids = Array.from({ length: ITEMS }, (_, n) => (n % 2 === 0 ? clip(n + 1) : `new-${n}`));
     for (const id of ids) await put(id);
-    const models = [services.generation.artifact.fingerprint];
+    const models = [services.generations.current.artifact.fingerprint];
     models.push((await call('/v1/models', { folder: await otherModel(t) })).json<{ fingerprint: string }>().fingerprint);
     const met = new Map<string, Met[]>();
     const arms = new Map<string, string>();

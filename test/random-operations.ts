@@ -40,7 +40,7 @@ export async function runOperations(t: Pick<TestContext, 'after'>, seed: number,
 
   const other = await otherModel(t);
   const added = await call('POST', '/v1/models', { folder: other });
-  const fingerprints = [server.services.generation.artifact.fingerprint, added.json<{ fingerprint: string }>().fingerprint];
+  const fingerprints = [server.services.generations.current.artifact.fingerprint, added.json<{ fingerprint: string }>().fingerprint];
   const items = new Map<string, Item>();
   const events = new Map<string, Event>();
   const done: Record<string, number> = {};
@@ -162,7 +162,7 @@ export async function runOperations(t: Pick<TestContext, 'after'>, seed: number,
     }
 
     const count = (test: (item: Item) => boolean): number => [...items.values()].filter(test).length;
-    const { counts } = server.services.generation.catalogue;
+    const { counts } = server.services.generations.current.catalogue;
     assert.deepEqual(counts(), {
       searchable: count((item) => !item.hidden && item.hasVector),
       pending_features: count((item) => !item.hidden && !item.hasVector),

@@ -1,7 +1,6 @@
 import { closeSync, writeSync } from 'node:fs';
 import { SingleBar } from 'cli-progress';
 import { pino } from 'pino';
-import { positiveRule } from '../ingest/event-input.js';
 import { importHistory } from '../ingest/import-history.js';
 import { importItems, openFeatures } from '../ingest/import-items.js';
 import type { ImportProgress, ImportReport } from '../ingest/import-rows.js';
@@ -11,7 +10,8 @@ import { readConfig } from '../config.js';
 import { InputError } from '../errors.js';
 import { createMetrics } from '../metrics.js';
 import { readArtifact } from '../model/artifact.js';
-import { openStore } from '../composition/embedded.js';
+import { openStores } from '../composition/embedded-stores.js';
+import { positiveRule } from '../composition/settings.js';
 import { EXIT } from './exit-codes.js';
 import type { ImportOptions } from './import.js';
 import { openToAppend, printResult } from './terminal.js';
@@ -30,12 +30,12 @@ export async function runImport(options: ImportOptions): Promise<number> {
   if (features !== undefined && items === undefined) throw new InputError('--features belongs to --items');
   const config = readConfig();
   const unbounded = { ...config, maxEventQueue: Infinity }; // an import waits for its own writes
-  const { store, close } = openStore(unbounded, createMetrics(), pino({ level: 'warn' }, process.stderr));
+  const stores = openStores(unbounded, createMetrics(), pino({ level: 'warn' }, process.stderr));
   const stop = firstSignal();
   const kept = rejects === undefined ? null : openToAppend('--rejects', rejects); // a resumed import does not come by the earlier ones again
   const imported: ImportedFile[] = [];
   try {
-    const model = config.modelDir === '' ? null : chooseModel(config.modelDir, store);
+    const model = config.modelDir === '' ? null : await chooseModel(config.modelDir, stores);
     const expected = model === null ? null : expectedBy(await readArtifact(model.folder));
     const run = async (file: string, start: (progress: ImportProgress) => Promise<ImportReport>): Promise<void> => {
       if (stop.signal() !== null) return;
@@ -50,17 +50,17 @@ export async function runImport(options: ImportOptions): Promise<number> {
     if (items !== undefined) {
       const opened = features === undefined ? null : openFeatures(features, expected);
       try {
-        await run(items, (progress) => importItems(items, opened, expected ?? opened?.shape ?? null, store, progress));
+        await run(items, (progress) => importItems(items, opened, expected ?? opened?.shape ?? null, stores, progress));
       } finally {
         opened?.close();
       }
     }
-    if (history !== undefined) await run(history, (progress) => importHistory(history, positiveRule(config), store, progress));
+    if (history !== undefined) await run(history, (progress) => importHistory(history, positiveRule(config), stores, progress));
     await model?.remember();
   } finally {
     stop.release();
     if (kept !== null) closeSync(kept);
-    await close();
+    await stores.close();
   }
   const signal = stop.signal();
   printResult(

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { buildApp } from '../app.js';
 import type { Config } from '../config.js';
-import { openServices, type Services } from '../composition/embedded.js';
+import { openEmbedded, type EmbeddedServer } from '../composition/embedded.js';
 
 /** Of the bundled demo, in a folder that is thrown away. */
 export async function serveDemo(config: Config): Promise<void> {
@@ -20,33 +20,33 @@ export async function serveDemo(config: Config): Promise<void> {
 export async function serve(config: Config): Promise<void> {
   const log = pino({ level: config.logLevel });
   const stopped = nextSignal();
-  const services = await openServices(config, log);
+  const server = await openEmbedded(config, log);
   try {
-    const app = await buildApp(services);
+    const app = await buildApp(server, server.routes);
     try {
       const url = await app.listen({ host: config.host, port: config.port });
       process.stderr.write(`reelfuse listens on ${url} (console at /, API at /docs)\n`);
-      await loadUntil(stopped, services);
+      await loadUntil(stopped, server);
       log.info({ signal: await stopped }, 'stopping: no new requests, open ones are answered');
     } finally {
       await app.close();
     }
   } finally {
-    await services.close();
+    await server.close();
   }
 }
 
 /** Whoever ends a server that is still fusing a million items does not wait for the rest. */
-async function loadUntil(stopped: Promise<string>, services: Services): Promise<void> {
+async function loadUntil(stopped: Promise<string>, server: EmbeddedServer): Promise<void> {
   const stop = new AbortController();
   void stopped.then(() => stop.abort());
   try {
-    await services.load(stop.signal);
+    await server.load(stop.signal);
   } catch (error) {
     if (stop.signal.aborted) return;
     throw error;
   }
-  process.stderr.write(`reelfuse is ready: ${services.generation.catalogue.size} items\n`);
+  process.stderr.write(`reelfuse is ready: ${(await server.generations.current.catalogue.status()).size} items\n`);
 }
 
 const nextSignal = (): Promise<string> =>

@@ -28,6 +28,8 @@ export interface GenerationOpening {
 /** A generation whose retrieval is in this process's memory. */
 export interface EmbeddedGeneration extends Generation {
   readonly image: GenerationImage;
+  /** Whether the item is known here. */
+  has(itemId: string): boolean;
 }
 
 /** Starts the threads of a model and runs its golden vectors. @throws ArtifactError when the model must not be used */
@@ -39,12 +41,19 @@ export async function openGeneration(artifact: Artifact, opening: GenerationOpen
     const { fingerprint, manifest } = artifact;
     const { provider, precision } = pool;
     log.info(
-      { fingerprint, version: manifest.version, item_tower: fuser.provider, user_tower: provider, user_tower_precision: precision, passed_over: fuser.skipped },
+      {
+        fingerprint,
+        version: manifest.version,
+        item_tower: fuser.provider,
+        user_tower: provider,
+        user_tower_precision: precision,
+        passed_over: fuser.skipped,
+      },
       'model verified: digests and golden vectors hold',
     );
-    const { retrieval, catalogue, image } = createEmbeddedRetrieval({ manifest, pool, interner, clock });
+    const { retrieval, catalogue, image, has } = createEmbeddedRetrieval({ manifest, pool, interner, clock });
     const indexer = createIndexer({ model: { artifact, fuser }, stores, retrieval, log, onFailure: onCrash });
-    return Object.assign(createGeneration({ artifact, fuser, retrieval, catalogue, indexer, userTower: { provider, precision } }), { image });
+    return Object.assign(createGeneration({ artifact, fuser, retrieval, catalogue, indexer, userTower: { provider, precision } }), { image, has });
   } catch (error) {
     await fuser.close();
     throw error;

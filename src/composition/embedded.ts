@@ -1,313 +1,279 @@
-import { positiveRule } from '../ingest/event-input.js';
-import { randomBytes, randomUUID } from 'node:crypto';
-import { availableParallelism } from 'node:os';
+import { randomUUID } from 'node:crypto';
+import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { createGeneration, type Generation } from '../generations/generation.js';
-import { openGenerations, type Generations } from '../generations/generations.js';
-import { importDemo } from '../ingest/demo.js';
-import { createHistories, type Histories } from '../signals/histories.js';
-import { createItemRows, type ItemRows } from '../domain/item-interner.js';
-import { createErasure, type Erasure } from '../ingest/erasure.js';
-import { createIngest, type Ingest } from '../ingest/items.js';
-import { chooseModel } from '../generations/model-choice.js';
-import { createPopularity, type Popularity } from '../signals/popularity.js';
-import { systemClock, type Clock } from '../retrieval/embedded/schedule.js';
-import { openSnapshots, type Restored, type Snapshots } from '../maintenance/snapshots.js';
-import { createUpkeep } from '../generations/upkeep.js';
+import type { Routes } from '../app.js';
+import { systemClock, type Clock } from '../clock.js';
 import type { Config } from '../config.js';
+import { createItemInterner, type ItemInterner } from '../domain/item-interner.js';
 import { messageOf } from '../errors.js';
-import type { HnswSettings } from '../index/hnsw.js';
+import { describeItems } from '../generations/generation.js';
+import { openGenerations, type Generations } from '../generations/generations.js';
+import { chooseModel, demoFile } from '../generations/model-choice.js';
+import { createUpkeep } from '../generations/upkeep.js';
+import { createIdempotency } from '../http/idempotency.js';
+import { importDemo } from '../ingest/demo.js';
+import { createErasure, type Erasure } from '../ingest/erasure.js';
+import { ingestEvents } from '../ingest/events.js';
+import { expectedBy } from '../ingest/item-input.js';
+import { listItems, readItem } from '../ingest/item-reading.js';
+import { createIngest, type Ingest } from '../ingest/items.js';
+import { readHistory } from '../ingest/user-history.js';
+import { openSnapshots, type Snapshots } from '../maintenance/snapshots/snapshots.js';
 import { createMetrics, type Metrics } from '../metrics.js';
 import { readArtifact, type Artifact } from '../model/artifact.js';
-import { startFuser } from '../model/fuser.js';
-import { startRecommenders } from '../model/recommender-pool.js';
-import { lockDataDir } from '../store/data-lock.js';
-import { openSqliteStore } from '../store/sqlite/sqlite-store.js';
-import { createCursors, type Cursors } from '../recommend/cursors.js';
-import { openServedLog, type ServedEntry, type ServedLog } from '../store/files/served-log.js';
-import type { ModelRecord, Store } from '../store/store.js';
+import { PACKAGE_VERSION } from '../package-root.js';
+import { createCursors } from '../recommend/cursors.js';
+import { createRecommender } from '../recommend/recommender.js';
+import { createItemMaps } from '../reports/item-map.js';
+import { measureQuality } from '../reports/quality.js';
+import { createHistories } from '../signals/histories.js';
+import { createPopularity, type Popularity } from '../signals/popularity.js';
+import type { ModelRecord } from '../store/models.js';
+import type { ServedLog } from '../store/served-log.js';
+import type { Stores } from '../store/stores.js';
 import { openTracing, type Tracing } from '../tracing.js';
+import { keepRetention, repeat } from './background.js';
+import { openGeneration, servingOf, snapshotSubject, type EmbeddedGeneration } from './embedded-generation.js';
+import { cursorSecret, endProcess, openServed, openStores } from './embedded-stores.js';
+import { positiveRule } from './settings.js';
 
-export interface Services {
+/** How the catalogue came into memory. */
+export interface Loaded {
+  /** The snapshot it came from; null: all of it was read from the store. */
+  snapshot: string | null;
+  /** Items taken from the snapshot as they were. */
+  restored: number;
+  /** Items read from the store because they have changed since. */
+  replayed: number;
+}
+
+/** A server in one process: SQLite in a folder, vectors and index in memory. */
+export interface EmbeddedServer {
   config: Config;
   log: Logger;
   metrics: Metrics;
-  /** Null: no request is traced. */
   tracing: Tracing | null;
-  store: Store;
+  routes: Routes;
+  stores: Stores;
   generations: Generations;
-  /** The one that serves now; read it once a request. */
-  readonly generation: Generation;
   ingest: Ingest;
   popularity: Popularity;
-  histories: Histories;
   erasure: Erasure;
-  cursors: Cursors;
-  /** Null: nothing is kept of what was served. */
-  served: ServedLog | null;
-  /** Keeps an answer. @returns its id */
-  serve: (entry: ServedEntry) => string;
   snapshots: Snapshots;
   isReady: () => boolean;
   /** Fills vectors and index from a snapshot or else from the store; until it is done, requests are answered by the fallback. The signal ends it early. */
-  load: (signal?: AbortSignal) => Promise<Restored | null>;
+  load: (signal?: AbortSignal) => Promise<Loaded>;
   close: () => Promise<void>;
 }
 
-/** Opens the store alone, for commands that need no model. */
-export function openStore(config: Config, metrics: Metrics, log: Logger): { store: Store; close: () => Promise<void> } {
-  const unlock = lockDataDir(config.dataDir);
-  try {
-    const store = openSqliteStore(config.dataDir, metrics, crash(log), config.maxEventQueue);
-    return {
-      store,
-      close: async () => {
-        await store.close();
-        unlock();
-      },
-    };
-  } catch (error) {
-    unlock();
-    throw error;
-  }
-}
-
-/** A dead engine thread cannot be papered over: end, so that the supervisor starts a clean process. Acknowledged writes are on the disk. */
-const crash = (log: Logger) => (error: Error) => {
-  log.fatal({ err: error }, 'an engine thread has died');
-  process.exitCode = 70;
-  process.kill(process.pid, 'SIGTERM');
-};
-
 /**
  * Opens everything in order and undoes it when a later step fails.
- * @throws ArtifactError, InputError when the model or the database must not be used
+ * @throws ArtifactError, InputError, ConfigError when the model, the database or a setting must not be used
  */
-export async function openServices(config: Config, log: Logger, clock: Clock = systemClock): Promise<Services> {
+export async function openEmbedded(config: Config, log: Logger, clock: Clock = systemClock): Promise<EmbeddedServer> {
   const closers: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
     while (closers.length > 0) await closers.pop()?.();
   };
   try {
-    const metrics = createMetrics();
-    const tracing = config.otlpEndpoint === '' ? null : await openTracing(config, log);
-    if (tracing !== null) closers.push(tracing.close);
-    const opened = openStore(config, metrics, log);
-    closers.push(opened.close);
-    const { store } = opened;
-    const model = chooseModel(config.modelDir, store);
-    const artifact = await readArtifact(model.folder);
-    if (isReplaced(artifact, store.models()))
-      log.warn(
-        { folder: artifact.folder, fingerprint: artifact.fingerprint },
-        'the folder holds another model than before: it serves without the checks of a swap',
-      );
-    const rows = createItemRows();
-    const generations = await openGenerations(artifact, {
-      store,
-      metrics,
-      log,
-      minRecall: config.swapMinRecall,
-      minCoverage: config.swapMinCoverage,
-      open: (wanted, onCrash) => openGeneration(wanted, rows, config, metrics, log, clock, onCrash),
-      onCrash: crash(log),
-      settleWrites: () => ingest.settle(),
-    });
-    closers.push(() => generations.close());
-    const ingest: Ingest = createIngest({ store, generations, maxQueue: config.maxItemQueue, metrics, log });
-    closers.push(() => ingest.settle());
-
-    const { manifest } = artifact;
-    if (model.isFreshDemo) {
-      await importDemo(store, { layers: manifest.layers.count, width: manifest.hidden_dim }, positiveRule(config));
-      log.info({ items: store.countItems() }, 'imported the bundled demo: a synthetic catalogue');
-    }
-    await model.remember();
-    const halfLifeMs = config.popularityHalfLifeHours * 3_600_000;
-    const origin = Date.now();
-    const popularity = createPopularity({
-      origin,
-      halfLifeMs,
-      // the catalogue may still be loading
-      isKnown: (itemId) => generations.current.catalogue.get(itemId) !== undefined || store.item(itemId) !== null,
-      initial: { positives: store.popularity(origin, halfLifeMs), impressions: store.impressionCounts() },
-    });
-    const erasure = createErasure(store, popularity);
-    const snapshots = openSnapshots({
-      folder: join(config.dataDir, 'snapshots'),
-      store,
-      current: () => generations.current,
-      settleWrites: () => ingest.settle(),
-      hnsw: hnswSettings(config),
-      minutes: config.snapshotMinutes,
-      kept: config.snapshotsKept,
-      metrics,
-      log,
-    });
-    let ready = false;
-    closers.push(async () => {
-      await snapshots.close();
-      await ingest.settle();
-      if (ready) await snapshots.writeIfStale();
-    });
-    closers.push(repeat(createUpkeep(generations, store, metrics, log), config.recallCheckSeconds * 1000));
-    closers.push(keepRetention(erasure, config.eventRetentionDays, log));
-    const served = config.servedDays === 0 ? null : openServed(config, metrics, log);
-    if (served !== null) closers.push(served.close);
-    const services: Services = {
-      config,
-      log,
-      metrics,
-      tracing,
-      store,
-      generations,
-      get generation() {
-        return generations.current;
-      },
-      popularity,
-      histories: createHistories(store, rows, config.historyCacheItems),
-      ingest,
-      erasure,
-      cursors: createCursors(await cursorSecret(config, store), config.cursorMinutes),
-      served,
-      serve: (entry) => served?.append(entry) ?? `rec_${randomUUID().replaceAll('-', '')}`,
-      snapshots,
-      isReady: () => ready,
-      load: async (signal) => {
-        const started = performance.now();
-        const restored = await snapshots.restore(generations.current);
-        const { fused } = restored === null ? await generations.load((items) => log.debug({ items }, 'loading'), signal) : { fused: 0 };
-        ready = true;
-        log.info(
-          { items: generations.current.catalogue.size, fused, ...restored, seconds: (performance.now() - started) / 1000 },
-          'catalogue loaded',
-        );
-        // built from scratch: the next start should not have to
-        if (restored === null && generations.current.catalogue.size > 0) void snapshots.writeIfStale();
-        return restored;
-      },
-      close,
-    };
-    return services;
+    return { ...(await openParts(config, log, clock, closers)), close };
   } catch (error) {
     await close().catch((problem: unknown) => log.error({ reason: messageOf(problem) }, 'closing failed'));
     throw error;
   }
 }
 
+async function openParts(config: Config, log: Logger, clock: Clock, closers: (() => Promise<void>)[]): Promise<Omit<EmbeddedServer, 'close'>> {
+  const metrics = createMetrics();
+  metrics.build.set({ version: PACKAGE_VERSION }, 1);
+  const tracing = config.otlpEndpoint === '' ? null : await openTracing(config, log);
+  if (tracing !== null) closers.push(tracing.close);
+  const stores = openStores(config, metrics, log);
+  closers.push(stores.close);
+
+  const interner = createItemInterner();
+  const { generations, current } = await openModel(config, stores, interner, clock, metrics, log);
+  closers.push(generations.close);
+  let ready = false;
+  const isReady = (): boolean => ready;
+  const popularity = await openPopularity(config, stores, current, isReady);
+  const describe = (itemIds: readonly string[]) => describeItems(generations.current, itemIds);
+  const { fuse, indexed } = generations;
+  const ingest = createIngest({ items: stores.items, fuse, indexed, describe, popularity, maxQueue: config.maxItemQueue, metrics, log });
+  closers.push(ingest.settle);
+
+  const erasure = createErasure({ events: stores.events, popularity });
+  const snapshots = openSnapshots({
+    folder: join(config.dataDir, 'snapshots'),
+    items: stores.items,
+    changes: stores.changes,
+    current: () => snapshotSubject(current(), config),
+    minutes: config.snapshotMinutes,
+    kept: config.snapshotsKept,
+    metrics,
+    log,
+  });
+  closers.push(async () => {
+    await snapshots.close();
+    await ingest.settle();
+    if (ready) await snapshots.writeIfStale();
+  });
+  const upkeep = createUpkeep({ generations, source: { events: stores.events, interner }, metrics, log });
+  closers.push(repeat(upkeep, config.recallCheckSeconds * 1000));
+  closers.push(keepRetention(erasure, config.eventRetentionDays, log));
+  const servedLog = openServed(config, metrics, log);
+  if (servedLog !== null) closers.push(servedLog.close);
+
+  const cursors = createCursors(await cursorSecret(config, stores.keyValues), config.cursorMinutes);
+  const parts = { config, log, metrics, tracing, stores, generations, ingest, popularity, erasure, snapshots, isReady };
+  const routes = routesOf(parts, { interner, cursors, servedLog, describe });
+  const load = async (signal?: AbortSignal): Promise<Loaded> => {
+    const loaded = await loadCatalogue(parts, current(), signal);
+    ready = true;
+    // built from scratch: the next start should not have to
+    if (loaded.snapshot === null && loaded.size > 0) void snapshots.writeIfStale();
+    return loaded;
+  };
+  return { ...parts, routes, load };
+}
+
+/** The model of this start, with its threads; and the bundled demo's catalogue where it is the first start of the demo. */
+async function openModel(config: Config, stores: Stores, interner: ItemInterner, clock: Clock, metrics: Metrics, log: Logger) {
+  const model = await chooseModel(config.modelDir, stores);
+  const artifact = await readArtifact(model.folder);
+  if (isReplaced(artifact, await stores.models.list()))
+    log.warn(
+      { folder: artifact.folder, fingerprint: artifact.fingerprint },
+      'the folder holds another model than before: it serves without the checks of a swap',
+    );
+  const opened = new WeakMap<object, EmbeddedGeneration>();
+  const generations = await openGenerations(artifact, {
+    stores,
+    interner,
+    metrics,
+    log,
+    minRecall: config.swapMinRecall,
+    minCoverage: config.swapMinCoverage,
+    open: async (wanted, onCrash) => {
+      const generation = await openGeneration(wanted, { config, stores, interner, clock, metrics, log }, onCrash);
+      opened.set(generation, generation);
+      return generation;
+    },
+    onCrash: endProcess(log),
+  });
+  try {
+    const { manifest } = artifact;
+    if (model.isFreshDemo) {
+      const expected = { layers: manifest.layers.count, width: manifest.hidden_dim };
+      await importDemo({ fileOf: demoFile, expected, positives: positiveRule(config), stores });
+      log.info({ items: await stores.items.count() }, 'imported the bundled demo: a synthetic catalogue');
+    }
+    await model.remember();
+  } catch (error) {
+    await generations.close();
+    throw error;
+  }
+  const current = (): EmbeddedGeneration => opened.get(generations.current) as EmbeddedGeneration; // opened above, like all of them
+  return { generations, current };
+}
+
 /** Whether the folder was known, but never with these files. */
 const isReplaced = ({ folder, fingerprint }: Artifact, known: readonly ModelRecord[]): boolean =>
   known.some((model) => model.folder === folder) && known.every((model) => model.fingerprint !== fingerprint);
 
-async function openGeneration(
-  artifact: Artifact,
-  rows: ItemRows,
-  config: Config,
-  metrics: Metrics,
-  log: Logger,
-  clock: Clock,
-  onCrash: (error: Error) => void,
-): Promise<Generation> {
-  const fuser = await startFuser(artifact, config, metrics, onCrash);
-  try {
-    const pool = await startRecommenders(artifact, poolSettings(config), metrics, onCrash);
-    const { fingerprint, manifest } = artifact;
-    log.info(
-      {
-        fingerprint,
-        version: manifest.version,
-        item_tower: fuser.provider,
-        user_tower: pool.provider,
-        user_tower_precision: pool.precision,
-        passed_over: fuser.skipped,
-      },
-      'model verified: digests and golden vectors hold',
-    );
-    return createGeneration(artifact, fuser, pool, rows, clock);
-  } catch (error) {
-    await fuser.close();
-    throw error;
-  }
+function openPopularity(config: Config, { events }: Stores, current: () => EmbeddedGeneration, isReady: () => boolean): Promise<Popularity> {
+  const halfLifeMs = config.popularityHalfLifeHours * 3_600_000;
+  const origin = Date.now();
+  return createPopularity({
+    origin,
+    halfLifeMs,
+    // while the catalogue loads, nobody knows yet which items there are
+    isKnown: (itemId) => !isReady() || current().has(itemId),
+    initial: { positives: events.popularity(origin, halfLifeMs), impressions: events.impressionCounts() },
+  });
 }
 
-function openServed(config: Config, metrics: Metrics, log: Logger): ServedLog {
-  const onError = (what: string) => (error: unknown) => {
-    metrics.servedLogErrors.inc();
-    log.error({ err: error }, what);
-  };
-  const served = openServedLog(join(config.dataDir, 'served'), onError('answers could not be kept'));
-  const expire = async (): Promise<void> => {
-    try {
-      served.expire(Date.now() - config.servedDays * 24 * 3_600_000);
-    } catch (error) {
-      onError('old answers could not be removed')(error);
-    }
-  };
-  void expire();
-  const stop = repeat(expire, RETENTION_CHECK_MS);
-  return {
-    ...served,
-    close: async () => {
-      await stop();
-      await served.close();
+type Parts = Pick<
+  EmbeddedServer,
+  'config' | 'log' | 'metrics' | 'stores' | 'generations' | 'ingest' | 'popularity' | 'erasure' | 'snapshots' | 'isReady'
+>;
+
+async function loadCatalogue(
+  { snapshots, stores, generations, log }: Parts,
+  generation: EmbeddedGeneration,
+  signal?: AbortSignal,
+): Promise<Loaded & { size: number }> {
+  const started = performance.now();
+  const before = stores.changes.itemSequence; // no item is written before the catalogue is ready
+  const found = await snapshots.restore();
+  const { fused } = found === null ? await generations.load((items) => log.debug({ items }, 'loading'), signal) : { fused: 0 };
+  const { replayed } = found === null ? { replayed: 0 } : await generation.indexer.follow(before, found.changed);
+  const { size } = await generation.catalogue.status();
+  const loaded = { snapshot: found?.snapshot ?? null, restored: found?.restored ?? 0, replayed };
+  log.info({ items: size, fused, ...loaded, seconds: (performance.now() - started) / 1000 }, 'catalogue loaded');
+  return { ...loaded, size };
+}
+
+interface RouteParts {
+  interner: ItemInterner;
+  cursors: ReturnType<typeof createCursors>;
+  servedLog: ServedLog | null;
+  describe: Parameters<typeof readItem>[1]['describe'];
+}
+
+function routesOf(parts: Parts, { interner, cursors, servedLog, describe }: RouteParts): Routes {
+  const { config, log, metrics, stores, generations, ingest, popularity, erasure, snapshots, isReady } = parts;
+  const { items, events, changes } = stores;
+  const serving = () => servingOf(generations.current, stores);
+  const find = (itemIds: readonly string[]) => generations.current.retrieval.find(itemIds);
+  const expectedShape = () => expectedBy(generations.current.artifact);
+  const eventIngest = { events, items, changes, popularity, positives: positiveRule(config), find };
+  const recommend = createRecommender(
+    serving,
+    {
+      changes,
+      events,
+      popularity,
+      histories: createHistories(events, interner, config.historyCacheItems),
+      interner,
+      cursors,
+      exploration: { budget: config.explorationBudget, maxAgeMs: config.explorationDays * 24 * 3_600_000 },
+      isReady,
     },
+    metrics,
+  );
+  return {
+    recommendations: { recommend, logServed: (entry) => servedLog?.append(entry) ?? `rec_${randomUUID().replaceAll('-', '')}`, servedLog },
+    items: {
+      isReady,
+      ingest,
+      expectedShape,
+      readItem: (itemId) => readItem(itemId, { items, describe }),
+      listItems: (query) => listItems(query, { items, describe }),
+    },
+    itemBatch: { isReady, ingest, expectedShape, idempotency: createIdempotency(stores.idempotency, log), config, log },
+    events: { ingestEvents: (rows) => ingestEvents(rows, eventIngest) },
+    users: { readHistory: (...query) => readHistory(...query, { events, changes, find }), erasure, events, config },
+    map: { isReady, serving, maps: createItemMaps() },
+    models: { isReady, models: stores.models, generations },
+    reports: { measureQuality: servedLog === null ? null : (since) => measureQuality(events, servedLog, since) },
+    snapshots: { isReady, snapshots },
+    operations: { isReady, countItems: async () => (await generations.current.catalogue.status()).size, scrape: () => scrape(parts) },
   };
 }
 
-const CURSOR_SECRET_KEY = 'cursor_secret';
-
-async function cursorSecret({ cursorSecret: given }: Config, store: Store): Promise<string> {
-  const known = given === '' ? store.meta(CURSOR_SECRET_KEY) : given;
-  if (known !== null) return known;
-  const made = randomBytes(32).toString('hex');
-  await store.setMeta(CURSOR_SECRET_KEY, made);
-  return made;
+/** The metrics as Prometheus reads them, with those that are only looked at when it asks. */
+async function scrape({ metrics, config, generations, snapshots, isReady }: Parts): Promise<string> {
+  const { catalogue } = generations.current;
+  metrics.ready.set(isReady() ? 1 : 0);
+  const { bavail, blocks, bsize } = await statfs(config.dataDir);
+  metrics.dataAvailable.set(bavail * bsize);
+  metrics.dataSize.set(blocks * bsize);
+  const { states } = await catalogue.status();
+  for (const [state, count] of Object.entries(states)) metrics.items.set({ state }, count);
+  for (const [reason, count] of Object.entries(await catalogue.countUnavailable(Date.now()))) metrics.itemsUnavailable.set({ reason }, count);
+  const [snapshot] = snapshots.list();
+  if (snapshot !== undefined) metrics.snapshotAge.set((Date.now() - snapshot.created_at) / 1000);
+  return metrics.registry.metrics();
 }
-
-/** Runs the task every so often, never twice at once. @returns a function that stops it and waits for its end */
-function repeat(task: () => Promise<void>, milliseconds: number): () => Promise<void> {
-  if (milliseconds === 0) return async () => {};
-  let running = Promise.resolve();
-  const timer = setInterval(() => {
-    running = running.then(task);
-  }, milliseconds);
-  return async () => {
-    clearInterval(timer);
-    await running;
-  };
-}
-
-const RETENTION_CHECK_MS = 3600_000;
-
-/** Expires events now and every hour. @returns a function that stops it */
-function keepRetention(erasure: Erasure, days: number, log: Logger): () => Promise<void> {
-  if (days === 0) return async () => {};
-  const expire = async (): Promise<void> => {
-    try {
-      const events = await erasure.expireEvents(days, Date.now());
-      if (events > 0) log.info({ events, days }, 'expired old events');
-    } catch (error) {
-      log.error({ err: error }, 'old events could not be expired');
-    }
-  };
-  const first = expire();
-  const stop = repeat(expire, RETENTION_CHECK_MS);
-  return async () => {
-    await stop();
-    await first;
-  };
-}
-
-const poolSettings = (config: Config) => ({
-  executionProviders: config.executionProviders,
-  requireGpu: false, // the item tower is what a GPU is required for; the user tower may use it
-  workers: config.recommenderWorkers === 0 ? Math.max(1, availableParallelism() - 1) : config.recommenderWorkers,
-  maxBatch: config.maxBatch,
-  maxQueue: config.maxQueue,
-  hnsw: hnswSettings(config),
-  precision: config.userTowerPrecision,
-  userVectorBytes: config.userVectorMib * 2 ** 20,
-});
-
-const hnswSettings = (config: Config): HnswSettings => ({ m: config.hnswM, efConstruction: config.hnswEfConstruction, ef: config.hnswEf });

@@ -26,7 +26,7 @@ export interface ModelChoice {
 
 export interface ModelChoiceStores {
   keyValues: Stores['keyValues'];
-  items: Pick<Stores['items'], 'list'>;
+  items: { list: (after: null, limit: 1) => Promise<readonly unknown[]> };
 }
 
 /** Makes this the model of the next start, unless the setting changes. */

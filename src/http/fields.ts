@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 import { fromTime } from '../ingest/item-input.js';
-import type { ItemFields } from '../store/store.js';
+import type { ItemFields } from '../domain/item.js';
 
 const NAMES = ['title', 'author_id', 'attributes', 'available_from', 'expires_at'] as const;
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
 import { Type } from 'typebox';
 import { ReelfuseError, invalidRequest } from '../errors.js';
-import type { KeptAnswer, Store } from '../store/store.js';
+import type { IdempotencyStore, KeptAnswer } from '../store/idempotency.js';
 
 export const IdempotencyKey = Type.Optional(
   Type.String({
@@ -36,13 +36,13 @@ const KEPT_MS = 24 * 3_600_000;
 const KEY = /^[\x21-\x7e]{1,128}$/;
 
 /** A key is in use from its first request until that is answered, and then for a day. */
-export function createIdempotency(store: Pick<Store, 'keptAnswer' | 'keepAnswer'>, log: Pick<Logger, 'error'>): Idempotency {
+export function createIdempotency(store: IdempotencyStore, log: Pick<Logger, 'error'>): Idempotency {
   const running = new Set<string>();
 
   /** What the rows came to is told in any case: an error would only bring on the retry that the key is there to stop. */
   const keep = async (answer: KeptAnswer): Promise<void> => {
     try {
-      await store.keepAnswer(answer, answer.created_at - KEPT_MS);
+      await store.keep(answer, answer.created_at - KEPT_MS);
     } catch (error) {
       log.error({ err: error }, 'an answer could not be kept: a retry with its key would put the rows again');
     }
@@ -56,7 +56,7 @@ export function createIdempotency(store: Pick<Store, 'keptAnswer' | 'keepAnswer'
       running.add(key);
       try {
         const now = Date.now();
-        const kept = store.keptAnswer(key);
+        const kept = await store.get(key);
         const { digest, passed } = hashed(source);
         if (kept !== null && now - kept.created_at < KEPT_MS) {
           if (typeof passed !== 'string') await readToTheEnd(passed);

@@ -5,9 +5,10 @@ import { ReelfuseError, invalidRequest, messageOf } from '../errors.js';
 import { type ExpectedShape, ItemRow, MAX_ID_LENGTH, parseItemRow } from '../ingest/item-input.js';
 import type { Ingest, WriteOptions } from '../ingest/items.js';
 import { IdempotencyKey, type Idempotency, type JsonAnswer } from './idempotency.js';
-import { ReceiptSchema, WaitQuery, isErrors, requireReady } from './item-receipt.js';
+import { ReceiptSchema, WaitQuery, isErrors } from './item-receipt.js';
 import { atMost, linesOf, type Line } from './lines.js';
 import { problemResponses } from './problem.js';
+import { requireReady, type Readiness } from './readiness.js';
 import type { TypedApp } from './typed-app.js';
 import { UNREAD_MS, endUnread } from './unread.js';
 import { validatorCompiler } from './validation.js';
@@ -33,8 +34,7 @@ const Envelope = Type.Object({ items: Type.Array(Type.Unknown(), { minItems: 1, 
 const validateEnvelope = validatorCompiler({ schema: Envelope, httpPart: 'body' });
 const validateBody = (body: unknown) => isStream(body) || validateEnvelope(body);
 
-export interface ItemBatchRoutes {
-  isReady(): boolean;
+export interface ItemBatchRoutes extends Readiness {
   ingest: Pick<Ingest, 'put'>;
   /** Of the hidden states that the serving model takes. */
   expectedShape(): ExpectedShape | null;

@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import { ReelfuseError, type FieldError } from '../errors.js';
+import type { FieldError } from '../errors.js';
 import type { ParsedItem } from '../ingest/item-input.js';
 
 export const State = Type.String({ description: 'searchable | pending_features | stored | hidden' });
@@ -24,8 +24,3 @@ export const WaitQuery = Type.Object(
 );
 
 export const isErrors = (parsed: ParsedItem | FieldError[]): parsed is FieldError[] => Array.isArray(parsed);
-
-/** @throws ReelfuseError 503 `starting` */
-export function requireReady(services: { isReady(): boolean }): void {
-  if (!services.isReady()) throw new ReelfuseError(503, 'starting', 'the catalogue is still loading', { retryAfter: 1 });
-}

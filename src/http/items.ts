@@ -6,8 +6,9 @@ import type { ItemPage, ItemQuery, ReadItem } from '../ingest/item-reading.js';
 import type { Ingest } from '../ingest/items.js';
 import type { Precondition } from '../ingest/preconditions.js';
 import type { StoredItem } from '../store/items.js';
-import { ReceiptSchema, State, WaitQuery, isErrors, requireReady } from './item-receipt.js';
+import { ReceiptSchema, State, WaitQuery, isErrors } from './item-receipt.js';
 import { problemResponses } from './problem.js';
+import { requireReady, type Readiness } from './readiness.js';
 import type { TypedApp } from './typed-app.js';
 
 const Headers = Type.Object({ 'if-match': Type.Optional(Type.String()), 'if-none-match': Type.Optional(Type.String()) });
@@ -45,8 +46,7 @@ function preconditionOf(headers: Static<typeof Headers>): Precondition | undefin
   return Number(version);
 }
 
-export interface ItemRoutes {
-  isReady(): boolean;
+export interface ItemRoutes extends Readiness {
   ingest: Pick<Ingest, 'put' | 'patch' | 'remove'>;
   readItem(itemId: string): Promise<ReadItem | null>;
   listItems(query: ItemQuery): Promise<ItemPage>;

@@ -5,7 +5,7 @@ import type { ServingGeneration } from '../recommend/recommender.js';
 import type { ItemMaps, MapPoint } from '../reports/item-map.js';
 import { FieldNames, presentFields } from './fields.js';
 import { problemResponses } from './problem.js';
-import type { RequireReady } from './readiness.js';
+import { requireReady, type Readiness } from './readiness.js';
 import type { TypedApp } from './typed-app.js';
 
 const MAX_POSITIONS = 1000;
@@ -32,10 +32,9 @@ const rounded = ({ x, y }: MapPoint) => ({ x: Math.round(x * 1e4) / 1e4, y: Math
 
 const modelOf = ({ model: { fingerprint, version } }: ServingGeneration) => ({ fingerprint, version });
 
-export interface MapRoutes {
+export interface MapRoutes extends Readiness {
   serving: () => ServingGeneration;
   maps: ItemMaps;
-  requireReady: RequireReady;
 }
 
 export function registerMap(app: TypedApp, routes: MapRoutes): void {
@@ -53,7 +52,7 @@ export function registerMap(app: TypedApp, routes: MapRoutes): void {
       },
     },
     async ({ query }) => {
-      routes.requireReady();
+      requireReady(routes);
       const generation = routes.serving();
       const map = await routes.maps.of(generation);
       const fields = query.fields?.split(',') ?? [];
@@ -86,7 +85,7 @@ export function registerMap(app: TypedApp, routes: MapRoutes): void {
       },
     },
     async ({ body }) => {
-      routes.requireReady();
+      requireReady(routes);
       const generation = routes.serving();
       const map = await routes.maps.of(generation);
       const known = (await generation.retrieval.find(body.item_ids)).filter((item) => item !== undefined);

@@ -6,7 +6,7 @@ import { describeModel, type KnownModel } from '../generations/known-models.js';
 import type { Swap } from '../generations/swap.js';
 import { fromTime } from '../ingest/item-input.js';
 import type { ModelStore } from '../store/models.js';
-import { requireReady } from './item-receipt.js';
+import { requireReady, type Readiness } from './readiness.js';
 import { problemResponses } from './problem.js';
 import type { TypedApp } from './typed-app.js';
 
@@ -69,8 +69,7 @@ function presentModel({ record, manifest, state, loaded }: KnownModel): Static<t
   };
 }
 
-export interface ModelRoutes {
-  isReady(): boolean;
+export interface ModelRoutes extends Readiness {
   models: Pick<ModelStore, 'list'>;
   generations: Pick<Generations, 'current' | 'standby' | 'swap' | 'register' | 'activate'>;
 }

@@ -1,10 +1,11 @@
 import { ReelfuseError } from '../errors.js';
 
-/** @throws ReelfuseError 503 `starting` while the catalogue is loading */
-export type RequireReady = () => void;
+export interface Readiness {
+  /** False while the catalogue is loading. */
+  isReady(): boolean;
+}
 
-export const requireReadiness =
-  (isReady: () => boolean): RequireReady =>
-  () => {
-    if (!isReady()) throw new ReelfuseError(503, 'starting', 'the catalogue is still loading', { retryAfter: 1 });
-  };
+/** @throws ReelfuseError 503 `starting` */
+export function requireReady(services: Readiness): void {
+  if (!services.isReady()) throw new ReelfuseError(503, 'starting', 'the catalogue is still loading', { retryAfter: 1 });
+}

@@ -1,7 +1,7 @@
 import { Type, type Static } from 'typebox';
 import type { Snapshot, Snapshots } from '../maintenance/snapshots/snapshots.js';
 import { problemResponses } from './problem.js';
-import type { RequireReady } from './readiness.js';
+import { requireReady, type Readiness } from './readiness.js';
 import type { TypedApp } from './typed-app.js';
 
 const SnapshotSchema = Type.Object({
@@ -18,9 +18,8 @@ const present = ({ created_at: created, ...snapshot }: Snapshot): Static<typeof 
   created_at: new Date(created).toISOString(),
 });
 
-export interface SnapshotRoutes {
+export interface SnapshotRoutes extends Readiness {
   snapshots: Pick<Snapshots, 'list' | 'write'>;
-  requireReady: RequireReady;
 }
 
 export function registerSnapshots(app: TypedApp, routes: SnapshotRoutes): void {
@@ -51,7 +50,7 @@ export function registerSnapshots(app: TypedApp, routes: SnapshotRoutes): void {
       },
     },
     async (_request, reply) => {
-      routes.requireReady();
+      requireReady(routes);
       const snapshot = await routes.snapshots.write();
       void reply.status(201);
       return present(snapshot);

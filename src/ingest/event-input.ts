@@ -1,16 +1,10 @@
 import { Type, type Static } from 'typebox';
-import { EVENT_NAMES, type Config } from '../config.js';
+import { EVENT_NAMES } from '../config.js';
 import { isPositive, type PositiveRule, type UserEvent } from '../domain/event.js';
 import type { FieldError } from '../errors.js';
 import { compileSchema, fieldErrors } from '../schema.js';
 import { checkedTime } from '../time.js';
 import { Id } from './item-input.js';
-
-export const positiveRule = (config: Pick<Config, 'positiveEvents' | 'positiveWatchPortion' | 'positiveWatchMs'>): PositiveRule => ({
-  types: new Set(config.positiveEvents),
-  portion: config.positiveWatchPortion,
-  watchMs: config.positiveWatchMs,
-});
 
 /** Clocks of phones are wrong; a day is tolerated, a year in the future is a mistake. */
 const MAX_FUTURE_MS = 24 * 3600 * 1000;

@@ -2,7 +2,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { createTop, type Top } from '../index/top.js';
 import { valuesOf } from '../domain/attributes.js';
 import { bornAt, isServable, type Item } from '../domain/item.js';
-import { createItemCounts } from './item-counts.js';
+import type { ItemTotal } from '../store/events.js';
+import { createItemCounts, type ItemCounts } from './item-counts.js';
 
 const RANKING_LENGTH = 5000;
 /** Items that are ranked for each value of an attribute, and attributes that are kept so. */
@@ -25,7 +26,7 @@ export interface Popularity {
   /** Takes back what was counted for an event that is erased. */
   remove(itemId: string, at: number): void;
   /** Counts impressions; a negative number takes them back. */
-  show(itemId: string, times: number): void;
+  addImpressions(itemId: string, times: number): void;
   shown(itemId: string): number;
   /**
    * Servable items by falling fallback score: popular with time decay, every fifth place the freshest one.
@@ -43,8 +44,11 @@ export interface Popularity {
   /** Decayed number of positive events, as of now. */
   weight(itemId: string, now: number): number;
   /** The item was deleted: what is known of it is kept as that of an id without an item. */
-  release(itemId: string): void;
+  markDeleted(itemId: string): void;
 }
+
+/** Pages of them. */
+type Totals = AsyncIterable<readonly ItemTotal[]> | Iterable<readonly ItemTotal[]>;
 
 export interface PopularitySetup {
   /** Milliseconds since 1970; the initial weights are relative to it. */
@@ -52,8 +56,8 @@ export interface PopularitySetup {
   halfLifeMs: number;
   isKnown: (itemId: string) => boolean;
   initial: {
-    positives: Iterable<{ item_id: string; weight: number; is_item: number }>;
-    impressions: Iterable<{ item_id: string; shown: number; is_item: number }>;
+    positives: Totals;
+    impressions: Totals;
   };
 }
 
@@ -98,11 +102,9 @@ async function besideRequests<Result>(steps: Generator<void, Result>): Promise<R
 const MAX_HALF_LIVES = 512;
 
 /** Exponential decay: the weight of an event halves each half-life. Kept relative to an origin, so nothing has to be recomputed as time passes. */
-export function createPopularity({ origin: start, halfLifeMs, isKnown, initial }: PopularitySetup): Popularity {
-  const weights = createItemCounts(isKnown);
-  const impressions = createItemCounts(isKnown);
-  for (const { item_id: itemId, weight, is_item: isItem } of initial.positives) weights.load(itemId, weight, isItem === 1);
-  for (const { item_id: itemId, shown, is_item: isItem } of initial.impressions) impressions.load(itemId, shown, isItem === 1);
+export async function createPopularity({ origin: start, halfLifeMs, isKnown, initial }: PopularitySetup): Promise<Popularity> {
+  const weights = await countsOf(initial.positives, isKnown);
+  const impressions = await countsOf(initial.impressions, isKnown);
   let origin = start;
   let cached: { at: number; ranking: Ranking } | null = null;
   let refreshing: Promise<void> | null = null;
@@ -192,7 +194,7 @@ export function createPopularity({ origin: start, halfLifeMs, isKnown, initial }
       weights.set(itemId, weights.get(itemId) + worth(at));
     },
     remove: (itemId, at) => weights.set(itemId, weights.get(itemId) - worth(at)),
-    show: (itemId, times) => impressions.set(itemId, impressions.get(itemId) + times),
+    addImpressions: (itemId, times) => impressions.set(itemId, impressions.get(itemId) + times),
     shown: (itemId) => impressions.get(itemId),
     ranking: (catalogue, now, maxAgeMs) => {
       // wall time may be set back: an age that is negative counts as old
@@ -207,8 +209,14 @@ export function createPopularity({ origin: start, halfLifeMs, isKnown, initial }
     byValue,
     best: async (catalogue, now, limit, passes) => (await besideRequests(rank(catalogue, now, limit, passes))).mixed.slice(0, limit),
     weight: (itemId, now) => weights.get(itemId) * 2 ** -halfLives(now),
-    release: (itemId) => {
+    markDeleted: (itemId) => {
       for (const counts of [weights, impressions]) counts.set(itemId, counts.get(itemId));
     },
   };
+}
+
+async function countsOf(totals: Totals, isKnown: (itemId: string) => boolean): Promise<ItemCounts> {
+  const counts = createItemCounts(isKnown);
+  for await (const page of totals) for (const { item_id: itemId, total, is_item: isItem } of page) counts.load(itemId, total, isItem === 1);
+  return counts;
 }

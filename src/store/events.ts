@@ -73,10 +73,10 @@ export interface EventStore {
   positives(since: number, after: number, limit: number): Promise<PositiveEvent[]>;
   /** Users by user_id after the given one, with their number of positives. */
   users(after: string | null, limit: number): Promise<{ user_id: string; events: number }[]>;
-  /** Σ 2^((at - origin) / halfLife) over the positive events of each item. */
-  popularity(origin: number, halfLifeMs: number): AsyncIterable<ItemTotal>;
-  /** How often each item was shown to anybody. */
-  impressionCounts(): AsyncIterable<ItemTotal>;
+  /** Σ 2^((at - origin) / halfLife) over the positive events of each item, in pages. */
+  popularity(origin: number, halfLifeMs: number): AsyncIterable<readonly ItemTotal[]>;
+  /** How often each item was shown to anybody, in pages. */
+  impressionCounts(): AsyncIterable<readonly ItemTotal[]>;
   /** The listener hears whose events have changed, before the write resolves; null: anybody's. */
   onUserChange(listener: (userId: string | null) => void): void;
 }

@@ -43,12 +43,12 @@ test('a backup taken while writes run holds everything that was acknowledged bef
   const manifest = await backUp(dataDir, target);
   isRunning = false;
   await writer;
-  assert.ok(manifest.files['reelfuse.sqlite'] !== undefined && manifest.model === live.services.generation.artifact.fingerprint);
+  assert.ok(manifest.files['reelfuse.sqlite'] !== undefined && manifest.model === live.services.generations.current.artifact.fingerprint);
   await live.stop();
 
   await restoreBackup(target, restored);
   const again = await build(t, { REELFUSE_DATA_DIR: restored, REELFUSE_MODEL_DIR: '' });
-  assert.equal(again.services.generation.artifact.folder, join(restored, 'models', manifest.model));
+  assert.equal(again.services.generations.current.artifact.folder, join(restored, 'models', manifest.model));
   assert.ok((again.restored?.adopted ?? 0) >= 30);
   for (let n = 1; n <= 30; n++) assert.equal((await again.app.inject(`/v1/items/${clip(n)}`)).json<{ state: string }>().state, 'searchable');
   assert.equal((await again.app.inject('/v1/users/u/history')).json<{ items: unknown[] }>().items.length, 1);
@@ -61,7 +61,7 @@ test('a restored server can switch back: every registered model is kept, and one
   const [dataDir, target, restored] = ['data', 'backup', 'restored'].map((name) => join(folder, name)) as [string, string, string];
   const live = await build(t, { REELFUSE_DATA_DIR: dataDir });
   await putClips(live.app, 20);
-  const demo = live.services.generation.artifact.fingerprint;
+  const demo = live.services.generations.current.artifact.fingerprint;
   const register = async (model: string): Promise<string> =>
     (await live.app.inject({ method: 'POST', url: '/v1/models', payload: { folder: model } })).json<{ fingerprint: string }>().fingerprint;
   const gone = await otherModel(t, { file: 'item_ids.txt', edit: (bytes) => void bytes.write('CLIP') });
@@ -80,12 +80,12 @@ test('a restored server can switch back: every registered model is kept, and one
   assert.match(manifest.left_out[0]?.reason ?? '', /model\.json cannot be read/);
   await restoreBackup(target, restored);
   const again = await build(t, { REELFUSE_DATA_DIR: restored, REELFUSE_MODEL_DIR: '' });
-  assert.equal(again.services.generation.artifact.fingerprint, other);
-  const back = again.services.store.models().find(({ fingerprint }) => fingerprint === demo);
+  assert.equal(again.services.generations.current.artifact.fingerprint, other);
+  const back = again.(await services.stores.models.list()).find(({ fingerprint }) => fingerprint === demo);
   assert.equal(back?.folder, join(restored, 'models', demo));
   await again.app.inject({ method: 'POST', url: `/v1/models/${demo}/activate` });
   await again.services.generations.idle();
-  assert.equal(again.services.generation.artifact.fingerprint, demo);
+  assert.equal(again.services.generations.current.artifact.fingerprint, demo);
 });
 
 test('a folder that is there already is filled as it is, as a mount point must be', async (t) => {
@@ -182,11 +182,11 @@ test('a model behind links is in the backup with its files', async (t) => {
   symlinkSync(linked, join(folder, 'current'));
   const live = await build(t, { REELFUSE_DATA_DIR: dataDir, REELFUSE_MODEL_DIR: join(folder, 'current') });
   await putClips(live.app, 3);
-  const { fingerprint } = live.services.generation.artifact;
+  const { fingerprint } = live.services.generations.current.artifact;
   await live.stop();
   await backUp(dataDir, target);
   await restoreBackup(target, restored);
   for (const gone of [model, linked]) rmSync(gone, { recursive: true });
   const again = await build(t, { REELFUSE_DATA_DIR: restored, REELFUSE_MODEL_DIR: '' });
-  assert.equal(again.services.generation.artifact.fingerprint, fingerprint);
+  assert.equal(again.services.generations.current.artifact.fingerprint, fingerprint);
 });

@@ -165,7 +165,7 @@ test('a batch whose answer was lost is answered as the first time', async (t) =>
   );
   assert.equal(proxy.requests.length, 2);
   assert.equal(proxy.requests[0]?.headers['idempotency-key'], proxy.requests[1]?.headers['idempotency-key']);
-  assert.equal(services.store.sequence(), Math.max(...results.map(({ sequence = 0 }) => sequence))); // nothing was written after them
+  assert.equal(services.stores.changes.sequence, Math.max(...results.map(({ sequence = 0 }) => sequence))); // nothing was written after them
   const reused = await refusalOf(client.putItems([{ item_id: 'c' }], { idempotencyKey: String(proxy.requests[0]?.headers['idempotency-key']) }));
   assert.equal(reused.code, 'idempotency_key_reused');
 });

@@ -133,7 +133,7 @@ function consoleTests(): void {
   test('a history is composed by clicking clips: the answer follows, nothing is stored, and clips can be taken out again', () =>
     open('/?user=science-lover', {}, async ({ page }) => {
       await ready(page);
-      const sequence = server.services.store.sequence();
+      const sequence = server.services.stores.changes.sequence;
       await page.locator('label', { hasText: 'Clips you choose' }).click();
       await page.locator('.reason-line', { hasText: 'no_history' }).waitFor();
       const first = (await idsOf(page))[2] ?? '';
@@ -149,7 +149,7 @@ function consoleTests(): void {
       assert.equal(new URL(page.url()).search, `?clips=&clip=${first}&not=${skipped}`);
       await answerAfter(page, said, () => page.locator('.past .against .remove').click());
       assert.deepEqual(await idsOf(page), alone);
-      assert.equal(server.services.store.sequence(), sequence);
+      assert.equal(server.services.stores.changes.sequence, sequence);
     }));
 
   test('scrolling to the end brings the next page, and no clip twice', () =>
@@ -303,7 +303,7 @@ function consoleTests(): void {
       await page.locator('#item-row').selectOption({ label: 'clip-0042' });
       await put.click();
       await page.locator('.receipt', { hasText: /^Put: searchable after .* ms/ }).waitFor();
-      const stored = server.services.store.hiddenStates('by-form');
+      const stored = server.await services.stores.items.hiddenStates('by-form');
       assert.equal(Buffer.from(stored?.data ?? []).toString('base64'), demoStates('clip-0042').data);
 
       expectStatus(412);
@@ -319,10 +319,10 @@ function consoleTests(): void {
       await page.locator('#found li', { hasText: 'A title of its own' }).waitFor();
       const remove = page.locator('#item button.danger');
       await remove.click();
-      assert.equal(server.services.store.item('by-form')?.item_id, 'by-form'); // asked once more first
+      assert.equal(server.await services.stores.items.get('by-form')?.item_id, 'by-form'); // asked once more first
       await remove.click();
       await page.locator('.receipt', { hasText: 'Deleted' }).waitFor();
-      assert.equal(server.services.store.item('by-form'), null);
+      assert.equal(server.await services.stores.items.get('by-form'), null);
     }));
 
   test('everything by keyboard: find the user, walk the cards, react, ask why, change tabs, switch single keys off', () =>

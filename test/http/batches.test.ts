@@ -151,7 +151,7 @@ test('hidden states may come as safetensors, and give the same vector', async (t
   await put('raw', states);
   const answer = await put('packed', { format: 'safetensors', data: safetensors('hidden_states', 'F16', [7, 384], data) });
   assert.equal(answer.statusCode, 201, answer.body);
-  const { catalogue } = built.services.generation;
+  const { catalogue } = built.services.generations.current;
   const vectorOf = (id: string): number[] => [...catalogue.table.vector(catalogue.get(id)?.slot ?? -1)];
   assert.deepEqual(vectorOf('packed'), vectorOf('raw'));
 

@@ -91,7 +91,7 @@ test('an erasure whose files are not clean in time says so, goes on, and can be 
   assert.match((await app.inject('/metrics')).body, /reelfuse_erasures_pending 2/);
   assert.ok(filesWith(dataDir, 'zz-secret-user').length > 0);
   reader.end();
-  assert.equal(await services.store.cleanFiles(600_000), true);
+  assert.equal(await services.stores.events.purgeErased(600_000), true);
   assert.match((await app.inject('/metrics')).body, /reelfuse_erasures_pending 0/);
   assert.deepEqual(filesWith(dataDir, 'zz-secret-user'), []);
 });

@@ -64,7 +64,7 @@ test('more writes of items than may be under way are refused at once, counted, a
   const refused = answers.filter(({ statusCode }) => statusCode !== 201);
   assert.ok(refused.length > 0 && refused.length < 10);
   for (const answer of refused) assert.deepEqual(await refusal(Promise.resolve(answer)), { status: 503, code: 'overloaded', retryAfter: '1' });
-  assert.equal(built.services.store.countItems(), 10 - refused.length);
+  assert.equal(built.await services.stores.items.count(), 10 - refused.length);
   assert.match((await built.app.inject('/metrics')).body, new RegExp(`reelfuse_rejected_total{reason="item_queue_full"} ${refused.length}\n`));
   const items = Array.from({ length: 10 }, (_, n) => ({ item_id: `r-${n}` }));
   const { results } = (await post(built, '/v1/items/batch', { items })).json<{ results: { status: number; error?: { code: string } }[] }>();
@@ -87,7 +87,7 @@ test('a stream waits for places where others are refused, and its rows keep thei
       [200, 200],
     );
     await built.services.ingest.settle();
-    for (const n of [0, 5]) assert.equal(built.services.store.item(`s-${n}`)?.title, `t${n + 54}`);
+    for (const n of [0, 5]) assert.equal(built.await services.stores.items.get(`s-${n}`)?.title, `t${n + 54}`);
     assert.equal((await built.app.inject({ method: 'PUT', url: '/v1/items/after', payload: {} })).statusCode < 300, true);
   }
 });

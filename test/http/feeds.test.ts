@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
-import { systemClock } from '../../src/retrieval/embedded/schedule.js';
+import { systemClock } from '../../src/clock.js';
 import { pino } from 'pino';
 import { createCursors, hashOf } from '../../src/recommend/cursors.js';
 import { build, clip, demoStates, otherModel, temporaryFolder, view, type Built } from '../build.js';
@@ -296,7 +296,7 @@ describe('feeds', () => {
   });
 
   test('diversity makes a list less alike, and keeps the best first', async () => {
-    const vectors = built.services.generation.catalogue;
+    const vectors = built.services.generations.current.catalogue;
     const likeness = (answer: Answer): number => {
       const units = ids(answer).map((id) => {
         const vector = vectors.table.vector(vectors.get(id)?.slot ?? -1);
@@ -446,7 +446,7 @@ describe('feeds', () => {
   });
 
   test('a clip that was viewed, liked, shared and saved takes one place of the history', async () => {
-    const { max_history: length } = built.services.generation.artifact.manifest;
+    const { max_history: length } = built.services.generations.current.artifact.manifest;
     for (let n = 1; n <= length; n++) {
       const at = `2026-11-24T10:${String(n).padStart(2, '0')}:00Z`;
       await events(['view', 'like', 'share', 'save'].map((type) => ({ ...view(`fan-${n}-${type}`, 'fan', clip(n), at), type })));
@@ -471,7 +471,7 @@ describe('feeds', () => {
 
   test('shares of layers are left out when the deadline comes first, and refused in a batch', async () => {
     let release = (): void => undefined;
-    const { fuser } = built.services.generation;
+    const { fuser } = built.services.generations.current;
     const fuse = fuser.fuse;
     const busy = new Promise<void>((resolve) => (release = resolve));
     fuser.fuse = (item) => busy.then(() => fuse(item)); // ingest keeps the item tower busy
@@ -628,13 +628,13 @@ describe('feeds', () => {
 
   test('the sequence of an answer is no newer than the history that it was made from', async () => {
     await events([view('own-1', 'writer', clip(1))]);
-    const { pool } = built.services.generation;
+    const { pool } = built.services.generations.current;
     const search = pool.search;
     pool.search = async (prepare) => {
       await events([view('own-2', 'writer', clip(2))]); // too late for this answer
       return search(prepare);
     };
-    const before = built.services.store.sequence();
+    const before = built.services.stores.changes.sequence;
     try {
       assert.equal((await ask({ user_id: 'writer', k: 1 })).sequence, before);
     } finally {

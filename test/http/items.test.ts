@@ -163,7 +163,7 @@ test('an item that becomes visible fills a fallback answer that would be short w
 
 test('every write is acknowledged by the same receipt', async (t) => {
   const { app, services } = await build(t);
-  const { fingerprint, manifest } = services.generation.artifact;
+  const { fingerprint, manifest } = services.generations.current.artifact;
   const states = { hidden_states: demoStates(clip(1)) };
   const row = { item_id: 'b', ...states };
   const batch = async (url: string, payload: object | string, headers: Record<string, string> = {}) => {
@@ -217,7 +217,7 @@ test('a patch or batch with wait=stored is in the store when it is answered, and
 
 test('under a model of ids alone hidden states of any shape are kept for a later one', async (t) => {
   const { app, services } = await build(t);
-  const { manifest } = services.generation.artifact;
+  const { manifest } = services.generations.current.artifact;
   const { variant } = manifest;
   manifest.variant = 'id';
   const states = { ...demoStates(clip(1)), shape: [14, 192] };
@@ -228,7 +228,7 @@ test('under a model of ids alone hidden states of any shape are kept for a later
   ] as const) {
     const answer = await put(itemId);
     assert.deepEqual([answer.statusCode, answer.json<{ state: string }>().state], [201, state], answer.body);
-    assert.deepEqual(services.store.hiddenStates(itemId)?.shape, [14, 192]);
+    assert.deepEqual(await services.stores.items.hiddenStates(itemId)?.shape, [14, 192]);
   }
   const batch = await app.inject({ method: 'POST', url: '/v1/items/batch', payload: { items: [{ item_id: 'row', hidden_states: states }] } });
   assert.equal(batch.statusCode, 200, batch.body);

@@ -31,7 +31,7 @@ test('the map shows every servable item of a small catalogue, around their mean'
   await app.inject({ method: 'PUT', url: '/v1/items/waiting', payload: {} });
   await app.inject({ method: 'PATCH', url: `/v1/items/${clip(3)}`, payload: { hidden: true } });
   const map = await mapOf(app, '?fields=title');
-  assert.equal(map.model.fingerprint, services.generation.artifact.fingerprint);
+  assert.equal(map.model.fingerprint, services.generations.current.artifact.fingerprint);
   assert.equal(map.items, 40); // 41 with a vector, one of them hidden
   assert.deepEqual(idsOf(map), [...Array.from({ length: 40 }, (_, n) => clip(n + 1)).filter((id) => id !== clip(3)), 'twin'].sort());
   assert.equal(map.points.find(({ item_id: id }) => id === clip(1))?.item?.title, `title of ${clip(1)}`);

@@ -40,7 +40,7 @@ test('a swap answers every request by one model, keeps the writes made meanwhile
   const { app, services, stop } = await build(t, { REELFUSE_DATA_DIR: dataDir });
   await putClips(app, 300);
   await app.inject({ method: 'POST', url: '/v1/events', payload: { events: [view('e', 'u', clip(1))] } });
-  const before = services.generation.artifact.fingerprint;
+  const before = services.generations.current.artifact.fingerprint;
   const registered = await register(app, await otherModel(t));
   assert.deepEqual([registered.statusCode, registered.json<Model>().state], [201, 'registered']);
   const { fingerprint } = registered.json<Model>();
@@ -92,20 +92,20 @@ test('a swap answers every request by one model, keeps the writes made meanwhile
     ],
   );
   const ids = await idsOf(app);
-  const known = new Set([...services.generation.catalogue.items()].map(({ fields }) => fields.item_id));
+  const known = new Set([...services.generations.current.catalogue.items()].map(({ fields }) => fields.item_id));
   assert.deepEqual(known, new Set([...(services.generations.standby?.catalogue.items() ?? [])].map(({ fields }) => fields.item_id)));
   await stop();
 
   const again = await build(t, { REELFUSE_DATA_DIR: dataDir });
-  assert.equal(again.services.generation.artifact.fingerprint, fingerprint);
-  assert.deepEqual(new Set([...again.services.generation.catalogue.items()].map(({ fields }) => fields.item_id)), known);
+  assert.equal(again.services.generations.current.artifact.fingerprint, fingerprint);
+  assert.deepEqual(new Set([...again.services.generations.current.catalogue.items()].map(({ fields }) => fields.item_id)), known);
   assert.deepEqual(await idsOf(again.app), ids);
 });
 
 test('switching back is immediate and finds the writes made since', async (t) => {
   const { app, services } = await build(t);
   await putClips(app, 30);
-  const before = services.generation.artifact.fingerprint;
+  const before = services.generations.current.artifact.fingerprint;
   const { fingerprint } = (await register(app, await otherModel(t))).json<Model>();
   await activate(app, fingerprint);
   await services.generations.idle();
@@ -121,7 +121,7 @@ test('switching back is immediate and finds the writes made since', async (t) =>
 test('a switch back that the store cannot remember is refused, and the model that serves goes on', async (t) => {
   const { app, services } = await build(t);
   await putClips(app, 5);
-  const before = services.generation.artifact.fingerprint;
+  const before = services.generations.current.artifact.fingerprint;
   const { fingerprint } = (await register(app, await otherModel(t))).json<Model>();
   await activate(app, fingerprint);
   await services.generations.idle();
@@ -163,7 +163,7 @@ test('a model that can place too few of the items is refused, however well its i
   const { app, services } = await build(t);
   const items = Array.from({ length: 40 }, (_, n) => ({ item_id: clip(n + 1) })); // known by the rows of the ID table alone
   await app.inject({ method: 'POST', url: '/v1/items/batch', payload: { items } });
-  assert.equal(services.generation.catalogue.counts().searchable, 40);
+  assert.equal(services.generations.current.catalogue.status()).states.searchable, 40);
   const rename = (bytes: Buffer): void => void bytes.write(bytes.toString().replaceAll('clip-', 'none-'));
   const { fingerprint } = (await register(app, await otherModel(t, { file: 'item_ids.txt', edit: rename }))).json<Model>();
   await activate(app, fingerprint);
@@ -177,7 +177,7 @@ test('going back to the previous model ends a rebuild that is under way, even on
   const { app, services } = await build(t);
   await putClips(app, 100);
   const { generations, store } = services;
-  const before = services.generation.artifact.fingerprint;
+  const before = services.generations.current.artifact.fingerprint;
   const { fingerprint } = (await register(app, await otherModel(t))).json<Model>();
   await activate(app, fingerprint);
   await generations.idle();
@@ -211,7 +211,7 @@ test('a server that ends while it switches starts again with the model that serv
   const { app, services, stop } = await build(t, { REELFUSE_DATA_DIR: dataDir });
   await putClips(app, 20);
   const { generations, store } = services;
-  const served = services.generation.artifact.fingerprint;
+  const served = services.generations.current.artifact.fingerprint;
   const { fingerprint } = (await register(app, await otherModel(t))).json<Model>();
   const { setMeta } = store;
   let ending: Promise<void> | null = null;
@@ -226,7 +226,7 @@ test('a server that ends while it switches starts again with the model that serv
   assert.notEqual(ending, null);
   await stop();
   const again = await build(t, { REELFUSE_DATA_DIR: dataDir });
-  assert.equal(again.services.generation.artifact.fingerprint, served);
+  assert.equal(again.services.generations.current.artifact.fingerprint, served);
 });
 
 test('what cannot be registered or activated is said', async (t) => {
@@ -235,7 +235,7 @@ test('what cannot be registered or activated is said', async (t) => {
   assert.match((await problem(temporaryFolder(t)))?.detail ?? '', /model\.json cannot be read/);
   assert.deepEqual(await problem('relative'), { pointer: '/folder', detail: 'must be an absolute path' });
   assert.deepEqual([(await activate(app, 'nobody')).statusCode], [404]);
-  const same = await activate(app, services.generation.artifact.fingerprint);
+  const same = await activate(app, services.generations.current.artifact.fingerprint);
   assert.deepEqual([same.statusCode, same.json<Swap>().state], [200, 'active']);
 });
 
@@ -244,14 +244,14 @@ test('a setting that names another model than last time wins over the one that w
   const first = await build(t, { REELFUSE_DATA_DIR: dataDir });
   const other = await otherModel(t);
   const { fingerprint } = (await register(first.app, other)).json<Model>();
-  const original = first.services.generation.artifact.fingerprint;
+  const original = first.services.generations.current.artifact.fingerprint;
   await activate(first.app, fingerprint);
   await first.services.generations.idle();
   await first.stop();
   const copy = join(temporaryFolder(t), 'copy');
   cpSync(DEMO_ARTIFACT, copy, { recursive: true });
   const second = await build(t, { REELFUSE_DATA_DIR: dataDir, REELFUSE_MODEL_DIR: copy });
-  assert.equal(second.services.generation.artifact.fingerprint, original);
+  assert.equal(second.services.generations.current.artifact.fingerprint, original);
 });
 
 test('a rebuilt index need only be as good as the one it replaces, another model is measured by the setting', async (t) => {
@@ -294,7 +294,7 @@ test('a model that was asked for does not wait for a rebuild', async (t) => {
   const [first, second] = await Promise.all([activate(app, fingerprint), activate(app, fingerprint)]);
   assert.deepEqual([first.statusCode, second.statusCode], [202, 409]);
   await services.generations.idle();
-  assert.deepEqual([services.generation.artifact.fingerprint, services.generations.targets.length], [fingerprint, 2]);
+  assert.deepEqual([services.generations.current.artifact.fingerprint, services.generations.targets.length], [fingerprint, 2]);
 });
 
 test('a model that fails while it is being switched to is refused', async (t) => {

@@ -25,7 +25,7 @@ test('metrics count what was asked, and name neither users nor items', async (t)
   assert.equal(value(/reelfuse_fallback_total\{reason="no_history"\}/), 1);
   assert.equal(value(/reelfuse_http_request_duration_seconds_count\{route="\/v1\/recommendations",method="POST",status_class="2xx"\}/), 2);
   assert.equal(value(/reelfuse_stage_duration_seconds_count\{stage="search"\}/), 2);
-  assert.match(answer.body, new RegExp(`reelfuse_generation_info\\{fingerprint="${services.generation.artifact.fingerprint}"`));
+  assert.match(answer.body, new RegExp(`reelfuse_generation_info\\{fingerprint="${services.generations.current.artifact.fingerprint}"`));
   assert.ok(!answer.body.includes('secret-user') && !answer.body.includes(clip(1)));
 });
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { systemClock } from '../../src/retrieval/embedded/schedule.js';
+import { systemClock } from '../../src/clock.js';
 import { build, clip, demoStates, otherModel, putClips, temporaryFolder, type Built } from '../build.js';
 
 const exact = async ({ app }: Built, history: string[]): Promise<[string, number][]> => {
@@ -76,7 +76,7 @@ test('an item that is stored but could not be fused loses its old vector, and no
   const dataDir = temporaryFolder(t);
   const first = await build(t, { REELFUSE_DATA_DIR: dataDir });
   await putClips(first.app, 30);
-  const { fuser } = first.services.generation;
+  const { fuser } = first.services.generations.current;
   const { fuse } = fuser;
   fuser.fuse = () => Promise.reject(new Error('the fusing thread has died'));
   const payload = { hidden_states: demoStates(clip(300)) };
@@ -203,11 +203,11 @@ test('a snapshot is written of an index that was built anew, though no item has 
   const before = await snapshot(first);
   first.services.generations.rebuild();
   await first.services.generations.idle();
-  first.services.generation.firstRecalls = [1, 0.95];
+  first.services.generations.current.firstRecalls = [1, 0.95];
   await first.stop();
   const second = await build(t, { REELFUSE_DATA_DIR: dataDir });
   assert.notEqual(second.restored?.snapshot, before.name);
-  const { catalogue, firstRecalls } = second.services.generation;
+  const { catalogue, firstRecalls } = second.services.generations.current;
   assert.deepEqual([second.restored?.adopted, catalogue.slots, catalogue.deadNodes], [20, 20, 0]);
   assert.deepEqual(firstRecalls, [1, 0.95]);
 });
@@ -219,7 +219,7 @@ test('slots of a damaged snapshot are given to the items that are then read from
   await first.stop();
   for (const name of readdirSync(join(dataDir, 'snapshots'))) writeFileSync(join(dataDir, 'snapshots', name, 'graph.hnsw'), 'torn');
   const second = await build(t, { REELFUSE_DATA_DIR: dataDir });
-  const { catalogue } = second.services.generation;
+  const { catalogue } = second.services.generations.current;
   assert.deepEqual([second.restored, catalogue.size, catalogue.slots, catalogue.freeSlots], [null, 40, 40, 0]);
   assert.equal((await hnsw(second, [clip(1)])).length, 39);
 });
@@ -229,12 +229,12 @@ test('what the store has beyond a snapshot and cannot be fused ends the start; t
   const first = await build(t, { REELFUSE_DATA_DIR: dataDir });
   await putClips(first.app, 5);
   const { name } = await snapshot(first);
-  first.services.generation.fuser.fuse = () => Promise.reject(new Error('the fusing thread has died'));
+  first.services.generations.current.fuser.fuse = () => Promise.reject(new Error('the fusing thread has died'));
   await first.app.inject({ method: 'PUT', url: `/v1/items/${clip(9)}?wait=stored`, payload: { hidden_states: demoStates(clip(9)) } });
   await first.stop();
   forgetShutdown(dataDir, name);
   const second = await build(t, { REELFUSE_DATA_DIR: dataDir }, systemClock, { load: false });
-  second.services.generation.fuser.fuse = () => Promise.reject(new Error('the fusing thread has died'));
+  second.services.generations.current.fuser.fuse = () => Promise.reject(new Error('the fusing thread has died'));
   await assert.rejects(second.services.load(), /has died/);
   assert.ok(readdirSync(join(dataDir, 'snapshots')).includes(name));
 });
@@ -247,10 +247,10 @@ test('a server that is ended while it loads does not load the rest, and the next
   rmSync(join(dataDir, 'snapshots'), { recursive: true });
   const second = await build(t, { REELFUSE_DATA_DIR: dataDir }, systemClock, { load: false });
   await assert.rejects(second.services.load(AbortSignal.abort()), { name: 'AbortError' });
-  assert.equal(second.services.generation.catalogue.size, 0);
+  assert.equal(second.services.generations.current.catalogue.size, 0);
   await second.stop();
   const third = await build(t, { REELFUSE_DATA_DIR: dataDir });
-  assert.deepEqual([third.restored, third.services.generation.catalogue.size], [null, 5]);
+  assert.deepEqual([third.restored, third.services.generations.current.catalogue.size], [null, 5]);
 });
 
 test('rebuilds under load fail no request: what has begun on the old generation ends on it', async (t) => {

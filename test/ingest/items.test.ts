@@ -8,7 +8,7 @@ import { build, clip, putClips } from '../build.js';
 test('every generation knows an item by the age that the store knows, also one that has not loaded it yet', async (t) => {
   const serving = await build(t);
   const { app, services } = serving;
-  const loading = (await build(t)).services.generation; // of another server: it knows none of these items
+  const loading = (await build(t)).services.generations.current; // of another server: it knows none of these items
   await putClips(app, 3);
   t.mock.timers.enable({ apis: ['Date'], now: Date.now() + 3_600_000 });
   const targets = [services.generation, loading].map((generation) => ({ generation, taken: null, failure: null }));
@@ -20,7 +20,7 @@ test('every generation knows an item by the age that the store knows, also one t
   await ingest.put(fieldsOf('new', {}), null);
   await ingest.settle();
   const agesIn = ({ catalogue }: Generation) => [clip(1), clip(2), clip(3), 'new'].map((id) => catalogue.get(id)?.created);
-  const stored = [clip(1), clip(2), clip(3), 'new'].map((id) => services.store.item(id)?.created_at);
-  assert.deepEqual(agesIn(services.generation), stored);
+  const stored = [clip(1), clip(2), clip(3), 'new'].map((id) => await services.stores.items.get(id)?.created_at);
+  assert.deepEqual(agesIn(services.generations.current), stored);
   assert.deepEqual(agesIn(loading), stored);
 });

@@ -51,10 +51,9 @@ function checkDatabase(dataDir: string): { check: Check; found: InspectedDatabas
 async function checkModel({ modelDir, dataDir }: Config, found: InspectedDatabase | null): Promise<{ check: Check; artifact: Artifact | null }> {
   if (found === null && existsSync(join(dataDir, DATABASE_FILE)) && modelDir === '') return { check: skipped(MODEL, DATABASE), artifact: null };
   try {
-    const { folder } = chooseModel(modelDir, {
-      meta: (key) => found?.meta.get(key) ?? null,
-      setMeta: () => Promise.reject(new Error('a look changes nothing')),
-      items: () => (found === null || found.items === 0 ? [] : [null]),
+    const { folder } = await chooseModel(modelDir, {
+      keyValues: { get: async (key) => found?.meta.get(key) ?? null, set: () => Promise.reject(new Error('a look changes nothing')) },
+      items: { list: async () => (found === null || found.items === 0 ? [] : [found]) },
     });
     const artifact = await readArtifact(folder);
     const { name, version, variant, dim } = artifact.manifest;

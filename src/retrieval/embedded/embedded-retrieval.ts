@@ -17,6 +17,8 @@ export interface EmbeddedRetrieval {
   catalogue: Catalogue;
   /** For snapshots. */
   image: GenerationImage;
+  /** Whether the item is known, in the turn of this call. */
+  has(itemId: string): boolean;
 }
 
 export interface EmbeddedRetrievalSetup {
@@ -63,7 +65,7 @@ export function createEmbeddedRetrieval({ manifest, pool, interner, clock }: Emb
       items: () => table.items(),
     },
   };
-  return { retrieval, catalogue, image: createGenerationImage(table, pool, interner) };
+  return { retrieval, catalogue, image: createGenerationImage(table, pool, interner), has: (itemId) => table.find(itemId) !== undefined };
 }
 
 /** The newest that have a vector, oldest first. */

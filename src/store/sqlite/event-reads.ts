@@ -5,8 +5,8 @@ import type { EventStore, HistoryEntry, ItemTotal, PositiveEvent, RecentItems } 
 /** Newest items that requests know of, and events that are looked at for them. */
 const RECENT_ITEMS = 1000;
 const RECENT_EVENTS = [1000, 4000, 16_000];
-/** Rows of a total read between two turns of the event loop. */
-const SLICE = 2048;
+/** Totals read between two turns of the event loop. */
+const PAGE = 2048;
 
 type SeenRow = [itemId: string, at: number, positive: number];
 
@@ -71,15 +71,19 @@ export function prepareEventReads(database: Database.Database, totals: Database.
     impressions: async (userId, since) => impressions.all(userId, since),
     positives: async (since, after, limit) => positives.all(since, after, limit),
     users: async (after, limit) => users.all(after ?? '', limit),
-    popularity: (origin, halfLifeMs) => inSlices(popularity.iterate(origin, halfLifeMs)),
-    impressionCounts: () => inSlices(impressionCounts.iterate()),
+    popularity: (origin, halfLifeMs) => inPages(popularity.iterate(origin, halfLifeMs)),
+    impressionCounts: () => inPages(impressionCounts.iterate()),
   };
 }
 
-async function* inSlices<Row>(rows: Iterable<Row>): AsyncGenerator<Row> {
-  let read = 0;
+/** Other work comes in between. */
+async function* inPages<Row>(rows: Iterable<Row>): AsyncGenerator<Row[]> {
+  let page: Row[] = [];
   for (const row of rows) {
-    yield row;
-    if (++read % SLICE === 0) await nextTurn();
+    if (page.push(row) < PAGE) continue;
+    yield page;
+    page = [];
+    await nextTurn();
   }
+  yield page;
 }

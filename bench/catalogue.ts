@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import { demoFile } from '../src/generations/model-choice.js';
 import { createMetrics } from '../src/metrics.js';
 import { readArtifact } from '../src/model/artifact.js';
-import { openSqliteStore } from '../src/store/sqlite/sqlite-store.js';
+import { openSqliteStores } from '../src/store/sqlite/sqlite-stores.js';
 
 const CENTRES = 200;
 const SPREAD = 0.6;
@@ -42,7 +42,7 @@ const TOPICS = ['cooking', 'travel', 'sport', 'music', 'science', 'comedy', 'ani
 export async function fillStore(dataDir: string, items: number, users: number, model = demoFile('artifact')): Promise<void> {
   const { fingerprint, manifest } = await readArtifact(model);
   const log: Logger = pino({ level: 'silent' });
-  const store = openSqliteStore(dataDir, createMetrics(), (error) => log.error(error));
+  const stores = openSqliteStores({ dataDir, metrics: createMetrics(), onCrash: (error) => log.error(error) });
   const vectors = clusteredVectors(manifest.dim);
   try {
     let open: Promise<unknown>[] = [];
@@ -62,7 +62,7 @@ export async function fillStore(dataDir: string, items: number, users: number, m
         expires_at: null,
         hidden: false,
       };
-      await pace(store.putItem({ item, hiddenStates: null, vectors: [{ fingerprint, id_share: 0.5, vector: vectors.next() }] }));
+      await pace(stores.items.put({ item, hiddenStates: null, vectors: [{ fingerprint, id_share: 0.5, vector: vectors.next() }] }));
     }
     for (let user = 0; user < users; user++) {
       const events = Array.from({ length: manifest.max_history }, (_, n) => ({
@@ -77,11 +77,11 @@ export async function fillStore(dataDir: string, items: number, users: number, m
         recommendation_id: null,
         positive: true,
       }));
-      await pace(store.appendEvents(events));
+      await pace(stores.events.append(events));
     }
     await Promise.all(open);
-    await store.setMeta('model_dir', model);
+    await stores.keyValues.set('model_dir', model);
   } finally {
-    await store.close();
+    await stores.close();
   }
 }

@@ -1,9 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { pino } from 'pino';
 import { readConfig } from '../src/config.js';
-import { recommend } from '../src/recommend/pipeline.js';
 import { plainRequest } from '../src/recommend/request.js';
-import { openServices } from '../src/composition/embedded.js';
+import { openEmbedded } from '../src/composition/embedded.js';
 
 const K = 10;
 const SETTINGS = [0, 0.1, 0.2, 0.4, 0.7];
@@ -21,12 +20,11 @@ export async function diversity(options: ReadonlyMap<string, number>, text: Read
     .map((line) => line.trim().split('\t')[1]?.split(' ') ?? [])
     .filter((items) => items.length >= 5)
     .slice(0, options.get('users') ?? 5000);
-  const services = await openServices(readConfig(), pino({ level: 'warn' }));
+  const services = await openEmbedded(readConfig(), pino({ level: 'warn' }));
   try {
     await services.load();
-    const { generation } = services;
-    const { table } = generation.catalogue;
-    const context = { ...services, generation, exploration: { budget: 0, maxAgeMs: 0 } };
+    const { table } = services.generation;
+    const { recommend } = services.routes.recommendations;
     const rows: unknown[] = [];
     for (const setting of SETTINGS) {
       let hits = 0;
@@ -34,21 +32,21 @@ export async function diversity(options: ReadonlyMap<string, number>, text: Read
       const shown = new Set<number>();
       for (let first = 0; first < users.length; first += 64) {
         const answers = await Promise.all(
-          users.slice(first, first + 64).map((items) => recommend(context, { ...plainRequest(K), history: items.slice(0, -1), diversity: setting })),
+          users.slice(first, first + 64).map((items) => recommend({ ...plainRequest(K), history: items.slice(0, -1), diversity: setting })),
         );
         answers.forEach(({ items }, n) => {
           const target = users[first + n]?.at(-1);
           if (items.some(({ item }) => item.fields.item_id === target)) hits++;
-          const slots = items.map(({ item }) => item.slot ?? 0);
+          const slots = items.map(({ item }) => table.slots.slotOf(item.index));
           for (const slot of slots) shown.add(slot);
-          likeness += meanCosine(slots.map((slot) => table.vector(slot)));
+          likeness += meanCosine(slots.map((slot) => table.slots.table.vector(slot)));
         });
       }
       rows.push({
         diversity: setting,
         'hr@10': Math.round((hits / users.length) * 10_000) / 10_000,
         intra_list_similarity: Math.round((likeness / users.length) * 10_000) / 10_000,
-        catalogue_coverage: Math.round((shown.size / generation.catalogue.size) * 10_000) / 10_000,
+        catalogue_coverage: Math.round((shown.size / table.size) * 10_000) / 10_000,
       });
     }
     return { users: users.length, rows };

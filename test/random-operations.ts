@@ -162,8 +162,8 @@ export async function runOperations(t: Pick<TestContext, 'after'>, seed: number,
     }
 
     const count = (test: (item: Item) => boolean): number => [...items.values()].filter(test).length;
-    const { counts } = server.services.generations.current.catalogue;
-    assert.deepEqual(counts(), {
+    const { states } = await server.services.generations.current.catalogue.status();
+    assert.deepEqual(states, {
       searchable: count((item) => !item.hidden && item.hasVector),
       pending_features: count((item) => !item.hidden && !item.hasVector),
       stored: 0,

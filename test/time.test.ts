@@ -73,5 +73,5 @@ test('an embargo until a leap second is kept and shown', async (t) => {
   assert.equal((await put(built, { available_from: '2099-12-31T23:59:60Z' })).statusCode, 201);
   const item = (await built.app.inject('/v1/items/timed')).json<{ available_from: string }>();
   assert.equal(item.available_from, '2099-12-31T23:59:59.999Z');
-  assert.equal(built.await services.stores.items.get('timed')?.available_from, Date.UTC(2099, 11, 31, 23, 59, 59, 999));
+  assert.equal((await built.services.stores.items.get('timed'))?.available_from, Date.UTC(2099, 11, 31, 23, 59, 59, 999));
 });

@@ -9,10 +9,11 @@ import type { SnapshotSubject } from '../maintenance/snapshots/snapshot-subject.
 import type { Metrics } from '../metrics.js';
 import type { Artifact } from '../model/artifact.js';
 import { startFuser } from '../model/fuser.js';
-import { startRecommenders } from '../model/recommender-pool.js';
+import { startRecommenders, type RecommenderPool } from '../model/recommender-pool.js';
 import type { ServingGeneration } from '../recommend/recommender.js';
 import { createEmbeddedRetrieval } from '../retrieval/embedded/embedded-retrieval.js';
 import type { GenerationImage } from '../retrieval/embedded/generation-image.js';
+import type { ItemTable } from '../retrieval/embedded/item-table.js';
 import type { Stores } from '../store/stores.js';
 import { hnswSettings, poolSettings } from './settings.js';
 
@@ -27,9 +28,9 @@ export interface GenerationOpening {
 
 /** A generation whose retrieval is in this process's memory. */
 export interface EmbeddedGeneration extends Generation {
+  readonly table: ItemTable;
+  readonly pool: RecommenderPool;
   readonly image: GenerationImage;
-  /** Whether the item is known here. */
-  has(itemId: string): boolean;
 }
 
 /** Starts the threads of a model and runs its golden vectors. @throws ArtifactError when the model must not be used */
@@ -51,9 +52,13 @@ export async function openGeneration(artifact: Artifact, opening: GenerationOpen
       },
       'model verified: digests and golden vectors hold',
     );
-    const { retrieval, catalogue, image, has } = createEmbeddedRetrieval({ manifest, pool, interner, clock });
+    const { retrieval, catalogue, image, table } = createEmbeddedRetrieval({ manifest, pool, interner, clock });
     const indexer = createIndexer({ model: { artifact, fuser }, stores, retrieval, log, onFailure: onCrash });
-    return Object.assign(createGeneration({ artifact, fuser, retrieval, catalogue, indexer, userTower: { provider, precision } }), { image, has });
+    return Object.assign(createGeneration({ artifact, fuser, retrieval, catalogue, indexer, userTower: { provider, precision } }), {
+      image,
+      table,
+      pool,
+    });
   } catch (error) {
     await fuser.close();
     throw error;

@@ -57,6 +57,8 @@ export interface EmbeddedServer {
   routes: Routes;
   stores: Stores;
   generations: Generations;
+  /** The one that serves now, with what it keeps in memory. */
+  readonly generation: EmbeddedGeneration;
   ingest: Ingest;
   popularity: Popularity;
   erasure: Erasure;
@@ -77,7 +79,7 @@ export async function openEmbedded(config: Config, log: Logger, clock: Clock = s
     while (closers.length > 0) await closers.pop()?.();
   };
   try {
-    return { ...(await openParts(config, log, clock, closers)), close };
+    return Object.assign(await openParts(config, log, clock, closers), { close }); // a copy would hold on to the first generation
   } catch (error) {
     await close().catch((problem: unknown) => log.error({ reason: messageOf(problem) }, 'closing failed'));
     throw error;
@@ -135,7 +137,14 @@ async function openParts(config: Config, log: Logger, clock: Clock, closers: (()
     if (loaded.snapshot === null && loaded.size > 0) void snapshots.writeIfStale();
     return loaded;
   };
-  return { ...parts, routes, load };
+  return {
+    ...parts,
+    routes,
+    load,
+    get generation() {
+      return current();
+    },
+  };
 }
 
 /** The model of this start, with its threads; and the bundled demo's catalogue where it is the first start of the demo. */
@@ -189,7 +198,7 @@ function openPopularity(config: Config, { events }: Stores, current: () => Embed
     origin,
     halfLifeMs,
     // while the catalogue loads, nobody knows yet which items there are
-    isKnown: (itemId) => !isReady() || current().has(itemId),
+    isKnown: (itemId) => !isReady() || current().table.find(itemId) !== undefined,
     initial: { positives: events.popularity(origin, halfLifeMs), impressions: events.impressionCounts() },
   });
 }

@@ -19,6 +19,8 @@ export interface Generations extends FanOut {
   /** Answers requests now; read it once a request. */
   readonly current: Generation;
   readonly standby: Generation | null;
+  /** Those two, and the one that is being prepared. */
+  readonly loaded: readonly Generation[];
   /** The last or the running swap. */
   readonly swap: Swap | null;
   /** Fills the current generation from the store at start. Rejects between two batches once the signal is given. */
@@ -129,6 +131,9 @@ export async function openGenerations(first: Artifact, setup: GenerationsSetup):
     },
     get standby() {
       return lineUp.standby?.generation ?? null;
+    },
+    get loaded() {
+      return lineUp.loaded.map(({ generation }) => generation);
     },
     get swap() {
       return swap;

@@ -81,7 +81,7 @@ test('a restored server can switch back: every registered model is kept, and one
   await restoreBackup(target, restored);
   const again = await build(t, { REELFUSE_DATA_DIR: restored, REELFUSE_MODEL_DIR: '' });
   assert.equal(again.services.generations.current.artifact.fingerprint, other);
-  const back = again.(await services.stores.models.list()).find(({ fingerprint }) => fingerprint === demo);
+  const back = (await again.services.stores.models.list()).find(({ fingerprint }) => fingerprint === demo);
   assert.equal(back?.folder, join(restored, 'models', demo));
   await again.app.inject({ method: 'POST', url: `/v1/models/${demo}/activate` });
   await again.services.generations.idle();

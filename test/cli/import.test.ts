@@ -1,4 +1,4 @@
-import { positiveRule } from '../../src/ingest/event-input.js';
+import { positiveRule } from '../../src/composition/settings.js';
 import { readConfig } from '../../src/config.js';
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { importHistory } from '../../src/ingest/import-history.js';
 import { importItems, openFeatures } from '../../src/ingest/import-items.js';
 import { demoFile } from '../../src/generations/model-choice.js';
 import { createMetrics } from '../../src/metrics.js';
-import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.js';
+import { openSqliteStores } from '../../src/store/sqlite/sqlite-stores.js';
 import { temporaryFolder } from '../build.js';
 
 const SHAPE = { layers: 2, width: 3 };
@@ -24,9 +24,9 @@ function safetensors(ids: string[] | null, shape: number[], values: Float32Array
 
 function setUp(t: TestContext) {
   const folder = mkdtempSync(join(tmpdir(), 'reelfuse-test-'));
-  const store = openSqliteStore(join(folder, 'data'), createMetrics(), (error) => assert.fail(error));
+  const stores = openSqliteStores({ dataDir: join(folder, 'data'), metrics: createMetrics(), onCrash: (error) => assert.fail(error) });
   t.after(async () => {
-    await store.close();
+    await stores.close();
     rmSync(folder, { recursive: true, force: true });
   });
   const write = (name: string, content: string | Buffer): string => {
@@ -34,18 +34,18 @@ function setUp(t: TestContext) {
     writeFileSync(file, content);
     return file;
   };
-  return { store, write };
+  return { stores, write };
 }
 
 const POSITIVES = positiveRule(readConfig({}));
 
 test('JSONL items land with their hidden states; bad rows are named by row and field', async (t) => {
-  const { store, write } = setUp(t);
+  const { stores, write } = setUp(t);
   const values = Float32Array.from({ length: 12 }, (_, index) => index);
   values[7] = NaN;
   const features = openFeatures(write('f.safetensors', safetensors(['a', 'b'], [2, 2, 3], values)), SHAPE);
   const items = write('items.jsonl', '{"item_id":"a","title":"A"}\n{"item_id":"b"}\n{"item_id":"c","colour":1}\n{oops\n{"item_id":"d"}\n');
-  const report = await importItems(items, features, SHAPE, store);
+  const report = await importItems(items, features, SHAPE, stores);
   features.close();
   assert.equal(report.imported, 2);
   assert.deepEqual(report.rejected.map(({ row, errors }) => [row, errors[0]?.pointer]).sort(), [
@@ -53,31 +53,31 @@ test('JSONL items land with their hidden states; bad rows are named by row and f
     [3, '/colour'],
     [4, ''],
   ]);
-  assert.deepEqual(store.hiddenStates('a')?.shape, [2, 3]);
-  assert.equal(store.hasHiddenStates('d'), false);
-  assert.equal(store.item('b'), null);
+  assert.deepEqual((await stores.items.hiddenStates('a'))?.shape, [2, 3]);
+  assert.equal((await stores.items.withHiddenStates(['d'])).has('d'), false);
+  assert.equal(await stores.items.get('b'), null);
 });
 
 test('rows of another unit are refused as they are over HTTP, and rows of zeros are no features', async (t) => {
-  const { store, write } = setUp(t);
+  const { stores, write } = setUp(t);
   const values = Float32Array.from({ length: 9 }, (_, index) => (index < 3 ? 1 : index < 6 ? 0 : 1e38));
   const path = write('f.safetensors', safetensors(['a', 'b', 'c'], [3, 1, 3], values));
   const features = openFeatures(path, { layers: 1, width: 3, norms: [2] });
-  const report = await importItems(write('items.csv', 'item\na\nb\nc\n'), features, null, store);
+  const report = await importItems(write('items.csv', 'item\na\nb\nc\n'), features, null, stores);
   features.close();
   assert.deepEqual(
-    ['a', 'b'].map((id) => store.hasHiddenStates(id)),
+    ['a', 'b'].map((id) => (await stores.items.withHiddenStates([id])).has(id)),
     [true, false],
   );
   assert.match(report.rejected[0]?.errors[0]?.detail ?? '', /row 2 \(c\) layer 0 has the norm 1\.73e\+38/);
 });
 
 test('CSV columns become fields and typed attributes', async (t) => {
-  const { store, write } = setUp(t);
+  const { stores, write } = setUp(t);
   const items = write('items.csv', 'item,title,author_id,topic,duration_s:number,tags:list\nx,"a, b",a1,cooking,12.5,one|two\ny,t,a2,,bad,\n');
-  const report = await importItems(items, null, null, store);
-  assert.deepEqual(store.item('x')?.attributes, { topic: 'cooking', duration_s: 12.5, tags: ['one', 'two'] });
-  assert.equal(store.item('x')?.title, 'a, b');
+  const report = await importItems(items, null, null, stores);
+  assert.deepEqual((await stores.items.get('x'))?.attributes, { topic: 'cooking', duration_s: 12.5, tags: ['one', 'two'] });
+  assert.equal((await stores.items.get('x'))?.title, 'a, b');
   assert.deepEqual(
     report.rejected.map(({ row, errors }) => [row, errors[0]?.pointer]),
     [[2, '/attributes/duration_s']],
@@ -85,9 +85,9 @@ test('CSV columns become fields and typed attributes', async (t) => {
 });
 
 test('a CSV row of more or fewer cells than the header is refused, not shifted; blank cells are empty, numbers are decimal', async (t) => {
-  const { store, write } = setUp(t);
+  const { stores, write } = setUp(t);
   const items = write('items.csv', '\ufeffitem_id, title ,n:number\nx1,Hello, world,3\nx2,Fine\nx3, , \nx4,t,0x10\nx5,t, 1.5e1 \n');
-  const report = await importItems(items, null, null, store);
+  const report = await importItems(items, null, null, stores);
   assert.deepEqual(
     report.rejected.map(({ row, errors }) => [row, errors[0]?.pointer, errors[0]?.detail.split(':')[0]]),
     [
@@ -96,87 +96,87 @@ test('a CSV row of more or fewer cells than the header is refused, not shifted; 
       [4, '/attributes/n', report.rejected[2]?.errors[0]?.detail],
     ],
   );
-  assert.deepEqual([store.item('x3')?.title, store.item('x3')?.attributes], [null, {}]);
-  assert.deepEqual([store.item('x5')?.title, store.item('x5')?.attributes], ['t', { n: 15 }]);
+  assert.deepEqual([(await stores.items.get('x3'))?.title, (await stores.items.get('x3'))?.attributes], [null, {}]);
+  assert.deepEqual([(await stores.items.get('x5'))?.title, (await stores.items.get('x5'))?.attributes], ['t', { n: 15 }]);
 });
 
 test('a CSV header whose columns cannot be told apart is refused', async (t) => {
-  const { store, write } = setUp(t);
-  await assert.rejects(importItems(write('a.csv', 'item_id,topic, topic\nx,1,2\n'), null, null, store), /columns 2 and 3 are both named topic/);
-  await assert.rejects(importItems(write('b.csv', 'item_id,,topic\nx,1,2\n'), null, null, store), /column 2 has no name/);
+  const { stores, write } = setUp(t);
+  await assert.rejects(importItems(write('a.csv', 'item_id,topic, topic\nx,1,2\n'), null, null, stores), /columns 2 and 3 are both named topic/);
+  await assert.rejects(importItems(write('b.csv', 'item_id,,topic\nx,1,2\n'), null, null, stores), /column 2 has no name/);
 });
 
 test('a byte order mark and blank lines are no rows', async (t) => {
-  const { store, write } = setUp(t);
-  const items = await importItems(write('items.jsonl', '\ufeff{"item_id":"a"}\r\n   \r\n{"item_id":"b"}'), null, null, store);
-  const history = await importHistory(write('pairs.tsv', '\ufeffu1\ta b\r\n\r\n'), POSITIVES, store);
+  const { stores, write } = setUp(t);
+  const items = await importItems(write('items.jsonl', '\ufeff{"item_id":"a"}\r\n   \r\n{"item_id":"b"}'), null, null, stores);
+  const history = await importHistory(write('pairs.tsv', '\ufeffu1\ta b\r\n\r\n'), POSITIVES, stores);
   assert.deepEqual([items.imported, items.rejected, history.imported, history.rejected], [2, [], 1, []]);
-  assert.equal(store.history('u1', 10).length, 2);
+  assert.equal((await stores.events.history('u1', 10)).length, 2);
 });
 
 test('events of lines are told apart whatever colons the ids have', async (t) => {
-  const { store, write } = setUp(t);
+  const { stores, write } = setUp(t);
   const file = write('pairs.tsv', 'u:yt\tabc\nu\tyt:abc\n');
   for (const _ of ['first', 'again']) {
-    await importHistory(file, POSITIVES, store, { fromStart: true });
+    await importHistory(file, POSITIVES, stores, { fromStart: true });
     assert.deepEqual(
-      ['u:yt', 'u'].map((user) => store.history(user, 10).map(({ item_id: id }) => id)),
+      ['u:yt', 'u'].map((user) => (await stores.events.history(user, 10)).map(({ item_id: id }) => id)),
       [['abc'], ['yt:abc']],
     );
   }
 });
 
 test('an import goes on where it stopped, and a changed file starts anew', async (t) => {
-  const { store, write } = setUp(t);
+  const { stores, write } = setUp(t);
   const lines = Array.from({ length: 600 }, (_, index) => `{"item_id":"i${index}"}`).join('\n');
   const file = write('items.jsonl', lines);
-  const stopping = importItems(file, null, null, store, {
+  const stopping = importItems(file, null, null, stores, {
     onProgress: () => {
       throw new Error('stopped');
     },
   });
   await assert.rejects(stopping, /stopped/);
-  assert.ok(store.countItems() < 600);
-  const resumed = await importItems(file, null, null, store);
+  assert.ok((await stores.items.count()) < 600);
+  const resumed = await importItems(file, null, null, stores);
   assert.ok(resumed.resumedAfter > 0 && resumed.imported === 600 - resumed.resumedAfter);
-  assert.equal(store.countItems(), 600);
-  const changed = await importItems(write('items.jsonl', `${lines}\n{"item_id":"one-more"}`), null, null, store);
+  assert.equal((await stores.items.count()), 600);
+  const changed = await importItems(write('items.jsonl', `${lines}\n{"item_id":"one-more"}`), null, null, stores);
   assert.equal(changed.resumedAfter, 0);
-  assert.equal(store.countItems(), 601);
+  assert.equal((await stores.items.count()), 601);
 });
 
 test('a history of lines keeps its order; bad lines are named', async (t) => {
-  const { store, write } = setUp(t);
+  const { stores, write } = setUp(t);
   const file = write('pairs.tsv', 'u1\ta b c\nu2 no tab\nu1\td\nu3\t\n');
-  const report = await importHistory(file, POSITIVES, store);
+  const report = await importHistory(file, POSITIVES, stores);
   assert.deepEqual(
-    store.history('u1', 10).map(({ item_id: id }) => id),
+    (await stores.events.history('u1', 10)).map(({ item_id: id }) => id),
     ['c', 'b', 'a'],
   );
   assert.deepEqual(report.rejected.map(({ row }) => row).sort(), [2, 3, 4]);
-  await importHistory(write('again.tsv', 'u1\ta b c\n'), POSITIVES, store);
-  assert.equal(store.history('u1', 10).length, 3);
-  await importHistory(write('later.tsv', 'u1\tb c d\n'), POSITIVES, store); // what came since, the oldest cut off
+  await importHistory(write('again.tsv', 'u1\ta b c\n'), POSITIVES, stores);
+  assert.equal((await stores.events.history('u1', 10)).length, 3);
+  await importHistory(write('later.tsv', 'u1\tb c d\n'), POSITIVES, stores); // what came since, the oldest cut off
   assert.deepEqual(
-    store.history('u1', 10).map(({ item_id: id }) => id),
+    (await stores.events.history('u1', 10)).map(({ item_id: id }) => id),
     ['d', 'c', 'b', 'a'],
   );
 });
 
 test('events of a file are checked like posted ones', async (t) => {
-  const { store, write } = setUp(t);
+  const { stores, write } = setUp(t);
   const file = write(
     'events.csv',
     'event_id,user_id,item_id,type,at,watch_ms,duration_ms,watch_portion\n' +
       '1,u,a,view,2026-01-01T00:00:00Z,900,1000,\n2,u,b,glance,2026-01-01T00:00:00Z,,,\n' +
       '3,u,c,view,2026-01-01T00:00:00Z,,,0.25\n4,u,d,view,2026-01-01T00:00:00Z,200,,\n',
   );
-  const report = await importHistory(file, POSITIVES, store);
+  const report = await importHistory(file, POSITIVES, stores);
   assert.deepEqual(
     report.rejected.map(({ row, errors }) => [row, errors[0]?.pointer]),
     [[2, '/type']],
   );
-  assert.equal(store.history('u', 10).length, 1);
+  assert.equal((await stores.events.history('u', 10)).length, 1);
 });
 
 test('feature files that do not fit are refused with the reason', (t) => {
@@ -203,7 +203,7 @@ test('feature files that do not fit are refused with the reason', (t) => {
 });
 
 test("an extraction's folder is read shard by shard", async (t) => {
-  const { store, write } = setUp(t);
+  const { stores, write } = setUp(t);
   const shard = (name: string, ids: string[], first: number) => {
     const content = safetensors(
       ids,
@@ -218,13 +218,13 @@ test("an extraction's folder is read shard by shard", async (t) => {
     dirname(write('index.json', JSON.stringify({ format: 'reelfuse-features', format_version: 1, shards, ...change })));
   const features = openFeatures(index({}), SHAPE);
   assert.deepEqual([features.count, features.shape], [3, SHAPE]);
-  const report = await importItems(write('items.jsonl', '{"item_id":"c"}\n{"item_id":"b"}\n{"item_id":"z"}\n'), features, SHAPE, store);
+  const report = await importItems(write('items.jsonl', '{"item_id":"c"}\n{"item_id":"b"}\n{"item_id":"z"}\n'), features, SHAPE, stores);
   features.close();
   assert.equal(report.imported, 3);
-  const floats = (id: string) => [...new Float32Array(new Uint8Array(store.hiddenStates(id)?.data ?? []).buffer)];
+  const floats = (id: string) => [...new Float32Array(new Uint8Array((await stores.items.hiddenStates(id))?.data ?? []).buffer)];
   assert.deepEqual(floats('c'), [50, 51, 52, 53, 54, 55]);
   assert.deepEqual(floats('b'), [6, 7, 8, 9, 10, 11]);
-  assert.equal(store.hasHiddenStates('z'), false);
+  assert.equal((await stores.items.withHiddenStates(['z'])).has('z'), false);
 
   const wrong: [object, RegExp][] = [
     [{ format: 'other' }, /index\.json: is not an index of format reelfuse-features/],

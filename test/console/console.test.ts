@@ -56,7 +56,8 @@ function consoleTests(): void {
   });
 
   const open = (path: string, options: BrowserContextOptions, run: (opened: Opened) => Promise<void>) => onPage(browser, origin, path, options, run);
-  const positives = (userId: string): string[] => server.services.store.history(userId, 50).map(({ item_id: itemId }) => itemId);
+  const positives = async (userId: string): Promise<string[]> =>
+    (await server.services.stores.events.history(userId, 50)).map(({ item_id: itemId }) => itemId);
 
   test('first sight: twenty clips of a known user, the active model, and why the first clip is there', () =>
     open('/', {}, async ({ page }) => {
@@ -119,15 +120,15 @@ function consoleTests(): void {
         after,
         before.filter((id) => id !== liked),
       );
-      assert.equal(positives('pet-lover')[0], liked);
+      assert.equal((await positives('pet-lover'))[0], liked);
       assert.equal(await page.evaluate('document.getAnimations().length'), 0); // reduced motion is asked for
       await page.locator('.past li:first-child', { hasText: /like · just now$/ }).waitFor();
       assert.equal(await page.locator('.move[data-kind=new]').count(), after.filter((id) => !before.includes(id)).length);
       const watched = await answerAfter(page, said, () => cards(page).nth(1).locator('[data-action=view]').click());
       assert.match(watched, /^Watched “/);
-      assert.equal(positives('pet-lover').length >= 2 && positives('pet-lover')[0] === after[1], true);
+      assert.equal((await positives('pet-lover')).length >= 2 && (await positives('pet-lover'))[0] === after[1], true);
       await answerAfter(page, watched, () => cards(page).nth(0).locator('[data-action=skip]').click());
-      assert.equal(positives('pet-lover')[0], after[1]); // a skip is no positive
+      assert.equal((await positives('pet-lover'))[0], after[1]); // a skip is no positive
     }));
 
   test('a history is composed by clicking clips: the answer follows, nothing is stored, and clips can be taken out again', () =>
@@ -303,7 +304,7 @@ function consoleTests(): void {
       await page.locator('#item-row').selectOption({ label: 'clip-0042' });
       await put.click();
       await page.locator('.receipt', { hasText: /^Put: searchable after .* ms/ }).waitFor();
-      const stored = server.await services.stores.items.hiddenStates('by-form');
+      const stored = await server.services.stores.items.hiddenStates('by-form');
       assert.equal(Buffer.from(stored?.data ?? []).toString('base64'), demoStates('clip-0042').data);
 
       expectStatus(412);
@@ -319,10 +320,10 @@ function consoleTests(): void {
       await page.locator('#found li', { hasText: 'A title of its own' }).waitFor();
       const remove = page.locator('#item button.danger');
       await remove.click();
-      assert.equal(server.await services.stores.items.get('by-form')?.item_id, 'by-form'); // asked once more first
+      assert.equal((await server.services.stores.items.get('by-form'))?.item_id, 'by-form'); // asked once more first
       await remove.click();
       await page.locator('.receipt', { hasText: 'Deleted' }).waitFor();
-      assert.equal(server.await services.stores.items.get('by-form'), null);
+      assert.equal(await server.services.stores.items.get('by-form'), null);
     }));
 
   test('everything by keyboard: find the user, walk the cards, react, ask why, change tabs, switch single keys off', () =>
@@ -352,7 +353,7 @@ function consoleTests(): void {
       assert.equal(await focused(), '1');
       const liked = (await idsOf(page))[0];
       const said = await answerAfter(page, '', () => page.keyboard.press('l'));
-      assert.equal(positives('football-fan')[0], liked);
+      assert.equal((await positives('football-fan'))[0], liked);
       assert.equal(await focused(), '1'); // the focus stays at its rank
       await page.keyboard.press('3');
       assert.equal(await page.locator('#panel-request').isVisible(), true);

@@ -54,7 +54,7 @@ async function servesAlike(t: Parameters<typeof build>[0]): Promise<void> {
       REELFUSE_USER_TOWER_PRECISION: 'float32',
       REELFUSE_RECOMMENDER_WORKERS: '2',
     });
-    assert.equal(services.generations.current.pool.provider, provider);
+    assert.equal(services.generations.current.userTower.provider, provider);
     const ask = async (n: number) => {
       const history = [clip(1 + (n % 30)), clip(1 + ((7 * n) % 30))];
       const answer = await app.inject({ method: 'POST', url: '/v1/recommendations', payload: { history, k: 10, exact: n % 2 === 0 } });

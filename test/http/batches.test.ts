@@ -43,16 +43,16 @@ for (const [form, payload, type] of [
 ] as const) {
   test(`${form}: an answer that says that the server could not is not kept: the retry puts the rows`, async (t) => {
     const built = await build(t);
-    const { store } = built.services;
-    const { putItem } = store;
-    store.putItem = async (write) => (write.item.item_id === 'b-2' ? Promise.reject(storageFull()) : putItem(write));
+    const { items } = built.services.stores;
+    const { put } = items;
+    items.put = async (write) => (write.item.item_id === 'b-2' ? Promise.reject(storageFull()) : put(write));
     const headers = { ...type, 'idempotency-key': 'full' };
     const refused = (await post(built, payload, headers)).json<{ results: { status: number }[] }>();
     assert.deepEqual(
       refused.results.map(({ status }) => status),
       [201, 507],
     );
-    store.putItem = putItem;
+    items.put = put;
     const again = (await post(built, payload, headers)).json<{ results: { status: number }[] }>();
     assert.deepEqual(
       again.results.map(({ status }) => status),
@@ -151,8 +151,8 @@ test('hidden states may come as safetensors, and give the same vector', async (t
   await put('raw', states);
   const answer = await put('packed', { format: 'safetensors', data: safetensors('hidden_states', 'F16', [7, 384], data) });
   assert.equal(answer.statusCode, 201, answer.body);
-  const { catalogue } = built.services.generations.current;
-  const vectorOf = (id: string): number[] => [...catalogue.table.vector(catalogue.get(id)?.slot ?? -1)];
+  const { table } = built.services.generation;
+  const vectorOf = (id: string): number[] => [...table.slots.table.vector(table.find(id)?.slot ?? -1)];
   assert.deepEqual(vectorOf('packed'), vectorOf('raw'));
 
   const refusals: [object, string, RegExp][] = [

@@ -4,13 +4,13 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import Database from 'better-sqlite3';
-import { buildApp } from '../../src/app.js';
+import { systemClock } from '../../src/clock.js';
 import { storageFull } from '../../src/errors.js';
 import { ERROR_CODES } from '../../src/http/error-codes.js';
 import { migrate } from '../../src/store/sqlite/migrate.js';
 import { createWriter } from '../../src/store/sqlite/writer.js';
 import { packageFile } from '../../src/package-root.js';
-import { build, clip, otherModel, putClips, view, type Built } from '../build.js';
+import { build, clip, otherModel, putClips, temporaryFolder, view, type Built } from '../build.js';
 
 interface Refusal {
   status: number;
@@ -64,7 +64,7 @@ test('more writes of items than may be under way are refused at once, counted, a
   const refused = answers.filter(({ statusCode }) => statusCode !== 201);
   assert.ok(refused.length > 0 && refused.length < 10);
   for (const answer of refused) assert.deepEqual(await refusal(Promise.resolve(answer)), { status: 503, code: 'overloaded', retryAfter: '1' });
-  assert.equal(built.await services.stores.items.count(), 10 - refused.length);
+  assert.equal(await built.services.stores.items.count(), 10 - refused.length);
   assert.match((await built.app.inject('/metrics')).body, new RegExp(`reelfuse_rejected_total{reason="item_queue_full"} ${refused.length}\n`));
   const items = Array.from({ length: 10 }, (_, n) => ({ item_id: `r-${n}` }));
   const { results } = (await post(built, '/v1/items/batch', { items })).json<{ results: { status: number; error?: { code: string } }[] }>();
@@ -87,7 +87,7 @@ test('a stream waits for places where others are refused, and its rows keep thei
       [200, 200],
     );
     await built.services.ingest.settle();
-    for (const n of [0, 5]) assert.equal(built.await services.stores.items.get(`s-${n}`)?.title, `t${n + 54}`);
+    for (const n of [0, 5]) assert.equal((await built.services.stores.items.get(`s-${n}`))?.title, `t${n + 54}`);
     assert.equal((await built.app.inject({ method: 'PUT', url: '/v1/items/after', payload: {} })).statusCode < 300, true);
   }
 });
@@ -153,16 +153,14 @@ test('a disk that is full: nothing of the group is kept, and the caller is told 
   database.close();
 
   const built = await build(t);
-  built.services.store.putItem = () => Promise.reject(storageFull());
+  built.services.stores.items.put = () => Promise.reject(storageFull());
   const answer = built.app.inject({ method: 'PUT', url: '/v1/items/x', payload: {} });
   assert.deepEqual(await refusal(answer), { status: 507, code: 'storage_full', retryAfter: '30' });
 });
 
 test('an error of the server itself tells nothing but the request id, alone and in a batch', async (t) => {
   const built = await build(t);
-  built.services.store.sequence = () => {
-    throw new Error('secret detail');
-  };
+  built.services.stores.events.recent = () => Promise.reject(new Error('secret detail'));
   const answer = await post(built, '/v1/recommendations', { user_id: 'u' });
   assert.deepEqual(await codeOf(Promise.resolve(answer)), [500, 'internal_error']);
   assert.ok(!answer.body.includes('secret detail'));
@@ -220,10 +218,12 @@ test('a model and a recommendation that are not known', async (t) => {
 });
 
 test('while the catalogue loads, writes and swaps are told to come back, and answers are the fallback ranking', async (t) => {
-  const built = await build(t);
-  await putClips(built.app, 3);
-  const app = await buildApp({ ...built.services, isReady: () => false });
-  t.after(() => app.close());
+  const dataDir = temporaryFolder(t);
+  const first = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  await putClips(first.app, 3);
+  await first.stop();
+  const { app, services } = await build(t, { REELFUSE_DATA_DIR: dataDir }, systemClock, { load: false });
+  await services.generations.load(() => undefined); // all is there, but nobody has said so
   const send = (method: 'PUT' | 'POST', url: string, payload: object = {}) => app.inject({ method, url, payload });
   for (const answer of [send('PUT', '/v1/items/x'), send('POST', '/v1/snapshots'), send('POST', '/v1/models/x/activate')])
     assert.deepEqual(await refusal(answer), { status: 503, code: 'starting', retryAfter: '1' });

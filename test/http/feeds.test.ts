@@ -3,7 +3,8 @@ import { createHmac } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { systemClock } from '../../src/clock.js';
 import { pino } from 'pino';
-import { createCursors, hashOf } from '../../src/recommend/cursors.js';
+import { hashOf } from '../../src/domain/item-hash.js';
+import { createCursors } from '../../src/recommend/cursors.js';
 import { build, clip, demoStates, otherModel, temporaryFolder, view, type Built } from '../build.js';
 import { withOtherNonce } from '../other-nonce.js';
 
@@ -296,10 +297,10 @@ describe('feeds', () => {
   });
 
   test('diversity makes a list less alike, and keeps the best first', async () => {
-    const vectors = built.services.generations.current.catalogue;
+    const { table } = built.services.generation;
     const likeness = (answer: Answer): number => {
       const units = ids(answer).map((id) => {
-        const vector = vectors.table.vector(vectors.get(id)?.slot ?? -1);
+        const vector = table.slots.table.vector(table.find(id)?.slot ?? -1);
         const norm = Math.hypot(...vector);
         return vector.map((value) => value / norm);
       });
@@ -628,7 +629,7 @@ describe('feeds', () => {
 
   test('the sequence of an answer is no newer than the history that it was made from', async () => {
     await events([view('own-1', 'writer', clip(1))]);
-    const { pool } = built.services.generations.current;
+    const { pool } = built.services.generation;
     const search = pool.search;
     pool.search = async (prepare) => {
       await events([view('own-2', 'writer', clip(2))]); // too late for this answer

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TypedApp } from '../../src/http/typed-app.js';
-import type { Receipt } from '../../src/ingest/items.js';
+import type { Receipt } from '../../src/ingest/acknowledgement.js';
 import { build, clip, demoStates, putClips } from '../build.js';
 
 const patch = (app: TypedApp, itemId: string, payload: object, headers: Record<string, string> = {}) =>
@@ -204,7 +204,7 @@ test('a patch or batch with wait=stored is in the store when it is answered, and
   await putClips(app, 3);
   const items = [1, 2].map((n) => ({ item_id: `late-${n}`, hidden_states: demoStates(clip(n + 10)) }));
   await app.inject({ method: 'POST', url: '/v1/items/batch?wait=stored', payload: { items } });
-  assert.equal(services.store.hasHiddenStates('late-1'), true);
+  assert.equal((await services.stores.items.withHiddenStates(['late-1'])).has('late-1'), true);
   await patch(app, `${clip(2)}?wait=stored`, { hidden: true });
   assert.equal((await scores(app)).has(clip(2)), false);
   const before = (await scores(app)).get(clip(3));
@@ -228,7 +228,7 @@ test('under a model of ids alone hidden states of any shape are kept for a later
   ] as const) {
     const answer = await put(itemId);
     assert.deepEqual([answer.statusCode, answer.json<{ state: string }>().state], [201, state], answer.body);
-    assert.deepEqual(await services.stores.items.hiddenStates(itemId)?.shape, [14, 192]);
+    assert.deepEqual((await services.stores.items.hiddenStates(itemId))?.shape, [14, 192]);
   }
   const batch = await app.inject({ method: 'POST', url: '/v1/items/batch', payload: { items: [{ item_id: 'row', hidden_states: states }] } });
   assert.equal(batch.statusCode, 200, batch.body);

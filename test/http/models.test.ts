@@ -1,3 +1,4 @@
+import type { EmbeddedGeneration } from '../../src/composition/embedded-generation.js';
 import assert from 'node:assert/strict';
 import { cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -92,13 +93,13 @@ test('a swap answers every request by one model, keeps the writes made meanwhile
     ],
   );
   const ids = await idsOf(app);
-  const known = new Set([...services.generations.current.catalogue.items()].map(({ fields }) => fields.item_id));
-  assert.deepEqual(known, new Set([...(services.generations.standby?.catalogue.items() ?? [])].map(({ fields }) => fields.item_id)));
+  const known = new Set([...services.generations.current.catalogue.all.items()].map(({ fields }) => fields.item_id));
+  assert.deepEqual(known, new Set([...(services.generations.standby?.catalogue.all.items() ?? [])].map(({ fields }) => fields.item_id)));
   await stop();
 
   const again = await build(t, { REELFUSE_DATA_DIR: dataDir });
   assert.equal(again.services.generations.current.artifact.fingerprint, fingerprint);
-  assert.deepEqual(new Set([...again.services.generations.current.catalogue.items()].map(({ fields }) => fields.item_id)), known);
+  assert.deepEqual(new Set([...again.services.generations.current.catalogue.all.items()].map(({ fields }) => fields.item_id)), known);
   assert.deepEqual(await idsOf(again.app), ids);
 });
 
@@ -125,10 +126,11 @@ test('a switch back that the store cannot remember is refused, and the model tha
   const { fingerprint } = (await register(app, await otherModel(t))).json<Model>();
   await activate(app, fingerprint);
   await services.generations.idle();
-  const { setMeta } = services.store;
-  services.store.setMeta = () => Promise.reject(new Error('no space'));
+  const { keyValues } = services.stores;
+  const { set } = keyValues;
+  keyValues.set = () => Promise.reject(new Error('no space'));
   assert.equal((await activate(app, before)).statusCode, 500);
-  services.store.setMeta = setMeta;
+  keyValues.set = set;
   assert.equal((await recommend(app, [clip(1)])).json<{ model: Model }>().model.fingerprint, fingerprint);
   assert.equal((await activate(app, before)).statusCode, 200);
 });
@@ -163,7 +165,7 @@ test('a model that can place too few of the items is refused, however well its i
   const { app, services } = await build(t);
   const items = Array.from({ length: 40 }, (_, n) => ({ item_id: clip(n + 1) })); // known by the rows of the ID table alone
   await app.inject({ method: 'POST', url: '/v1/items/batch', payload: { items } });
-  assert.equal(services.generations.current.catalogue.status()).states.searchable, 40);
+  assert.equal((await services.generations.current.catalogue.status()).states.searchable, 40);
   const rename = (bytes: Buffer): void => void bytes.write(bytes.toString().replaceAll('clip-', 'none-'));
   const { fingerprint } = (await register(app, await otherModel(t, { file: 'item_ids.txt', edit: rename }))).json<Model>();
   await activate(app, fingerprint);
@@ -176,32 +178,33 @@ test('a model that can place too few of the items is refused, however well its i
 test('going back to the previous model ends a rebuild that is under way, even one that is about to switch', async (t) => {
   const { app, services } = await build(t);
   await putClips(app, 100);
-  const { generations, store } = services;
+  const { generations, stores } = services;
+  const { keyValues } = stores;
   const before = services.generations.current.artifact.fingerprint;
   const { fingerprint } = (await register(app, await otherModel(t))).json<Model>();
   await activate(app, fingerprint);
   await generations.idle();
 
-  assert.equal(generations.rebuild()?.fingerprint, fingerprint);
+  assert.equal((await generations.rebuild())?.fingerprint, fingerprint);
   const back = await activate(app, before);
   assert.deepEqual([back.statusCode, back.json<Swap>().state], [200, 'active']);
   assert.equal((await recommend(app, [clip(1)])).json<{ model: Model }>().model.fingerprint, before);
   await generations.idle();
-  assert.deepEqual([generations.current.artifact.fingerprint, generations.targets.length], [before, 2]);
+  assert.deepEqual([generations.current.artifact.fingerprint, generations.loaded.length], [before, 2]);
 
-  const { setMeta } = store;
+  const { set } = keyValues;
   let late: ReturnType<typeof activate> | null = null;
-  store.setMeta = (key, value) => {
-    store.setMeta = setMeta;
+  keyValues.set = (key, value) => {
+    keyValues.set = set;
     late = activate(app, fingerprint);
-    return setMeta(key, value);
+    return set(key, value);
   };
-  generations.rebuild();
+  await generations.rebuild();
   await generations.idle();
   const answered = await (late as unknown as ReturnType<typeof activate>); // made by the rebuild's own switch
   assert.equal(answered.statusCode, 200);
-  assert.deepEqual([generations.current.artifact.fingerprint, generations.targets.length], [fingerprint, 2]);
-  assert.deepEqual([store.meta('model_dir'), (await models(app)).swap.state], [generations.current.artifact.folder, 'active']);
+  assert.deepEqual([generations.current.artifact.fingerprint, generations.loaded.length], [fingerprint, 2]);
+  assert.deepEqual([await keyValues.get('model_dir'), (await models(app)).swap.state], [generations.current.artifact.folder, 'active']);
   const put = await app.inject({ method: 'PUT', url: '/v1/items/a', payload: { hidden_states: demoStates(clip(200)) } });
   assert.equal(put.statusCode, 201);
 });
@@ -210,15 +213,16 @@ test('a server that ends while it switches starts again with the model that serv
   const dataDir = temporaryFolder(t);
   const { app, services, stop } = await build(t, { REELFUSE_DATA_DIR: dataDir });
   await putClips(app, 20);
-  const { generations, store } = services;
+  const { generations, stores } = services;
+  const { keyValues } = stores;
   const served = services.generations.current.artifact.fingerprint;
   const { fingerprint } = (await register(app, await otherModel(t))).json<Model>();
-  const { setMeta } = store;
+  const { set } = keyValues;
   let ending: Promise<void> | null = null;
-  store.setMeta = (key, value) => {
-    store.setMeta = setMeta;
+  keyValues.set = (key, value) => {
+    keyValues.set = set;
     ending = generations.close();
-    return setMeta(key, value);
+    return set(key, value);
   };
   await activate(app, fingerprint);
   await generations.idle();
@@ -257,13 +261,14 @@ test('a setting that names another model than last time wins over the one that w
 test('a rebuilt index need only be as good as the one it replaces, another model is measured by the setting', async (t) => {
   const { app, services } = await build(t);
   await putClips(app, 100);
-  const { generations, store } = services;
-  const { users } = store;
-  store.users = (...given) => {
+  const { generations, stores } = services;
+  const { events } = stores;
+  const { users } = events;
+  events.users = (...given) => {
     // asked for just before recall is measured: from here on both indexes find a half
-    for (const { generation } of generations.targets) {
-      const { search } = generation.pool;
-      generation.pool.search = async (prepare) => {
+    for (const { pool } of generations.loaded as readonly EmbeddedGeneration[]) {
+      const { search } = pool;
+      pool.search = async (prepare) => {
         let isExact = true;
         const found = await search(() => {
           const job = prepare();
@@ -276,7 +281,7 @@ test('a rebuilt index need only be as good as the one it replaces, another model
     return users(...given);
   };
   const before = generations.current;
-  generations.rebuild();
+  await generations.rebuild();
   await generations.idle();
   assert.deepEqual([generations.swap?.state, generations.swap?.recall], ['active', 0.5]);
   assert.notEqual(generations.current, before);
@@ -290,24 +295,26 @@ test('a model that was asked for does not wait for a rebuild', async (t) => {
   const { app, services } = await build(t);
   await putClips(app, 50);
   const { fingerprint } = (await register(app, await otherModel(t))).json<Model>();
-  services.generations.rebuild();
+  await services.generations.rebuild();
   const [first, second] = await Promise.all([activate(app, fingerprint), activate(app, fingerprint)]);
   assert.deepEqual([first.statusCode, second.statusCode], [202, 409]);
   await services.generations.idle();
-  assert.deepEqual([services.generations.current.artifact.fingerprint, services.generations.targets.length], [fingerprint, 2]);
+  assert.deepEqual([services.generations.current.artifact.fingerprint, services.generations.loaded.length], [fingerprint, 2]);
 });
 
 test('a model that fails while it is being switched to is refused', async (t) => {
   const { app, services } = await build(t);
   await putClips(app, 5);
-  const { generations, store } = services;
+  const { generations, stores } = services;
+  const { keyValues } = stores;
   const before = generations.current;
   const { fingerprint } = (await register(app, await otherModel(t))).json<Model>();
-  const { setMeta } = store;
-  store.setMeta = async (key, value) => {
-    store.setMeta = setMeta;
-    await setMeta(key, value);
-    for (const target of generations.targets) if (target.generation !== before) target.failure = new Error('a thread has died');
+  const { set } = keyValues;
+  keyValues.set = async (key, value) => {
+    keyValues.set = set;
+    await set(key, value);
+    for (const { indexer } of generations.loaded)
+      if (indexer !== before.indexer) Object.defineProperty(indexer, 'failure', { get: () => new Error('a thread has died') });
   };
   await activate(app, fingerprint);
   await generations.idle();

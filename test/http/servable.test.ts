@@ -16,7 +16,7 @@ test('a request looks for its items once, however many others are hidden, expire
   const changes = [{ hidden: true }, { expires_at: '2020-01-01T00:00:00Z' }, { available_from: '2999-01-01T00:00:00Z' }];
   for (let n = 101; n <= 300; n++)
     await built.app.inject({ method: 'PATCH', url: `/v1/items/${clip(n)}`, payload: changes[n % changes.length] as object });
-  const { pool } = built.services.generations.current;
+  const { pool } = built.services.generation;
   const { search } = pool;
   let searches = 0;
   pool.search = (prepare) => {
@@ -53,7 +53,7 @@ test('items that come and go with time are in the index when they can be served,
   await second.app.inject({ method: 'PATCH', url: '/v1/items/hidden', payload: { hidden: false } });
   await second.app.inject({ method: 'PATCH', url: '/v1/items/in-an-hour', payload: { expires_at: time(5) } });
   assert.deepEqual(await shown(second), ['hidden', 'in-three-hours']); // expired by the real time
-  assert.equal(second.services.generations.current.catalogue.indexed, 6);
+  assert.equal(second.services.generation.table.membership.findable, 6);
   await clock.advance(hour);
-  assert.equal(second.services.generations.current.catalogue.indexed, 5);
+  assert.equal(second.services.generation.table.membership.findable, 5);
 });

@@ -177,16 +177,16 @@ test('a rebuild of the serving model frees the slots of what was deleted and goe
   await putClips(built.app, 60);
   for (let n = 1; n <= 40; n++) await built.app.inject({ method: 'DELETE', url: `/v1/items/${clip(n)}` });
   const { generations } = built.services;
-  const old = generations.current;
-  assert.equal(old.catalogue.freeSlots, 40);
+  const old = built.services.generation;
+  assert.equal(old.table.slots.free, 40);
   const before = await exact(built, [clip(50)]);
-  assert.equal(generations.rebuild()?.fingerprint, old.artifact.fingerprint);
+  assert.equal((await generations.rebuild())?.fingerprint, old.artifact.fingerprint);
   await put(built, 'meanwhile', 100);
   await generations.idle();
   assert.equal(generations.swap?.state, 'active');
   assert.notEqual(generations.current, old);
   assert.equal(generations.standby, null);
-  assert.ok(generations.current.catalogue.freeSlots <= 1);
+  assert.ok(built.services.generation.table.slots.free <= 1);
   const after = await exact(built, [clip(50)]);
   assert.deepEqual(
     after.filter(([id]) => id !== 'meanwhile'),
@@ -201,14 +201,14 @@ test('a snapshot is written of an index that was built anew, though no item has 
   await putClips(first.app, 30);
   for (let n = 1; n <= 10; n++) await first.app.inject({ method: 'DELETE', url: `/v1/items/${clip(n)}` });
   const before = await snapshot(first);
-  first.services.generations.rebuild();
+  await first.services.generations.rebuild();
   await first.services.generations.idle();
   first.services.generations.current.firstRecalls = [1, 0.95];
   await first.stop();
   const second = await build(t, { REELFUSE_DATA_DIR: dataDir });
   assert.notEqual(second.restored?.snapshot, before.name);
-  const { catalogue, firstRecalls } = second.services.generations.current;
-  assert.deepEqual([second.restored?.adopted, catalogue.slots, catalogue.deadNodes], [20, 20, 0]);
+  const { table, firstRecalls } = second.services.generation;
+  assert.deepEqual([second.restored?.adopted, table.slots.count, table.membership.deadNodes], [20, 20, 0]);
   assert.deepEqual(firstRecalls, [1, 0.95]);
 });
 
@@ -219,8 +219,8 @@ test('slots of a damaged snapshot are given to the items that are then read from
   await first.stop();
   for (const name of readdirSync(join(dataDir, 'snapshots'))) writeFileSync(join(dataDir, 'snapshots', name, 'graph.hnsw'), 'torn');
   const second = await build(t, { REELFUSE_DATA_DIR: dataDir });
-  const { catalogue } = second.services.generations.current;
-  assert.deepEqual([second.restored, catalogue.size, catalogue.slots, catalogue.freeSlots], [null, 40, 40, 0]);
+  const { table } = second.services.generation;
+  assert.deepEqual([second.restored, table.size, table.slots.count, table.slots.free], [null, 40, 40, 0]);
   assert.equal((await hnsw(second, [clip(1)])).length, 39);
 });
 
@@ -247,10 +247,10 @@ test('a server that is ended while it loads does not load the rest, and the next
   rmSync(join(dataDir, 'snapshots'), { recursive: true });
   const second = await build(t, { REELFUSE_DATA_DIR: dataDir }, systemClock, { load: false });
   await assert.rejects(second.services.load(AbortSignal.abort()), { name: 'AbortError' });
-  assert.equal(second.services.generations.current.catalogue.size, 0);
+  assert.equal(second.services.generation.table.size, 0);
   await second.stop();
   const third = await build(t, { REELFUSE_DATA_DIR: dataDir });
-  assert.deepEqual([third.restored, third.services.generations.current.catalogue.size], [null, 5]);
+  assert.deepEqual([third.restored, third.services.generation.table.size], [null, 5]);
 });
 
 test('rebuilds under load fail no request: what has begun on the old generation ends on it', async (t) => {

@@ -85,12 +85,12 @@ export async function memoryFeed(items: readonly MemoryItem[], reach = Infinity)
     stored: { vector: Float32Array.of(aside, similarity), id_share: 0.5 },
   });
   await retrieval.apply([putOf({ id: 'me', similarity: 0, hidden: true }), ...items.map(putOf)]);
-  const positives = items.map(({ id, positives: weight = 0 }) => ({ item_id: id, weight, is_item: 1 }));
-  const popularity = createPopularity({
+  const positives = items.map(({ id, positives: total = 0 }) => ({ item_id: id, total, is_item: 1 }));
+  const popularity = await createPopularity({
     origin: NOW,
     halfLifeMs: 3_600_000,
     isKnown: (itemId) => items.some(({ id }) => id === itemId),
-    initial: { positives, impressions: [] },
+    initial: { positives: [positives], impressions: [] },
   });
   const context: RecommendContext = {
     retrieval,

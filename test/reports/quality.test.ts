@@ -3,8 +3,9 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { meanOf, measureQuality, type Quality, type QualityGroup } from '../../src/reports/quality.js';
-import { openServedLog, type ServedEntry, type ServedLog } from '../../src/store/files/served-log.js';
-import type { PositiveEvent, Store } from '../../src/store/store.js';
+import type { EventStore, PositiveEvent } from '../../src/store/events.js';
+import { openServedLog } from '../../src/store/files/served-log.js';
+import type { ServedEntry, ServedLog } from '../../src/store/served-log.js';
 import { withOtherNonce } from '../other-nonce.js';
 import { temporaryFolder } from '../build.js';
 
@@ -36,9 +37,9 @@ function logOf(t: TestContext): { log: ServedLog; folder: string } {
 
 const eventOf = (id: string | null, itemId: string, at = NOW + 1000) => ({ recommendation_id: id, item_id: itemId, at });
 /** In the order of their arrival. */
-function storeOf(events: Omit<PositiveEvent, 'sequence'>[]): Pick<Store, 'positives'> {
+function storeOf(events: Omit<PositiveEvent, 'sequence'>[]): Pick<EventStore, 'positives'> {
   const numbered = events.map((event, index) => ({ ...event, sequence: index + 1 }));
-  return { positives: (since, after, limit) => numbered.slice(after, after + limit).filter(({ at }) => at >= since) };
+  return { positives: async (since, after, limit) => numbered.slice(after, after + limit).filter(({ at }) => at >= since) };
 }
 
 const measure = (log: ServedLog, events: Omit<PositiveEvent, 'sequence'>[]): Promise<Quality> => measureQuality(storeOf(events), log, NOW - HOUR_MS);
@@ -97,7 +98,7 @@ test('of too many events the newest are judged', async () => {
   const id = (n: number): string => (n < 1000 ? 'old' : 'new');
   const events = Array.from({ length: 201_000 }, (_, n) => eventOf(id(n), `v${n}`));
   const entries = new Map(['old', 'new'].map((version) => [version, entryOf({ version })]));
-  const quality = await measureQuality(storeOf(events), { readAll: async () => entries, first: async () => null }, NOW - HOUR_MS);
+  const quality = await measureQuality(storeOf(events), { read: async () => entries, first: async () => null }, NOW - HOUR_MS);
   assert.deepEqual([only(quality).model.version, only(quality).events, quality.truncated], ['new', 200_000, true]);
 });
 
@@ -151,7 +152,7 @@ test('the interval of graded gains holds the true mean at least as often as it s
 test('the entries of many ids are read together, and unknown ids are left out', async (t) => {
   const { log, folder } = logOf(t);
   const ids = Array.from({ length: 300 }, (_, n) => log.append(entryOf({ at: NOW - (n % 3) * HOUR_MS, seed: n })));
-  const entries = await log.readAll([...ids, 'rec_AAAA', 'nothing', withOtherNonce(ids[0] ?? '')]);
+  const entries = await log.read([...ids, 'rec_AAAA', 'nothing', withOtherNonce(ids[0] ?? '')]);
   assert.deepEqual(
     ids.map((id) => entries.get(id)?.seed),
     ids.map((_, n) => n),

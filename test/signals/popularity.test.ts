@@ -7,9 +7,9 @@ import { build, clip, putClips, temporaryFolder, view, type Built } from '../bui
 const HALF_LIFE = 1000;
 const close = (a: number, b: number): boolean => Math.abs(a - b) <= 1e-9 * Math.max(Math.abs(a), Math.abs(b));
 
-test('weights stay numbers however many half-lives a process runs, and what is counted can be taken back', () => {
+test('weights stay numbers however many half-lives a process runs, and what is counted can be taken back', async () => {
   const none = { positives: [], impressions: [] };
-  const popularity = createPopularity({ origin: 0, halfLifeMs: HALF_LIFE, isKnown: () => true, initial: none });
+  const popularity = await createPopularity({ origin: 0, halfLifeMs: HALF_LIFE, isKnown: () => true, initial: none });
   popularity.add('old', 0);
   for (let now = 0; now <= 5_000 * HALF_LIFE; now += 100 * HALF_LIFE) {
     popularity.add('new', now);

@@ -17,8 +17,7 @@ export interface EmbeddedRetrieval {
   catalogue: Catalogue;
   /** For snapshots. */
   image: GenerationImage;
-  /** Whether the item is known, in the turn of this call. */
-  has(itemId: string): boolean;
+  table: ItemTable;
 }
 
 export interface EmbeddedRetrievalSetup {
@@ -65,7 +64,7 @@ export function createEmbeddedRetrieval({ manifest, pool, interner, clock }: Emb
       items: () => table.items(),
     },
   };
-  return { retrieval, catalogue, image: createGenerationImage(table, pool, interner), has: (itemId) => table.find(itemId) !== undefined };
+  return { retrieval, catalogue, image: createGenerationImage(table, pool, interner), table };
 }
 
 /** The newest that have a vector, oldest first. */

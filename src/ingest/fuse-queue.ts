@@ -28,7 +28,7 @@ export interface FuseQueue {
   discard(itemId: string): void;
   /** Resolves when the item does not wait any more. */
   settled(itemId: string): Promise<void>;
-  /** Rejects those who wait for an entry. */
+  /** Rejects those who wait for an entry, and whoever comes later. */
   fail(error: Error): void;
   /** Why an item has no vector now, although the model can place it; null: there is no such item. */
   readonly failure: Error | null;
@@ -69,6 +69,7 @@ export function createFuseQueue({ model, stores, retrieval, log, onError }: Fuse
   const lanes = new Set<Promise<void>>();
   let isStarting = false;
   let isClosed = false;
+  let ended: Error | null = null;
   const forRoom: (() => void)[] = [];
 
   const discard = (itemId: string): void => {
@@ -189,9 +190,12 @@ export function createFuseQueue({ model, stores, retrieval, log, onError }: Fuse
     discard,
     settled: (itemId) => {
       const entry = entries.get(itemId) ?? indexing.get(itemId);
-      return entry === undefined ? SETTLED : new Promise((resolve, reject) => void entry.waiters.push({ resolve, reject }));
+      if (entry === undefined) return SETTLED;
+      if (ended !== null) return Promise.reject(ended);
+      return new Promise((resolve, reject) => void entry.waiters.push({ resolve, reject }));
     },
     fail: (error) => {
+      ended ??= error;
       for (const { waiters } of [...entries.values(), ...indexing.values()]) for (const { reject } of waiters.splice(0)) reject(error);
     },
     get failure() {

@@ -131,7 +131,7 @@ export function createIndexer({ model, stores, retrieval, log, onFailure }: Inde
     }
     if (known === null) return null; // deleted meanwhile: the feed will say so
     const { fields, created, stored } = known;
-    if (change.kind === 'fields' && !isCatchingUp) {
+    if (change.kind === 'fields') {
       queue.updateFields(itemId, fields, known.sequence);
       return { kind: 'fields', fields };
     }
@@ -145,16 +145,14 @@ export function createIndexer({ model, stores, retrieval, log, onFailure }: Inde
 
   /** Resolves when the changes are applied. @returns what resolves when the searches have followed; wrapped, or it would be awaited */
   const take = async (batch: readonly ItemChange[], round: Round): Promise<{ indexed: Promise<void> }> => {
-    // who was away has not seen what came before the newest change of an item
-    const isUnread = ({ kind, written }: ItemChange): boolean => kind !== 'delete' && (written === null || (isCatchingUp && kind === 'fields'));
-    const unread = batch.filter(isUnread).map(({ item_id: itemId }) => itemId);
+    const unread = batch.filter(({ kind, written }) => written === null && kind !== 'delete').map(({ item_id: itemId }) => itemId);
     const rows = new Map<string, ItemWithVector>();
     if (unread.length > 0) for (const row of await vectors.getMany(fingerprint, unread)) rows.set(row.item_id, row);
     const list: IndexChange[] = [];
     for (const change of batch) {
       claimedIds?.add(change.item_id);
       const row = rows.get(change.item_id);
-      const known = isUnread(change) ? (row === undefined ? null : knownByRow(row)) : knownByChange(change, fingerprint);
+      const known = row === undefined ? knownByChange(change, fingerprint) : knownByRow(row);
       const asked = indexChange(change, known, round);
       if (asked !== null) list.push(asked);
     }
@@ -162,16 +160,15 @@ export function createIndexer({ model, stores, retrieval, log, onFailure }: Inde
     return { indexed: list.length === 0 ? Promise.resolve() : apply(list, round) };
   };
 
-  /** Reads until there is nothing new. A level rises when all of it is read: a batch may leave out an item for its newer change. */
+  /** Reads until there is nothing new. A level rises when all of it is read: a batch leaves out an item whose newest change comes later. */
   const readFeed = async (): Promise<void> => {
     const round = openRound();
     while (!hasEnded()) {
       const newest = changes.itemSequence;
       const batch = await changes.since(position, FEED_BATCH);
       const { indexed } = await take(batch, round);
-      position = batch.at(-1)?.sequence ?? position;
-      if (batch.length < FEED_BATCH) {
-        position = Math.max(position, newest);
+      position = batch.at(-1)?.sequence ?? Math.max(position, newest);
+      if (position >= newest) {
         closeRound(round, position);
         return;
       }

@@ -320,6 +320,6 @@ test('a model that fails while it is being switched to is refused', async (t) =>
   await generations.idle();
   const { swap } = await models(app);
   assert.deepEqual([swap.state, swap.error, generations.current], ['failed', 'a thread has died', before]);
-  assert.equal(store.meta('model_dir'), 'demo');
+  assert.equal(await keyValues.get('model_dir'), 'demo');
   assert.equal((await idsOf(app)).length, 4);
 });

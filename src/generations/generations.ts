@@ -38,7 +38,7 @@ export interface Generations extends FanOut {
    * Builds the index of the serving model anew beside it and switches over, as a swap does; frees what deleted and
    * replaced items have left behind. A swap that is asked for ends it. Null when one is running.
    */
-  rebuild(): Promise<Swap | null>;
+  rebuild(): Swap | null;
   /** Resolves when no swap is running. */
   idle(): Promise<void>;
   close(): Promise<void>;
@@ -88,6 +88,8 @@ export async function openGenerations(first: Artifact, setup: GenerationsSetup):
 
   const swapSetup: SwapSetup = {
     lineUp,
+    models: stores.models,
+    items: stores.items,
     gates: { events: stores.events, interner: setup.interner, minRecall: setup.minRecall, minCoverage: setup.minCoverage },
     dropOldVectors: async () => {
       const keep = [lineUp.active, lineUp.standby].flatMap((loaded) => loaded?.generation.artifact.fingerprint ?? []);
@@ -96,13 +98,12 @@ export async function openGenerations(first: Artifact, setup: GenerationsSetup):
     metrics,
     log,
   };
-  const start = (record: ModelRecord, itemsTotal: number, isRebuild: boolean): Swap => {
-    const begun = beginSwap(record.fingerprint, itemsTotal);
+  const start = (begun: Swap, isRebuild: boolean): Swap => {
     const abort = new AbortController();
     const mine: Running = {
       abort,
       isRebuild,
-      done: runSwap(record, begun, abort.signal, swapSetup).finally(() => {
+      done: runSwap(begun, abort.signal, swapSetup).finally(() => {
         running = null;
       }),
     };
@@ -119,11 +120,6 @@ export async function openGenerations(first: Artifact, setup: GenerationsSetup):
     swap = instantSwap(fingerprint, itemsTotal);
     return swap;
   };
-  const knownModel = async (fingerprint: string): Promise<{ record: ModelRecord | undefined; itemsTotal: number }> => {
-    const [records, itemsTotal] = await Promise.all([stores.models.list(), stores.items.count()]);
-    return { record: records.find((known) => known.fingerprint === fingerprint), itemsTotal };
-  };
-
   return {
     ...createFanOut(lineUp, log),
     get current() {
@@ -142,8 +138,8 @@ export async function openGenerations(first: Artifact, setup: GenerationsSetup):
       lineUp.active.generation.indexer.load({ batch: START_BATCH, onProgress, pace: async () => signal?.throwIfAborted() }),
     register: async (folder) => register(await readArtifact(folder)),
     activate: async (fingerprint) => {
-      const { record, itemsTotal } = await knownModel(fingerprint);
-      if (record === undefined) throw notFound('model', fingerprint);
+      const [known, itemsTotal] = await Promise.all([stores.models.list(), stores.items.count()]);
+      if (!known.some((model) => model.fingerprint === fingerprint)) throw notFound('model', fingerprint);
       const { standby } = lineUp;
       if (standby !== null && standby.failure === null && isOf(standby, fingerprint)) return rollBack(standby, itemsTotal);
       if (running?.isRebuild === true && !isOf(lineUp.active, fingerprint)) {
@@ -151,17 +147,11 @@ export async function openGenerations(first: Artifact, setup: GenerationsSetup):
         await running.done;
       }
       if (running !== null) throw new ReelfuseError(409, 'swap_in_progress', `a swap to ${swap?.fingerprint} is running`, { retryAfter: 5 });
-      if (!isOf(lineUp.active, fingerprint)) return start(record, itemsTotal, false);
+      if (!isOf(lineUp.active, fingerprint)) return start(beginSwap(fingerprint, itemsTotal), false);
       swap = instantSwap(fingerprint, itemsTotal);
       return swap;
     },
-    rebuild: async () => {
-      if (running !== null) return null;
-      const { fingerprint } = lineUp.active.generation.artifact;
-      const { record, itemsTotal } = await knownModel(fingerprint);
-      const isStale = isClosing || running !== null || !isOf(lineUp.active, fingerprint); // by now
-      return record === undefined || isStale ? null : start(record, itemsTotal, true);
-    },
+    rebuild: () => (running !== null || isClosing ? null : start(beginSwap(lineUp.active.generation.artifact.fingerprint, 0), true)),
     idle: async () => {
       await running?.done;
       await lineUp.settled();

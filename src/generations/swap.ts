@@ -1,8 +1,9 @@
 import type { Logger } from 'pino';
-import { ArtifactError, messageOf } from '../errors.js';
+import { ArtifactError, messageOf, notFound } from '../errors.js';
 import type { Metrics } from '../metrics.js';
-import { readArtifact } from '../model/artifact.js';
-import type { ModelRecord } from '../store/models.js';
+import { readArtifact, type Artifact } from '../model/artifact.js';
+import type { ItemStore } from '../store/items.js';
+import type { ModelStore } from '../store/models.js';
 import { requireCoverage, requireRecall, type GateSetup } from './gates.js';
 import type { LineUp, Loaded } from './line-up.js';
 import { createPace } from './pace.js';
@@ -44,6 +45,8 @@ export function instantSwap(fingerprint: string, itemsTotal: number): Swap {
 
 export interface SwapSetup {
   lineUp: LineUp;
+  models: Pick<ModelStore, 'list'>;
+  items: Pick<ItemStore, 'count'>;
   gates: GateSetup;
   /** Clears what the switch has left behind in the store. */
   dropOldVectors: () => Promise<void>;
@@ -52,10 +55,10 @@ export interface SwapSetup {
 }
 
 /** Prepares a registered model and switches to it. Never rejects: `swap` tells how far it is and how it ended. */
-export async function runSwap(record: ModelRecord, swap: Swap, signal: AbortSignal, setup: SwapSetup): Promise<void> {
+export async function runSwap(swap: Swap, signal: AbortSignal, setup: SwapSetup): Promise<void> {
   const { metrics, log } = setup;
   try {
-    const dropped = await switchOver(record, swap, signal, setup);
+    const dropped = await switchOver(swap, signal, setup);
     try {
       await dropped?.generation.close();
       await setup.dropOldVectors();
@@ -66,8 +69,8 @@ export async function runSwap(record: ModelRecord, swap: Swap, signal: AbortSign
     swap.state = 'failed';
     swap.error = messageOf(error);
     metrics.swaps.inc({ outcome: signal.aborted ? 'cancelled' : 'failed' });
-    if (signal.aborted) log.info({ fingerprint: record.fingerprint, reason: swap.error }, 'swap cancelled');
-    else log.error({ err: error, fingerprint: record.fingerprint }, 'swap refused; the model that served goes on serving');
+    if (signal.aborted) log.info({ fingerprint: swap.fingerprint, reason: swap.error }, 'swap cancelled');
+    else log.error({ err: error, fingerprint: swap.fingerprint }, 'swap refused; the model that served goes on serving');
     await closeFailed(setup);
   } finally {
     metrics.swapProgress.set(0);
@@ -76,8 +79,8 @@ export async function runSwap(record: ModelRecord, swap: Swap, signal: AbortSign
 }
 
 /** @returns what serves nobody any more */
-async function switchOver(record: ModelRecord, swap: Swap, signal: AbortSignal, setup: SwapSetup): Promise<Loaded | null> {
-  const next = await prepare(record, swap, signal, setup);
+async function switchOver(swap: Swap, signal: AbortSignal, setup: SwapSetup): Promise<Loaded | null> {
+  const next = await prepare(swap, signal, setup);
   const dropped = await setup.lineUp.switchTo(next, signal);
   swap.state = 'active';
   setup.metrics.swaps.inc({ outcome: 'active' });
@@ -86,9 +89,9 @@ async function switchOver(record: ModelRecord, swap: Swap, signal: AbortSignal, 
 }
 
 /** Fills a generation beside the serving one, and lets it through the gates. */
-async function prepare(record: ModelRecord, swap: Swap, signal: AbortSignal, { lineUp, gates, metrics }: SwapSetup): Promise<Loaded> {
-  const artifact = await readArtifact(record.folder);
-  if (artifact.fingerprint !== record.fingerprint) throw new ArtifactError(`${record.folder} holds another model now: ${artifact.fingerprint}`);
+async function prepare(swap: Swap, signal: AbortSignal, { lineUp, models, items, gates, metrics }: SwapSetup): Promise<Loaded> {
+  const artifact = await readModel(swap.fingerprint, models);
+  swap.items_total = await items.count();
   const next = await lineUp.prepare(artifact);
   const { generation } = next;
   const serving = () => lineUp.active.generation;
@@ -110,6 +113,14 @@ async function prepare(record: ModelRecord, swap: Swap, signal: AbortSignal, { l
   });
   if (next.failure !== null) throw next.failure;
   return next;
+}
+
+async function readModel(fingerprint: string, models: SwapSetup['models']): Promise<Artifact> {
+  const record = (await models.list()).find((known) => known.fingerprint === fingerprint);
+  if (record === undefined) throw notFound('model', fingerprint);
+  const artifact = await readArtifact(record.folder);
+  if (artifact.fingerprint !== fingerprint) throw new ArtifactError(`${record.folder} holds another model now: ${artifact.fingerprint}`);
+  return artifact;
 }
 
 async function closeFailed({ lineUp, log }: SwapSetup): Promise<void> {

@@ -68,7 +68,7 @@ export function createUpkeep({ generations, source, metrics, log }: UpkeepSetup)
       return;
     }
     const reason = status === null ? null : reasonToRebuild(status, current);
-    if (reason === null || checksToWait-- > 0 || (await generations.rebuild()) === null) return;
+    if (reason === null || checksToWait-- > 0 || generations.rebuild() === null) return;
     recent = [];
     checksToWait = PATIENCE * 2 ** failedRebuilds++; // where it succeeds, another generation is watched from then on
     metrics.rebuilds.inc({ reason });

@@ -1,11 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createGeneration } from '../../src/generations/generation.js';
-import { createItemRows } from '../../src/domain/item-interner.js';
-import type { Artifact } from '../../src/model/artifact.js';
-import type { Fuser } from '../../src/model/fuser.js';
-import type { RecommenderPool } from '../../src/model/recommender-pool.js';
-import { manualClock } from '../manual-clock.js';
+import { describeItems } from '../../src/generations/generation.js';
+import { fieldsNamed } from '../ingest/write-side.js';
+import { loadedGeneration } from './loaded-generation.js';
 
 /** Whoever waits for this fails by the timeout of the test. */
 const LONG_MS = 2 ** 31 - 1;
@@ -13,10 +10,8 @@ const timeout = 10_000;
 
 function open() {
   const closed: string[] = [];
-  const part = (name: string) => ({ close: async () => void closed.push(name) });
-  const artifact = { manifest: { dim: 2, similarity: 'dot' } } as Artifact; // no more of it is asked for
-  const pool = part('pool') as unknown as RecommenderPool;
-  return { closed, generation: createGeneration(artifact, part('fuser') as unknown as Fuser, pool, createItemRows(), manualClock(0)) };
+  const { generation } = loadedGeneration({ onClose: (part) => void closed.push(part) });
+  return { closed, generation };
 }
 
 /** A task that ends when it is told to. */
@@ -29,15 +24,15 @@ function task() {
 /** In the order in which they come true. */
 const noting = (notes: string[], name: string, promise: Promise<unknown>): Promise<unknown> => promise.then(() => notes.push(name));
 
-test('who gives way waits for the tasks under way, of earlier turns too, and not for those that begin meanwhile', { timeout }, async () => {
+test('who yields to requests waits for the tasks under way, of earlier turns too, and not for those that begin meanwhile', { timeout }, async () => {
   const { generation } = open();
   const [first, second, late] = [task(), task(), task()];
   const notes: string[] = [];
-  const done = [noting(notes, 'first', generation.use(first.run))];
-  const turns = [noting(notes, 'turn 1', generation.giveWay(LONG_MS))];
-  done.push(noting(notes, 'second', generation.use(second.run)));
-  turns.push(noting(notes, 'turn 2', generation.giveWay(LONG_MS)));
-  void generation.use(late.run);
+  const done = [noting(notes, 'first', generation.lease(first.run))];
+  const turns = [noting(notes, 'turn 1', generation.yieldToRequests(LONG_MS))];
+  done.push(noting(notes, 'second', generation.lease(second.run)));
+  turns.push(noting(notes, 'turn 2', generation.yieldToRequests(LONG_MS)));
+  void generation.lease(late.run);
   second.end();
   await done[1];
   first.end();
@@ -46,24 +41,43 @@ test('who gives way waits for the tasks under way, of earlier turns too, and not
   late.end();
 });
 
-test('it gives way for so long at most, and not at all where nothing is under way', { timeout }, async () => {
+test('it yields for a bounded time, and not at all where nothing is under way', { timeout }, async () => {
   const { generation } = open();
-  await generation.giveWay(LONG_MS);
+  await generation.yieldToRequests(LONG_MS);
   const endless = task();
-  void generation.use(endless.run);
-  await generation.giveWay(1);
+  void generation.lease(endless.run);
+  const yielding = generation.yieldToRequests(1);
+  assert.equal(await Promise.race([yielding.then(() => 'yielded'), endless.run().then(() => 'ended')]), 'yielded');
   endless.end();
 });
 
 test('threads end when no task uses them any more, failed ones counted as ended', { timeout }, async () => {
   const { generation, closed } = open();
-  const [slow, failing] = [task(), generation.use(() => Promise.reject(new Error('no')))];
-  void generation.use(slow.run);
-  await generation.giveWay(1);
+  const [slow, failing] = [task(), generation.lease(() => Promise.reject(new Error('no')))];
+  void generation.lease(slow.run);
+  await generation.yieldToRequests(1);
   const closing = generation.close();
   await assert.rejects(failing, /no/);
   assert.deepEqual(closed, []);
   slow.end();
   await closing;
-  assert.deepEqual(closed.sort(), ['fuser', 'pool']);
+  assert.deepEqual([closed[0], closed.slice(1).sort()], ['indexer', ['fuser', 'retrieval']]); // the indexer uses the others
+});
+
+test('an item is searchable, pending, hidden or stored by what this generation knows of it', async () => {
+  const { generation, items } = loadedGeneration({});
+  items.set('vector', { fields: fieldsNamed('vector', 'v'), created: 1, index: 0, idShare: 0.5 });
+  items.set('none', { fields: fieldsNamed('none', 'n'), created: 1, index: 1, idShare: null });
+  items.set('hidden', { fields: fieldsNamed('hidden', 'h', true), created: 1, index: 2, idShare: 0.5 });
+  const described = await describeItems(generation, ['hidden', 'unknown', 'none', 'vector']);
+  assert.deepEqual(
+    described.map(({ state, hasVector }) => [state, hasVector]),
+    [
+      ['hidden', true],
+      ['stored', false],
+      ['pending_features', false],
+      ['searchable', true],
+    ],
+  );
+  assert.deepEqual(described[0]?.model, { fingerprint: 'model-a', version: '1' });
 });

@@ -1,77 +1,81 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { pino } from 'pino';
-import type { CatalogueItem } from '../../src/retrieval/embedded/catalogue.js';
-import type { Generation } from '../../src/generations/generation.js';
+import { createItemInterner } from '../../src/domain/item-interner.js';
 import type { Generations } from '../../src/generations/generations.js';
 import { measureRecall } from '../../src/generations/recall.js';
 import { createUpkeep } from '../../src/generations/upkeep.js';
 import { createMetrics } from '../../src/metrics.js';
-import type { AskedJob } from '../../src/model/search-messages.js';
+import { fieldsNamed } from '../ingest/write-side.js';
+import { loadedGeneration } from './loaded-generation.js';
 
-const SLOTS = 100;
-const noUsers = { history: () => [] };
+const ITEMS = 100;
+const interner = createItemInterner();
+const noUsers = { events: { history: async () => [] }, interner };
 
-/** A generation with items in these slots whose graph finds only a share of what exact search finds. */
-function generationOf(isTaken: (slot: number) => boolean, state: { recall: number; firstRecalls?: number[] }) {
-  const asked = new Set<number>();
-  const itemAt = (slot: number): CatalogueItem | undefined =>
-    isTaken(slot) ? ({ fields: { item_id: String(slot) }, slot } as CatalogueItem) : undefined;
-  const taken = Array.from({ length: SLOTS }, (_, slot) => slot).filter(isTaken);
-  const generation = {
-    artifact: { manifest: { max_history: 10 } },
-    catalogue: { slots: SLOTS, size: taken.length, deadNodes: 0, indexed: taken.length, atSlot: itemAt, get: (id: string) => itemAt(Number(id)) },
-    firstRecalls: state.firstRecalls ?? [],
-    pool: {
-      search: async (prepare: () => AskedJob | null) => {
-        const job = prepare();
-        if (job === null) return null;
-        for (const slot of Array.from(job.history)) asked.add(slot);
-        const slots = Int32Array.from(taken.slice(0, job.wishes?.exact === true ? 20 : Math.round(20 * state.recall)));
-        return { batch: { slots }, first: 0, count: slots.length };
-      },
-    },
-    use: <Value>(task: () => Promise<Value>) => task(),
-  };
-  return { generation: generation as unknown as Generation, asked };
+/** A generation whose index finds only a share of what exact search finds. */
+function generationOf(recall: number, firstRecalls: readonly number[] = []) {
+  const loaded = loadedGeneration({ interner });
+  for (let n = 0; n < ITEMS; n++) {
+    const id = String(n);
+    loaded.items.set(id, { fields: fieldsNamed(id, id), created: 1, index: interner.indexOf(id), idShare: 0.5 });
+  }
+  loaded.state.recall = recall;
+  loaded.generation.firstRecalls.push(...firstRecalls);
+  return loaded;
 }
 
-test('the self-check asks for items of every slot, not only of the first ones', async () => {
-  const { generation, asked } = generationOf((slot) => slot >= 60, { recall: 1 });
-  assert.equal(await measureRecall(generation, noUsers, [], 200), 1);
-  assert.ok(asked.size > 20 && [...asked].every((slot) => slot >= 60));
-  const lone = generationOf((slot) => slot === 77, { recall: 1 });
-  assert.equal(await measureRecall(lone.generation, noUsers, [], 3), 1);
-  assert.equal(await measureRecall(generationOf(() => false, { recall: 1 }).generation, noUsers, [], 3), null);
+function upkeepOf({ generation }: ReturnType<typeof generationOf>) {
+  let rebuilds = 0;
+  const generations = { current: generation, rebuild: () => ({ number: ++rebuilds }) } as unknown as Generations; // no more of them is asked for
+  const upkeep = createUpkeep({ generations, source: noUsers, metrics: createMetrics(), log: pino({ level: 'silent' }) });
+  return { upkeep, rebuilds: () => rebuilds };
+}
+
+test('recall is measured with the histories of users, and with single items for the rest', async () => {
+  const { generation, searched } = generationOf(0.5);
+  const history = async (userId: string) =>
+    userId === 'stranger' ? [] : ['7', 'never-named', '3'].map((item_id) => ({ item_id, type: 'view', at: 0 }));
+  const source = { events: { history }, interner };
+  assert.equal(await measureRecall(generation, source, { users: ['u'], queries: 1 }), 0.5);
+  assert.deepEqual([...searched], [interner.find('7'), interner.find('3')]);
+  assert.equal(await measureRecall(generation, source, { users: ['u', 'stranger'], queries: 200 }), 0.5);
+  assert.ok(searched.size > 20);
+  let steps = 0;
+  await measureRecall(generation, source, { users: [], queries: 5, pace: async () => void steps++ });
+  assert.equal(steps, 5);
+  assert.equal(await measureRecall(loadedGeneration({}).generation, noUsers, { users: [], queries: 3 }), null);
 });
 
 test('a rebuild that comes to nothing is not tried again and again', async () => {
-  const { generation } = generationOf(() => true, { recall: 1 });
-  Object.assign(generation.catalogue, { deadNodes: 20_000 });
-  let rebuilds = 0;
-  const generations = { current: generation, rebuild: () => ({ number: ++rebuilds }) } as unknown as Generations;
-  const upkeep = createUpkeep(generations, noUsers, createMetrics(), pino({ level: 'silent' }));
+  const loaded = generationOf(1);
+  loaded.state.deadNodes = 20_000;
+  const { upkeep, rebuilds } = upkeepOf(loaded);
   const after: number[] = [];
   for (let check = 1; check <= 120; check++) {
     await upkeep();
-    if (after.length < rebuilds) after.push(check);
+    if (after.length < rebuilds()) after.push(check);
   }
   assert.deepEqual(after, [1, 18, 51, 116]);
 });
 
 test('an index that has lost recall since it was built is rebuilt, also when it lost it before a restart', async () => {
-  const check = async (state: { recall: number; firstRecalls?: number[] }, later: number): Promise<number> => {
-    const { generation } = generationOf(() => true, state);
-    let rebuilds = 0;
-    const generations = { current: generation, rebuild: () => ({ number: ++rebuilds }) } as unknown as Generations;
-    const upkeep = createUpkeep(generations, noUsers, createMetrics(), pino({ level: 'silent' }));
+  const check = async (first: number, later: number, firstRecalls: readonly number[] = []): Promise<number> => {
+    const loaded = generationOf(first, firstRecalls);
+    const { upkeep, rebuilds } = upkeepOf(loaded);
     for (let n = 0; n < 16; n++) await upkeep();
-    state.recall = later;
+    loaded.state.recall = later;
     for (let n = 0; n < 16; n++) await upkeep();
-    return rebuilds;
+    return rebuilds();
   };
-  assert.equal(await check({ recall: 1 }, 1), 0);
-  assert.equal(await check({ recall: 1 }, 0.9), 1);
-  assert.equal(await check({ recall: 0.9 }, 0.9), 0);
-  assert.ok((await check({ recall: 0.9, firstRecalls: Array.from({ length: 16 }, () => 1) }, 0.9)) >= 1);
+  assert.equal(await check(1, 1), 0);
+  assert.equal(await check(1, 0.9), 1);
+  assert.equal(await check(0.9, 0.9), 0);
+  assert.ok(
+    (await check(
+      0.9,
+      0.9,
+      Array.from({ length: 16 }, () => 1),
+    )) >= 1,
+  );
 });

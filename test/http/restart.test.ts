@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { systemClock } from '../../src/clock.js';
 import { build, clip, putClips, temporaryFolder, view } from '../build.js';
 
 test('items, vectors and events survive a restart', async (t) => {
@@ -20,8 +21,7 @@ test('items, vectors and events survive a restart', async (t) => {
 });
 
 test('until the catalogue is loaded readyz says so and recommendations are answered by the fallback', async (t) => {
-  const { app, services } = await build(t);
-  services.isReady = () => false;
+  const { app } = await build(t, {}, systemClock, { load: false });
   const other = await app.inject({ method: 'POST', url: '/v1/recommendations', payload: { user_id: 'u' } });
   assert.equal(other.json<{ fallback: string }>().fallback, 'starting');
   const put = await app.inject({ method: 'PUT', url: '/v1/items/a', payload: {} });

@@ -10,7 +10,9 @@ const PAGES = [
   'CONTRIBUTING.md',
   'CHANGELOG.md',
   'bench/README.md',
+  'bench/LOG.md',
   'models/README.md',
+  'models/LOG.md',
   'models/demo/README.md',
   ...readdirSync(packageFile('docs')).flatMap((name) => (name.endsWith('.md') ? [`docs/${name}`] : [])),
 ];

@@ -21,14 +21,14 @@ function print(done: string, manifest: BackupManifest, options: OutputOptions, n
 export const addBackup: AddCommand = (program) => {
   program
     .command('backup')
-    .description('copy everything of REELFUSE_DATA_DIR, models included, to a new folder; the server may go on serving')
-    .requiredOption('--to <folder>', 'absent or empty')
+    .description('copy REELFUSE_DATA_DIR with its models to a new folder; the server can keep serving')
+    .requiredOption('--to <folder>', 'target folder, absent or empty')
     .option('--json', 'print one JSON line')
-    .option('--quiet', 'print nothing but errors')
+    .option('--quiet', 'print errors only')
     .addHelpText(
       'after',
       examples(
-        ['reelfuse backup --to /backups/monday', 'consistent, whatever is written meanwhile'],
+        ['reelfuse backup --to /backups/monday', 'consistent, also while the server writes'],
         ['reelfuse backup --quiet --to "/backups/$(date +%F)"', 'from cron'],
       ),
     )
@@ -42,11 +42,11 @@ export const addBackup: AddCommand = (program) => {
 export const addRestore: AddCommand = (program) => {
   program
     .command('restore')
-    .description('verify a backup and make REELFUSE_DATA_DIR of it, which must be absent or empty')
-    .requiredOption('--from <folder>', 'written by reelfuse backup')
+    .description('verify a backup and restore it to REELFUSE_DATA_DIR, which must be absent or empty')
+    .requiredOption('--from <folder>', 'folder written by reelfuse backup')
     .option('--json', 'print one JSON line')
-    .option('--quiet', 'print nothing but errors')
-    .addHelpText('after', examples(['REELFUSE_DATA_DIR=/srv/reels reelfuse restore --from /backups/monday', 'every digest is checked first']))
+    .option('--quiet', 'print errors only')
+    .addHelpText('after', examples(['REELFUSE_DATA_DIR=/srv/reels reelfuse restore --from /backups/monday', 'checks every digest first']))
     .action(async ({ from, ...options }: OutputOptions & { from: string }) => {
       const { dataDir } = readConfig();
       const { restoreBackup } = await import('../maintenance/backup.js');

@@ -13,14 +13,14 @@ const MARKS: Record<CheckStatus, [mark: string, colour: Colour]> = {
 export const addDoctor: AddCommand = (program, finish) => {
   program
     .command('doctor')
-    .description('look at everything that a start needs, and say what to do about what is missing; nothing is changed')
+    .description('check everything that a start needs and say how to fix what is missing; changes nothing')
     .option('--json', 'print the checks as one JSON line')
-    .option('--quiet', 'print only what has failed')
+    .option('--quiet', 'print failed checks only')
     .addHelpText(
       'after',
       examples(
         ['reelfuse doctor', 'with the settings of this shell'],
-        ['REELFUSE_MODEL_DIR=runs/new reelfuse doctor', 'would this model serve here?'],
+        ['REELFUSE_MODEL_DIR=runs/new reelfuse doctor', 'checks whether this model can serve here'],
         ['reelfuse doctor --json | jq .checks', 'for a script'],
       ),
     )

@@ -57,18 +57,18 @@ export const addEvaluate: AddCommand = (program) => {
   program
     .command('evaluate')
     .description('replay leave-one-out users against a running server: each user’s last item is the target, the rest is the history')
-    .requiredOption('--interactions <file>', 'lines user<TAB>item item … in time order')
-    .option('--url <url>', 'the server', 'http://127.0.0.1:8080')
-    .option('--users <n>', 'only the first n users')
-    .option('--concurrency <n>', 'requests on their way at once', '8')
+    .requiredOption('--interactions <file>', 'file of lines user<TAB>item item …, oldest item first')
+    .option('--url <url>', 'URL of the server', 'http://127.0.0.1:8080')
+    .option('--users <n>', 'number of users, the first of the file; default: all')
+    .option('--concurrency <n>', 'number of requests in flight', '8')
     .option('--api-key-file <file>', 'file with an API key that has the scope recommend')
-    .option('--json [file]', 'print the figures as one JSON line; with a file, write them there beside the table')
+    .option('--json [file]', 'print the figures as one JSON line; with a file, print the table and write the figures there')
     .option('--quiet', 'print no progress and no table')
     .addHelpText(
       'after',
       examples(
-        ['reelfuse evaluate --interactions pairs.tsv', 'HR and NDCG of HNSW and of exact search, requests a second'],
-        ['reelfuse evaluate --interactions pairs.tsv --users 1000 --quiet --json figures.json', 'of a sample, for a script'],
+        ['reelfuse evaluate --interactions pairs.tsv', 'HR and NDCG of HNSW and of exact search, requests/s'],
+        ['reelfuse evaluate --interactions pairs.tsv --users 1000 --quiet --json figures.json', '1,000 users, for a script'],
       ),
     )
     .action(async (options: Options) => {

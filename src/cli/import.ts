@@ -12,27 +12,27 @@ export interface ImportOptions extends OutputOptions {
 export const addImport: AddCommand = (program, finish) => {
   program
     .command('import')
-    .description('load a catalogue and a history into REELFUSE_DATA_DIR; the server must not be running on it')
+    .description('load a catalogue and a history into REELFUSE_DATA_DIR; no server can run on it meanwhile')
     .option(
       '--items <file>',
-      'items: .jsonl, .ndjson or .csv (columns item_id,title,author_id,…; others become attributes, NAME:number|boolean|list)',
+      'items as .jsonl, .ndjson or .csv (columns item_id,title,author_id,…; other columns are attributes, NAME:number|boolean|list)',
     )
     .option(
       '--features <path>',
-      'hidden states of the items: safetensors, tensor hidden_states [items, layers, hidden size], or the folder of an extraction',
+      'hidden states of the items: a safetensors file with the tensor hidden_states [items, layers, hidden size], or the folder of an extraction',
     )
-    .option('--history <file>', 'events: .jsonl, .ndjson or .csv, or .tsv lines user<TAB>item item …')
-    .option('--rejects <file>', 'add every rejected row with its reasons to this file, as JSON lines')
-    .option('--restart', 'begin with the first row, though an earlier import of the same file came further')
-    .option('--json', 'print one JSON line when it is over')
-    .option('--quiet', 'print no progress and nothing but errors')
+    .option('--history <file>', 'events as .jsonl, .ndjson or .csv, or as .tsv lines user<TAB>item item …')
+    .option('--rejects <file>', 'append each rejected row with its reasons to this file, as JSON lines')
+    .option('--restart', 'start with the first row instead of resuming an earlier import of the same file')
+    .option('--json', 'print the result as one JSON line')
+    .option('--quiet', 'print errors only, no progress')
     .addHelpText(
       'after',
       examples(
-        ['reelfuse import --items items.jsonl --features states.safetensors', 'a catalogue'],
-        ['reelfuse import --history pairs.tsv', 'what users watched'],
-        ['reelfuse import --items items.csv --rejects bad.jsonl', 'rows that cannot be read are kept with the reasons'],
-      ) + '\nAn import that was stopped, even by kill -9 or a power cut, goes on where it was when the same command is given again.\n',
+        ['reelfuse import --items items.jsonl --features states.safetensors', 'loads a catalogue'],
+        ['reelfuse import --history pairs.tsv', 'loads what users watched'],
+        ['reelfuse import --items items.csv --rejects bad.jsonl', 'writes rejected rows with their reasons to bad.jsonl'],
+      ) + '\nAfter an interruption, even by kill -9 or a power cut, the same command continues where the import stopped.\n',
     )
     .action(async (options: ImportOptions) => {
       const { runImport } = await import('./run-import.js');

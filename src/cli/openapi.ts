@@ -7,10 +7,10 @@ import { examples } from './terminal.js';
 export const addOpenapi: AddCommand = (program) => {
   program
     .command('openapi')
-    .description('print the OpenAPI description that the routes give')
+    .description('print the OpenAPI description that is generated from the routes')
     .option('--write', 'write openapi/openapi.yaml')
-    .option('--check', 'fail when openapi/openapi.yaml is not what the routes give')
-    .addHelpText('after', examples(['reelfuse openapi > openapi.yaml', 'to make a client in another language']))
+    .option('--check', 'fail when openapi/openapi.yaml differs from the routes')
+    .addHelpText('after', examples(['reelfuse openapi > openapi.yaml', 'to generate a client in another language']))
     .action(async (options: { write?: true; check?: true }) => {
       const { describeRoutes } = await import('./describe-routes.js');
       const current = await describeRoutes();

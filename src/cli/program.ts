@@ -35,10 +35,10 @@ export function createProgram(finish: (exitCode: number) => void): Command {
     .addHelpText(
       'after',
       examples(
-        ['reelfuse demo', 'a server with a catalogue to play with, kept nowhere'],
-        ['reelfuse doctor', 'does this machine have all that a start needs?'],
-        ['reelfuse import --items items.jsonl --features states.safetensors', 'load a catalogue'],
-        ['reelfuse serve', 'run the server; settings are REELFUSE_… variables'],
+        ['reelfuse demo', 'runs the demo in a temporary folder'],
+        ['reelfuse doctor', 'checks what a start needs'],
+        ['reelfuse import --items items.jsonl --features states.safetensors', 'loads a catalogue'],
+        ['reelfuse serve', 'runs the server; settings are REELFUSE_… variables'],
       ) + exitCodes(),
     );
   for (const add of ALL) add(program, finish);

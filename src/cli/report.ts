@@ -14,16 +14,16 @@ interface Options extends OutputOptions {
 export const addReport: AddCommand = (program) => {
   program
     .command('report')
-    .description('quality of what a running server has served, judged by the positive events that name it, by model and experiment arm')
-    .option('--url <url>', 'the server', 'http://127.0.0.1:8080')
-    .option('--hours <n>', 'how far back', '24')
+    .description('print the quality of a running server’s answers by model and experiment arm, judged by positive events')
+    .option('--url <url>', 'URL of the server', 'http://127.0.0.1:8080')
+    .option('--hours <n>', 'length of the period up to now, hours', '24')
     .option('--api-key-file <file>', 'file with an API key that has the scope admin')
     .option('--json', 'print the figures as one JSON line')
     .addHelpText(
       'after',
       examples(
-        ['reelfuse report', 'of the last day'],
-        ['reelfuse report --hours 168 --url https://reels.example --api-key-file key', 'of a week, from elsewhere'],
+        ['reelfuse report', 'the last day'],
+        ['reelfuse report --hours 168 --url https://reels.example --api-key-file key', 'a week, of a remote server'],
       ),
     )
     .action(async (options: Options) => {

@@ -65,7 +65,7 @@ export async function runImport(options: ImportOptions): Promise<number> {
   const signal = stop.signal();
   printResult(
     options,
-    () => imported.map(summary).join('') + (signal === null ? '' : `stopped by ${signal}: the same command goes on from here\n`),
+    () => imported.map(summary).join('') + (signal === null ? '' : `stopped by ${signal}: the same command continues from here\n`),
     () => ({ files: imported.map(presented), stopped_by: signal }),
   );
   if (signal !== null) return SIGNALS[signal];

@@ -12,9 +12,9 @@ export const addServe: AddCommand = (program) => {
     .addHelpText(
       'after',
       examples(
-        ['reelfuse serve', 'from ./data, on http://127.0.0.1:8080'],
+        ['reelfuse serve', 'data in ./data, on http://127.0.0.1:8080'],
         ['REELFUSE_MODEL_DIR=runs/first REELFUSE_DATA_DIR=/srv/reels reelfuse serve', 'your model and your data'],
-        ['REELFUSE_HOST=0.0.0.0 REELFUSE_API_KEYS_FILE=/run/secrets/keys reelfuse serve', 'open to others'],
+        ['REELFUSE_HOST=0.0.0.0 REELFUSE_API_KEYS_FILE=/run/secrets/keys reelfuse serve', 'reachable from other machines'],
       ) + settingsHelp(),
     )
     .action(async () => {
@@ -27,7 +27,7 @@ export const addServe: AddCommand = (program) => {
 export const addDemo: AddCommand = (program) => {
   program
     .command('demo')
-    .description('serve the bundled demo from a throw-away data folder')
+    .description('serve the bundled demo from a temporary data folder')
     .addHelpText('after', examples(['reelfuse demo', 'console at http://127.0.0.1:8080'], ['REELFUSE_PORT=0 reelfuse demo', 'on a free port']))
     .action(async () => {
       const config = readConfig();

@@ -13,7 +13,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** The next k items for a user, a history, examples, or all of them */
+        /** Recommend the next k items for a user, a history, examples, or all of them */
         post: operations["recommend"];
         delete?: never;
         options?: never;
@@ -29,8 +29,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The same by query string
-         * @description For a quick look and for caches. A cursor grows by 8 characters with each item that was shown, and proxies often refuse a URL of more than 8 kB: long sessions go by POST.
+         * Recommend by query string
+         * @description The common options, for a quick look and for caches. A cursor grows by 8 characters with each item shown, and many proxies refuse a URL of more than 8 kB: long sessions use POST.
          */
         get: operations["recommendForUser"];
         put?: never;
@@ -50,7 +50,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** The items nearest to one item, by fused vectors; the score is the similarity, before the temperature */
+        /** Recommend the items nearest to one item, by fused vectors; the score is the similarity before the temperature */
         post: operations["similarItems"];
         delete?: never;
         options?: never;
@@ -68,8 +68,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Up to 100 requests at once, for feeds and emails; one result each, in order
-         * @description 200 when all were answered, else 207; pointers of an error are relative to its request. Answers name their experiment arms, the log line of a batch names none.
+         * Answer up to 100 requests, for feeds and emails; one result a request, in order
+         * @description 200 when all succeeded, else 207. Pointers of an error are relative to its request. Answers name their experiment arms; the log line of a batch does not.
          */
         post: operations["recommendBatch"];
         delete?: never;
@@ -85,7 +85,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What was served under this id, by which model and why, for as long as the retention says */
+        /** Replay what was served under this id, by which model and why; answers are kept for REELFUSE_SERVED_DAYS */
         get: operations["replayRecommendation"];
         put?: never;
         post?: never;
@@ -102,16 +102,16 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One item */
+        /** Get one item */
         get: operations["getItem"];
-        /** Create or replace an item; recommendable when this returns */
+        /** Create or replace an item; it can be recommended when this returns */
         put: operations["putItem"];
         post?: never;
-        /** Delete an item; no later request is served it */
+        /** Delete an item; no later request gets it */
         delete: operations["deleteItem"];
         options?: never;
         head?: never;
-        /** Change fields of an item (JSON merge patch: null clears a field or an attribute); in effect when this returns */
+        /** Change fields of an item by JSON merge patch, where null clears a field or an attribute; in effect when this returns */
         patch: operations["patchItem"];
         trace?: never;
     };
@@ -122,7 +122,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All items by item_id, a page at a time */
+        /** List items by item_id, one page a call */
         get: operations["listItems"];
         put?: never;
         post?: never;
@@ -142,8 +142,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Many items: JSON with up to 1,000, or an NDJSON stream (application/x-ndjson) of any length
-         * @description Good rows land, bad ones are reported. 200 when every row landed, else 207. An NDJSON stream with Accept: application/x-ndjson is answered by 200 and one result a line, as the rows are put, so that its length does not matter on either side; read while you send: with results unread the stream halts, and is closed after a minute. Without it the answer is one document of up to 10,000 rows. A row that is longer than the body limit, a row too many and a body that breaks off end the stream: the last result says so (413 row_too_large, 413 too_many_rows, 400 stream_broken) and names the first row that was not read.
+         * Create or replace many items: JSON with up to 1,000, or an NDJSON stream (application/x-ndjson) of any length
+         * @description Valid rows are stored, invalid ones get an error. 200 when every row was stored, else 207. An NDJSON stream with Accept: application/x-ndjson is answered by 200 and one result a line while rows are stored, at any length. Read results while you send: unread results halt the stream, and close it after a minute. Without that header the answer is one document of up to 10,000 rows. Three things end a stream: a row longer than the body limit (413 row_too_large), a row too many (413 too_many_rows) and a body that breaks off (400 stream_broken). The last result says which, and names the first row that was not read.
          */
         post: operations["putItems"];
         delete?: never;
@@ -162,8 +162,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * What users did, up to 10,000 events; durable when this returns, and part of their next answer
-         * @description Idempotent by event_id. 422 when every event was rejected, 207 when some were, else 200.
+         * Send what users did, up to 10,000 events; durable when this returns, and known to the next answer
+         * @description An event counts once for its event_id. 422 when every event was rejected, 207 when some were, else 200.
          */
         post: operations["sendEvents"];
         delete?: never;
@@ -179,7 +179,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The positive events of a user, newest first */
+        /** List the positive events of a user, newest first */
         get: operations["getHistory"];
         put?: never;
         post?: never;
@@ -201,7 +201,7 @@ export interface paths {
         post?: never;
         /**
          * Erase a user: history and events, from memory and from the disk
-         * @description No answer knows the user when this returns. 200: the files hold nothing of it either. 202: they still do, because somebody reads an older state of the store (a backup) and has not ended within REELFUSE_ERASURE_WAIT_SECONDS; the server goes on by itself, and the same call answers 200 once it is done. A user who is not known is erased with 0 events, so that a retry is harmless.
+         * @description No answer knows the user when this returns. 200: the files hold nothing of the user either. 202: the files still do, because a reader such as a backup held an older state for longer than REELFUSE_ERASURE_WAIT_SECONDS. The server continues by itself, and the same call answers 200 once it is done. An unknown user is erased with 0 events, so a retry is harmless.
          */
         delete: operations["eraseUser"];
         options?: never;
@@ -216,7 +216,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Users with a history, by user_id, a page at a time */
+        /** List users with a history by user_id, one page a call */
         get: operations["listUsers"];
         put?: never;
         post?: never;
@@ -234,8 +234,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * A sample of the catalogue on a plane: fused vectors along their two principal axes
-         * @description Made once for each model that serves, in slices between requests; made anew when the catalogue has grown or shrunk by half.
+         * Get a sample of the catalogue on a plane: fused vectors along their two principal axes
+         * @description The server computes the map once for each model, between requests, and again when the catalogue has grown or shrunk by half.
          */
         get: operations["getMap"];
         put?: never;
@@ -255,7 +255,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Where given items stand on the map, whether they are in its sample or not */
+        /** Get positions of given items on the map, whether they are in its sample or not */
         post: operations["placeItems"];
         delete?: never;
         options?: never;
@@ -270,10 +270,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The models that this server knows, and the last or running swap */
+        /** List registered models and the last or running swap */
         get: operations["listModels"];
         put?: never;
-        /** Register an artifact that lies in a folder of the server; its digests are verified */
+        /** Register an artifact from a folder on the server; verifies its digests */
         post: operations["registerModel"];
         delete?: never;
         options?: never;
@@ -291,8 +291,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Switch to a registered model; 200 when it serves already, 202 when it is being prepared (GET /v1/models tells how far)
-         * @description The catalogue is fused in the background while requests and writes go on, the index is checked against exact search, and the switch happens between two requests. Whatever fails leaves the serving model in place. The previous model stays loaded: switching back is immediate, and ends whatever is being prepared.
+         * Switch to a registered model; 200 when it serves already, 202 while it is prepared (GET /v1/models has the progress)
+         * @description The server fuses the catalogue in the background while requests and writes continue, checks the index against exact search, and switches between two requests. After a failure the serving model stays. The previous model stays loaded: switching back is immediate, and ends a preparation that is running.
          */
         post: operations["activateModel"];
         delete?: never;
@@ -309,8 +309,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * HR and NDCG of what was served, judged by the positive events that name it, by model and experiment arm
-         * @description Of what was served in these hours, by the clock of the server. Intervals are 95 %, by Wilson; they take items as independent. An event whose item was not in the answer it names is a miss: let events name the last answer that the user was shown. Ranks go on over the pages of a session.
+         * Get HR and NDCG of what was served, by model and experiment arm, judged by positive events
+         * @description The report covers what was served in these hours, by the clock of the server. Intervals are 95 % by Wilson, and take items as independent. An event whose item is not in the answer that it names is a miss: let events name the last answer that the user was shown. Ranks continue over the pages of a session.
          */
         get: operations["reportQuality"];
         put?: never;
@@ -328,12 +328,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Snapshots of the index, newest first */
+        /** List snapshots of the index, newest first */
         get: operations["listSnapshots"];
         put?: never;
         /**
          * Write a snapshot of the index now; answers when it is on the disk
-         * @description Reads and writes go on meanwhile. A restart loads the newest intact snapshot and replays what has changed since.
+         * @description Reads and writes continue. A restart loads the newest intact snapshot and replays what has changed since.
          */
         post: operations["writeSnapshot"];
         delete?: never;
@@ -349,7 +349,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The process runs */
+        /** Check that the process runs */
         get: operations["live"];
         put?: never;
         post?: never;
@@ -366,7 +366,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The catalogue is loaded and the model answers */
+        /** Check that the catalogue is loaded and the model answers */
         get: operations["ready"];
         put?: never;
         post?: never;
@@ -383,7 +383,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Prometheus exposition */
+        /** Get metrics in Prometheus’ exposition format */
         get: operations["metrics"];
         put?: never;
         post?: never;
@@ -417,86 +417,86 @@ export interface operations {
                 "application/json": {
                     /** @description 1 to 128 visible characters */
                     user_id?: string;
-                    /** @description oldest first; appended to the stored history of user_id */
+                    /** @description Further history, oldest first, appended to the stored history of user_id. */
                     history?: string[];
-                    /** @description history items that are left out: what would come without them? */
+                    /** @description History items that are left out, to see what the answer would be without them. */
                     without_history?: string[];
-                    /** @description examples, taken as if just watched */
+                    /** @description Examples that count as just watched. */
                     liked?: string[];
-                    /** @description examples that the answer moves away from */
+                    /** @description Examples that the answer moves away from. */
                     disliked?: string[];
-                    /** @description attribute, or author_id, whose values take turns in a fallback answer */
+                    /** @description Attribute, or author_id, whose values alternate in a fallback answer. */
                     fallback_mix_by?: string;
                     /** @default 20 */
                     k?: number;
-                    /** @description {"all": […]}, {"any": […]}, {"not": …} or {"field": NAME, eq | in | gte | gt | lte | lt | exists: …}; NAME is an attribute, or author_id, item_id, created_at, available_from, expires_at. An attribute that no item has, or another type, is an error. Times are compared as instants. All filters of a request together: at most 65,536 characters of JSON. */
+                    /** @description {"all": […]}, {"any": […]}, {"not": …} or {"field": NAME, eq | in | gte | gt | lte | lt | exists: …}. NAME is an attribute, author_id, item_id, created_at, available_from or expires_at. An attribute that no item has is an error, and so is a value of another type. Times are compared as instants. All filters of a request together have at most 65,536 characters of JSON. */
                     filter?: Record<string, unknown>;
-                    /** @description never returned */
+                    /** @description Items that are never returned. */
                     exclude?: string[];
                     /**
-                     * @description false: what the user has met may come again; known are the newest 1,000 clips, and 1,000 liked ones
+                     * @description true: the last 1,000 seen and the last 1,000 liked items are excluded; older ones can reappear. false: seen items can reappear.
                      * @default true
                      */
                     exclude_seen?: boolean;
-                    /** @description only what was met lately is excluded */
+                    /** @description Only items seen within this time are excluded, hours. */
                     seen_window_hours?: number;
-                    /** @description maximal marginal relevance: 0 by score alone, 1 by difference alone */
+                    /** @description Maximal marginal relevance. 0: by score alone; 1: by difference alone. */
                     diversity?: number;
-                    /** @description the cap on author_id */
+                    /** @description Maximum number of items of an author_id on a page. */
                     max_per_author?: number;
-                    /** @description at most so many items of each value of an attribute on a page, explored ones counted, pinned ones not; of a list each entry counts */
+                    /** @description Maximum number of items of each value of an attribute on a page. Explored items count, pinned ones do not. Of a list each entry counts. */
                     caps?: {
                         field: string;
                         max: number;
                     }[];
-                    /** @description boosts, freshness and rotation act among the 10,000 items that score most */
+                    /** @description Factors for items that match a filter. Boosts, freshness and rotation act among the 10,000 items that score most. */
                     boosts?: {
-                        /** @description {"all": […]}, {"any": […]}, {"not": …} or {"field": NAME, eq | in | gte | gt | lte | lt | exists: …}; NAME is an attribute, or author_id, item_id, created_at, available_from, expires_at. An attribute that no item has, or another type, is an error. Times are compared as instants. All filters of a request together: at most 65,536 characters of JSON. */
+                        /** @description {"all": […]}, {"any": […]}, {"not": …} or {"field": NAME, eq | in | gte | gt | lte | lt | exists: …}. NAME is an attribute, author_id, item_id, created_at, available_from or expires_at. An attribute that no item has is an error, and so is a value of another type. Times are compared as instants. All filters of a request together have at most 65,536 characters of JSON. */
                         filter: Record<string, unknown>;
-                        /** @description on the odds of being chosen: above 1 up, below 1 down */
+                        /** @description Factor on the odds of being chosen: above 1 raises an item, below 1 lowers it. */
                         factor: number;
                     }[];
-                    /** @description a boost that fades with the age of the item */
+                    /** @description A factor that fades with the age of the item. */
                     freshness?: {
                         half_life_hours: number;
-                        /** @description on the odds of being chosen: above 1 up, below 1 down */
+                        /** @description Factor on the odds of being chosen: above 1 raises an item, below 1 lowers it. */
                         factor: number;
                     };
-                    /** @description the factor counts once for each impression of the item in the window */
+                    /** @description A factor that applies once for each impression of the item by this user in the window. */
                     rotation?: {
                         window_hours: number;
-                        /** @description on the odds of being chosen: above 1 up, below 1 down */
+                        /** @description Factor on the odds of being chosen: above 1 raises an item, below 1 lowers it. */
                         factor: number;
                     };
-                    /** @description put at a 1-based position, whatever filter, caps and history say; the others share the places that are left */
+                    /** @description Items at fixed 1-based positions, regardless of filter, caps and seen items. The other items take the positions that are left. */
                     pins?: {
                         /** @description 1 to 128 visible characters */
                         item_id: string;
                         position: number;
                     }[];
-                    /** @description of the model, before boosts; fallback answers, explored and pinned items are not cut. HNSW may overlook an item, exact does not */
+                    /** @description Minimum score of the model, before boosts. Fallback, explored and pinned items pass. HNSW can overlook an item that passes; exact does not. */
                     min_score?: number;
-                    /** @description places, at most k, for new items that were shown less often than their budget: drawn uniformly among the freshest that the filter and, beside the ranked items, the caps let through; fewer when there are fewer or pins take the places */
+                    /** @description Number of slots, at most k, for new items whose impressions are below their budget. They are drawn uniformly among the freshest items that filter and caps allow. Fewer are drawn when there are fewer, or when pins take the slots. */
                     exploration?: {
                         slots: number;
                         seed?: number;
                     };
                     /**
-                     * @description score the whole catalogue instead of asking HNSW
+                     * @description Whether to score the whole catalogue instead of asking HNSW.
                      * @default false
                      */
                     exact?: boolean;
-                    /** @description adds leave-one-out contributions of history items, ID shares and what moved the item; layers: also the share of each layer, for k up to 50, not in a batch, and null where the deadline came first */
+                    /** @description true adds ID shares, leave-one-out contributions of history items, and what moved the item. layers also adds the share of each layer, for k up to 50; not in a batch, and null where the deadline came first. */
                     explain?: boolean | "layers";
-                    /** @description adds these fields of each item */
+                    /** @description Fields of each item that the answer includes. */
                     fields?: string[];
-                    /** @description when it is near, the fallback ranking answers */
+                    /** @description Deadline, ms. Shortly before it the fallback ranking answers. */
                     deadline_ms?: number;
-                    /** @description wait until this change is in the store; 503 when it does not come. A vector is there when its PUT has returned; after wait=stored it follows on its own */
+                    /** @description Waits until this change is in the store; 503 when it does not come. A vector is searchable when its PUT has returned; after wait=stored it follows later. */
                     at_least_sequence?: number;
-                    /** @description next_cursor of the page before: nothing of earlier pages comes again; caps and exploration begin anew. It grows with the items shown, to 40 kB for 5,000: long sessions go by POST */
+                    /** @description next_cursor of the page before. Items of earlier pages do not come again; caps and exploration begin anew. A cursor grows with the items shown, to 40 kB for 5,000: long sessions use POST. */
                     cursor?: string;
-                    /** @description arm: as assigned by the caller; arms: one is assigned by a stable hash of name and user_id, without user_id at random for each request */
+                    /** @description arm: assigned by the caller. arms: the server assigns one by a stable hash of name and user_id; without user_id at random for each request. */
                     experiment?: {
                         name: string;
                         arm?: string;
@@ -517,14 +517,14 @@ export interface operations {
                 };
                 content: {
                     "application/json": {
-                        /** @description events may name it; GET /v1/recommendations/{id} replays the answer */
+                        /** @description Id of this answer. Events can name it; GET /v1/recommendations/{id} replays it. */
                         recommendation_id: string;
                         items: {
                             item_id: string;
                             score: number;
                             /** @description history | popular | similar | exploration | pinned */
                             reason: string;
-                            /** @description of an explored item: probability of having been chosen */
+                            /** @description Of an explored item: the probability with which it was drawn. */
                             propensity?: number;
                             item?: {
                                 [key: string]: unknown;
@@ -551,9 +551,9 @@ export interface operations {
                             name: string;
                             arm: string;
                         };
-                        /** @description sent again it gives the same draw */
+                        /** @description Seed of the draw. Sent again it gives the same draw. */
                         exploration_seed?: number;
-                        /** @description newest change of the store when the answer was begun; events up to it are in the answer */
+                        /** @description Newest change of the store when the answer was begun. Events up to it are in the answer. */
                         sequence: number;
                         layer_weights?: number[];
                         timings_ms: {
@@ -616,17 +616,17 @@ export interface operations {
                 exact?: boolean;
                 explain?: boolean;
                 exclude_seen?: boolean;
-                /** @description maximal marginal relevance: 0 by score alone, 1 by difference alone */
+                /** @description Maximal marginal relevance. 0: by score alone; 1: by difference alone. */
                 diversity?: number;
-                /** @description the cap on author_id */
+                /** @description Maximum number of items of an author_id on a page. */
                 max_per_author?: number;
-                /** @description when it is near, the fallback ranking answers */
+                /** @description Deadline, ms. Shortly before it the fallback ranking answers. */
                 deadline_ms?: number;
-                /** @description wait until this change is in the store; 503 when it does not come. A vector is there when its PUT has returned; after wait=stored it follows on its own */
+                /** @description Waits until this change is in the store; 503 when it does not come. A vector is searchable when its PUT has returned; after wait=stored it follows later. */
                 at_least_sequence?: number;
-                /** @description next_cursor of the page before: nothing of earlier pages comes again; caps and exploration begin anew. It grows with the items shown, to 40 kB for 5,000: long sessions go by POST */
+                /** @description next_cursor of the page before. Items of earlier pages do not come again; caps and exploration begin anew. A cursor grows with the items shown, to 40 kB for 5,000: long sessions use POST. */
                 cursor?: string;
-                /** @description JSON */
+                /** @description A filter as JSON. */
                 filter?: string;
                 fields?: string;
             };
@@ -646,14 +646,14 @@ export interface operations {
                 };
                 content: {
                     "application/json": {
-                        /** @description events may name it; GET /v1/recommendations/{id} replays the answer */
+                        /** @description Id of this answer. Events can name it; GET /v1/recommendations/{id} replays it. */
                         recommendation_id: string;
                         items: {
                             item_id: string;
                             score: number;
                             /** @description history | popular | similar | exploration | pinned */
                             reason: string;
-                            /** @description of an explored item: probability of having been chosen */
+                            /** @description Of an explored item: the probability with which it was drawn. */
                             propensity?: number;
                             item?: {
                                 [key: string]: unknown;
@@ -680,9 +680,9 @@ export interface operations {
                             name: string;
                             arm: string;
                         };
-                        /** @description sent again it gives the same draw */
+                        /** @description Seed of the draw. Sent again it gives the same draw. */
                         exploration_seed?: number;
-                        /** @description newest change of the store when the answer was begun; events up to it are in the answer */
+                        /** @description Newest change of the store when the answer was begun. Events up to it are in the answer. */
                         sequence: number;
                         layer_weights?: number[];
                         timings_ms: {
@@ -751,78 +751,78 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
-                    /** @description what this user has met is left out */
+                    /** @description User whose seen items are left out. */
                     user_id?: string;
                     /** @default 20 */
                     k?: number;
-                    /** @description {"all": […]}, {"any": […]}, {"not": …} or {"field": NAME, eq | in | gte | gt | lte | lt | exists: …}; NAME is an attribute, or author_id, item_id, created_at, available_from, expires_at. An attribute that no item has, or another type, is an error. Times are compared as instants. All filters of a request together: at most 65,536 characters of JSON. */
+                    /** @description {"all": […]}, {"any": […]}, {"not": …} or {"field": NAME, eq | in | gte | gt | lte | lt | exists: …}. NAME is an attribute, author_id, item_id, created_at, available_from or expires_at. An attribute that no item has is an error, and so is a value of another type. Times are compared as instants. All filters of a request together have at most 65,536 characters of JSON. */
                     filter?: Record<string, unknown>;
-                    /** @description never returned */
+                    /** @description Items that are never returned. */
                     exclude?: string[];
                     /**
-                     * @description false: what the user has met may come again; known are the newest 1,000 clips, and 1,000 liked ones
+                     * @description true: the last 1,000 seen and the last 1,000 liked items are excluded; older ones can reappear. false: seen items can reappear.
                      * @default true
                      */
                     exclude_seen?: boolean;
-                    /** @description only what was met lately is excluded */
+                    /** @description Only items seen within this time are excluded, hours. */
                     seen_window_hours?: number;
-                    /** @description maximal marginal relevance: 0 by score alone, 1 by difference alone */
+                    /** @description Maximal marginal relevance. 0: by score alone; 1: by difference alone. */
                     diversity?: number;
-                    /** @description the cap on author_id */
+                    /** @description Maximum number of items of an author_id on a page. */
                     max_per_author?: number;
-                    /** @description at most so many items of each value of an attribute on a page, explored ones counted, pinned ones not; of a list each entry counts */
+                    /** @description Maximum number of items of each value of an attribute on a page. Explored items count, pinned ones do not. Of a list each entry counts. */
                     caps?: {
                         field: string;
                         max: number;
                     }[];
-                    /** @description boosts, freshness and rotation act among the 10,000 items that score most */
+                    /** @description Factors for items that match a filter. Boosts, freshness and rotation act among the 10,000 items that score most. */
                     boosts?: {
-                        /** @description {"all": […]}, {"any": […]}, {"not": …} or {"field": NAME, eq | in | gte | gt | lte | lt | exists: …}; NAME is an attribute, or author_id, item_id, created_at, available_from, expires_at. An attribute that no item has, or another type, is an error. Times are compared as instants. All filters of a request together: at most 65,536 characters of JSON. */
+                        /** @description {"all": […]}, {"any": […]}, {"not": …} or {"field": NAME, eq | in | gte | gt | lte | lt | exists: …}. NAME is an attribute, author_id, item_id, created_at, available_from or expires_at. An attribute that no item has is an error, and so is a value of another type. Times are compared as instants. All filters of a request together have at most 65,536 characters of JSON. */
                         filter: Record<string, unknown>;
-                        /** @description on the odds of being chosen: above 1 up, below 1 down */
+                        /** @description Factor on the odds of being chosen: above 1 raises an item, below 1 lowers it. */
                         factor: number;
                     }[];
-                    /** @description a boost that fades with the age of the item */
+                    /** @description A factor that fades with the age of the item. */
                     freshness?: {
                         half_life_hours: number;
-                        /** @description on the odds of being chosen: above 1 up, below 1 down */
+                        /** @description Factor on the odds of being chosen: above 1 raises an item, below 1 lowers it. */
                         factor: number;
                     };
-                    /** @description the factor counts once for each impression of the item in the window */
+                    /** @description A factor that applies once for each impression of the item by this user in the window. */
                     rotation?: {
                         window_hours: number;
-                        /** @description on the odds of being chosen: above 1 up, below 1 down */
+                        /** @description Factor on the odds of being chosen: above 1 raises an item, below 1 lowers it. */
                         factor: number;
                     };
-                    /** @description put at a 1-based position, whatever filter, caps and history say; the others share the places that are left */
+                    /** @description Items at fixed 1-based positions, regardless of filter, caps and seen items. The other items take the positions that are left. */
                     pins?: {
                         /** @description 1 to 128 visible characters */
                         item_id: string;
                         position: number;
                     }[];
-                    /** @description of the model, before boosts; fallback answers, explored and pinned items are not cut. HNSW may overlook an item, exact does not */
+                    /** @description Minimum score of the model, before boosts. Fallback, explored and pinned items pass. HNSW can overlook an item that passes; exact does not. */
                     min_score?: number;
-                    /** @description places, at most k, for new items that were shown less often than their budget: drawn uniformly among the freshest that the filter and, beside the ranked items, the caps let through; fewer when there are fewer or pins take the places */
+                    /** @description Number of slots, at most k, for new items whose impressions are below their budget. They are drawn uniformly among the freshest items that filter and caps allow. Fewer are drawn when there are fewer, or when pins take the slots. */
                     exploration?: {
                         slots: number;
                         seed?: number;
                     };
                     /**
-                     * @description score the whole catalogue instead of asking HNSW
+                     * @description Whether to score the whole catalogue instead of asking HNSW.
                      * @default false
                      */
                     exact?: boolean;
-                    /** @description adds leave-one-out contributions of history items, ID shares and what moved the item; layers: also the share of each layer, for k up to 50, not in a batch, and null where the deadline came first */
+                    /** @description true adds ID shares, leave-one-out contributions of history items, and what moved the item. layers also adds the share of each layer, for k up to 50; not in a batch, and null where the deadline came first. */
                     explain?: boolean | "layers";
-                    /** @description adds these fields of each item */
+                    /** @description Fields of each item that the answer includes. */
                     fields?: string[];
-                    /** @description when it is near, the fallback ranking answers */
+                    /** @description Deadline, ms. Shortly before it the fallback ranking answers. */
                     deadline_ms?: number;
-                    /** @description wait until this change is in the store; 503 when it does not come. A vector is there when its PUT has returned; after wait=stored it follows on its own */
+                    /** @description Waits until this change is in the store; 503 when it does not come. A vector is searchable when its PUT has returned; after wait=stored it follows later. */
                     at_least_sequence?: number;
-                    /** @description next_cursor of the page before: nothing of earlier pages comes again; caps and exploration begin anew. It grows with the items shown, to 40 kB for 5,000: long sessions go by POST */
+                    /** @description next_cursor of the page before. Items of earlier pages do not come again; caps and exploration begin anew. A cursor grows with the items shown, to 40 kB for 5,000: long sessions use POST. */
                     cursor?: string;
-                    /** @description arm: as assigned by the caller; arms: one is assigned by a stable hash of name and user_id, without user_id at random for each request */
+                    /** @description arm: assigned by the caller. arms: the server assigns one by a stable hash of name and user_id; without user_id at random for each request. */
                     experiment?: {
                         name: string;
                         arm?: string;
@@ -843,14 +843,14 @@ export interface operations {
                 };
                 content: {
                     "application/json": {
-                        /** @description events may name it; GET /v1/recommendations/{id} replays the answer */
+                        /** @description Id of this answer. Events can name it; GET /v1/recommendations/{id} replays it. */
                         recommendation_id: string;
                         items: {
                             item_id: string;
                             score: number;
                             /** @description history | popular | similar | exploration | pinned */
                             reason: string;
-                            /** @description of an explored item: probability of having been chosen */
+                            /** @description Of an explored item: the probability with which it was drawn. */
                             propensity?: number;
                             item?: {
                                 [key: string]: unknown;
@@ -877,9 +877,9 @@ export interface operations {
                             name: string;
                             arm: string;
                         };
-                        /** @description sent again it gives the same draw */
+                        /** @description Seed of the draw. Sent again it gives the same draw. */
                         exploration_seed?: number;
-                        /** @description newest change of the store when the answer was begun; events up to it are in the answer */
+                        /** @description Newest change of the store when the answer was begun. Events up to it are in the answer. */
                         sequence: number;
                         layer_weights?: number[];
                         timings_ms: {
@@ -948,86 +948,86 @@ export interface operations {
                     requests: {
                         /** @description 1 to 128 visible characters */
                         user_id?: string;
-                        /** @description oldest first; appended to the stored history of user_id */
+                        /** @description Further history, oldest first, appended to the stored history of user_id. */
                         history?: string[];
-                        /** @description history items that are left out: what would come without them? */
+                        /** @description History items that are left out, to see what the answer would be without them. */
                         without_history?: string[];
-                        /** @description examples, taken as if just watched */
+                        /** @description Examples that count as just watched. */
                         liked?: string[];
-                        /** @description examples that the answer moves away from */
+                        /** @description Examples that the answer moves away from. */
                         disliked?: string[];
-                        /** @description attribute, or author_id, whose values take turns in a fallback answer */
+                        /** @description Attribute, or author_id, whose values alternate in a fallback answer. */
                         fallback_mix_by?: string;
                         /** @default 20 */
                         k?: number;
-                        /** @description {"all": […]}, {"any": […]}, {"not": …} or {"field": NAME, eq | in | gte | gt | lte | lt | exists: …}; NAME is an attribute, or author_id, item_id, created_at, available_from, expires_at. An attribute that no item has, or another type, is an error. Times are compared as instants. All filters of a request together: at most 65,536 characters of JSON. */
+                        /** @description {"all": […]}, {"any": […]}, {"not": …} or {"field": NAME, eq | in | gte | gt | lte | lt | exists: …}. NAME is an attribute, author_id, item_id, created_at, available_from or expires_at. An attribute that no item has is an error, and so is a value of another type. Times are compared as instants. All filters of a request together have at most 65,536 characters of JSON. */
                         filter?: Record<string, unknown>;
-                        /** @description never returned */
+                        /** @description Items that are never returned. */
                         exclude?: string[];
                         /**
-                         * @description false: what the user has met may come again; known are the newest 1,000 clips, and 1,000 liked ones
+                         * @description true: the last 1,000 seen and the last 1,000 liked items are excluded; older ones can reappear. false: seen items can reappear.
                          * @default true
                          */
                         exclude_seen?: boolean;
-                        /** @description only what was met lately is excluded */
+                        /** @description Only items seen within this time are excluded, hours. */
                         seen_window_hours?: number;
-                        /** @description maximal marginal relevance: 0 by score alone, 1 by difference alone */
+                        /** @description Maximal marginal relevance. 0: by score alone; 1: by difference alone. */
                         diversity?: number;
-                        /** @description the cap on author_id */
+                        /** @description Maximum number of items of an author_id on a page. */
                         max_per_author?: number;
-                        /** @description at most so many items of each value of an attribute on a page, explored ones counted, pinned ones not; of a list each entry counts */
+                        /** @description Maximum number of items of each value of an attribute on a page. Explored items count, pinned ones do not. Of a list each entry counts. */
                         caps?: {
                             field: string;
                             max: number;
                         }[];
-                        /** @description boosts, freshness and rotation act among the 10,000 items that score most */
+                        /** @description Factors for items that match a filter. Boosts, freshness and rotation act among the 10,000 items that score most. */
                         boosts?: {
-                            /** @description {"all": […]}, {"any": […]}, {"not": …} or {"field": NAME, eq | in | gte | gt | lte | lt | exists: …}; NAME is an attribute, or author_id, item_id, created_at, available_from, expires_at. An attribute that no item has, or another type, is an error. Times are compared as instants. All filters of a request together: at most 65,536 characters of JSON. */
+                            /** @description {"all": […]}, {"any": […]}, {"not": …} or {"field": NAME, eq | in | gte | gt | lte | lt | exists: …}. NAME is an attribute, author_id, item_id, created_at, available_from or expires_at. An attribute that no item has is an error, and so is a value of another type. Times are compared as instants. All filters of a request together have at most 65,536 characters of JSON. */
                             filter: Record<string, unknown>;
-                            /** @description on the odds of being chosen: above 1 up, below 1 down */
+                            /** @description Factor on the odds of being chosen: above 1 raises an item, below 1 lowers it. */
                             factor: number;
                         }[];
-                        /** @description a boost that fades with the age of the item */
+                        /** @description A factor that fades with the age of the item. */
                         freshness?: {
                             half_life_hours: number;
-                            /** @description on the odds of being chosen: above 1 up, below 1 down */
+                            /** @description Factor on the odds of being chosen: above 1 raises an item, below 1 lowers it. */
                             factor: number;
                         };
-                        /** @description the factor counts once for each impression of the item in the window */
+                        /** @description A factor that applies once for each impression of the item by this user in the window. */
                         rotation?: {
                             window_hours: number;
-                            /** @description on the odds of being chosen: above 1 up, below 1 down */
+                            /** @description Factor on the odds of being chosen: above 1 raises an item, below 1 lowers it. */
                             factor: number;
                         };
-                        /** @description put at a 1-based position, whatever filter, caps and history say; the others share the places that are left */
+                        /** @description Items at fixed 1-based positions, regardless of filter, caps and seen items. The other items take the positions that are left. */
                         pins?: {
                             /** @description 1 to 128 visible characters */
                             item_id: string;
                             position: number;
                         }[];
-                        /** @description of the model, before boosts; fallback answers, explored and pinned items are not cut. HNSW may overlook an item, exact does not */
+                        /** @description Minimum score of the model, before boosts. Fallback, explored and pinned items pass. HNSW can overlook an item that passes; exact does not. */
                         min_score?: number;
-                        /** @description places, at most k, for new items that were shown less often than their budget: drawn uniformly among the freshest that the filter and, beside the ranked items, the caps let through; fewer when there are fewer or pins take the places */
+                        /** @description Number of slots, at most k, for new items whose impressions are below their budget. They are drawn uniformly among the freshest items that filter and caps allow. Fewer are drawn when there are fewer, or when pins take the slots. */
                         exploration?: {
                             slots: number;
                             seed?: number;
                         };
                         /**
-                         * @description score the whole catalogue instead of asking HNSW
+                         * @description Whether to score the whole catalogue instead of asking HNSW.
                          * @default false
                          */
                         exact?: boolean;
-                        /** @description adds leave-one-out contributions of history items, ID shares and what moved the item; layers: also the share of each layer, for k up to 50, not in a batch, and null where the deadline came first */
+                        /** @description true adds ID shares, leave-one-out contributions of history items, and what moved the item. layers also adds the share of each layer, for k up to 50; not in a batch, and null where the deadline came first. */
                         explain?: boolean | "layers";
-                        /** @description adds these fields of each item */
+                        /** @description Fields of each item that the answer includes. */
                         fields?: string[];
-                        /** @description when it is near, the fallback ranking answers */
+                        /** @description Deadline, ms. Shortly before it the fallback ranking answers. */
                         deadline_ms?: number;
-                        /** @description wait until this change is in the store; 503 when it does not come. A vector is there when its PUT has returned; after wait=stored it follows on its own */
+                        /** @description Waits until this change is in the store; 503 when it does not come. A vector is searchable when its PUT has returned; after wait=stored it follows later. */
                         at_least_sequence?: number;
-                        /** @description next_cursor of the page before: nothing of earlier pages comes again; caps and exploration begin anew. It grows with the items shown, to 40 kB for 5,000: long sessions go by POST */
+                        /** @description next_cursor of the page before. Items of earlier pages do not come again; caps and exploration begin anew. A cursor grows with the items shown, to 40 kB for 5,000: long sessions use POST. */
                         cursor?: string;
-                        /** @description arm: as assigned by the caller; arms: one is assigned by a stable hash of name and user_id, without user_id at random for each request */
+                        /** @description arm: assigned by the caller. arms: the server assigns one by a stable hash of name and user_id; without user_id at random for each request. */
                         experiment?: {
                             name: string;
                             arm?: string;
@@ -1052,14 +1052,14 @@ export interface operations {
                         results: {
                             status: number;
                             answer?: {
-                                /** @description events may name it; GET /v1/recommendations/{id} replays the answer */
+                                /** @description Id of this answer. Events can name it; GET /v1/recommendations/{id} replays it. */
                                 recommendation_id: string;
                                 items: {
                                     item_id: string;
                                     score: number;
                                     /** @description history | popular | similar | exploration | pinned */
                                     reason: string;
-                                    /** @description of an explored item: probability of having been chosen */
+                                    /** @description Of an explored item: the probability with which it was drawn. */
                                     propensity?: number;
                                     item?: {
                                         [key: string]: unknown;
@@ -1086,9 +1086,9 @@ export interface operations {
                                     name: string;
                                     arm: string;
                                 };
-                                /** @description sent again it gives the same draw */
+                                /** @description Seed of the draw. Sent again it gives the same draw. */
                                 exploration_seed?: number;
-                                /** @description newest change of the store when the answer was begun; events up to it are in the answer */
+                                /** @description Newest change of the store when the answer was begun. Events up to it are in the answer. */
                                 sequence: number;
                                 layer_weights?: number[];
                                 timings_ms: {
@@ -1103,7 +1103,7 @@ export interface operations {
                             error?: {
                                 code: string;
                                 detail: string;
-                                /** @description seconds after which it may succeed */
+                                /** @description Seconds after which a retry can succeed. */
                                 retry_after?: number;
                                 errors: {
                                     pointer: string;
@@ -1124,14 +1124,14 @@ export interface operations {
                         results: {
                             status: number;
                             answer?: {
-                                /** @description events may name it; GET /v1/recommendations/{id} replays the answer */
+                                /** @description Id of this answer. Events can name it; GET /v1/recommendations/{id} replays it. */
                                 recommendation_id: string;
                                 items: {
                                     item_id: string;
                                     score: number;
                                     /** @description history | popular | similar | exploration | pinned */
                                     reason: string;
-                                    /** @description of an explored item: probability of having been chosen */
+                                    /** @description Of an explored item: the probability with which it was drawn. */
                                     propensity?: number;
                                     item?: {
                                         [key: string]: unknown;
@@ -1158,9 +1158,9 @@ export interface operations {
                                     name: string;
                                     arm: string;
                                 };
-                                /** @description sent again it gives the same draw */
+                                /** @description Seed of the draw. Sent again it gives the same draw. */
                                 exploration_seed?: number;
-                                /** @description newest change of the store when the answer was begun; events up to it are in the answer */
+                                /** @description Newest change of the store when the answer was begun. Events up to it are in the answer. */
                                 sequence: number;
                                 layer_weights?: number[];
                                 timings_ms: {
@@ -1175,7 +1175,7 @@ export interface operations {
                             error?: {
                                 code: string;
                                 detail: string;
-                                /** @description seconds after which it may succeed */
+                                /** @description Seconds after which a retry can succeed. */
                                 retry_after?: number;
                                 errors: {
                                     pointer: string;
@@ -1261,9 +1261,9 @@ export interface operations {
                             version: string;
                         };
                         k: number;
-                        /** @description newest change of the store when the answer was begun */
+                        /** @description Newest change of the store when the answer was begun. */
                         sequence: number;
-                        /** @description items that earlier pages of the cursor had shown */
+                        /** @description Number of items that earlier pages of the cursor have shown. */
                         offset: number;
                         fallback: string | null;
                         short_reason: string | null;
@@ -1271,7 +1271,7 @@ export interface operations {
                             [key: string]: string;
                         } | null;
                         seed: number | null;
-                        /** @description wishes that shaped the answer, as they were sent, and similar_to; never the user, a history, examples or what was excluded */
+                        /** @description Options that shaped the answer, as they were sent, and similar_to. Never the user, a history, examples or excluded items. */
                         request: {
                             [key: string]: unknown;
                         };
@@ -1353,7 +1353,7 @@ export interface operations {
                         sequence: number;
                         /** @description searchable | pending_features | stored | hidden */
                         state: string;
-                        /** @description now | scheduled | expired: whether available_from and expires_at let the item be served */
+                        /** @description now | scheduled | expired, by available_from and expires_at */
                         availability: string;
                         has_hidden_states: boolean;
                     };
@@ -1404,7 +1404,7 @@ export interface operations {
     putItem: {
         parameters: {
             query?: {
-                /** @description stored: answer when durable, searchable soon after */
+                /** @description searchable: answer when every search finds the item. stored: answer when the write is durable. */
                 wait?: "searchable" | "stored";
             };
             header?: {
@@ -1444,11 +1444,11 @@ export interface operations {
                         /** @description searchable | pending_features | stored | hidden | deleted */
                         state: string;
                         sequence: number;
-                        /** @description null: it has no vector, or not yet */
+                        /** @description Time until the item was searchable, ms. null: it has no vector yet. */
                         searchable_after_ms: number | null;
-                        /** @description until it was in effect for every later request; with wait=stored, until it was durable */
+                        /** @description Time until the write was in effect for every later request, ms. With wait=stored: until it was durable. */
                         applied_after_ms: number;
-                        /** @description the generation that serves the item */
+                        /** @description The model that serves the item. */
                         model: {
                             fingerprint: string;
                             version: string;
@@ -1467,11 +1467,11 @@ export interface operations {
                         /** @description searchable | pending_features | stored | hidden | deleted */
                         state: string;
                         sequence: number;
-                        /** @description null: it has no vector, or not yet */
+                        /** @description Time until the item was searchable, ms. null: it has no vector yet. */
                         searchable_after_ms: number | null;
-                        /** @description until it was in effect for every later request; with wait=stored, until it was durable */
+                        /** @description Time until the write was in effect for every later request, ms. With wait=stored: until it was durable. */
                         applied_after_ms: number;
-                        /** @description the generation that serves the item */
+                        /** @description The model that serves the item. */
                         model: {
                             fingerprint: string;
                             version: string;
@@ -1547,11 +1547,11 @@ export interface operations {
                         /** @description searchable | pending_features | stored | hidden | deleted */
                         state: string;
                         sequence: number;
-                        /** @description null: it has no vector, or not yet */
+                        /** @description Time until the item was searchable, ms. null: it has no vector yet. */
                         searchable_after_ms: number | null;
-                        /** @description until it was in effect for every later request; with wait=stored, until it was durable */
+                        /** @description Time until the write was in effect for every later request, ms. With wait=stored: until it was durable. */
                         applied_after_ms: number;
-                        /** @description the generation that serves the item */
+                        /** @description The model that serves the item. */
                         model: {
                             fingerprint: string;
                             version: string;
@@ -1604,7 +1604,7 @@ export interface operations {
     patchItem: {
         parameters: {
             query?: {
-                /** @description stored: answer when durable, searchable soon after */
+                /** @description searchable: answer when every search finds the item. stored: answer when the write is durable. */
                 wait?: "searchable" | "stored";
             };
             header?: {
@@ -1644,11 +1644,11 @@ export interface operations {
                         /** @description searchable | pending_features | stored | hidden | deleted */
                         state: string;
                         sequence: number;
-                        /** @description null: it has no vector, or not yet */
+                        /** @description Time until the item was searchable, ms. null: it has no vector yet. */
                         searchable_after_ms: number | null;
-                        /** @description until it was in effect for every later request; with wait=stored, until it was durable */
+                        /** @description Time until the write was in effect for every later request, ms. With wait=stored: until it was durable. */
                         applied_after_ms: number;
-                        /** @description the generation that serves the item */
+                        /** @description The model that serves the item. */
                         model: {
                             fingerprint: string;
                             version: string;
@@ -1735,7 +1735,7 @@ export interface operations {
                             sequence: number;
                             /** @description searchable | pending_features | stored | hidden */
                             state: string;
-                            /** @description now | scheduled | expired: whether available_from and expires_at let the item be served */
+                            /** @description now | scheduled | expired, by available_from and expires_at */
                             availability: string;
                             has_hidden_states: boolean;
                         }[];
@@ -1788,11 +1788,11 @@ export interface operations {
     putItems: {
         parameters: {
             query?: {
-                /** @description stored: answer when durable, searchable soon after */
+                /** @description searchable: answer when every search finds the item. stored: answer when the write is durable. */
                 wait?: "searchable" | "stored";
             };
             header?: {
-                /** @description 1 to 128 visible characters. The same key with the same body within a day gets the first answer and changes nothing. An answer with a row of status 5xx, or to a body that was not read to its end, is not kept: the retry puts the rows again, also those that had landed. So it does when the server ends between the rows and the answer. Not for answers that are streamed. */
+                /** @description 1 to 128 visible characters. Within a day the same key with the same body gets the first answer and changes nothing. The answer is not kept when a row had status 5xx, when the body was not read to its end, or when the server ended before it answered: the retry then stores all rows again. Streamed answers accept no key. */
                 "idempotency-key"?: string;
             };
             path?: never;
@@ -1830,11 +1830,11 @@ export interface operations {
                             /** @description searchable | pending_features | stored | hidden | deleted */
                             state?: string;
                             sequence?: number;
-                            /** @description null: it has no vector, or not yet */
+                            /** @description Time until the item was searchable, ms. null: it has no vector yet. */
                             searchable_after_ms?: number | null;
-                            /** @description until it was in effect for every later request; with wait=stored, until it was durable */
+                            /** @description Time until the write was in effect for every later request, ms. With wait=stored: until it was durable. */
                             applied_after_ms?: number;
-                            /** @description the generation that serves the item */
+                            /** @description The model that serves the item. */
                             model?: {
                                 fingerprint: string;
                                 version: string;
@@ -1861,11 +1861,11 @@ export interface operations {
                             /** @description searchable | pending_features | stored | hidden | deleted */
                             state?: string;
                             sequence?: number;
-                            /** @description null: it has no vector, or not yet */
+                            /** @description Time until the item was searchable, ms. null: it has no vector yet. */
                             searchable_after_ms?: number | null;
-                            /** @description until it was in effect for every later request; with wait=stored, until it was durable */
+                            /** @description Time until the write was in effect for every later request, ms. With wait=stored: until it was durable. */
                             applied_after_ms?: number;
-                            /** @description the generation that serves the item */
+                            /** @description The model that serves the item. */
                             model?: {
                                 fingerprint: string;
                                 version: string;
@@ -1933,7 +1933,7 @@ export interface operations {
             content: {
                 "application/json": {
                     events: {
-                        /** @description chosen by the sender; the same id is counted once */
+                        /** @description Id chosen by the sender. Events with the same id count once. */
                         event_id: string;
                         /** @description 1 to 128 visible characters */
                         user_id: string;
@@ -1942,7 +1942,7 @@ export interface operations {
                         type: "impression" | "view" | "replay" | "skip" | "like" | "dislike" | "share" | "save" | "comment" | "follow" | "report";
                         /**
                          * Format: date-time
-                         * @description RFC 3339; late and out-of-order events are welcome
+                         * @description RFC 3339. Late and out-of-order events are accepted.
                          */
                         at: string;
                         watch_ms?: number | null;
@@ -1962,7 +1962,7 @@ export interface operations {
                 content: {
                     "application/json": {
                         accepted: number;
-                        /** @description events whose event_id was known already */
+                        /** @description Events whose event_id was known already. */
                         duplicates: number;
                         rejected: {
                             index: number;
@@ -1984,7 +1984,7 @@ export interface operations {
                 content: {
                     "application/json": {
                         accepted: number;
-                        /** @description events whose event_id was known already */
+                        /** @description Events whose event_id was known already. */
                         duplicates: number;
                         rejected: {
                             index: number;
@@ -2006,7 +2006,7 @@ export interface operations {
                 content: {
                     "application/json": {
                         accepted: number;
-                        /** @description events whose event_id was known already */
+                        /** @description Events whose event_id was known already. */
                         duplicates: number;
                         rejected: {
                             index: number;
@@ -2161,7 +2161,7 @@ export interface operations {
                         user_id: string;
                         events_deleted: number;
                         sequence: number;
-                        /** @description false: the files still hold what was erased */
+                        /** @description false: the files still hold what was erased. */
                         complete: boolean;
                     };
                 };
@@ -2176,7 +2176,7 @@ export interface operations {
                         user_id: string;
                         events_deleted: number;
                         sequence: number;
-                        /** @description false: the files still hold what was erased */
+                        /** @description false: the files still hold what was erased. */
                         complete: boolean;
                     };
                 };
@@ -2315,11 +2315,11 @@ export interface operations {
                             fingerprint: string;
                             version: string;
                         };
-                        /** @description places are comparable between answers of the same model and time */
+                        /** @description Positions are comparable between answers of the same model and time. */
                         made_at: string;
-                        /** @description that a search can find; the points are a sample of them */
+                        /** @description Number of items that a search can find. The points are a sample of them. */
                         items: number;
-                        /** @description share of the variance of the fused vectors along x and y */
+                        /** @description Share of the variance of the fused vectors along x and y. */
                         variance: number[];
                         points: {
                             item_id: string;
@@ -2400,9 +2400,9 @@ export interface operations {
                             fingerprint: string;
                             version: string;
                         };
-                        /** @description places are comparable between answers of the same model and time */
+                        /** @description Positions are comparable between answers of the same model and time. */
                         made_at: string;
-                        /** @description of the items that have a vector, in the order asked for */
+                        /** @description Positions of the items that have a vector, in the order of the request. */
                         positions: {
                             item_id: string;
                             x: number;
@@ -2475,7 +2475,7 @@ export interface operations {
                             version: string;
                             variant: string;
                             active: boolean;
-                            /** @description active | standby: switched to at once | registered: switched to after fusing */
+                            /** @description active | standby (a switch is immediate) | registered (a switch fuses the catalogue first) */
                             state: string;
                             dim: number;
                             max_history: number;
@@ -2500,7 +2500,7 @@ export interface operations {
                             state: string;
                             items_done: number;
                             items_total: number;
-                            /** @description recall@20 of the new index against exact search */
+                            /** @description recall@20 of the new index against exact search. */
                             recall: number | null;
                             error: string | null;
                             started_at: string;
@@ -2561,7 +2561,7 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
-                    /** @description absolute path of an artifact, or of a training run */
+                    /** @description Absolute path of an artifact or of a training run. */
                     folder: string;
                 };
             };
@@ -2579,7 +2579,7 @@ export interface operations {
                         version: string;
                         variant: string;
                         active: boolean;
-                        /** @description active | standby: switched to at once | registered: switched to after fusing */
+                        /** @description active | standby (a switch is immediate) | registered (a switch fuses the catalogue first) */
                         state: string;
                         dim: number;
                         max_history: number;
@@ -2665,7 +2665,7 @@ export interface operations {
                         state: string;
                         items_done: number;
                         items_total: number;
-                        /** @description recall@20 of the new index against exact search */
+                        /** @description recall@20 of the new index against exact search. */
                         recall: number | null;
                         error: string | null;
                         started_at: string;
@@ -2685,7 +2685,7 @@ export interface operations {
                         state: string;
                         items_done: number;
                         items_total: number;
-                        /** @description recall@20 of the new index against exact search */
+                        /** @description recall@20 of the new index against exact search. */
                         recall: number | null;
                         error: string | null;
                         started_at: string;
@@ -2764,7 +2764,7 @@ export interface operations {
                             fallback: boolean;
                             /** @description feed | similar */
                             surface: string;
-                            /** @description items with a positive event that names an answer of this group, each item once an answer */
+                            /** @description Number of items with a positive event that names an answer of this group. An item counts once an answer. */
                             events: number;
                             hr_at_10: {
                                 value: number;
@@ -2782,9 +2782,9 @@ export interface operations {
                                 high: number;
                             };
                         }[];
-                        /** @description positive events that name no recommendation, one that is not known any more, or one that was served after them */
+                        /** @description Number of positive events that name no answer, an answer that is no longer kept, or one that was served after them. */
                         unattributed: number;
-                        /** @description there were more than 200,000 such events: the oldest are left out */
+                        /** @description true: there were more than 200,000 such events, and the oldest are left out. */
                         truncated: boolean;
                     };
                 };
@@ -2849,9 +2849,9 @@ export interface operations {
                     "application/json": {
                         snapshots: {
                             name: string;
-                            /** @description of the model whose index it holds */
+                            /** @description Fingerprint of the model whose index it holds. */
                             fingerprint: string;
-                            /** @description every item change up to this one is in it */
+                            /** @description Every item change up to this one is in the snapshot. */
                             sequence: number;
                             created_at: string;
                             items: number;
@@ -2919,9 +2919,9 @@ export interface operations {
                 content: {
                     "application/json": {
                         name: string;
-                        /** @description of the model whose index it holds */
+                        /** @description Fingerprint of the model whose index it holds. */
                         fingerprint: string;
-                        /** @description every item change up to this one is in it */
+                        /** @description Every item change up to this one is in the snapshot. */
                         sequence: number;
                         created_at: string;
                         items: number;

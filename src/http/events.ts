@@ -14,7 +14,7 @@ const validateEnvelope = validatorCompiler({ schema: Envelope, httpPart: 'body' 
 
 const Answer = Type.Object({
   accepted: Type.Integer(),
-  duplicates: Type.Integer({ description: 'events whose event_id was known already' }),
+  duplicates: Type.Integer({ description: 'Events whose event_id was known already.' }),
   rejected: Type.Array(Type.Object({ index: Type.Integer(), event_id: Type.Optional(Type.String()), errors: Type.Array(FieldErrorSchema) })),
   sequence: Type.Integer(),
 });
@@ -31,8 +31,8 @@ export function registerEvents(app: TypedApp, services: EventRoutes): void {
       schema: {
         tags: ['events'],
         operationId: 'sendEvents',
-        summary: `What users did, up to ${MAX_EVENTS.toLocaleString('en')} events; durable when this returns, and part of their next answer`,
-        description: 'Idempotent by event_id. 422 when every event was rejected, 207 when some were, else 200.',
+        summary: `Send what users did, up to ${MAX_EVENTS.toLocaleString('en')} events; durable when this returns, and known to the next answer`,
+        description: 'An event counts once for its event_id. 422 when every event was rejected, 207 when some were, else 200.',
         body: Body,
         response: { 200: Answer, 207: Answer, 422: Answer, '4xx': problemResponses['4xx'], '5xx': problemResponses['5xx'] },
       },

@@ -7,9 +7,9 @@ import type { IdempotencyStore, KeptAnswer } from '../store/idempotency.js';
 export const IdempotencyKey = Type.Optional(
   Type.String({
     description:
-      '1 to 128 visible characters. The same key with the same body within a day gets the first answer and changes nothing. An answer with a row ' +
-      'of status 5xx, or to a body that was not read to its end, is not kept: the retry puts the rows again, also those that had landed. So it ' +
-      'does when the server ends between the rows and the answer. Not for answers that are streamed.',
+      '1 to 128 visible characters. Within a day the same key with the same body gets the first answer and changes nothing. The answer is not kept ' +
+      'when a row had status 5xx, when the body was not read to its end, or when the server ended before it answered: the retry then stores all rows ' +
+      'again. Streamed answers accept no key.',
   }),
 );
 

@@ -70,13 +70,13 @@ export function registerItemBatch(app: TypedApp, services: ItemBatchRoutes): voi
       schema: {
         tags: ['items'],
         operationId: 'putItems',
-        summary: 'Many items: JSON with up to 1,000, or an NDJSON stream (application/x-ndjson) of any length',
+        summary: 'Create or replace many items: JSON with up to 1,000, or an NDJSON stream (application/x-ndjson) of any length',
         description:
-          'Good rows land, bad ones are reported. 200 when every row landed, else 207. An NDJSON stream with Accept: application/x-ndjson is ' +
-          'answered by 200 and one result a line, as the rows are put, so that its length does not matter on either side; read ' +
-          'while you send: with results unread the stream halts, and is closed after a minute. Without it the answer ' +
-          `is one document of up to ${MAX_COLLECTED.toLocaleString('en')} rows. A row that is longer than the body limit, a row too many and a ` +
-          'body that breaks off end the stream: the last result says so (413 row_too_large, 413 too_many_rows, 400 stream_broken) and names the first row that was not read.',
+          'Valid rows are stored, invalid ones get an error. 200 when every row was stored, else 207. An NDJSON stream with Accept: ' +
+          'application/x-ndjson is answered by 200 and one result a line while rows are stored, at any length. Read results while you send: unread ' +
+          'results halt the stream, and close it after a minute. Without that header the answer is one document of up to ' +
+          `${MAX_COLLECTED.toLocaleString('en')} rows. Three things end a stream: a row longer than the body limit (413 row_too_large), a row too ` +
+          'many (413 too_many_rows) and a body that breaks off (400 stream_broken). The last result says which, and names the first row that was not read.',
         querystring: WaitQuery,
         headers: Type.Object({ 'idempotency-key': IdempotencyKey }),
         body: Batch,

@@ -9,15 +9,22 @@ export const ReceiptSchema = Type.Object({
   item_id: Type.String(),
   state: Type.String({ description: 'searchable | pending_features | stored | hidden | deleted' }),
   sequence: Type.Integer(),
-  searchable_after_ms: Type.Unsafe<number | null>({ type: ['number', 'null'], description: 'null: it has no vector, or not yet' }),
-  applied_after_ms: Type.Number({ description: 'until it was in effect for every later request; with wait=stored, until it was durable' }),
-  model: Type.Object({ fingerprint: Type.String(), version: Type.String() }, { description: 'the generation that serves the item' }),
+  searchable_after_ms: Type.Unsafe<number | null>({
+    type: ['number', 'null'],
+    description: 'Time until the item was searchable, ms. null: it has no vector yet.',
+  }),
+  applied_after_ms: Type.Number({
+    description: 'Time until the write was in effect for every later request, ms. With wait=stored: until it was durable.',
+  }),
+  model: Type.Object({ fingerprint: Type.String(), version: Type.String() }, { description: 'The model that serves the item.' }),
 });
 
 export const WaitQuery = Type.Object(
   {
     wait: Type.Optional(
-      Type.Union([Type.Literal('searchable'), Type.Literal('stored')], { description: 'stored: answer when durable, searchable soon after' }),
+      Type.Union([Type.Literal('searchable'), Type.Literal('stored')], {
+        description: 'searchable: answer when every search finds the item. stored: answer when the write is durable.',
+      }),
     ),
   },
   { additionalProperties: false },

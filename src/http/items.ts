@@ -25,7 +25,7 @@ const Item = Type.Object({
   updated_at: Type.Unsafe<string | null>({ type: ['string', 'null'] }),
   sequence: Type.Integer(),
   state: State,
-  availability: Type.String({ description: 'now | scheduled | expired: whether available_from and expires_at let the item be served' }),
+  availability: Type.String({ description: 'now | scheduled | expired, by available_from and expires_at' }),
   has_hidden_states: Type.Boolean(),
 });
 
@@ -62,7 +62,7 @@ export function registerItems(app: TypedApp, services: ItemRoutes): void {
       schema: {
         tags: ['items'],
         operationId: 'putItem',
-        summary: 'Create or replace an item; recommendable when this returns',
+        summary: 'Create or replace an item; it can be recommended when this returns',
         params: Params,
         querystring: WaitQuery,
         headers: Headers,
@@ -88,7 +88,7 @@ export function registerItems(app: TypedApp, services: ItemRoutes): void {
       schema: {
         tags: ['items'],
         operationId: 'patchItem',
-        summary: 'Change fields of an item (JSON merge patch: null clears a field or an attribute); in effect when this returns',
+        summary: 'Change fields of an item by JSON merge patch, where null clears a field or an attribute; in effect when this returns',
         params: Params,
         querystring: WaitQuery,
         headers: Headers,
@@ -112,7 +112,7 @@ export function registerItems(app: TypedApp, services: ItemRoutes): void {
     '/v1/items/:item_id',
     {
       config: { scope: 'recommend' },
-      schema: { tags: ['items'], operationId: 'getItem', summary: 'One item', params: Params, response: { 200: Item, ...problemResponses } },
+      schema: { tags: ['items'], operationId: 'getItem', summary: 'Get one item', params: Params, response: { 200: Item, ...problemResponses } },
     },
     async ({ params }, reply) => {
       const read = await services.readItem(params.item_id);
@@ -129,7 +129,7 @@ export function registerItems(app: TypedApp, services: ItemRoutes): void {
       schema: {
         tags: ['items'],
         operationId: 'listItems',
-        summary: 'All items by item_id, a page at a time',
+        summary: 'List items by item_id, one page a call',
         querystring: Type.Object(
           {
             limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })),
@@ -159,7 +159,7 @@ export function registerItems(app: TypedApp, services: ItemRoutes): void {
       schema: {
         tags: ['items'],
         operationId: 'deleteItem',
-        summary: 'Delete an item; no later request is served it',
+        summary: 'Delete an item; no later request gets it',
         params: Params,
         headers: Headers,
         response: { 200: ReceiptSchema, ...problemResponses },

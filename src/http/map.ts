@@ -11,20 +11,20 @@ import type { TypedApp } from './typed-app.js';
 const MAX_POSITIONS = 1000;
 
 const Model = Type.Object({ fingerprint: Type.String(), version: Type.String() });
-const MadeAt = Type.String({ description: 'places are comparable between answers of the same model and time' });
+const MadeAt = Type.String({ description: 'Positions are comparable between answers of the same model and time.' });
 const Placed = { item_id: Type.String(), x: Type.Number(), y: Type.Number() };
 
 const MapSchema = Type.Object({
   model: Model,
   made_at: MadeAt,
-  items: Type.Integer({ description: 'that a search can find; the points are a sample of them' }),
-  variance: Type.Array(Type.Number(), { minItems: 2, maxItems: 2, description: 'share of the variance of the fused vectors along x and y' }),
+  items: Type.Integer({ description: 'Number of items that a search can find. The points are a sample of them.' }),
+  variance: Type.Array(Type.Number(), { minItems: 2, maxItems: 2, description: 'Share of the variance of the fused vectors along x and y.' }),
   points: Type.Array(Type.Object({ ...Placed, item: Type.Optional(Type.Record(Type.String(), Type.Unknown())) })),
 });
 const PositionsSchema = Type.Object({
   model: Model,
   made_at: MadeAt,
-  positions: Type.Array(Type.Object(Placed), { description: 'of the items that have a vector, in the order asked for' }),
+  positions: Type.Array(Type.Object(Placed), { description: 'Positions of the items that have a vector, in the order of the request.' }),
 });
 
 /** Places are drawn, not calculated with. */
@@ -45,8 +45,8 @@ export function registerMap(app: TypedApp, routes: MapRoutes): void {
       schema: {
         tags: ['items'],
         operationId: 'getMap',
-        summary: 'A sample of the catalogue on a plane: fused vectors along their two principal axes',
-        description: 'Made once for each model that serves, in slices between requests; made anew when the catalogue has grown or shrunk by half.',
+        summary: 'Get a sample of the catalogue on a plane: fused vectors along their two principal axes',
+        description: 'The server computes the map once for each model, between requests, and again when the catalogue has grown or shrunk by half.',
         querystring: Type.Object({ fields: Type.Optional(FieldNames) }, { additionalProperties: false }),
         response: { 200: MapSchema, ...problemResponses },
       },
@@ -79,7 +79,7 @@ export function registerMap(app: TypedApp, routes: MapRoutes): void {
       schema: {
         tags: ['items'],
         operationId: 'placeItems',
-        summary: 'Where given items stand on the map, whether they are in its sample or not',
+        summary: 'Get positions of given items on the map, whether they are in its sample or not',
         body: Type.Object({ item_ids: Type.Array(Id, { minItems: 1, maxItems: MAX_POSITIONS }) }, { additionalProperties: false }),
         response: { 200: PositionsSchema, ...problemResponses },
       },

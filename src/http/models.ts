@@ -18,7 +18,7 @@ const Model = Type.Object({
   version: Type.String(),
   variant: Type.String(),
   active: Type.Boolean(),
-  state: Type.String({ description: 'active | standby: switched to at once | registered: switched to after fusing' }),
+  state: Type.String({ description: 'active | standby (a switch is immediate) | registered (a switch fuses the catalogue first)' }),
   dim: Type.Integer(),
   max_history: Type.Integer(),
   layers: Type.Integer(),
@@ -38,7 +38,7 @@ const SwapSchema = Type.Object({
   state: Type.String({ description: 'verifying | fusing | checking | active | failed' }),
   items_done: Type.Integer(),
   items_total: Type.Integer(),
-  recall: Type.Unsafe<number | null>({ ...Nullable('number'), description: 'recall@20 of the new index against exact search' }),
+  recall: Type.Unsafe<number | null>({ ...Nullable('number'), description: 'recall@20 of the new index against exact search.' }),
   error: Type.Unsafe<string | null>(Nullable('string')),
   started_at: Type.String(),
   finished_at: Type.Unsafe<string | null>(Nullable('string')),
@@ -82,7 +82,7 @@ export function registerModels(app: TypedApp, services: ModelRoutes): void {
       schema: {
         tags: ['models'],
         operationId: 'listModels',
-        summary: 'The models that this server knows, and the last or running swap',
+        summary: 'List registered models and the last or running swap',
         response: {
           200: Type.Object({ models: Type.Array(Model), swap: Type.Union([SwapSchema, Type.Null()]) }),
           ...problemResponses,
@@ -104,9 +104,9 @@ export function registerModels(app: TypedApp, services: ModelRoutes): void {
       schema: {
         tags: ['models'],
         operationId: 'registerModel',
-        summary: 'Register an artifact that lies in a folder of the server; its digests are verified',
+        summary: 'Register an artifact from a folder on the server; verifies its digests',
         body: Type.Object(
-          { folder: Type.String({ minLength: 1, maxLength: 4096, description: 'absolute path of an artifact, or of a training run' }) },
+          { folder: Type.String({ minLength: 1, maxLength: 4096, description: 'Absolute path of an artifact or of a training run.' }) },
           { additionalProperties: false },
         ),
         response: { 201: Model, ...problemResponses },
@@ -132,11 +132,11 @@ export function registerModels(app: TypedApp, services: ModelRoutes): void {
       schema: {
         tags: ['models'],
         operationId: 'activateModel',
-        summary: 'Switch to a registered model; 200 when it serves already, 202 when it is being prepared (GET /v1/models tells how far)',
+        summary: 'Switch to a registered model; 200 when it serves already, 202 while it is prepared (GET /v1/models has the progress)',
         description:
-          'The catalogue is fused in the background while requests and writes go on, the index is checked against exact search, and the switch ' +
-          'happens between two requests. Whatever fails leaves the serving model in place. The previous model stays loaded: switching back is ' +
-          'immediate, and ends whatever is being prepared.',
+          'The server fuses the catalogue in the background while requests and writes continue, checks the index against exact search, and switches ' +
+          'between two requests. After a failure the serving model stays. The previous model stays loaded: switching back is immediate, and ends a ' +
+          'preparation that is running.',
         params: Type.Object({ fingerprint: Type.String({ minLength: 1, maxLength: 128 }) }),
         response: { 200: SwapSchema, 202: SwapSchema, ...problemResponses },
       },

@@ -20,7 +20,7 @@ export function registerOperations(app: TypedApp, routes: OperationRoutes): void
     {
       config: { scope: 'public' },
       logLevel: 'error',
-      schema: { tags: ['operations'], operationId: 'live', summary: 'The process runs', response: { 200: Status } },
+      schema: { tags: ['operations'], operationId: 'live', summary: 'Check that the process runs', response: { 200: Status } },
     },
     async () => ({ status: 'live' }),
   );
@@ -32,7 +32,7 @@ export function registerOperations(app: TypedApp, routes: OperationRoutes): void
       schema: {
         tags: ['operations'],
         operationId: 'ready',
-        summary: 'The catalogue is loaded and the model answers',
+        summary: 'Check that the catalogue is loaded and the model answers',
         response: { 200: Status, 503: Status },
       },
     },
@@ -50,7 +50,7 @@ export function registerOperations(app: TypedApp, routes: OperationRoutes): void
       schema: {
         tags: ['operations'],
         operationId: 'metrics',
-        summary: 'Prometheus exposition',
+        summary: 'Get metrics in Prometheus’ exposition format',
         response: { 200: Type.String() },
         produces: [EXPOSITION_TYPE],
       },

@@ -61,7 +61,7 @@ const PARSER: Record<string, [status: number, code: string, detail: string]> = {
   HPE_HEADER_OVERFLOW: [
     431,
     'headers_too_large',
-    `query string and headers are larger than ${MAX_HEADER_BYTES} bytes; long wishes and cursors go by POST`,
+    `query string and headers are larger than ${MAX_HEADER_BYTES} bytes; send long options and cursors by POST`,
   ],
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'request_timeout', 'the request did not arrive in time'],
 };

@@ -15,30 +15,34 @@ const Ids = (maxItems: number, description: string) => Type.Optional(Type.Array(
 const Filter = Type.Unsafe<unknown>({
   type: 'object',
   description:
-    '{"all": […]}, {"any": […]}, {"not": …} or {"field": NAME, eq | in | gte | gt | lte | lt | exists: …}; NAME is an attribute, or ' +
-    'author_id, item_id, created_at, available_from, expires_at. An attribute that no item has, or another type, is an error. ' +
-    'Times are compared as instants. All filters of a request together: at most 65,536 characters of JSON.',
+    '{"all": […]}, {"any": […]}, {"not": …} or {"field": NAME, eq | in | gte | gt | lte | lt | exists: …}. NAME is an attribute, ' +
+    'author_id, item_id, created_at, available_from or expires_at. An attribute that no item has is an error, and so is a value of another ' +
+    'type. Times are compared as instants. All filters of a request together have at most 65,536 characters of JSON.',
 });
 const Hours = Type.Number({ exclusiveMinimum: 0, maximum: 100_000 });
-const Factor = Type.Number({ minimum: 0.001, maximum: 1000, description: 'on the odds of being chosen: above 1 up, below 1 down' });
+const Factor = Type.Number({
+  minimum: 0.001,
+  maximum: 1000,
+  description: 'Factor on the odds of being chosen: above 1 raises an item, below 1 lowers it.',
+});
 const Name = Type.String({ minLength: 1, maxLength: 64, pattern: '^[\\w.:-]+$' });
 
 /** Wishes that hold for users and for similar items. */
 const Shared = {
   k: Type.Optional(K),
   filter: Type.Optional(Filter),
-  exclude: Ids(1000, 'never returned'),
+  exclude: Ids(1000, 'Items that are never returned.'),
   exclude_seen: Type.Optional(
     Type.Boolean({
       default: true,
-      description: 'false: what the user has met may come again; known are the newest 1,000 clips, and 1,000 liked ones',
+      description: 'true: the last 1,000 seen and the last 1,000 liked items are excluded; older ones can reappear. false: seen items can reappear.',
     }),
   ),
-  seen_window_hours: Type.Optional(Type.Number({ ...Hours, description: 'only what was met lately is excluded' })),
+  seen_window_hours: Type.Optional(Type.Number({ ...Hours, description: 'Only items seen within this time are excluded, hours.' })),
   diversity: Type.Optional(
-    Type.Number({ minimum: 0, maximum: 1, description: 'maximal marginal relevance: 0 by score alone, 1 by difference alone' }),
+    Type.Number({ minimum: 0, maximum: 1, description: 'Maximal marginal relevance. 0: by score alone; 1: by difference alone.' }),
   ),
-  max_per_author: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, description: 'the cap on author_id' })),
+  max_per_author: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, description: 'Maximum number of items of an author_id on a page.' })),
   caps: Type.Optional(
     Type.Array(
       Type.Object(
@@ -48,37 +52,38 @@ const Shared = {
       {
         maxItems: 8,
         description:
-          'at most so many items of each value of an attribute on a page, explored ones counted, pinned ones not; of a list each entry counts',
+          'Maximum number of items of each value of an attribute on a page. Explored items count, pinned ones do not. Of a list each entry counts.',
       },
     ),
   ),
   boosts: Type.Optional(
     Type.Array(Type.Object({ filter: Filter, factor: Factor }, { additionalProperties: false }), {
       maxItems: 16,
-      description: 'boosts, freshness and rotation act among the 10,000 items that score most',
+      description: 'Factors for items that match a filter. Boosts, freshness and rotation act among the 10,000 items that score most.',
     }),
   ),
   freshness: Type.Optional(
     Type.Object(
       { half_life_hours: Hours, factor: Factor },
-      { additionalProperties: false, description: 'a boost that fades with the age of the item' },
+      { additionalProperties: false, description: 'A factor that fades with the age of the item.' },
     ),
   ),
   rotation: Type.Optional(
     Type.Object(
       { window_hours: Hours, factor: Factor },
-      { additionalProperties: false, description: 'the factor counts once for each impression of the item in the window' },
+      { additionalProperties: false, description: 'A factor that applies once for each impression of the item by this user in the window.' },
     ),
   ),
   pins: Type.Optional(
     Type.Array(Type.Object({ item_id: Id, position: Type.Integer({ minimum: 1, maximum: 500 }) }, { additionalProperties: false }), {
       maxItems: 50,
-      description: 'put at a 1-based position, whatever filter, caps and history say; the others share the places that are left',
+      description: 'Items at fixed 1-based positions, regardless of filter, caps and seen items. The other items take the positions that are left.',
     }),
   ),
   min_score: Type.Optional(
     Type.Number({
-      description: 'of the model, before boosts; fallback answers, explored and pinned items are not cut. HNSW may overlook an item, exact does not',
+      description:
+        'Minimum score of the model, before boosts. Fallback, explored and pinned items pass. HNSW can overlook an item that passes; exact does not.',
     }),
   ),
   exploration: Type.Optional(
@@ -87,27 +92,29 @@ const Shared = {
       {
         additionalProperties: false,
         description:
-          'places, at most k, for new items that were shown less often than their budget: drawn uniformly among the freshest that the filter and, ' +
-          'beside the ranked items, the caps let through; fewer when there are fewer or pins take the places',
+          'Number of slots, at most k, for new items whose impressions are below their budget. They are drawn uniformly among the freshest items that ' +
+          'filter and caps allow. Fewer are drawn when there are fewer, or when pins take the slots.',
       },
     ),
   ),
-  exact: Type.Optional(Type.Boolean({ default: false, description: 'score the whole catalogue instead of asking HNSW' })),
+  exact: Type.Optional(Type.Boolean({ default: false, description: 'Whether to score the whole catalogue instead of asking HNSW.' })),
   explain: Type.Optional(
     Type.Union([Type.Boolean(), Type.Literal('layers')], {
       description:
-        'adds leave-one-out contributions of history items, ID shares and what moved the item; layers: also the share of each layer, for k up to ' +
-        `${MAX_LAYERS_K}, not in a batch, and null where the deadline came first`,
+        'true adds ID shares, leave-one-out contributions of history items, and what moved the item. layers also adds the share of each layer, for k up to ' +
+        `${MAX_LAYERS_K}; not in a batch, and null where the deadline came first.`,
     }),
   ),
-  fields: Type.Optional(Type.Array(Field, { maxItems: 32, description: 'adds these fields of each item' })),
-  deadline_ms: Type.Optional(Type.Integer({ minimum: 1, maximum: 60_000, description: 'when it is near, the fallback ranking answers' })),
+  fields: Type.Optional(Type.Array(Field, { maxItems: 32, description: 'Fields of each item that the answer includes.' })),
+  deadline_ms: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: 60_000, description: 'Deadline, ms. Shortly before it the fallback ranking answers.' }),
+  ),
   at_least_sequence: Type.Optional(
     Type.Integer({
       minimum: 0,
       description:
-        'wait until this change is in the store; 503 when it does not come. A vector is there when its PUT has returned; after wait=stored it ' +
-        'follows on its own',
+        'Waits until this change is in the store; 503 when it does not come. A vector is searchable when its PUT has returned; after wait=stored it ' +
+        'follows later.',
     }),
   ),
   cursor: Type.Optional(
@@ -115,8 +122,8 @@ const Shared = {
       minLength: 1,
       maxLength: MAX_CURSOR_LENGTH,
       description:
-        'next_cursor of the page before: nothing of earlier pages comes again; caps and exploration begin anew. It grows with the items shown, to ' +
-        '40 kB for 5,000: long sessions go by POST',
+        'next_cursor of the page before. Items of earlier pages do not come again; caps and exploration begin anew. A cursor grows with the items ' +
+        'shown, to 40 kB for 5,000: long sessions use POST.',
     }),
   ),
   experiment: Type.Optional(
@@ -140,7 +147,7 @@ const Shared = {
       {
         additionalProperties: false,
         description:
-          'arm: as assigned by the caller; arms: one is assigned by a stable hash of name and user_id, without user_id at random for each request',
+          'arm: assigned by the caller. arms: the server assigns one by a stable hash of name and user_id; without user_id at random for each request.',
       },
     ),
   ),
@@ -149,12 +156,12 @@ const Shared = {
 export const RecommendBody = Type.Object(
   {
     user_id: Type.Optional(Id),
-    history: Ids(1000, 'oldest first; appended to the stored history of user_id'),
-    without_history: Ids(1000, 'history items that are left out: what would come without them?'),
-    liked: Ids(50, 'examples, taken as if just watched'),
-    disliked: Ids(50, 'examples that the answer moves away from'),
+    history: Ids(1000, 'Further history, oldest first, appended to the stored history of user_id.'),
+    without_history: Ids(1000, 'History items that are left out, to see what the answer would be without them.'),
+    liked: Ids(50, 'Examples that count as just watched.'),
+    disliked: Ids(50, 'Examples that the answer moves away from.'),
     fallback_mix_by: Type.Optional(
-      Type.String({ minLength: 1, maxLength: 75, description: 'attribute, or author_id, whose values take turns in a fallback answer' }),
+      Type.String({ minLength: 1, maxLength: 75, description: 'Attribute, or author_id, whose values alternate in a fallback answer.' }),
     ),
     ...Shared,
   },
@@ -163,7 +170,7 @@ export const RecommendBody = Type.Object(
 export type RecommendBody = Static<typeof RecommendBody>;
 
 export const SimilarBody = Type.Object(
-  { user_id: Type.Optional(Type.String({ ...Id, description: 'what this user has met is left out' })), ...Shared },
+  { user_id: Type.Optional(Type.String({ ...Id, description: 'User whose seen items are left out.' })), ...Shared },
   { additionalProperties: false },
 );
 export type SimilarBody = Static<typeof SimilarBody>;
@@ -180,7 +187,7 @@ export const RecommendQuery = Type.Object(
     deadline_ms: Shared.deadline_ms,
     at_least_sequence: Shared.at_least_sequence,
     cursor: Shared.cursor,
-    filter: Type.Optional(Type.String({ maxLength: 8192, description: 'JSON' })),
+    filter: Type.Optional(Type.String({ maxLength: 8192, description: 'A filter as JSON.' })),
     fields: Type.Optional(FieldNames),
   },
   { additionalProperties: false },
@@ -195,7 +202,7 @@ export function toRequest(body: RecommendBody & SimilarBody, similarTo: string |
     if (position > k) errors.push({ pointer: `/pins/${index}/position`, detail: `must be <= k, which is ${k}` });
     if (pins.findIndex((other) => other.item_id === itemId) !== index) errors.push({ pointer: `/pins/${index}/item_id`, detail: 'is pinned twice' });
     if (pins.findIndex((other) => other.position === position) !== index)
-      errors.push({ pointer: `/pins/${index}/position`, detail: 'is the place of another pin' });
+      errors.push({ pointer: `/pins/${index}/position`, detail: 'is the position of another pin' });
   });
   if (exploration !== undefined && exploration.slots > k) errors.push({ pointer: '/exploration/slots', detail: `must be <= k, which is ${k}` });
   if (body.explain === 'layers' && k > MAX_LAYERS_K)
@@ -284,19 +291,19 @@ const Explanation = Type.Object({
   id_share: Nullable({ type: 'number' }),
   history: Type.Array(Type.Object({ item_id: Type.String(), contribution: Type.Number() })),
   layers: Type.Optional(
-    Nullable({ type: 'array', items: { type: 'number' }, description: 'share of each layer in the item vector, by leaving it out' }),
+    Nullable({ type: 'array', items: { type: 'number' }, description: 'Share of each layer in the item vector, measured by leaving it out.' }),
   ),
   moved_by: Type.Array(Type.String({ description: 'boost:N, freshness, rotation, diversity, exploration, pin' })),
 });
 
 export const Answer = Type.Object({
-  recommendation_id: Type.String({ description: 'events may name it; GET /v1/recommendations/{id} replays the answer' }),
+  recommendation_id: Type.String({ description: 'Id of this answer. Events can name it; GET /v1/recommendations/{id} replays it.' }),
   items: Type.Array(
     Type.Object({
       item_id: Type.String(),
       score: Type.Number(),
       reason: Type.String({ description: 'history | popular | similar | exploration | pinned' }),
-      propensity: Type.Optional(Type.Number({ description: 'of an explored item: probability of having been chosen' })),
+      propensity: Type.Optional(Type.Number({ description: 'Of an explored item: the probability with which it was drawn.' })),
       item: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
       explain: Type.Optional(Explanation),
     }),
@@ -305,14 +312,14 @@ export const Answer = Type.Object({
   end_reason: Nullable({
     type: 'string',
     enum: ['exhausted', 'session_full'],
-    description: 'why there is no next_cursor; session_full: a session shows 5,000 items at most, begin another one',
+    description: 'Why there is no next_cursor. session_full: a session shows at most 5,000 items; start another one.',
   }),
   fallback: Nullable({ type: 'string', enum: ['no_history', 'unknown_history', 'starting', 'deadline'] }),
   short_reason: Nullable({ type: 'string', enum: ['catalogue_exhausted', 'filter', 'caps', 'min_score'] }),
   model: Type.Object({ fingerprint: Type.String(), version: Type.String() }),
   experiment: Type.Optional(Type.Object({ name: Type.String(), arm: Type.String() })),
-  exploration_seed: Type.Optional(Type.Integer({ description: 'sent again it gives the same draw' })),
-  sequence: Type.Integer({ description: 'newest change of the store when the answer was begun; events up to it are in the answer' }),
+  exploration_seed: Type.Optional(Type.Integer({ description: 'Seed of the draw. Sent again it gives the same draw.' })),
+  sequence: Type.Integer({ description: 'Newest change of the store when the answer was begun. Events up to it are in the answer.' }),
   layer_weights: Type.Optional(Type.Array(Type.Number())),
   timings_ms: Type.Object({
     queue: Type.Number(),
@@ -339,13 +346,13 @@ export const Replay: TObject = Type.Object({
   items: Type.Array(Served),
   model: Type.Object({ fingerprint: Type.String(), version: Type.String() }),
   k: Type.Integer(),
-  sequence: Type.Integer({ description: 'newest change of the store when the answer was begun' }),
-  offset: Type.Integer({ description: 'items that earlier pages of the cursor had shown' }),
+  sequence: Type.Integer({ description: 'Newest change of the store when the answer was begun.' }),
+  offset: Type.Integer({ description: 'Number of items that earlier pages of the cursor have shown.' }),
   fallback: Nullable({ type: 'string' }),
   short_reason: Nullable({ type: 'string' }),
   experiment: Nullable({ type: 'object', additionalProperties: { type: 'string' } }),
   seed: Nullable({ type: 'integer' }),
   request: Type.Record(Type.String(), Type.Unknown(), {
-    description: 'wishes that shaped the answer, as they were sent, and similar_to; never the user, a history, examples or what was excluded',
+    description: 'Options that shaped the answer, as they were sent, and similar_to. Never the user, a history, examples or excluded items.',
   }),
 });

@@ -23,7 +23,7 @@ const BatchResult = Type.Object({
     Type.Object({
       code: Type.String(),
       detail: Type.String(),
-      retry_after: Type.Optional(Type.Number({ description: 'seconds after which it may succeed' })),
+      retry_after: Type.Optional(Type.Number({ description: 'Seconds after which a retry can succeed.' })),
       errors: Type.Array(Type.Object({ pointer: Type.String(), detail: Type.String() })),
     }),
   ),
@@ -58,7 +58,7 @@ export function registerRecommendations(app: TypedApp, routes: RecommendationRou
       schema: {
         tags: ['recommendations'],
         operationId: 'recommend',
-        summary: 'The next k items for a user, a history, examples, or all of them',
+        summary: 'Recommend the next k items for a user, a history, examples, or all of them',
         body: RecommendBody,
         response: { 200: Answer, ...problemResponses },
       },
@@ -73,10 +73,10 @@ export function registerRecommendations(app: TypedApp, routes: RecommendationRou
       schema: {
         tags: ['recommendations'],
         operationId: 'recommendForUser',
-        summary: 'The same by query string',
+        summary: 'Recommend by query string',
         description:
-          'For a quick look and for caches. A cursor grows by 8 characters with each item that was shown, and proxies often refuse a URL of more ' +
-          'than 8 kB: long sessions go by POST.',
+          'The common options, for a quick look and for caches. A cursor grows by 8 characters with each item shown, and many proxies refuse a URL ' +
+          'of more than 8 kB: long sessions use POST.',
         params: Type.Object({ user_id: Id }),
         querystring: RecommendQuery,
         response: { 200: Answer, ...problemResponses },
@@ -95,7 +95,7 @@ export function registerRecommendations(app: TypedApp, routes: RecommendationRou
       schema: {
         tags: ['recommendations'],
         operationId: 'similarItems',
-        summary: 'The items nearest to one item, by fused vectors; the score is the similarity, before the temperature',
+        summary: 'Recommend the items nearest to one item, by fused vectors; the score is the similarity before the temperature',
         params: Type.Object({ item_id: Id }),
         body: SimilarBody,
         response: { 200: Answer, ...problemResponses },
@@ -111,10 +111,10 @@ export function registerRecommendations(app: TypedApp, routes: RecommendationRou
       schema: {
         tags: ['recommendations'],
         operationId: 'recommendBatch',
-        summary: 'Up to 100 requests at once, for feeds and emails; one result each, in order',
+        summary: 'Answer up to 100 requests, for feeds and emails; one result a request, in order',
         description:
-          '200 when all were answered, else 207; pointers of an error are relative to its request. Answers name their experiment arms, the log ' +
-          'line of a batch names none.',
+          '200 when all succeeded, else 207. Pointers of an error are relative to its request. Answers name their experiment arms; the log line of a ' +
+          'batch does not.',
         body: BatchBody,
         response: { 200: BatchAnswer, 207: BatchAnswer, ...problemResponses },
       },
@@ -143,7 +143,7 @@ export function registerRecommendations(app: TypedApp, routes: RecommendationRou
       schema: {
         tags: ['recommendations'],
         operationId: 'replayRecommendation',
-        summary: 'What was served under this id, by which model and why, for as long as the retention says',
+        summary: 'Replay what was served under this id, by which model and why; answers are kept for REELFUSE_SERVED_DAYS',
         params: Type.Object({ recommendation_id: Id }),
         response: { 200: Replay, ...problemResponses },
       },

@@ -16,16 +16,18 @@ const QualitySchema = Type.Object({
       arm: Nullable,
       fallback: Type.Boolean(),
       surface: Type.String({ description: 'feed | similar' }),
-      events: Type.Integer({ description: 'items with a positive event that names an answer of this group, each item once an answer' }),
+      events: Type.Integer({
+        description: 'Number of items with a positive event that names an answer of this group. An item counts once an answer.',
+      }),
       hr_at_10: Estimate,
       hr_at_20: Estimate,
       ndcg_at_10: Estimate,
     }),
   ),
   unattributed: Type.Integer({
-    description: 'positive events that name no recommendation, one that is not known any more, or one that was served after them',
+    description: 'Number of positive events that name no answer, an answer that is no longer kept, or one that was served after them.',
   }),
-  truncated: Type.Boolean({ description: 'there were more than 200,000 such events: the oldest are left out' }),
+  truncated: Type.Boolean({ description: 'true: there were more than 200,000 such events, and the oldest are left out.' }),
 });
 
 export interface ReportRoutes {
@@ -41,11 +43,11 @@ export function registerReports(app: TypedApp, routes: ReportRoutes): void {
       schema: {
         tags: ['operations'],
         operationId: 'reportQuality',
-        summary: 'HR and NDCG of what was served, judged by the positive events that name it, by model and experiment arm',
+        summary: 'Get HR and NDCG of what was served, by model and experiment arm, judged by positive events',
         description:
-          'Of what was served in these hours, by the clock of the server. Intervals are 95 %, by Wilson; they take items as independent. An event ' +
-          'whose item was not in the answer it names is a miss: let events name the last answer that the user was shown. Ranks go on over ' +
-          'the pages of a session.',
+          'The report covers what was served in these hours, by the clock of the server. Intervals are 95 % by Wilson, and take items as independent. ' +
+          'An event whose item is not in the answer that it names is a miss: let events name the last answer that the user was shown. Ranks continue ' +
+          'over the pages of a session.',
         querystring: Type.Object(
           { hours: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 24 * 366, default: 24 })) },
           { additionalProperties: false },

@@ -6,8 +6,8 @@ import type { TypedApp } from './typed-app.js';
 
 const SnapshotSchema = Type.Object({
   name: Type.String(),
-  fingerprint: Type.String({ description: 'of the model whose index it holds' }),
-  sequence: Type.Integer({ description: 'every item change up to this one is in it' }),
+  fingerprint: Type.String({ description: 'Fingerprint of the model whose index it holds.' }),
+  sequence: Type.Integer({ description: 'Every item change up to this one is in the snapshot.' }),
   created_at: Type.String(),
   items: Type.Integer(),
   bytes: Type.Integer(),
@@ -30,7 +30,7 @@ export function registerSnapshots(app: TypedApp, routes: SnapshotRoutes): void {
       schema: {
         tags: ['operations'],
         operationId: 'listSnapshots',
-        summary: 'Snapshots of the index, newest first',
+        summary: 'List snapshots of the index, newest first',
         response: { 200: Type.Object({ snapshots: Type.Array(SnapshotSchema) }), ...problemResponses },
       },
     },
@@ -45,7 +45,7 @@ export function registerSnapshots(app: TypedApp, routes: SnapshotRoutes): void {
         tags: ['operations'],
         operationId: 'writeSnapshot',
         summary: 'Write a snapshot of the index now; answers when it is on the disk',
-        description: 'Reads and writes go on meanwhile. A restart loads the newest intact snapshot and replays what has changed since.',
+        description: 'Reads and writes continue. A restart loads the newest intact snapshot and replays what has changed since.',
         response: { 201: SnapshotSchema, ...problemResponses },
       },
     },

@@ -18,7 +18,7 @@ const ErasedSchema = Type.Object({
   user_id: Type.String(),
   events_deleted: Type.Integer(),
   sequence: Type.Integer(),
-  complete: Type.Boolean({ description: 'false: the files still hold what was erased' }),
+  complete: Type.Boolean({ description: 'false: the files still hold what was erased.' }),
 });
 const RETRY_SECONDS = 5;
 
@@ -37,7 +37,7 @@ export function registerUsers(app: TypedApp, services: UserRoutes): void {
       schema: {
         tags: ['users'],
         operationId: 'getHistory',
-        summary: 'The positive events of a user, newest first',
+        summary: 'List the positive events of a user, newest first',
         params: Type.Object({ user_id: Id }),
         querystring: Type.Object(
           { limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })), fields: Type.Optional(FieldNames) },
@@ -68,9 +68,9 @@ export function registerUsers(app: TypedApp, services: UserRoutes): void {
         operationId: 'eraseUser',
         summary: 'Erase a user: history and events, from memory and from the disk',
         description:
-          'No answer knows the user when this returns. 200: the files hold nothing of it either. 202: they still do, because somebody reads an ' +
-          'older state of the store (a backup) and has not ended within REELFUSE_ERASURE_WAIT_SECONDS; the server goes on by itself, and the same call ' +
-          'answers 200 once it is done. A user who is not known is erased with 0 events, so that a retry is harmless.',
+          'No answer knows the user when this returns. 200: the files hold nothing of the user either. 202: the files still do, because a reader such ' +
+          'as a backup held an older state for longer than REELFUSE_ERASURE_WAIT_SECONDS. The server continues by itself, and the same call answers ' +
+          '200 once it is done. An unknown user is erased with 0 events, so a retry is harmless.',
         params: Type.Object({ user_id: Id }),
         response: { 200: ErasedSchema, 202: ErasedSchema, ...problemResponses },
       },
@@ -90,7 +90,7 @@ export function registerUsers(app: TypedApp, services: UserRoutes): void {
       schema: {
         tags: ['users'],
         operationId: 'listUsers',
-        summary: 'Users with a history, by user_id, a page at a time',
+        summary: 'List users with a history by user_id, one page a call',
         querystring: Type.Object(
           { limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })), cursor: Type.Optional(Id) },
           { additionalProperties: false },

@@ -11,17 +11,27 @@ const MAX_FUTURE_MS = 24 * 3600 * 1000;
 
 export const EventBody = Type.Object(
   {
-    event_id: Type.String({ minLength: 1, maxLength: 128, description: 'chosen by the sender; the same id is counted once' }),
+    event_id: Type.String({ minLength: 1, maxLength: 128, description: 'Id chosen by the sender. Events with the same id count once.' }),
     user_id: Id,
     item_id: Id,
     type: Type.Union(EVENT_NAMES.map((type) => Type.Literal(type))),
-    at: Type.String({ format: 'date-time', description: 'RFC 3339; late and out-of-order events are welcome' }),
+    at: Type.String({ format: 'date-time', description: 'RFC 3339. Late and out-of-order events are accepted.' }),
     watch_ms: Type.Optional(Type.Union([Type.Integer({ minimum: 0 }), Type.Null()])),
     duration_ms: Type.Optional(
-      Type.Union([Type.Integer({ minimum: 1, description: 'of the clip; without it the attribute duration_s of the item is taken' }), Type.Null()]),
+      Type.Union([
+        Type.Integer({ minimum: 1, description: 'Duration of the clip, ms. Default: the attribute duration_s of the item.' }),
+        Type.Null(),
+      ]),
     ),
     watch_portion: Type.Optional(
-      Type.Union([Type.Number({ minimum: 0, maximum: 1000, description: 'instead of the two times; above 1 when the clip looped' }), Type.Null()]),
+      Type.Union([
+        Type.Number({
+          minimum: 0,
+          maximum: 1000,
+          description: 'Watched portion, instead of watch_ms and duration_ms. Above 1 when the clip looped.',
+        }),
+        Type.Null(),
+      ]),
     ),
     recommendation_id: Type.Optional(Type.Union([Id, Type.Null()])),
   },

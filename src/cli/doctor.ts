@@ -26,7 +26,7 @@ export const addDoctor: AddCommand = (program, finish) => {
     )
     .action(async (options: OutputOptions) => {
       const { examine } = await import('../maintenance/doctor/doctor.js');
-      const checks = await examine();
+      const checks = await examine(async () => (await import('../composition/embedded-probes.js')).embeddedProbes);
       const isWell = checks.every(({ status }) => status !== 'failed');
       if (options.quiet === true && options.json !== true) process.stdout.write(report(checks.filter(({ status }) => status === 'failed')));
       else

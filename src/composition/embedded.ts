@@ -7,7 +7,7 @@ import { systemClock, type Clock } from '../clock.js';
 import type { Config } from '../config.js';
 import { createItemInterner, type ItemInterner } from '../domain/item-interner.js';
 import { messageOf } from '../errors.js';
-import { describeItems } from '../generations/generation.js';
+import { describeItems, type Generation } from '../generations/generation.js';
 import { openGenerations, type Generations } from '../generations/generations.js';
 import { chooseModel, demoFile } from '../generations/model-choice.js';
 import { createUpkeep } from '../generations/upkeep.js';
@@ -24,7 +24,7 @@ import { createMetrics, type Metrics } from '../metrics.js';
 import { readArtifact, type Artifact } from '../model/artifact.js';
 import { PACKAGE_VERSION } from '../package-root.js';
 import { createCursors } from '../recommend/cursors.js';
-import { createRecommender } from '../recommend/recommender.js';
+import { createRecommender, type ServingGeneration } from '../recommend/recommender.js';
 import { createItemMaps } from '../reports/item-map.js';
 import { measureQuality } from '../reports/quality.js';
 import { createHistories } from '../signals/histories.js';
@@ -234,7 +234,13 @@ interface RouteParts {
 function routesOf(parts: Parts, { interner, cursors, servedLog, describe }: RouteParts): Routes {
   const { config, log, metrics, stores, generations, ingest, popularity, erasure, snapshots, isReady } = parts;
   const { items, events, changes } = stores;
-  const serving = () => servingOf(generations.current, stores);
+  const seen = new WeakMap<Generation, ServingGeneration>();
+  const serving = (): ServingGeneration => {
+    const { current } = generations;
+    const known = seen.get(current) ?? servingOf(current, stores);
+    seen.set(current, known);
+    return known;
+  };
   const find = (itemIds: readonly string[]) => generations.current.retrieval.find(itemIds);
   const expectedShape = () => expectedBy(generations.current.artifact);
   const eventIngest = { events, items, changes, popularity, positives: positiveRule(config), find };

@@ -1,5 +1,4 @@
-import type { Recommended } from '../recommend/answer.js';
-import type { Recommendation } from '../recommend/recommender.js';
+import type { RecommendAnswer, Recommended } from '../recommend/answer.js';
 import type { RecommendRequest } from '../recommend/request.js';
 import type { ServedEntry, ServedItem } from '../store/served-log.js';
 import { presentFields } from './fields.js';
@@ -9,7 +8,7 @@ import type { Answer } from './recommendation-schema.js';
 export type LogServed = (entry: ServedEntry) => string;
 
 /** The items as the log of what was served keeps them too. */
-export const presentItems = ({ items }: Recommendation): ServedItem[] => items.map(presentItem);
+export const presentItems = ({ items }: RecommendAnswer): ServedItem[] => items.map(presentItem);
 
 function presentItem({ item, score, reason, propensity, movedBy }: Recommended): ServedItem {
   const entry: ServedItem = { item_id: item.fields.item_id, score, reason };
@@ -18,7 +17,7 @@ function presentItem({ item, score, reason, propensity, movedBy }: Recommended):
   return entry;
 }
 
-export const servedEntryOf = (result: Recommendation, { k, loggedOptions }: RecommendRequest, items: ServedItem[]): ServedEntry => ({
+export const servedEntryOf = (result: RecommendAnswer, { k, loggedOptions }: RecommendRequest, items: ServedItem[]): ServedEntry => ({
   at: Date.now(),
   fingerprint: result.model.fingerprint,
   version: result.model.version,
@@ -34,7 +33,7 @@ export const servedEntryOf = (result: Recommendation, { k, loggedOptions }: Reco
 });
 
 /** @param fields of each item, as asked for */
-export function presentAnswer(result: Recommendation, recommendationId: string, items: ServedItem[], fields: readonly string[]): Answer {
+export function presentAnswer(result: RecommendAnswer, recommendationId: string, items: ServedItem[], fields: readonly string[]): Answer {
   const { arm, seed, explanations, model } = result;
   const isPlain = fields.length === 0 && explanations === null;
   return {
@@ -54,7 +53,7 @@ export function presentAnswer(result: Recommendation, recommendationId: string, 
 }
 
 /** With the fields and the explanation that were asked for. */
-function detailed(entry: ServedItem, { items, explanations }: Recommendation, rank: number, fields: readonly string[]) {
+function detailed(entry: ServedItem, { items, explanations }: RecommendAnswer, rank: number, fields: readonly string[]) {
   const item = items[rank]?.item;
   const explanation = explanations?.[rank];
   return {

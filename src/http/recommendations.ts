@@ -1,8 +1,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type, type Static } from 'typebox';
 import { invalidRequest, notFound } from '../errors.js';
-import { STAGES, type Timings } from '../recommend/answer.js';
-import type { Recommend, Recommendation } from '../recommend/recommender.js';
+import { STAGES, type RecommendAnswer, type Timings } from '../recommend/answer.js';
+import type { Recommend } from '../recommend/recommender.js';
 import type { RecommendRequest } from '../recommend/request.js';
 import type { ServedLog } from '../store/served-log.js';
 import { answerJson, numberJson } from './answer-json.js';
@@ -39,7 +39,7 @@ export interface RecommendationRoutes {
 }
 
 export function registerRecommendations(app: TypedApp, routes: RecommendationRoutes): void {
-  const answer = async (request: RecommendRequest, fields: readonly string[]): Promise<[Answer, Recommendation]> => {
+  const answer = async (request: RecommendRequest, fields: readonly string[]): Promise<[Answer, RecommendAnswer]> => {
     const result = await routes.recommend(request);
     const items = presentItems(result);
     return [presentAnswer(result, routes.logServed(servedEntryOf(result, request, items)), items, fields), result];

@@ -38,7 +38,15 @@ export interface Explanation {
   moved_by: readonly string[];
 }
 
+/** What an answer names of its model. */
+export interface ServingModel {
+  fingerprint: string;
+  version: string;
+  layer_weights: number[];
+}
+
 export interface RecommendAnswer {
+  model: ServingModel;
   items: readonly Recommended[];
   explanations: Explanation[] | null;
   fallback: FallbackReason | null;

@@ -5,10 +5,12 @@ import type { Histories } from '../signals/histories.js';
 import type { Popularity } from '../signals/popularity.js';
 import type { ChangeFeed } from '../store/changes.js';
 import type { EventStore } from '../store/events.js';
+import type { ServingModel } from './answer.js';
 import type { Cursors } from './cursors.js';
 
 /** What the stages may use; of one generation for the whole answer. */
 export interface RecommendContext {
+  model: ServingModel;
   retrieval: Pick<Retrieval, 'search' | 'hydrate' | 'find' | 'vectors'>;
   catalogue: Pick<Catalogue, 'attributeTypes' | 'all'>;
   /** Share of each layer in an item's vector, see layer-shares.ts; null: it has no hidden states that fit the model. */

@@ -61,7 +61,7 @@ async function unknownItems({ context, now }: RequestScope, ranked: readonly Rec
   const { budget, maxAgeMs } = context.exploration;
   const present = new Set(ranked.map(({ item }) => item.index));
   const { fresh } = popularity.ranking(catalogue.all, now, RANKING_AGE_MS);
-  const items = await retrieval.hydrate(fresh.slice(0, MAX_FRESH).map(({ index }) => index)); // the ranking may be a moment old
+  const items = await retrieval.hydrate(fresh.slice(0, MAX_FRESH)); // the ranking may be a moment old
   return items.filter(
     (item) =>
       item !== undefined &&

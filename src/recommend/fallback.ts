@@ -40,7 +40,7 @@ export async function popularItems(context: Context, rules: EligibilityRules, mi
       }
       named.push(value);
     }
-    const items = await context.retrieval.hydrate(named.map(({ index }) => index));
+    const items = await context.retrieval.hydrate(named);
     const ranked: RankedItem[] = [];
     for (const item of items) {
       if (item === undefined || !isFit(item)) continue;
@@ -66,9 +66,7 @@ export async function popularItems(context: Context, rules: EligibilityRules, mi
       await searchRest(count, admits);
       return take(count);
     },
-    get upperBound() {
-      return isEnd ? -Infinity : -Math.log(place + 1);
-    },
+    upperBound: () => (isEnd ? -Infinity : -Math.log(place + 1)),
   };
 }
 

@@ -23,11 +23,15 @@ export async function recommend(context: RecommendContext, request: RecommendReq
   const explored = await explore(scope, ranking, rules, k);
   const items = await placePins(explored.items, pins, ranking);
   const explanations = await explain(scope, items, ranking);
+  const { shortReason, nextCursor, endReason } = endOf(scope, ranking, items);
   return {
+    model: context.model,
     items,
     explanations,
     fallback: ranking.fallback,
-    ...endOf(scope, ranking, items),
+    shortReason,
+    nextCursor,
+    endReason,
     arm: request.experiment === null ? null : assignArm(request.experiment, request.userId ?? String(Math.random())),
     seed: explored.seed,
     offset: scope.shown.length,

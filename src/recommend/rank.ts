@@ -55,7 +55,8 @@ async function rankByModel(scope: RequestScope, rules: EligibilityRules, k: numb
     const reranked = await rerank(source, options, context.retrieval);
     const { queue, user_tower: userTower, search } = stream.timings;
     const rulesMs = performance.now() - startedAt - queue - userTower - search;
-    return { ...outcomeOf(scope, reranked), fallback: null, stream, rulesMs, scoresOf: (items) => stream.score(items) };
+    const shortReason = shortReasonOf(scope, reranked);
+    return { items: reranked.items, shortReason, fallback: null, stream, rulesMs, scoresOf: (items) => stream.score(items) };
   } catch (error) {
     if (!(error instanceof SearchEnded)) throw error;
     return isLate(scope) ? 'late' : null;
@@ -70,7 +71,8 @@ async function rankByPopularity(scope: RequestScope, rules: EligibilityRules, k:
   const reranked = await rerank(source, { ...rerankOptions(scope, k), minScore: null }, context.retrieval);
   const now = Date.now();
   const scoresOf = async (items: readonly Item[]): Promise<number[]> => items.map(({ fields }) => context.popularity.weight(fields.item_id, now));
-  return { ...outcomeOf(scope, reranked), fallback, stream: null, rulesMs: performance.now() - startedAt, scoresOf };
+  const shortReason = shortReasonOf(scope, reranked);
+  return { items: reranked.items, shortReason, fallback, stream: null, rulesMs: performance.now() - startedAt, scoresOf };
 }
 
 const rerankOptions = ({ request, boost }: RequestScope, k: number): RerankOptions => ({
@@ -81,10 +83,9 @@ const rerankOptions = ({ request, boost }: RequestScope, k: number): RerankOptio
   boost,
 });
 
-function outcomeOf({ request: { filter, cursor } }: RequestScope, { items, limitedBy }: Reranked): Pick<Ranking, 'items' | 'shortReason'> {
-  // on a later page it is not the filter that leaves too few: the rest was shown
-  return { items, shortReason: limitedBy ?? (filter === null || cursor !== null ? 'catalogue_exhausted' : 'filter') };
-}
+/** On a later page it is not the filter that leaves too few: the rest was shown. */
+const shortReasonOf = ({ request: { filter, cursor } }: RequestScope, { limitedBy }: Reranked): ShortReason =>
+  limitedBy ?? (filter === null || cursor !== null ? 'catalogue_exhausted' : 'filter');
 
 async function queryOf(scope: RequestScope): Promise<Query> {
   const { context, request, history, similarTo } = scope;

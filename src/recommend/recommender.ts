@@ -1,17 +1,10 @@
 import type { Metrics } from '../metrics.js';
 import type { Catalogue } from '../retrieval/catalogue.js';
 import type { Retrieval } from '../retrieval/retrieval.js';
-import { STAGES, type RecommendAnswer } from './answer.js';
+import { STAGES, type RecommendAnswer, type ServingModel } from './answer.js';
 import type { RecommendContext } from './context.js';
 import { recommend } from './pipeline.js';
 import type { RecommendRequest } from './request.js';
-
-/** What answers of one generation name of their model. */
-export interface ServingModel {
-  fingerprint: string;
-  version: string;
-  layer_weights: number[];
-}
 
 /** The generation that serves, as requests see it. */
 export interface ServingGeneration {
@@ -23,25 +16,30 @@ export interface ServingGeneration {
   lease<Value>(task: () => Promise<Value>): Promise<Value>;
 }
 
-export interface Recommendation extends RecommendAnswer {
-  model: ServingModel;
-}
-
 /** @throws what `recommend` throws */
-export type Recommend = (request: RecommendRequest) => Promise<Recommendation>;
+export type Recommend = (request: RecommendRequest) => Promise<RecommendAnswer>;
 
-/** Every answer is of exactly one generation, the one that serves when its request comes. */
+/** Every answer is of exactly one generation, the one that serves when its request comes. @param serving the same object for the same generation */
 export function createRecommender(
   serving: () => ServingGeneration,
-  shared: Omit<RecommendContext, 'retrieval' | 'catalogue' | 'layerShares'>,
+  shared: Omit<RecommendContext, 'retrieval' | 'catalogue' | 'layerShares' | 'model'>,
   metrics: Metrics,
 ): Recommend {
+  const contexts = new WeakMap<ServingGeneration, RecommendContext>();
+  const contextOf = (generation: ServingGeneration): RecommendContext => {
+    const known = contexts.get(generation);
+    if (known !== undefined) return known;
+    const { model, retrieval, catalogue, layerShares } = generation;
+    const context: RecommendContext = { ...shared, model, retrieval, catalogue, layerShares };
+    contexts.set(generation, context);
+    return context;
+  };
   return (request) => {
-    const { retrieval, catalogue, layerShares, model, lease } = serving();
-    return lease(async () => {
-      const answer = await recommend({ ...shared, retrieval, catalogue, layerShares }, request);
+    const generation = serving();
+    return generation.lease(async () => {
+      const answer = await recommend(contextOf(generation), request);
       count(answer, metrics);
-      return { ...answer, model };
+      return answer;
     });
   };
 }

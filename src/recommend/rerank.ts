@@ -86,7 +86,7 @@ function nextSize({ candidates }: Pool, { items }: Selection, { k }: RerankOptio
 /** The pool with candidates of the source, up to a size. */
 async function fill(pool: Pool, source: ItemSource, size: number, admits: Filter | null, options: RerankOptions, reordered: number): Promise<Pool> {
   const { minScore, boost } = options;
-  const boosted = pool.candidates.slice(0, reordered);
+  const boosted = reordered === 0 ? [] : pool.candidates.slice(0, reordered);
   const behind = pool.candidates.slice(reordered);
   let { isCut, isDry } = pool;
   while (boosted.length + behind.length < size && !isCut && !isDry) {
@@ -102,7 +102,7 @@ async function fill(pool: Pool, source: ItemSource, size: number, admits: Filter
     if (page.length === SLICE) await nextTurn();
   }
   if (boost !== null) boosted.sort((a, b) => b.rankScore - a.rankScore);
-  return { candidates: behind.length === 0 ? boosted : [...boosted, ...behind], isCut, isDry };
+  return { candidates: boosted.length === 0 ? behind : boosted.concat(behind), isCut, isDry };
 }
 
 async function select({ candidates, isCut, isDry }: Pool, options: RerankOptions, retrieval: Pick<Retrieval, 'vectors'>): Promise<Selection> {
@@ -127,7 +127,7 @@ function isSettled(
   reordered: number,
 ): boolean {
   const { k, minScore, boost } = options;
-  const { upperBound } = source;
+  const upperBound = source.upperBound();
   if (isCut || isDry || upperBound === -Infinity || (minScore !== null && upperBound < minScore)) return true;
   if (items.length < k) return false;
   return boost === null || candidates.length >= reordered || floor >= upperBound + boost.maxGain;

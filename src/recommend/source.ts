@@ -1,6 +1,7 @@
 import { isEligible, type EligibilityRules } from '../domain/eligibility.js';
 import type { Filter } from '../domain/filter.js';
-import type { Retrieval, CandidateStream } from '../retrieval/retrieval.js';
+import type { Item } from '../domain/item.js';
+import type { Candidate, CandidateStream, Retrieval } from '../retrieval/retrieval.js';
 import { UNMOVED, type Reason, type Recommended } from './answer.js';
 
 /** A recommended item with what it is ordered by. */
@@ -16,7 +17,7 @@ export interface ItemSource {
    */
   next(count: number, admits: Filter | null): Promise<readonly RankedItem[]>;
   /** What is still to come is ordered by no more than this; -Infinity: nothing is to come. */
-  readonly upperBound: number;
+  upperBound(): number;
 }
 
 /** Hydrates the candidates of a stream, and decides on the items as they are now who is eligible. */
@@ -25,19 +26,26 @@ export function eligibleItems(retrieval: Pick<Retrieval, 'hydrate'>, stream: Can
     next: async (count, admits) => {
       for (;;) {
         const page = await stream.next(count, admits);
-        if (page.length === 0) return [];
-        const items = await retrieval.hydrate(page.map(({ index }) => index));
-        const now = Date.now();
-        const eligible: RankedItem[] = [];
-        page.forEach(({ score }, n) => {
-          const item = items[n];
-          if (item !== undefined && isEligible(item, rules, now)) eligible.push({ item, score, rankScore: score, reason, movedBy: UNMOVED });
-        });
+        if (page.length === 0) return NO_ITEMS;
+        const items = await retrieval.hydrate(page);
+        const eligible = eligibleOf(page, items, rules, reason);
         if (eligible.length > 0) return eligible;
       }
     },
-    get upperBound() {
-      return stream.upperBound;
-    },
+    upperBound: () => stream.upperBound(),
   };
+}
+
+const NO_ITEMS: readonly RankedItem[] = [];
+
+function eligibleOf(page: readonly Candidate[], items: readonly (Item | undefined)[], rules: EligibilityRules, reason: Reason): RankedItem[] {
+  const now = Date.now();
+  const eligible: RankedItem[] = [];
+  for (let n = 0; n < page.length; n++) {
+    const item = items[n];
+    if (item === undefined || !isEligible(item, rules, now)) continue;
+    const { score } = page[n] as Candidate; // n < length
+    eligible.push({ item, score, rankScore: score, reason, movedBy: UNMOVED });
+  }
+  return eligible;
 }

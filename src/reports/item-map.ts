@@ -59,7 +59,6 @@ async function makeMap({ retrieval, catalogue }: MapSource): Promise<ItemMap> {
   const drawn = await catalogue.sample(SAMPLE, madeAt);
   const vectors = await retrieval.vectors(drawn);
   const axes = await principalAxes(vectors, dimOf(vectors, drawn));
-  const indexes = drawn.map(({ index }) => index);
   const place = async (items: readonly Item[]): Promise<MapPoint[]> => {
     const rows = await retrieval.vectors(items);
     const dim = dimOf(rows, items);
@@ -71,7 +70,7 @@ async function makeMap({ retrieval, catalogue }: MapSource): Promise<ItemMap> {
   return {
     madeAt,
     variance: axes.variance,
-    sample: async () => place((await retrieval.hydrate(indexes)).filter((item) => item !== undefined)),
+    sample: async () => place((await retrieval.hydrate(drawn)).filter((item) => item !== undefined)),
     place,
   };
 }

@@ -49,7 +49,7 @@ export interface CandidateStream {
    */
   next(count: number, admits: Filter | null): Promise<readonly Candidate[]>;
   /** What is still to come scores no more than this, as far as the engine can tell; -Infinity: nothing is to come. */
-  readonly upperBound: number;
+  upperBound(): number;
   /** The items that were embedded, oldest first; empty around an item. */
   readonly history: readonly number[];
   /** Scores of items from elsewhere by the same query; 0 where an item has no vector. */
@@ -81,7 +81,7 @@ export interface Retrieval {
    */
   search(query: Query, rules: EligibilityRules, count: number): Promise<CandidateStream | null>;
   /** The items as they are now, in the order asked for; undefined: gone. */
-  hydrate(indexes: readonly number[]): Promise<readonly (Item | undefined)[]>;
+  hydrate(named: readonly { readonly index: number }[]): Promise<readonly (Item | undefined)[]>;
   /** The same by id; undefined: there is no such item. */
   find(itemIds: readonly string[]): Promise<readonly (Item | undefined)[]>;
   /** [n, d], scaled as the similarity compares them (to length 1 for cosine); zeros where an item has no vector. */

@@ -60,14 +60,14 @@ export function loadedGeneration({
         .map(({ index }) => ({ index, score: 0 }));
       return {
         next: async () => found.splice(0),
-        upperBound: -Infinity,
+        upperBound: () => -Infinity,
         history: [],
         score: async () => [],
         scoresWithout: async () => [],
         timings: { queue: 0, user_tower: 0, search: 0 },
       };
     },
-    hydrate: async (indexes) => indexes.map((index) => [...items.values()].find((item) => item.index === index)),
+    hydrate: async (named) => named.map(({ index }) => [...items.values()].find((item) => item.index === index)),
     find: async (ids) => ids.map((id) => items.get(id)),
     vectors: async () => new Float32Array(0),
     apply: async (changes) => {

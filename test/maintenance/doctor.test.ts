@@ -20,7 +20,7 @@ const named = (checks: readonly Check[], name: string): Check => {
 
 /** Looks with these settings. @returns the checks, and the names of those that failed */
 async function look(t: TestContext, environment: Record<string, string>): Promise<{ checks: Check[]; bad: string[] }> {
-  const checks = await examine({
+  const checks = await examine(async () => embeddedProbes, {
     REELFUSE_DATA_DIR: join(temporaryFolder(t), 'data'),
     REELFUSE_PORT: '0',
     REELFUSE_EXECUTION_PROVIDERS: 'cpu',

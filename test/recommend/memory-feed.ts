@@ -93,6 +93,7 @@ export async function memoryFeed(items: readonly MemoryItem[], reach = Infinity)
     initial: { positives: [positives], impressions: [] },
   });
   const context: RecommendContext = {
+    model: { fingerprint: 'f', version: '1', layer_weights: [] },
     retrieval,
     catalogue,
     layerShares: async () => null,

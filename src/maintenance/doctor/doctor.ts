@@ -3,6 +3,7 @@ import { packageFile } from '../../package-root.js';
 import { readConfig, settingsInUse, type Config } from '../../config.js';
 import { messageOf } from '../../errors.js';
 import { failed, ok, skipped, type Check } from './check.js';
+import type { EngineProbes } from './engines.js';
 import { checkDataFolder, checkDiskSpace } from './data-folder.js';
 import { checkNativeParts } from './native-parts.js';
 import { checkPort } from './port.js';
@@ -12,8 +13,11 @@ const NATIVE = 'native parts';
 const NEEDS_SETTINGS = ['data folder', 'disk space', 'port'];
 const NEEDS_ENGINES = ['data lock', 'database', 'model files', 'model engines'];
 
-/** Everything that a start needs, in the order in which it is needed. Nothing is changed; only what is asked for here is loaded. */
-export async function examine(environment?: NodeJS.ProcessEnv): Promise<Check[]> {
+/**
+ * Everything that a start needs, in the order in which it is needed. Nothing is changed.
+ * @param loadProbes loads the native parts into this process: called only where they are known to load
+ */
+export async function examine(loadProbes: () => Promise<EngineProbes>, environment?: NodeJS.ProcessEnv): Promise<Check[]> {
   const { check, config } = checkSettings(environment);
   const native = await checkNativeParts();
   const first = [checkNode(process.version), ...native, check];
@@ -22,8 +26,8 @@ export async function examine(environment?: NodeJS.ProcessEnv): Promise<Check[]>
   const place = [folder, checkDiskSpace(config.dataDir), await checkPort(config.host, config.port)];
   const missing = native.some(({ status }) => status === 'failed') ? NATIVE : folder.status === 'failed' ? folder.name : null;
   if (missing !== null) return [...first, ...place, ...NEEDS_ENGINES.map((name) => skipped(name, missing))];
-  const { checkEngines } = await import('./engines.js'); // loads the native parts into this process
-  return [...first, ...place, ...(await checkEngines(config))];
+  const { checkEngines } = await import('./engines.js');
+  return [...first, ...place, ...(await checkEngines(config, await loadProbes()))];
 }
 
 function checkSettings(environment: NodeJS.ProcessEnv | undefined): { check: Check; config: Config | null } {

@@ -1,16 +1,7 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { chooseModel } from '../../generations/model-choice.js';
 import type { Config } from '../../config.js';
 import { ArtifactError, ConfigError, messageOf } from '../../errors.js';
-import { createMetrics } from '../../metrics.js';
 import { readArtifact, type Artifact } from '../../model/artifact.js';
-import { startFuser } from '../../model/fuser.js';
-import { startRecommenders } from '../../model/recommender-pool.js';
-import { packageFile } from '../../package-root.js';
-import { lockDataDir } from '../../store/data-lock.js';
-import { DATABASE_FILE } from '../../store/sqlite/database.js';
-import { inspectDatabase, type InspectedDatabase } from '../../store/sqlite/inspect.js';
 import { failed, ok, skipped, warning, type Check } from './check.js';
 
 const LOCK = 'data lock';
@@ -18,38 +9,64 @@ const DATABASE = 'database';
 const MODEL = 'model files';
 const TOWERS = 'model engines';
 
-/** Everything that needs the native parts: the lock of the data folder, its database, and the model as a start would choose and run it. */
-export async function checkEngines(config: Config): Promise<Check[]> {
-  const { check: database, found } = checkDatabase(config.dataDir);
-  const { check: model, artifact } = await checkModel(config, found);
-  const towers = artifact === null ? skipped(TOWERS, MODEL) : await checkTowers(config, artifact);
-  return [checkLock(config.dataDir), database, model, towers];
+/** What a look into the database of a data folder finds. */
+export interface InspectedDatabase {
+  schemaVersion: number;
+  items: number;
+  events: number;
+  meta: ReadonlyMap<string, string>;
 }
 
-function checkLock(dataDir: string): Check {
-  if (!existsSync(dataDir)) return ok(LOCK, 'nobody has it: the folder is not there yet');
+/** The engines that a start would use, for a look that changes nothing. The composition root makes it. */
+export interface EngineProbes {
+  /** Whether the data folder is there. */
+  isThere(dataDir: string): boolean;
+  /** Takes the lock of the data folder and gives it back. @throws InputError naming the process that holds it */
+  tryLock(dataDir: string): void;
+  databaseFile(dataDir: string): string;
+  /** Null: there is no database yet. @throws InputError when it is damaged, or newer than this program */
+  inspectDatabase(dataDir: string): InspectedDatabase | null;
+  /** Opens the towers as a server would, checks the golden vectors, and closes them. @throws ArtifactError */
+  tryTowers(config: Config, artifact: Artifact): Promise<{ itemTower: string; userTower: string; precision: string; passedOver: readonly string[] }>;
+}
+
+/** Everything that needs the native parts: the lock of the data folder, its database, and the model as a start would choose and run it. */
+export async function checkEngines(config: Config, probes: EngineProbes): Promise<Check[]> {
+  const { check: database, found } = checkDatabase(config.dataDir, probes);
+  const isReadable = database.status !== 'failed';
+  const { check: model, artifact } = await checkModel(config, found, isReadable);
+  const towers = artifact === null ? skipped(TOWERS, MODEL) : await checkTowers(config, artifact, probes);
+  return [checkLock(config.dataDir, probes), database, model, towers];
+}
+
+function checkLock(dataDir: string, probes: EngineProbes): Check {
+  if (!probes.isThere(dataDir)) return ok(LOCK, 'nobody has it: the folder is not there yet');
   try {
-    lockDataDir(dataDir)();
+    probes.tryLock(dataDir);
     return ok(LOCK, 'no process has the folder');
   } catch (error) {
     return failed(LOCK, messageOf(error), 'nothing, if that is the server you mean; two cannot share a folder');
   }
 }
 
-function checkDatabase(dataDir: string): { check: Check; found: InspectedDatabase | null } {
-  if (!existsSync(join(dataDir, DATABASE_FILE))) return { check: ok(DATABASE, 'none yet: the first start makes it'), found: null };
+function checkDatabase(dataDir: string, probes: EngineProbes): { check: Check; found: InspectedDatabase | null } {
   try {
-    const found = inspectDatabase(dataDir, packageFile('migrations', 'sqlite'));
+    const found = probes.inspectDatabase(dataDir);
+    if (found === null) return { check: ok(DATABASE, 'none yet: the first start makes it'), found };
     const { schemaVersion, items, events } = found;
     return { check: ok(DATABASE, `${items} items, ${events} events, schema version ${schemaVersion}`), found };
   } catch (error) {
     const advice = 'reelfuse restore --from the newest backup into an empty folder; keep this one until that serves';
-    return { check: failed(DATABASE, `${join(dataDir, DATABASE_FILE)}: ${messageOf(error)}`, advice), found: null };
+    return { check: failed(DATABASE, `${probes.databaseFile(dataDir)}: ${messageOf(error)}`, advice), found: null };
   }
 }
 
-async function checkModel({ modelDir, dataDir }: Config, found: InspectedDatabase | null): Promise<{ check: Check; artifact: Artifact | null }> {
-  if (found === null && existsSync(join(dataDir, DATABASE_FILE)) && modelDir === '') return { check: skipped(MODEL, DATABASE), artifact: null };
+async function checkModel(
+  { modelDir }: Config,
+  found: InspectedDatabase | null,
+  isReadable: boolean,
+): Promise<{ check: Check; artifact: Artifact | null }> {
+  if (!isReadable && modelDir === '') return { check: skipped(MODEL, DATABASE), artifact: null };
   try {
     const { folder } = await chooseModel(modelDir, {
       keyValues: { get: async (key) => found?.meta.get(key) ?? null, set: () => Promise.reject(new Error('a look changes nothing')) },
@@ -71,34 +88,14 @@ async function checkModel({ modelDir, dataDir }: Config, found: InspectedDatabas
   }
 }
 
-/** On the providers that would serve; the threads check the golden vectors before they answer. */
-async function checkTowers(config: Config, artifact: Artifact): Promise<Check> {
-  const metrics = createMetrics();
-  const onCrash = (): void => undefined; // the call that waits is rejected with the reason
+/** On the providers that would serve. */
+async function checkTowers(config: Config, artifact: Artifact, probes: EngineProbes): Promise<Check> {
   try {
-    const fuser = await startFuser(artifact, config, metrics, onCrash);
-    try {
-      const { executionProviders, maxBatch, maxQueue, hnswM, hnswEfConstruction, hnswEf, userTowerPrecision } = config;
-      const hnsw = { m: hnswM, efConstruction: hnswEfConstruction, ef: hnswEf };
-      const settings = {
-        executionProviders,
-        requireGpu: false,
-        workers: 1,
-        maxBatch,
-        maxQueue,
-        hnsw,
-        precision: userTowerPrecision,
-        userVectorBytes: 0,
-      };
-      const pool = await startRecommenders(artifact, settings, metrics, onCrash);
-      await pool.close();
-      const passedOver = fuser.skipped.length === 0 ? '' : `; passed over ${fuser.skipped.join('; ')}`;
-      const detail = `golden vectors hold: item tower on ${fuser.provider}, user tower on ${pool.provider} in ${pool.precision}${passedOver}`;
-      const isLess = config.executionProviders !== 'auto' && fuser.provider !== config.executionProviders[0];
-      return isLess ? warning(TOWERS, detail, `the first of REELFUSE_EXECUTION_PROVIDERS does not load; see GPU in the README`) : ok(TOWERS, detail);
-    } finally {
-      await fuser.close();
-    }
+    const { itemTower, userTower, precision, passedOver } = await probes.tryTowers(config, artifact);
+    const others = passedOver.length === 0 ? '' : `; passed over ${passedOver.join('; ')}`;
+    const detail = `golden vectors hold: item tower on ${itemTower}, user tower on ${userTower} in ${precision}${others}`;
+    const isLess = config.executionProviders !== 'auto' && itemTower !== config.executionProviders[0];
+    return isLess ? warning(TOWERS, detail, 'the first of REELFUSE_EXECUTION_PROVIDERS does not load; see docs/gpu.md') : ok(TOWERS, detail);
   } catch (error) {
     return failed(
       TOWERS,

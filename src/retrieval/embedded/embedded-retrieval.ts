@@ -38,8 +38,9 @@ export function createEmbeddedRetrieval({ manifest, pool, interner, clock }: Emb
       const task = { slots, filters: membership.filters, pool, query, rules, history, temperature: query.similarTo === null ? temperature : 1 };
       return openStream(task, count);
     },
-    hydrate: async (indexes) => {
-      const items = indexes.map((index) => table.get(index));
+    hydrate: async (named) => {
+      const items: (EmbeddedItem | undefined)[] = [];
+      for (const { index } of named) items.push(table.get(index));
       readAhead(items);
       return items;
     },

@@ -64,7 +64,8 @@ export async function build(
   return { app, services, dataDir, restored, stop };
 }
 
-const restoredBy = ({ snapshot, restored, replayed }: Loaded): Built['restored'] => (snapshot === null ? null : { snapshot, adopted: restored, replayed });
+const restoredBy = ({ snapshot, restored, replayed }: Loaded): Built['restored'] =>
+  snapshot === null ? null : { snapshot, adopted: restored, replayed };
 
 let demo: Features | undefined;
 

@@ -1,6 +1,6 @@
 import type { BackupManifest } from '../maintenance/backup.js';
 import { readConfig } from '../config.js';
-import type { AddCommand } from './program.js';
+import type { AddCommand } from './command.js';
 import { examples, printResult, type OutputOptions } from './terminal.js';
 
 const MIB = 1024 * 1024;

@@ -1,6 +1,6 @@
 import type { Check, CheckStatus } from '../maintenance/doctor/check.js';
 import { EXIT } from './exit-codes.js';
-import type { AddCommand } from './program.js';
+import type { AddCommand } from './command.js';
 import { examples, paint, printResult, type Colour, type OutputOptions } from './terminal.js';
 
 const MARKS: Record<CheckStatus, [mark: string, colour: Colour]> = {

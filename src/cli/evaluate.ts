@@ -4,8 +4,8 @@ import { SingleBar } from 'cli-progress';
 import { Pool } from 'undici';
 import { InputError, ServerError, messageOf } from '../errors.js';
 import { createRankingMetrics, rankOf, type RankingSummary } from './ranking-metrics.js';
-import type { AddCommand } from './program.js';
-import { originOf, readKey } from './report.js';
+import type { AddCommand } from './command.js';
+import { originOf, readKey } from './remote-server.js';
 import { examples, openToAppend } from './terminal.js';
 
 /** The deepest rank that is reported; one more is asked for, to see ties at the edge. */

@@ -1,13 +1,6 @@
-import type { AddCommand } from './program.js';
-import { examples, type OutputOptions } from './terminal.js';
-
-export interface ImportOptions extends OutputOptions {
-  items?: string;
-  features?: string;
-  history?: string;
-  rejects?: string;
-  restart?: boolean;
-}
+import type { AddCommand } from './command.js';
+import type { ImportOptions } from './run-import.js';
+import { examples } from './terminal.js';
 
 export const addImport: AddCommand = (program, finish) => {
   program

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { InputError } from '../errors.js';
 import { packageFile } from '../package-root.js';
-import type { AddCommand } from './program.js';
+import type { AddCommand } from './command.js';
 import { examples } from './terminal.js';
 
 export const addOpenapi: AddCommand = (program) => {

@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { ArtifactError, ConfigError, InputError, ServerError, isUnloadable, messageOf } from '../errors.js';
 import { packageFile } from '../package-root.js';
 import { addBackup, addRestore } from './backup.js';
+import type { AddCommand } from './command.js';
 import { addDoctor } from './doctor.js';
 import { addEvaluate } from './evaluate.js';
 import { EXIT, EXIT_CODES } from './exit-codes.js';
@@ -69,6 +70,3 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   }
   return exitCode === EXIT.done ? Number(process.exitCode ?? EXIT.done) : exitCode;
 }
-
-/** Adds a command to the program. What it runs is loaded when it runs: help and doctor must work where the native parts do not. */
-export type AddCommand = (program: Command, finish: (exitCode: number) => void) => void;

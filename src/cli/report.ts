@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { ReelfuseProblem, createClient, type QualityReport } from '../client/client.js';
 import { InputError, ServerError, messageOf } from '../errors.js';
 import type { Estimate } from '../reports/quality.js';
-import type { AddCommand } from './program.js';
+import type { AddCommand } from './command.js';
+import { originOf, readKey } from './remote-server.js';
 import { examples, printResult, type OutputOptions } from './terminal.js';
 
 interface Options extends OutputOptions {
@@ -44,21 +44,6 @@ async function fetchQuality({ url, hours, apiKeyFile }: Options): Promise<Qualit
   } catch (error) {
     if (error instanceof ReelfuseProblem) throw new ServerError(`${url} answered ${error.message}`, { cause: error });
     throw new ServerError(messageOf(error), { cause: error });
-  }
-}
-
-/** @throws InputError */
-export function originOf(url: string): string {
-  if (!URL.canParse(url)) throw new InputError(`--url must be like http://127.0.0.1:8080, got ${JSON.stringify(url)}`);
-  return new URL(url).origin;
-}
-
-/** @throws InputError */
-export function readKey(file: string): string {
-  try {
-    return readFileSync(file, 'utf8').trim();
-  } catch (error) {
-    throw new InputError(`--api-key-file ${file} cannot be read: ${messageOf(error)}`, { cause: error });
   }
 }
 

@@ -13,8 +13,15 @@ import { readArtifact } from '../model/artifact.js';
 import { openStores } from '../composition/embedded-stores.js';
 import { positiveRule } from '../composition/settings.js';
 import { EXIT } from './exit-codes.js';
-import type { ImportOptions } from './import.js';
-import { openToAppend, printResult } from './terminal.js';
+import { openToAppend, printResult, type OutputOptions } from './terminal.js';
+
+export interface ImportOptions extends OutputOptions {
+  items?: string;
+  features?: string;
+  history?: string;
+  rejects?: string;
+  restart?: boolean;
+}
 
 const SHOWN_REJECTS = 10;
 const SIGNALS = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated } as const;

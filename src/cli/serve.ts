@@ -1,5 +1,5 @@
 import { describeSettings, readConfig } from '../config.js';
-import type { AddCommand } from './program.js';
+import type { AddCommand } from './command.js';
 import { examples } from './terminal.js';
 
 const settingsHelp = (): string =>

@@ -7,6 +7,14 @@ export interface HiddenStates {
   data: Uint8Array;
 }
 
+/** A fused item vector. */
+export interface StoredVector {
+  /** [d], float32, not normalised */
+  vector: Float32Array;
+  /** Share of the ID embedding in it. */
+  id_share: number;
+}
+
 /** Times are milliseconds since 1970, UTC. */
 export interface ItemFields {
   item_id: string;

@@ -1,8 +1,8 @@
 import type { Logger } from 'pino';
-import type { ItemFields } from '../domain/item.js';
+import type { ItemFields, StoredVector } from '../domain/item.js';
 import type { IndexChange, Retrieval } from '../retrieval/retrieval.js';
 import type { ItemStore } from '../store/items.js';
-import type { StoredVector, VectorStore } from '../store/vectors.js';
+import type { VectorStore } from '../store/vectors.js';
 import { fuseItem, type ItemModel } from './item-fusing.js';
 import { knownByRow, type KnownItem } from './known-item.js';
 

@@ -1,6 +1,7 @@
+import type { StoredVector } from '../domain/item.js';
 import type { IndexChange, Retrieval } from '../retrieval/retrieval.js';
 import type { ItemStore } from '../store/items.js';
-import type { ItemWithVector, StoredVector, VectorStore } from '../store/vectors.js';
+import type { ItemWithVector, VectorStore } from '../store/vectors.js';
 import { fuseItem, isFusable, type ItemModel } from './item-fusing.js';
 import { fieldsOfStored } from './known-item.js';
 

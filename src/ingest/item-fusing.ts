@@ -1,7 +1,6 @@
-import type { HiddenStates } from '../domain/item.js';
+import type { HiddenStates, StoredVector } from '../domain/item.js';
 import type { Artifact } from '../model/artifact.js';
 import type { Fuser } from '../model/fuser.js';
-import type { StoredVector } from '../store/vectors.js';
 
 /** A model that fuses items: its artifact, and its item tower on a thread. */
 export interface ItemModel {

@@ -1,7 +1,7 @@
-import type { ItemFields } from '../domain/item.js';
+import type { ItemFields, StoredVector } from '../domain/item.js';
 import type { ItemChange } from '../store/changes.js';
 import type { StoredItem } from '../store/items.js';
-import type { ItemWithVector, StoredVector } from '../store/vectors.js';
+import type { ItemWithVector } from '../store/vectors.js';
 
 /** What an indexer knows of an item as the store has it. */
 export interface KnownItem {

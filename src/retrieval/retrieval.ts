@@ -1,7 +1,6 @@
 import type { EligibilityRules } from '../domain/eligibility.js';
 import type { Filter } from '../domain/filter.js';
-import type { Item, ItemFields } from '../domain/item.js';
-import type { StoredVector } from '../store/vectors.js';
+import type { Item, ItemFields, StoredVector } from '../domain/item.js';
 
 /** What to search by. Items are named by their index, see ItemInterner. */
 export interface Query {

@@ -1,5 +1,4 @@
-import type { ItemFields } from '../domain/item.js';
-import type { StoredVector } from './vectors.js';
+import type { ItemFields, StoredVector } from '../domain/item.js';
 
 /** The newest change of an item. */
 export interface ItemChange {

@@ -1,5 +1,4 @@
-import type { HiddenStates, ItemFields } from '../domain/item.js';
-import type { StoredVector } from './vectors.js';
+import type { HiddenStates, ItemFields, StoredVector } from '../domain/item.js';
 
 export interface StoredItem extends ItemFields {
   created_at: number;

@@ -1,11 +1,5 @@
+import type { StoredVector } from '../domain/item.js';
 import type { StoredItem } from './items.js';
-
-export interface StoredVector {
-  /** [d], float32, not normalised */
-  vector: Float32Array;
-  /** Share of the ID embedding in it. */
-  id_share: number;
-}
 
 export interface ItemWithVector extends StoredItem {
   /** Of the fingerprint that was asked for; null: there is none. */

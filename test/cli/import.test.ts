@@ -65,10 +65,7 @@ test('rows of another unit are refused as they are over HTTP, and rows of zeros 
   const features = openFeatures(path, { layers: 1, width: 3, norms: [2] });
   const report = await importItems(write('items.csv', 'item\na\nb\nc\n'), features, null, stores);
   features.close();
-  assert.deepEqual(
-    await stores.items.withHiddenStates(['a', 'b']),
-    new Set(['a']),
-  );
+  assert.deepEqual(await stores.items.withHiddenStates(['a', 'b']), new Set(['a']));
   assert.match(report.rejected[0]?.errors[0]?.detail ?? '', /row 2 \(c\) layer 0 has the norm 1\.73e\+38/);
 });
 
@@ -119,10 +116,10 @@ test('events of lines are told apart whatever colons the ids have', async (t) =>
   const file = write('pairs.tsv', 'u:yt\tabc\nu\tyt:abc\n');
   for (const _ of ['first', 'again']) {
     await importHistory(file, POSITIVES, stores, { fromStart: true });
-    assert.deepEqual(
-      await Promise.all(['u:yt', 'u'].map(async (user) => (await stores.events.history(user, 10)).map(({ item_id: id }) => id))),
-      [['abc'], ['yt:abc']],
-    );
+    assert.deepEqual(await Promise.all(['u:yt', 'u'].map(async (user) => (await stores.events.history(user, 10)).map(({ item_id: id }) => id))), [
+      ['abc'],
+      ['yt:abc'],
+    ]);
   }
 });
 
@@ -139,10 +136,10 @@ test('an import goes on where it stopped, and a changed file starts anew', async
   assert.ok((await stores.items.count()) < 600);
   const resumed = await importItems(file, null, null, stores);
   assert.ok(resumed.resumedAfter > 0 && resumed.imported === 600 - resumed.resumedAfter);
-  assert.equal((await stores.items.count()), 600);
+  assert.equal(await stores.items.count(), 600);
   const changed = await importItems(write('items.jsonl', `${lines}\n{"item_id":"one-more"}`), null, null, stores);
   assert.equal(changed.resumedAfter, 0);
-  assert.equal((await stores.items.count()), 601);
+  assert.equal(await stores.items.count(), 601);
 });
 
 test('a history of lines keeps its order; bad lines are named', async (t) => {

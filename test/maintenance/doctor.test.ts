@@ -5,6 +5,7 @@ import { syncBuiltinESMExports } from 'node:module';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { embeddedProbes } from '../../src/composition/embedded-probes.js';
 import type { Check } from '../../src/maintenance/doctor/check.js';
 import { checkDataFolder, checkDiskSpace } from '../../src/maintenance/doctor/data-folder.js';
 import { checkNode, examine } from '../../src/maintenance/doctor/doctor.js';

@@ -1,8 +1,8 @@
 import type { Clock } from '../../clock.js';
 import type { ItemInterner } from '../../domain/item-interner.js';
-import type { ItemFields } from '../../domain/item.js';
+import type { ItemFields, StoredVector } from '../../domain/item.js';
 import type { VectorChunk } from '../../index/vector-table.js';
-import type { StoredVector } from '../../store/vectors.js';
+
 import type { IndexChange } from '../retrieval.js';
 import type { EmbeddedItem } from './embedded-item.js';
 import { createMembership, noChange, type Membership, type SlotChange } from './membership.js';

@@ -1,7 +1,7 @@
 import type Database from 'better-sqlite3';
-import type { HiddenStates } from '../../domain/item.js';
+import type { HiddenStates, StoredVector } from '../../domain/item.js';
 import type { ItemStore, StoredItem } from '../items.js';
-import type { ItemWithVector, StoredVector, VectorStore } from '../vectors.js';
+import type { ItemWithVector, VectorStore } from '../vectors.js';
 
 /** As in COLUMNS: rows as arrays take half of the time that rows as objects do. */
 type ItemColumns = [

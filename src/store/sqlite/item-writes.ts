@@ -1,7 +1,7 @@
 import type Database from 'better-sqlite3';
-import type { ItemFields } from '../../domain/item.js';
+import type { ItemFields, StoredVector } from '../../domain/item.js';
 import type { ItemWrite, ItemWritten } from '../items.js';
-import type { StoredVector } from '../vectors.js';
+
 import type { FieldsWritten, SequenceCounter } from './write-operations.js';
 
 const bytesOf = (vector: Float32Array): Buffer => Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength);

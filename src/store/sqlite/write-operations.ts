@@ -1,10 +1,9 @@
 import type { UserEvent } from '../../domain/event.js';
-import type { ItemFields } from '../../domain/item.js';
+import type { ItemFields, StoredVector } from '../../domain/item.js';
 import type { Erased, EventsWritten } from '../events.js';
 import type { KeptAnswer } from '../idempotency.js';
 import type { ItemWrite, ItemWritten } from '../items.js';
 import type { ModelRecord } from '../models.js';
-import type { StoredVector } from '../vectors.js';
 
 /** What the writer thread is asked for; each operation is applied whole or not at all. */
 export type WriteOperation =

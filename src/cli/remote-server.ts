@@ -1,0 +1,17 @@
+import { readFileSync } from 'node:fs';
+import { InputError, messageOf } from '../errors.js';
+
+/** @throws InputError */
+export function originOf(url: string): string {
+  if (!URL.canParse(url)) throw new InputError(`--url must be like http://127.0.0.1:8080, got ${JSON.stringify(url)}`);
+  return new URL(url).origin;
+}
+
+/** @throws InputError */
+export function readKey(file: string): string {
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch (error) {
+    throw new InputError(`--api-key-file ${file} cannot be read: ${messageOf(error)}`, { cause: error });
+  }
+}

@@ -10,7 +10,8 @@ import type { Store } from '../store/store.js';
 import { startWorker, type WorkerClient } from '../threads/worker-client.js';
 import type { PublishedItem } from '../retrieval/embedded/catalogue.js';
 import { loadRows, publishable, type Generation } from '../generations/generation.js';
-import { GRAPH, MANIFEST, parseSnapshotManifest, type SnapshotManifest } from './snapshot-files.js';
+import { GRAPH, MANIFEST } from './snapshot-files.js';
+import { parseSnapshotManifest, type SnapshotManifest } from './snapshot-manifest.js';
 import type { SnapshotContent } from './snapshot-worker.js';
 
 export interface Snapshot {

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import type { Recommendations } from '../src/client/types.js';
 import { messageOf } from '../src/errors.js';
 import { build, clip, demoStates, otherModel, view } from './build.js';
+import { isLong } from './long.js';
 import { randomOf } from './random.js';
 
 interface Item {
@@ -47,7 +48,7 @@ function passes(filter: Filter | null, item: Item): boolean {
   return Number(value) >= Number(filter.gte ?? -Infinity) && Number(value) < Number(filter.lt ?? Infinity);
 }
 
-for (const seed of [1, 2, 3]) {
+for (const seed of isLong ? [1, 2, 3] : [1]) {
   test(`whatever is asked for, an answer keeps its promises (seed ${seed})`, async (t) => {
     const random = randomOf(seed);
     const below = (limit: number): number => Math.floor(random() * limit);

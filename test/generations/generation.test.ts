@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { createGeneration } from '../../src/generations/generation.js';
 import { createItemRows } from '../../src/domain/item-interner.js';
 import type { Artifact } from '../../src/model/artifact.js';
@@ -48,11 +49,16 @@ test('who gives way waits for the tasks under way, of earlier turns too, and not
 
 test('it gives way for so long at most, and not at all where nothing is under way', { timeout }, async () => {
   const { generation } = open();
-  await generation.giveWay(LONG_MS);
+  const notes: string[] = [];
+  void noting(notes, 'nothing to wait for', generation.giveWay(LONG_MS));
+  await nextTurn();
+  assert.deepEqual(notes, ['nothing to wait for']);
   const endless = task();
-  void generation.use(endless.run);
-  await generation.giveWay(1);
+  const used = noting(notes, 'task', generation.use(endless.run));
+  await noting(notes, 'time is up', generation.giveWay(1));
+  assert.deepEqual(notes, ['nothing to wait for', 'time is up']);
   endless.end();
+  await used;
 });
 
 test('threads end when no task uses them any more, failed ones counted as ended', { timeout }, async () => {

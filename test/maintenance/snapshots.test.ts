@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { systemClock } from '../../src/retrieval/embedded/schedule.js';
 import { build, clip, demoStates, otherModel, putClips, temporaryFolder, type Built } from '../build.js';
+import { isLong } from '../long.js';
 
 const exact = async ({ api }: Built, history: string[]): Promise<[string, number][]> => {
   const answer = await api.recommend({ history, k: 200, exact: true });
@@ -264,7 +265,7 @@ test('rebuilds under load fail no request: what has begun on the old generation 
     while (isRebuilding) statuses.add((await built.api.recommend(payload)).status);
   };
   const clients = Promise.all(Array.from({ length: 16 }, (_, n) => client(n)));
-  for (let round = 0; round < 5; round++) {
+  for (let round = 0; round < (isLong ? 5 : 2); round++) {
     assert.notEqual(generations.rebuild(), null);
     await generations.idle();
     assert.equal(generations.swap?.error, null);

@@ -4,6 +4,7 @@ import { demoFile } from '../src/generations/model-choice.js';
 import { createMetrics } from '../src/metrics.js';
 import { readArtifact } from '../src/model/artifact.js';
 import { openSqliteStores } from '../src/store/sqlite/sqlite-stores.js';
+import { randomOf } from '../test/random.js';
 
 const CENTRES = 200;
 const SPREAD = 0.6;
@@ -17,13 +18,7 @@ export interface Vectors {
 
 /** A mixture of Gaussians, seeded: item vectors crowd around topics, as real ones do. */
 export function clusteredVectors(dim: number, seed = 1): Vectors {
-  let state = seed;
-  const random = (): number => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  };
+  const random = randomOf(seed);
   const gauss = (): number => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
   const centres = Array.from({ length: CENTRES }, () => Float32Array.from({ length: dim }, gauss));
   return {

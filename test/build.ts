@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
+import { after, before, type TestContext } from 'node:test';
 import { pino, type Logger } from 'pino';
 import { buildApp } from '../src/app.js';
 import type { Features } from '../src/ingest/features.js';
@@ -11,6 +11,7 @@ import { systemClock, type Clock } from '../src/clock.js';
 import { readConfig } from '../src/config.js';
 import type { TypedApp } from '../src/http/typed-app.js';
 import { openEmbedded, type EmbeddedServer, type Loaded } from '../src/composition/embedded.js';
+import { api, type Api } from './api.js';
 import { writeOtherModel, type OtherModel } from './other-model.js';
 
 export const DEMO_ARTIFACT = demoFile('artifact');
@@ -23,6 +24,7 @@ export function temporaryFolder(t: Pick<TestContext, 'after'>): string {
 
 export interface Built {
   app: TypedApp;
+  api: Api;
   services: EmbeddedServer;
   dataDir: string;
   /** What the start took from a snapshot; null: nothing. */
@@ -61,7 +63,41 @@ export async function build(
     if (own !== null) rmSync(own, { recursive: true, force: true }); // only after the store has let go of it
   });
   const restored = load ? restoredBy(await services.load()) : null;
-  return { app, services, dataDir, restored, stop };
+  return { app, api: api({ app }), services, dataDir, restored, stop };
+}
+
+/** One server for all tests of the suite that this is called in: it starts before the first, and ends after the last. */
+export function buildForSuite(
+  environment: Record<string, string> = {},
+  prepare: (built: Built) => Promise<unknown> = async () => undefined,
+): Pick<Built, 'app' | 'api' | 'services' | 'dataDir'> {
+  const closers: (() => unknown)[] = [];
+  let built: Built | null = null;
+  const opened = (): Built => {
+    if (built === null) throw new Error('the server of a suite is there for its tests alone');
+    return built;
+  };
+  before(async () => {
+    built = await build({ after: (close) => void closers.push(close as () => unknown) }, environment);
+    await prepare(built);
+  });
+  after(async () => {
+    for (const close of closers.reverse()) await close();
+  });
+  return {
+    get app() {
+      return opened().app;
+    },
+    get api() {
+      return opened().api;
+    },
+    get services() {
+      return opened().services;
+    },
+    get dataDir() {
+      return opened().dataDir;
+    },
+  };
 }
 
 const restoredBy = ({ snapshot, restored, replayed }: Loaded): Built['restored'] =>

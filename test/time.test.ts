@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { timeOf } from '../src/time.js';
-import { build, clip, putClips, view, type Built } from './build.js';
+import { pointersOf } from './api.js';
+import { build, clip, putClips, view } from './build.js';
 
 /** Half an offset, no offset, days and hours that do not exist, and what only JavaScript takes for a time. */
 const WRONG = [
@@ -40,38 +41,30 @@ test('a leap second is the last millisecond of its minute, in every zone', () =>
   assert.equal(timeOf('2027-01-01T05:29:60+05:30'), end);
 });
 
-const put = ({ app }: Built, body: object) => app.inject({ method: 'PUT', url: '/v1/items/timed', payload: body });
-const errorsOf = (answer: { json: <T>() => T }) => answer.json<{ errors: { pointer: string }[] }>().errors.map(({ pointer }) => pointer);
-
 test('what is no time is refused with its pointer, in items, patches, events and filters, and alone', async (t) => {
-  const built = await build(t);
-  const { app } = built;
+  const { app, api } = await build(t);
   await putClips(app, 3);
   for (const time of WRONG) {
     for (const field of ['available_from', 'expires_at']) {
-      const answer = await put(built, { [field]: time });
-      assert.deepEqual([answer.statusCode, errorsOf(answer)], [422, [`/${field}`]], time);
+      const answer = await api.putItem('timed', { [field]: time });
+      assert.deepEqual(await pointersOf(answer), [422, `/${field}`], time);
     }
-    const patched = await app.inject({ method: 'PATCH', url: `/v1/items/${clip(1)}`, payload: { expires_at: time } });
-    assert.deepEqual([patched.statusCode, errorsOf(patched)], [422, ['/expires_at']], time);
-    const filtered = await app.inject({
-      method: 'POST',
-      url: '/v1/recommendations',
-      payload: { user_id: 'u', filter: { field: 'created_at', gte: time } },
-    });
-    assert.deepEqual([filtered.statusCode, errorsOf(filtered)], [422, ['/filter/gte']], time);
+    const patched = await api.patchItem(clip(1), { expires_at: time });
+    assert.deepEqual(await pointersOf(patched), [422, '/expires_at'], time);
+    const filtered = await api.recommend({ user_id: 'u', filter: { field: 'created_at', gte: time } });
+    assert.deepEqual(await pointersOf(filtered), [422, '/filter/gte'], time);
   }
   const events = [...WRONG, '2026-11-24T10:00:00Z', '2016-12-31T23:59:60Z'].map((at, n) => view(`e-${n}`, 'u', clip(1), at));
-  const answer = await app.inject({ method: 'POST', url: '/v1/events', payload: { events } });
-  const { accepted, rejected } = answer.json<{ accepted: number; rejected: { index: number; errors: { pointer: string }[] }[] }>();
-  assert.deepEqual([answer.statusCode, accepted, rejected.length], [207, 2, WRONG.length]);
+  const answer = await api.sendEvents(events);
+  const { accepted, rejected } = answer.body;
+  assert.deepEqual([answer.status, accepted, rejected.length], [207, 2, WRONG.length]);
   assert.ok(rejected.every(({ index, errors }) => errors[0]?.pointer === `/events/${index}/at`));
 });
 
 test('an embargo until a leap second is kept and shown', async (t) => {
-  const built = await build(t);
-  assert.equal((await put(built, { available_from: '2099-12-31T23:59:60Z' })).statusCode, 201);
-  const item = (await built.app.inject('/v1/items/timed')).json<{ available_from: string }>();
+  const { api, services } = await build(t);
+  assert.equal((await api.putItem('timed', { available_from: '2099-12-31T23:59:60Z' })).status, 201);
+  const item = (await api.getItem('timed')).body;
   assert.equal(item.available_from, '2099-12-31T23:59:59.999Z');
-  assert.equal((await built.services.stores.items.get('timed'))?.available_from, Date.UTC(2099, 11, 31, 23, 59, 59, 999));
+  assert.equal((await services.stores.items.get('timed'))?.available_from, Date.UTC(2099, 11, 31, 23, 59, 59, 999));
 });

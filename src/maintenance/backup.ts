@@ -24,7 +24,8 @@ import { LOCK_FILES, lockDataDir } from '../store/data-lock.js';
 import { copyDatabase, moveModels, type CopiedDatabase } from '../store/sqlite/backup.js';
 import { DATABASE_FILE } from '../store/sqlite/database.js';
 import { isDemoModel } from '../generations/model-choice.js';
-import { MANIFEST as SNAPSHOT_MANIFEST, parseSnapshotManifest } from './snapshots/snapshot-files.js';
+import { MANIFEST as SNAPSHOT_MANIFEST } from './snapshots/snapshot-files.js';
+import { parseSnapshotManifest } from './snapshots/snapshot-manifest.js';
 
 const MANIFEST = 'backup.json';
 const MODELS = 'models';

@@ -8,14 +8,14 @@ import { build, clip, putClips, view } from '../build.js';
 const run = promisify(execFile);
 
 test('the report of a running server is printed as a table with every figure, or as JSON', async (t) => {
-  const { app } = await build(t);
+  const { app, api } = await build(t);
   await putClips(app, 30);
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
-  const served = await app.inject({ method: 'POST', url: '/v1/recommendations', payload: { history: [clip(1)], k: 20 } });
-  const { recommendation_id: id, items } = served.json<{ recommendation_id: string; items: { item_id: string }[] }>();
+  const served = await api.recommend({ history: [clip(1)], k: 20 });
+  const { recommendation_id: id, items } = served.body;
   const at = new Date().toISOString();
   const events = [1, 15].map((rank) => ({ ...view(`e-${rank}`, 'u', items[rank - 1]?.item_id ?? '', at), recommendation_id: id }));
-  await app.inject({ method: 'POST', url: '/v1/events', payload: { events } });
+  await api.sendEvents(events);
 
   const report = async (...options: string[]): Promise<string> =>
     (await run(process.execPath, [packageFile('dist', 'src', 'main.js'), 'report', '--url', url, ...options])).stdout;

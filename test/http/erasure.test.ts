@@ -3,15 +3,12 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import Database from 'better-sqlite3';
-import type { TypedApp } from '../../src/http/typed-app.js';
+import { bodyOf, type Api } from '../api.js';
 import { build, clip, putClips, temporaryFolder, view } from '../build.js';
 
-const post = (app: TypedApp, events: object[]) => app.inject({ method: 'POST', url: '/v1/events', payload: { events } });
-const historyOf = async (app: TypedApp, userId: string) =>
-  (await app.inject(`/v1/users/${userId}/history`)).json<{ items: { item_id: string; at: string }[]; sequence: number }>();
-const popular = async (app: TypedApp) => {
-  const answer = await app.inject({ method: 'POST', url: '/v1/recommendations', payload: { user_id: 'stranger', k: 5 } });
-  return answer.json<{ items: { item_id: string; score: number }[] }>().items;
+const popular = async (api: Api) => {
+  const answer = await api.recommend({ user_id: 'stranger', k: 5 });
+  return answer.body.items;
 };
 
 test('an erased user is gone from answers, from the files and after a restart; other users stay', async (t) => {
@@ -19,27 +16,27 @@ test('an erased user is gone from answers, from the files and after a restart; o
   const first = await build(t, { REELFUSE_DATA_DIR: dataDir });
   await putClips(first.app, 5);
   const now = new Date().toISOString();
-  await post(first.app, [
+  await first.api.sendEvents([
     view('kept-1', 'other', clip(1), now),
     view('secret-1', 'zz-secret-user', clip(4), now),
     view('secret-2', 'zz-secret-user', clip(5), now),
   ]);
-  const erased = await first.app.inject({ method: 'DELETE', url: '/v1/users/zz-secret-user' });
-  assert.deepEqual([erased.statusCode, erased.json<{ events_deleted: number }>().events_deleted], [200, 2]);
-  assert.deepEqual((await historyOf(first.app, 'zz-secret-user')).items, []);
-  const answer = await first.app.inject({ method: 'POST', url: '/v1/recommendations', payload: { user_id: 'zz-secret-user' } });
-  assert.equal(answer.json<{ fallback: string }>().fallback, 'no_history');
-  assert.equal((await popular(first.app)).find(({ item_id: itemId }) => itemId === clip(4))?.score, 0);
+  const erased = await first.api.eraseUser('zz-secret-user');
+  assert.deepEqual([erased.status, erased.body.events_deleted], [200, 2]);
+  assert.deepEqual((await bodyOf(first.api.getHistory('zz-secret-user'))).items, []);
+  const answer = await first.api.recommend({ user_id: 'zz-secret-user' });
+  assert.equal(answer.body.fallback, 'no_history');
+  assert.equal((await popular(first.api)).find(({ item_id: itemId }) => itemId === clip(4))?.score, 0);
   assert.deepEqual(filesWith(dataDir, 'zz-secret-user'), []);
 
-  const { sequence } = await historyOf(first.app, 'other');
+  const { sequence } = await bodyOf(first.api.getHistory('other'));
   await first.stop();
   const second = await build(t, { REELFUSE_DATA_DIR: dataDir });
-  assert.deepEqual((await historyOf(second.app, 'zz-secret-user')).items, []);
-  const kept = await historyOf(second.app, 'other');
+  assert.deepEqual((await bodyOf(second.api.getHistory('zz-secret-user'))).items, []);
+  const kept = await bodyOf(second.api.getHistory('other'));
   assert.deepEqual([kept.items.length, kept.sequence], [1, sequence]);
-  const next = await post(second.app, [view('kept-2', 'other', clip(2), now)]);
-  assert.equal(next.json<{ sequence: number }>().sequence, sequence + 1);
+  const next = await second.api.sendEvents([view('kept-2', 'other', clip(2), now)]);
+  assert.equal(next.body.sequence, sequence + 1);
 });
 
 const filesWith = (dataDir: string, text: string): string[] =>
@@ -61,86 +58,80 @@ function openReader(dataDir: string): { end: () => void } {
 }
 
 test('while somebody reads an old state, an erasure is not answered before its files are clean, and other writes go on', async (t) => {
-  const { app, dataDir } = await build(t, { REELFUSE_ERASURE_WAIT_SECONDS: '600' });
-  await post(app, [view('secret-1', 'zz-secret-user', clip(1))]);
+  const { api, dataDir } = await build(t, { REELFUSE_ERASURE_WAIT_SECONDS: '600' });
+  await api.sendEvents([view('secret-1', 'zz-secret-user', clip(1))]);
   const reader = openReader(dataDir);
   let isAnswered = false;
-  const erasing = app.inject({ method: 'DELETE', url: '/v1/users/zz-secret-user' }).then((answer) => {
+  const erasing = api.eraseUser('zz-secret-user').then((answer) => {
     isAnswered = true;
     return answer;
   });
-  for (const n of [1, 2, 3]) assert.equal((await app.inject({ method: 'PUT', url: `/v1/items/beside-${n}`, payload: {} })).statusCode, 201);
-  assert.deepEqual((await historyOf(app, 'zz-secret-user')).items, []);
+  for (const n of [1, 2, 3]) assert.equal((await api.putItem(`beside-${n}`)).status, 201);
+  assert.deepEqual((await bodyOf(api.getHistory('zz-secret-user'))).items, []);
   assert.equal(isAnswered, false);
   reader.end();
   const answer = await erasing;
-  assert.deepEqual([answer.statusCode, answer.json<{ events_deleted: number; complete: boolean }>().complete], [200, true]);
+  assert.deepEqual([answer.status, answer.body.complete], [200, true]);
   assert.deepEqual(filesWith(dataDir, 'zz-secret-user'), []);
 });
 
 test('an erasure whose files are not clean in time says so, goes on, and can be asked again', async (t) => {
-  const { app, services, dataDir } = await build(t, { REELFUSE_ERASURE_WAIT_SECONDS: '0' });
-  await post(app, [view('secret-1', 'zz-secret-user', clip(1))]);
+  const { api, services, dataDir } = await build(t, { REELFUSE_ERASURE_WAIT_SECONDS: '0' });
+  await api.sendEvents([view('secret-1', 'zz-secret-user', clip(1))]);
   const reader = openReader(dataDir);
-  const erase = () => app.inject({ method: 'DELETE', url: '/v1/users/zz-secret-user' });
+  const erase = () => api.eraseUser('zz-secret-user');
   for (const events of [1, 0]) {
     const answer = await erase();
-    const body = answer.json<{ events_deleted: number; complete: boolean }>();
-    assert.deepEqual([answer.statusCode, answer.headers['retry-after'], body.events_deleted, body.complete], [202, '5', events, false]);
+    const body = answer.body;
+    assert.deepEqual([answer.status, answer.headers['retry-after'], body.events_deleted, body.complete], [202, '5', events, false]);
   }
-  assert.match((await app.inject('/metrics')).body, /reelfuse_erasures_pending 2/);
+  assert.match(await api.metrics(), /reelfuse_erasures_pending 2/);
   assert.ok(filesWith(dataDir, 'zz-secret-user').length > 0);
   reader.end();
   assert.equal(await services.stores.events.purgeErased(600_000), true);
-  assert.match((await app.inject('/metrics')).body, /reelfuse_erasures_pending 0/);
+  assert.match(await api.metrics(), /reelfuse_erasures_pending 0/);
   assert.deepEqual(filesWith(dataDir, 'zz-secret-user'), []);
 });
 
 test('a user of more events than one step takes is erased to the last', async (t) => {
-  const { app } = await build(t);
+  const { api } = await build(t);
   for (const call of [0, 1, 2, 3, 4]) {
-    await post(
-      app,
-      Array.from({ length: 1000 }, (_, n) => view(`busy-${call}-${n}`, 'busy', clip(1 + (n % 3)))),
-    );
+    await api.sendEvents(Array.from({ length: 1000 }, (_, n) => view(`busy-${call}-${n}`, 'busy', clip(1 + (n % 3)))));
   }
-  const erased = await app.inject({ method: 'DELETE', url: '/v1/users/busy' });
-  assert.equal(erased.json<{ events_deleted: number }>().events_deleted, 5000);
-  assert.deepEqual((await historyOf(app, 'busy')).items, []);
+  const erased = await api.eraseUser('busy');
+  assert.equal(erased.body.events_deleted, 5000);
+  assert.deepEqual((await bodyOf(api.getHistory('busy'))).items, []);
 });
 
 test('erasing an unknown user is no error', async (t) => {
-  const { app } = await build(t);
-  const answer = await app.inject({ method: 'DELETE', url: '/v1/users/nobody' });
-  assert.deepEqual([answer.statusCode, answer.json<{ events_deleted: number }>().events_deleted], [200, 0]);
+  const { api } = await build(t);
+  const answer = await api.eraseUser('nobody');
+  assert.deepEqual([answer.status, answer.body.events_deleted], [200, 0]);
 });
 
 test('events older than the retention are dropped, in as many steps as it takes, and no longer count as popular', async (t) => {
-  const { app, services } = await build(t);
+  const { app, api, services } = await build(t);
   await putClips(app, 3);
   const now = Date.now();
   const old = new Date(now - 40 * 86_400_000).toISOString();
   for (const call of [0, 1, 2]) {
-    await post(
-      app,
-      Array.from({ length: 900 }, (_, n) => view(`old-${call}-${n}`, `u${n}`, clip(3), old)),
-    );
+    await api.sendEvents(Array.from({ length: 900 }, (_, n) => view(`old-${call}-${n}`, `u${n}`, clip(3), old)));
   }
-  await post(app, [view('new', 'u1', clip(1), new Date(now).toISOString())]);
+  await api.sendEvents([view('new', 'u1', clip(1), new Date(now).toISOString())]);
   assert.equal(await services.erasure.expireEvents(0, now), 0);
   assert.equal(await services.erasure.expireEvents(30, now), 2700);
   assert.deepEqual(
-    (await historyOf(app, 'u1')).items.map(({ item_id: itemId }) => itemId),
+    (await bodyOf(api.getHistory('u1'))).items.map(({ item_id: itemId }) => itemId),
     [clip(1)],
   );
-  assert.ok(Math.abs((await popular(app)).find(({ item_id: itemId }) => itemId === clip(3))?.score ?? 1) < 1e-6);
+  assert.ok(Math.abs((await popular(api)).find(({ item_id: itemId }) => itemId === clip(3))?.score ?? 1) < 1e-6);
 });
 
 test('a view that says how long it was, but not of how long a clip, is judged by the item, else by the watch time', async (t) => {
-  const { app } = await build(t, { REELFUSE_POSITIVE_WATCH_MS: '4000' });
-  await app.inject({ method: 'PUT', url: '/v1/items/long', payload: { attributes: { duration_s: 20 } } });
-  await app.inject({ method: 'PUT', url: '/v1/items/short', payload: { attributes: { duration_s: 0.4 } } });
-  await app.inject({ method: 'PUT', url: '/v1/items/untold', payload: { attributes: { duration_s: 'a while' } } });
+  const { api } = await build(t, { REELFUSE_POSITIVE_WATCH_MS: '4000' });
+  await api.putItem('long', { attributes: { duration_s: 20 } });
+  await api.putItem('short', { attributes: { duration_s: 0.4 } });
+  await api.putItem('untold', { attributes: { duration_s: 'a while' } });
   const watched: [string, number, number?][] = [
     ['long', 9_999],
     ['long', 10_000],
@@ -156,9 +147,9 @@ test('a view that says how long it was, but not of how long a clip, is judged by
     watch_ms: ms,
     ...(duration !== undefined && { duration_ms: duration }),
   }));
-  assert.equal((await post(app, events)).statusCode, 200);
+  assert.equal((await api.sendEvents(events)).status, 200);
   assert.deepEqual(
-    (await historyOf(app, 'u')).items.map(({ item_id: itemId, at }) => [itemId, Number(at.slice(18, 19))]),
+    (await bodyOf(api.getHistory('u'))).items.map(({ item_id: itemId, at }) => [itemId, Number(at.slice(18, 19))]),
     [
       ['unknown', 7],
       ['untold', 5],
@@ -170,10 +161,10 @@ test('a view that says how long it was, but not of how long a clip, is judged by
 });
 
 test('which events make a history, and from which portion a view does, is configuration', async (t) => {
-  const { app } = await build(t, { REELFUSE_POSITIVE_EVENTS: 'view,report', REELFUSE_POSITIVE_WATCH_PORTION: '0.8' });
+  const { app, api } = await build(t, { REELFUSE_POSITIVE_EVENTS: 'view,report', REELFUSE_POSITIVE_WATCH_PORTION: '0.8' });
   await putClips(app, 5);
   const at = (second: number) => `2026-11-24T10:00:0${second}Z`;
-  await post(app, [
+  await api.sendEvents([
     { ...view('1', 'u', clip(1), at(1)), watch_portion: 0.79 },
     { ...view('2', 'u', clip(2), at(2)), watch_portion: 1.7 },
     { ...view('3', 'u', clip(3), at(3)), type: 'like' },
@@ -181,7 +172,7 @@ test('which events make a history, and from which portion a view does, is config
     { ...view('5', 'u', clip(5), at(5)), watch_ms: 8000, duration_ms: 10_000 },
   ]);
   assert.deepEqual(
-    (await historyOf(app, 'u')).items.map(({ item_id: itemId }) => itemId),
+    (await bodyOf(api.getHistory('u'))).items.map(({ item_id: itemId }) => itemId),
     [clip(5), clip(4), clip(2)],
   );
 });

@@ -10,7 +10,8 @@ import { ERROR_CODES } from '../../src/http/error-codes.js';
 import { migrate } from '../../src/store/sqlite/migrate.js';
 import { createWriter } from '../../src/store/sqlite/writer.js';
 import { packageFile } from '../../src/package-root.js';
-import { build, clip, otherModel, putClips, temporaryFolder, view, type Built } from '../build.js';
+import { codeOf, type Answer } from '../api.js';
+import { build, clip, otherModel, putClips, temporaryFolder, view } from '../build.js';
 
 interface Refusal {
   status: number;
@@ -18,32 +19,25 @@ interface Refusal {
   retryAfter: string | undefined;
 }
 
-async function refusal(answer: Promise<{ statusCode: number; headers: Record<string, unknown>; json: <T>() => T }>): Promise<Refusal> {
-  const { statusCode, headers, json } = await answer;
+async function refusal(answer: Answer<unknown> | Promise<Answer<unknown>>): Promise<Refusal> {
+  const { status, headers, problem } = await answer;
   const retryAfter = headers['retry-after'];
-  return { status: statusCode, code: json<{ code: string }>().code, retryAfter: typeof retryAfter === 'string' ? retryAfter : undefined };
+  return { status, code: problem.code, retryAfter: typeof retryAfter === 'string' ? retryAfter : undefined };
 }
-const post = ({ app }: Built, url: string, payload: object = {}, headers: Record<string, string> = {}) =>
-  app.inject({ method: 'POST', url, payload, headers });
-const codeOf = async (answer: Parameters<typeof refusal>[0]): Promise<[number, string]> => {
-  const { status, code } = await refusal(answer);
-  return [status, code];
-};
 
 test('keys: none, a wrong one and one without the scope are told apart', async (t) => {
   const built = await build(t, { REELFUSE_API_KEYS: 'reading-key:recommend,writing-key:write+recommend' });
   const body = { user_id: 'u' };
-  assert.deepEqual(await codeOf(post(built, '/v1/recommendations', body)), [401, 'api_key_missing']);
-  assert.deepEqual(await codeOf(post(built, '/v1/recommendations', body, { authorization: 'Bearer nobodys-key' })), [401, 'api_key_unknown']);
-  assert.deepEqual(await codeOf(post(built, '/v1/events', { events: [] }, { 'x-api-key': 'reading-key' })), [403, 'scope_missing']);
-  assert.equal((await post(built, '/v1/recommendations', body, { 'x-api-key': 'reading-key' })).statusCode, 200);
+  assert.deepEqual(await codeOf(built.api.recommend(body)), [401, 'api_key_missing']);
+  assert.deepEqual(await codeOf(built.api.recommend(body, { headers: { authorization: 'Bearer nobodys-key' } })), [401, 'api_key_unknown']);
+  assert.deepEqual(await codeOf(built.api.sendEvents([], { headers: { 'x-api-key': 'reading-key' } })), [403, 'scope_missing']);
+  assert.equal((await built.api.recommend(body, { headers: { 'x-api-key': 'reading-key' } })).status, 200);
 });
 
 test('a body that is too large, of the wrong type or shorter than it says', async (t) => {
   const built = await build(t, { REELFUSE_BODY_LIMIT_MB: '1' });
-  assert.deepEqual(await codeOf(post(built, '/v1/recommendations', { user_id: 'x'.repeat(2_000_000) })), [413, 'body_too_large']);
-  const text = (headers: Record<string, string>) =>
-    built.app.inject({ method: 'POST', url: '/v1/recommendations', payload: '{"user_id":"u"}', headers });
+  assert.deepEqual(await codeOf(built.api.recommend({ user_id: 'x'.repeat(2_000_000) })), [413, 'body_too_large']);
+  const text = (headers: Record<string, string>) => built.api.recommend('{"user_id":"u"}', { headers });
   assert.deepEqual(await codeOf(text({ 'content-type': 'text/csv' })), [415, 'unsupported_media_type']);
   assert.deepEqual(await codeOf(text({ 'content-type': 'application/json', 'content-length': '7' })), [400, 'invalid_content_length']);
 });
@@ -51,28 +45,28 @@ test('a body that is too large, of the wrong type or shorter than it says', asyn
 test('a full queue is refused at once with Retry-After, and what was accepted is answered', async (t) => {
   const built = await build(t, { REELFUSE_MAX_QUEUE: '2', REELFUSE_MAX_BATCH: '1' });
   await putClips(built.app, 20);
-  const answers = await Promise.all(Array.from({ length: 30 }, () => post(built, '/v1/recommendations', { history: [clip(1)], k: 5 })));
-  const refused = answers.filter(({ statusCode }) => statusCode !== 200);
+  const answers = await Promise.all(Array.from({ length: 30 }, () => built.api.recommend({ history: [clip(1)], k: 5 })));
+  const refused = answers.filter(({ status }) => status !== 200);
   assert.ok(refused.length > 0 && refused.length < 30);
-  for (const answer of refused) assert.deepEqual(await refusal(Promise.resolve(answer)), { status: 503, code: 'overloaded', retryAfter: '1' });
+  for (const answer of refused) assert.deepEqual(await refusal(answer), { status: 503, code: 'overloaded', retryAfter: '1' });
 });
 
 test('more writes of items than may be under way are refused at once, counted, and nothing of them is kept', async (t) => {
   const built = await build(t, { REELFUSE_MAX_ITEM_QUEUE: '2' });
-  const put = (n: number) => built.app.inject({ method: 'PUT', url: `/v1/items/q-${n}`, payload: {} });
+  const put = (n: number) => built.api.putItem(`q-${n}`);
   const answers = await Promise.all(Array.from({ length: 10 }, (_, n) => put(n)));
-  const refused = answers.filter(({ statusCode }) => statusCode !== 201);
+  const refused = answers.filter(({ status }) => status !== 201);
   assert.ok(refused.length > 0 && refused.length < 10);
-  for (const answer of refused) assert.deepEqual(await refusal(Promise.resolve(answer)), { status: 503, code: 'overloaded', retryAfter: '1' });
+  for (const answer of refused) assert.deepEqual(await refusal(answer), { status: 503, code: 'overloaded', retryAfter: '1' });
   assert.equal(await built.services.stores.items.count(), 10 - refused.length);
-  assert.match((await built.app.inject('/metrics')).body, new RegExp(`reelfuse_rejected_total{reason="item_queue_full"} ${refused.length}\n`));
+  assert.match(await built.api.metrics(), new RegExp(`reelfuse_rejected_total{reason="item_queue_full"} ${refused.length}\n`));
   const items = Array.from({ length: 10 }, (_, n) => ({ item_id: `r-${n}` }));
-  const { results } = (await post(built, '/v1/items/batch', { items })).json<{ results: { status: number; error?: { code: string } }[] }>();
+  const { results } = (await built.api.putItems(items)).body;
   assert.deepEqual(
     results.slice(0, 3).map(({ status, error }) => error?.code ?? status),
     [201, 201, 'overloaded'],
   );
-  assert.equal((await put(0)).statusCode, refused.includes(answers[0] as never) ? 201 : 200);
+  assert.equal((await put(0)).status, refused.includes(answers[0] as never) ? 201 : 200);
 });
 
 test('a stream waits for places where others are refused, and its rows keep their order', async (t) => {
@@ -80,42 +74,41 @@ test('a stream waits for places where others are refused, and its rows keep thei
   const rows = Array.from({ length: 60 }, (_, n) => JSON.stringify({ item_id: `s-${n % 6}`, title: `t${n}` })).join('\n');
   const headers = { 'content-type': 'application/x-ndjson' };
   for (const url of ['/v1/items/batch', '/v1/items/batch?wait=stored']) {
-    const send = () => built.app.inject({ method: 'POST', url, payload: rows, headers });
+    const send = () => built.api.raw({ method: 'POST', url, payload: rows, headers });
     const answers = await Promise.all([send(), send()]);
     assert.deepEqual(
-      answers.map(({ statusCode }) => statusCode),
+      answers.map(({ status }) => status),
       [200, 200],
     );
     await built.services.ingest.settle();
     for (const n of [0, 5]) assert.equal((await built.services.stores.items.get(`s-${n}`))?.title, `t${n + 54}`);
-    assert.equal((await built.app.inject({ method: 'PUT', url: '/v1/items/after', payload: {} })).statusCode < 300, true);
+    assert.equal((await built.api.putItem('after')).status < 300, true);
   }
 });
 
 test('more events than may wait for the disk are refused at once and counted; one call is taken when nothing waits', async (t) => {
   const built = await build(t, { REELFUSE_MAX_EVENT_QUEUE: '4' });
-  const send = (call: number, count: number) =>
-    post(built, '/v1/events', { events: Array.from({ length: count }, (_, n) => view(`${call}-${n}`, 'u', clip(n))) });
-  assert.equal((await send(0, 100)).statusCode, 200);
+  const send = (call: number, count: number) => built.api.sendEvents(Array.from({ length: count }, (_, n) => view(`${call}-${n}`, 'u', clip(n))));
+  assert.equal((await send(0, 100)).status, 200);
   const answers = await Promise.all(Array.from({ length: 10 }, (_, n) => send(n + 1, 2)));
-  const refused = answers.filter(({ statusCode }) => statusCode !== 200);
+  const refused = answers.filter(({ status }) => status !== 200);
   assert.ok(refused.length > 0 && refused.length < 10);
-  for (const answer of refused) assert.deepEqual(await refusal(Promise.resolve(answer)), { status: 503, code: 'overloaded', retryAfter: '1' });
-  const { items } = (await built.app.inject('/v1/users/u/history?limit=1000')).json<{ items: unknown[] }>();
+  for (const answer of refused) assert.deepEqual(await refusal(answer), { status: 503, code: 'overloaded', retryAfter: '1' });
+  const { items } = (await built.api.getHistory('u', 'limit=1000')).body;
   assert.equal(items.length, 100 + 2 * (10 - refused.length));
-  assert.match((await built.app.inject('/metrics')).body, new RegExp(`reelfuse_rejected_total{reason="event_queue_full"} ${refused.length}\n`));
-  assert.equal((await send(99, 3)).statusCode, 200);
+  assert.match(await built.api.metrics(), new RegExp(`reelfuse_rejected_total{reason="event_queue_full"} ${refused.length}\n`));
+  assert.equal((await send(99, 3)).status, 200);
 });
 
 test('a swap or a snapshot that is running already is a conflict', async (t) => {
   const built = await build(t);
   await putClips(built.app, 50);
-  const snapshots = await Promise.all([post(built, '/v1/snapshots'), post(built, '/v1/snapshots')]);
-  assert.deepEqual(snapshots.map(({ statusCode }) => statusCode).sort(), [201, 409]);
-  assert.deepEqual(await codeOf(Promise.resolve(snapshots.find(({ statusCode }) => statusCode === 409) as never)), [409, 'snapshot_in_progress']);
-  const { fingerprint } = (await post(built, '/v1/models', { folder: await otherModel(t) })).json<{ fingerprint: string }>();
-  assert.equal((await post(built, `/v1/models/${fingerprint}/activate`)).statusCode, 202);
-  assert.deepEqual(await codeOf(post(built, `/v1/models/${fingerprint}/activate`)), [409, 'swap_in_progress']);
+  const snapshots = await Promise.all([built.api.writeSnapshot(), built.api.writeSnapshot()]);
+  assert.deepEqual(snapshots.map(({ status }) => status).sort(), [201, 409]);
+  assert.deepEqual(await codeOf(snapshots.find(({ status }) => status === 409) as never), [409, 'snapshot_in_progress']);
+  const { fingerprint } = (await built.api.registerModel(await otherModel(t))).body;
+  assert.equal((await built.api.activateModel(fingerprint)).status, 202);
+  assert.deepEqual(await codeOf(built.api.activateModel(fingerprint)), [409, 'swap_in_progress']);
   await built.services.generations.idle();
 });
 
@@ -123,22 +116,22 @@ test('an expired cursor is gone', async (t) => {
   const built = await build(t, { REELFUSE_CURSOR_MINUTES: '1' });
   await putClips(built.app, 20);
   const body = { history: [clip(1)], k: 5 };
-  const { next_cursor: cursor } = (await post(built, '/v1/recommendations', body)).json<{ next_cursor: string }>();
-  assert.equal((await post(built, '/v1/recommendations', { ...body, cursor })).statusCode, 200);
+  const { next_cursor: cursor } = (await built.api.recommend(body)).body;
+  assert.equal((await built.api.recommend({ ...body, cursor })).status, 200);
   t.mock.timers.enable({ apis: ['Date'], now: Date.now() + 61_000 });
-  assert.deepEqual(await codeOf(post(built, '/v1/recommendations', { ...body, cursor })), [410, 'cursor_expired']);
+  assert.deepEqual(await codeOf(built.api.recommend({ ...body, cursor })), [410, 'cursor_expired']);
 });
 
 test('without a log of what was served there is neither replay nor report', async (t) => {
   const built = await build(t, { REELFUSE_SERVED_DAYS: '0' });
-  const { recommendation_id: id } = (await post(built, '/v1/recommendations', { user_id: 'u' })).json<{ recommendation_id: string }>();
-  assert.deepEqual(await codeOf(built.app.inject(`/v1/recommendations/${id}`)), [404, 'recommendation_not_found']);
-  assert.deepEqual(await codeOf(built.app.inject('/v1/reports/quality')), [409, 'served_log_off']);
+  const { recommendation_id: id } = (await built.api.recommend({ user_id: 'u' })).body;
+  assert.deepEqual(await codeOf(built.api.replayRecommendation(id)), [404, 'recommendation_not_found']);
+  assert.deepEqual(await codeOf(built.api.reportQuality()), [409, 'served_log_off']);
 });
 
 test('a precondition that does not hold', async (t) => {
   const built = await build(t);
-  const answer = built.app.inject({ method: 'PUT', url: '/v1/items/x', payload: {}, headers: { 'if-match': '*' } });
+  const answer = built.api.putItem('x', {}, { headers: { 'if-match': '*' } });
   assert.deepEqual(await codeOf(answer), [412, 'precondition_failed']);
 });
 
@@ -154,34 +147,32 @@ test('a disk that is full: nothing of the group is kept, and the caller is told 
 
   const built = await build(t);
   built.services.stores.items.put = () => Promise.reject(storageFull());
-  const answer = built.app.inject({ method: 'PUT', url: '/v1/items/x', payload: {} });
+  const answer = built.api.putItem('x');
   assert.deepEqual(await refusal(answer), { status: 507, code: 'storage_full', retryAfter: '30' });
 });
 
 test('an error of the server itself tells nothing but the request id, alone and in a batch', async (t) => {
   const built = await build(t);
   built.services.stores.events.recent = () => Promise.reject(new Error('secret detail'));
-  const answer = await post(built, '/v1/recommendations', { user_id: 'u' });
-  assert.deepEqual(await codeOf(Promise.resolve(answer)), [500, 'internal_error']);
-  assert.ok(!answer.body.includes('secret detail'));
-  const batch = await post(built, '/v1/recommendations/batch', { requests: [{ user_id: 'u' }] });
-  const { results } = batch.json<{ results: { status: number; error: { code: string } }[] }>();
-  assert.deepEqual([batch.statusCode, results[0]?.status, results[0]?.error.code], [207, 500, 'internal_error']);
-  assert.ok(!batch.body.includes('secret detail'));
+  const answer = await built.api.recommend({ user_id: 'u' });
+  assert.deepEqual(await codeOf(answer), [500, 'internal_error']);
+  assert.ok(!answer.text.includes('secret detail'));
+  const batch = await built.api.recommendBatch([{ user_id: 'u' }]);
+  const { results } = batch.body;
+  assert.deepEqual([batch.status, results[0]?.status, results[0]?.error?.code], [207, 500, 'internal_error']);
+  assert.ok(!batch.text.includes('secret detail'));
 });
 
 test('a batch says of each refused request when to come back', async (t) => {
   const built = await build(t);
-  const batch = await post(built, '/v1/recommendations/batch', {
-    requests: [{ user_id: 'u' }, { user_id: 'u', at_least_sequence: 1e9, deadline_ms: 1 }],
-  });
-  const { results } = batch.json<{ results: { status: number; error?: { code: string; retry_after: number } }[] }>();
+  const batch = await built.api.recommendBatch([{ user_id: 'u' }, { user_id: 'u', at_least_sequence: 1e9, deadline_ms: 1 }]);
+  const { results } = batch.body;
   assert.equal(results[0]?.status, 200);
   assert.deepEqual([results[1]?.status, results[1]?.error?.code, results[1]?.error?.retry_after], [503, 'sequence_not_reached', 1]);
 });
 
 test('what is not a request at all is answered by a problem too', async (t) => {
-  const { app } = await build(t);
+  const { app, api } = await build(t);
   const url = new URL(await app.listen({ host: '127.0.0.1', port: 0 }));
   const cursor = async (length: number): Promise<Refusal> => {
     const answer = await fetch(new URL(`/v1/users/u/recommendations?cursor=${'A'.repeat(length)}`, url));
@@ -200,21 +191,21 @@ test('what is not a request at all is answered by a problem too', async (t) => {
     socket.on('error', reject);
   });
   assert.match(raw, /^HTTP\/1\.1 400 Bad request\r\n[^]*"code":"malformed_http"/);
-  assert.deepEqual(await codeOf(app.inject('/v1/items/%zz')), [400, 'bad_request']);
-  assert.deepEqual(await codeOf(app.inject(`/v1/items/${'a'.repeat(2000)}`)), [414, 'bad_request']);
+  assert.deepEqual(await codeOf(api.raw('/v1/items/%zz')), [400, 'bad_request']);
+  assert.deepEqual(await codeOf(api.getItem('a'.repeat(2000))), [414, 'bad_request']);
 });
 
 test('a body that says it is gzip and is not', async (t) => {
   const built = await build(t);
   const headers = { 'content-type': 'application/json', 'content-encoding': 'gzip' };
-  const answer = built.app.inject({ method: 'POST', url: '/v1/recommendations', payload: 'not gzip', headers });
+  const answer = built.api.recommend('not gzip', { headers });
   assert.deepEqual(await codeOf(answer), [400, 'bad_request']);
 });
 
 test('a model and a recommendation that are not known', async (t) => {
   const built = await build(t);
-  assert.deepEqual(await codeOf(post(built, '/v1/models/nothing/activate')), [404, 'model_not_found']);
-  assert.deepEqual(await codeOf(built.app.inject('/v1/recommendations/rec_nothing')), [404, 'recommendation_not_found']);
+  assert.deepEqual(await codeOf(built.api.activateModel('nothing')), [404, 'model_not_found']);
+  assert.deepEqual(await codeOf(built.api.replayRecommendation('rec_nothing')), [404, 'recommendation_not_found']);
 });
 
 test('while the catalogue loads, writes and swaps are told to come back, and answers are the fallback ranking', async (t) => {
@@ -222,16 +213,15 @@ test('while the catalogue loads, writes and swaps are told to come back, and ans
   const first = await build(t, { REELFUSE_DATA_DIR: dataDir });
   await putClips(first.app, 3);
   await first.stop();
-  const { app, services } = await build(t, { REELFUSE_DATA_DIR: dataDir }, systemClock, { load: false });
+  const { api: starting, services } = await build(t, { REELFUSE_DATA_DIR: dataDir }, systemClock, { load: false });
   await services.generations.load(() => undefined); // all is there, but nobody has said so
-  const send = (method: 'PUT' | 'POST', url: string, payload: object = {}) => app.inject({ method, url, payload });
-  for (const answer of [send('PUT', '/v1/items/x'), send('POST', '/v1/snapshots'), send('POST', '/v1/models/x/activate')])
+  for (const answer of [starting.putItem('x'), starting.writeSnapshot(), starting.activateModel('x')])
     assert.deepEqual(await refusal(answer), { status: 503, code: 'starting', retryAfter: '1' });
-  const answer = await send('POST', '/v1/recommendations', { history: [clip(1)], k: 2 });
-  const { items, fallback } = answer.json<{ items: unknown[]; fallback: string }>();
+  const answer = await starting.recommend({ history: [clip(1)], k: 2 });
+  const { items, fallback } = answer.body;
   assert.deepEqual([items.length, fallback], [2, 'starting']);
-  const ready = await app.inject('/readyz');
-  assert.deepEqual([ready.statusCode, ready.json<{ status: string }>().status], [503, 'starting']);
+  const ready = await starting.ready();
+  assert.deepEqual([ready.status, ready.body.status], [503, 'starting']);
 });
 
 test('every error code of the sources is described, and no other', async (t) => {
@@ -244,7 +234,7 @@ test('every error code of the sources is described, and no other', async (t) => 
     ...[...sources.matchAll(/notFound\('(\w+)'/g)].map(([, what]) => `${what}_not_found`),
   ];
   assert.deepEqual([...new Set(found)].sort(), Object.keys(ERROR_CODES).sort());
-  const { app } = await build(t);
-  const { description } = (await app.inject('/openapi.json')).json<{ info: { description: string } }>().info;
+  const { api } = await build(t);
+  const { description } = (await api.raw<{ info: { description: string } }>('/openapi.json')).body.info;
   for (const code of Object.keys(ERROR_CODES)) assert.ok(description.includes(`\`${code}\``), code);
 });

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { closeLingering } from '../../src/http/lingering-close.js';
 
 const LARGE = 16 * 1024 * 1024; // more than the buffers of both ends take
@@ -30,9 +31,18 @@ test('the time to linger begins when the answer is out: a large one arrives whol
 });
 
 test('a caller that never closes its side is let go', async (t) => {
-  const { caller, server } = await asked(t, 'done', 1);
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const { caller, server } = await asked(t, 'done', 1000);
   const closed = once(server, 'close');
-  caller.on('error', () => undefined).resume();
+  let answer = '';
+  caller.on('data', (chunk) => (answer += String(chunk))).resume();
+  await once(caller, 'end');
+  await nextTurn(); // for the server to have seen its own end
+  assert.match(answer, /done$/);
+  t.mock.timers.tick(999);
+  assert.deepEqual([caller.writable, server.destroyed], [true, false]);
+  t.mock.timers.tick(1);
   await closed;
+  assert.deepEqual([server.readableEnded, server.destroyed], [false, true], 'it was the server that closed, not the caller');
   caller.destroy();
 });

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { Agent, createServer, request, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { closeLingering } from '../../src/http/lingering-close.js';
 import { closeAnswered } from '../../src/http/orderly-close.js';
 
@@ -53,8 +54,14 @@ test('a request that is open at the end is answered, told that the connection cl
 
 test('connections that have nothing open are closed at once', async (t) => {
   const { server, ask } = await listen(t, (_, response) => response.end('done'));
+  const accepted = once(server, 'connection') as Promise<[Socket]>;
   await bytesOf(await ask());
+  const [socket] = await accepted;
+  await nextTurn(); // an answer counts as open until its end was told
+  assert.deepEqual([socket.destroyed, socket.writable], [false, true], 'it is kept for the next request');
+  t.mock.timers.enable({ apis: ['setTimeout', 'setInterval'] }); // no time passes
   await close(server);
+  assert.equal(socket.destroyed, true);
 });
 
 test('an answer that was given before the end and is not fetched yet arrives whole', async (t) => {

@@ -1,39 +1,13 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
-import { build, clip, demoStates, putClips, view, type Built } from '../build.js';
-
-interface Answer {
-  items: {
-    item_id: string;
-    score: number;
-    reason: string;
-    item?: unknown;
-    explain?: { id_share: number; history: { item_id: string; contribution: number }[] };
-  }[];
-  fallback: string | null;
-  short_reason: string | null;
-  timings_ms: Record<string, number>;
-  model: { fingerprint: string };
-}
+import { describe, test } from 'node:test';
+import type { Recommendations } from '../../src/client/types.js';
+import { bodyOf, idsOf } from '../api.js';
+import { buildForSuite, clip, demoStates, putClips, view } from '../build.js';
 
 describe('recommendations', () => {
-  const closers: (() => Promise<void> | void)[] = [];
-  let built: Built;
-  before(async () => {
-    built = await build({ after: (close) => void closers.push(close as () => Promise<void>) });
-    await putClips(built.app, 60);
-  });
-  after(async () => {
-    for (const close of closers.reverse()) await close();
-  });
+  const server = buildForSuite({}, ({ app }) => putClips(app, 60));
 
-  const ask = async (payload: object): Promise<Answer> => {
-    const answer = await built.app.inject({ method: 'POST', url: '/v1/recommendations', payload });
-    assert.equal(answer.statusCode, 200, answer.body);
-    return answer.json();
-  };
-  const post = (events: object[]) => built.app.inject({ method: 'POST', url: '/v1/events', payload: { events } });
-  const idsOf = (answer: Answer): string[] => answer.items.map(({ item_id: id }) => id);
+  const ask = (request: object): Promise<Recommendations> => bodyOf(server.api.recommend(request));
 
   test('an answer has k different items by falling score, none of them from the history or excluded', async () => {
     const answer = await ask({ history: [clip(1), clip(2)], k: 20, exclude: [clip(3)] });
@@ -59,10 +33,10 @@ describe('recommendations', () => {
 
   test('requests that are batched together get the answers that they get alone', async () => {
     const histories = Array.from({ length: 12 }, (_, index) => Array.from({ length: index + 1 }, (_, step) => clip(index + step + 1)));
-    const alone: Answer[] = [];
+    const alone: Recommendations[] = [];
     for (const history of histories) alone.push(await ask({ history, k: 5, exact: true }));
     const together = await Promise.all(histories.map((history) => ask({ history, k: 5, exact: true })));
-    together.forEach((answer, index) => assert.deepEqual(idsOf(answer), idsOf(alone[index] as Answer)));
+    together.forEach((answer, index) => assert.deepEqual(idsOf(answer), idsOf(alone[index] as Recommendations)));
   });
 
   test('a user without history gets the fallback ranking and is told so', async () => {
@@ -77,32 +51,32 @@ describe('recommendations', () => {
   });
 
   test('a posted event changes the very next answer and the history', async () => {
-    await post([view('e-1', 'reader', clip(20))]);
+    await server.api.sendEvents([view('e-1', 'reader', clip(20))]);
     const first = await ask({ user_id: 'reader', k: 10 });
     assert.equal(first.fallback, null);
     const watched = first.items[0]?.item_id ?? '';
-    await post([view('e-2', 'reader', watched, '2026-11-24T10:01:00Z')]);
+    await server.api.sendEvents([view('e-2', 'reader', watched, '2026-11-24T10:01:00Z')]);
     const second = await ask({ user_id: 'reader', k: 10 });
     assert.ok(!idsOf(second).includes(watched));
     assert.notDeepEqual(
       second.items.map(({ score }) => score),
       first.items.map(({ score }) => score),
     );
-    const history = await built.app.inject('/v1/users/reader/history?fields=title');
+    const history = await server.api.getHistory('reader', 'fields=title');
     assert.deepEqual(
-      history.json<{ items: { item_id: string; item: object }[] }>().items.map(({ item_id: id }) => id),
+      history.body.items.map(({ item_id: id }) => id),
       [watched, clip(20)],
     );
   });
 
   test('what was skipped is not shown again, and does not become history', async () => {
-    await post([{ ...view('s-1', 'skipper', clip(30)), type: 'skip' }, view('s-2', 'skipper', clip(31))]);
+    await server.api.sendEvents([{ ...view('s-1', 'skipper', clip(30)), type: 'skip' }, view('s-2', 'skipper', clip(31))]);
     assert.ok(!idsOf(await ask({ user_id: 'skipper', k: 50 })).includes(clip(30)));
-    assert.equal((await built.app.inject('/v1/users/skipper/history')).json<{ items: unknown[] }>().items.length, 1);
+    assert.equal((await server.api.getHistory('skipper')).body.items.length, 1);
   });
 
   test('a short view is not part of the history', async () => {
-    await post([{ ...view('w-1', 'glancer', clip(30)), watch_ms: 1000, duration_ms: 20000 }]);
+    await server.api.sendEvents([{ ...view('w-1', 'glancer', clip(30)), watch_ms: 1000, duration_ms: 20000 }]);
     assert.equal((await ask({ user_id: 'glancer', k: 1 })).fallback, 'no_history');
   });
 
@@ -114,12 +88,12 @@ describe('recommendations', () => {
 
   test('a new item with hidden states is recommendable when its PUT returns; deleted, it is gone', async () => {
     const twin = { title: 'twin', hidden_states: demoStates(clip(40)) };
-    const created = await built.app.inject({ method: 'PUT', url: '/v1/items/fresh', payload: twin });
-    assert.equal(created.statusCode, 201);
-    assert.equal(created.json<{ state: string }>().state, 'searchable');
+    const created = await server.api.putItem('fresh', twin);
+    assert.equal(created.status, 201);
+    assert.equal(created.body.state, 'searchable');
     const request = { history: [clip(40), clip(41)], k: 60 };
     assert.ok(idsOf(await ask(request)).includes('fresh'));
-    assert.equal((await built.app.inject({ method: 'DELETE', url: '/v1/items/fresh' })).statusCode, 200);
+    assert.equal((await server.api.deleteItem('fresh')).status, 200);
     assert.ok(!idsOf(await ask(request)).includes('fresh'));
     assert.ok(!idsOf(await ask({ ...request, exact: true })).includes('fresh'));
     assert.ok(!idsOf(await ask({ user_id: 'nobody', k: 60 })).includes('fresh'));
@@ -133,23 +107,23 @@ describe('recommendations', () => {
       expired: { expires_at: '2020-01-01T00:00:00Z' },
     };
     for (const [id, fields] of Object.entries(variants)) {
-      await built.app.inject({ method: 'PUT', url: `/v1/items/${id}`, payload: { ...states, ...fields } });
+      await server.api.putItem(id, { ...states, ...fields });
     }
     const found = [...idsOf(await ask({ history: [clip(50)], k: 100 })), ...idsOf(await ask({ user_id: 'nobody', k: 100 }))];
     for (const id of Object.keys(variants)) assert.ok(!found.includes(id), id);
-    for (const id of Object.keys(variants)) await built.app.inject({ method: 'DELETE', url: `/v1/items/${id}` });
+    for (const id of Object.keys(variants)) await server.api.deleteItem(id);
   });
 
   test('replacing an item many times never serves it twice and reuses its slots', async () => {
     for (let round = 0; round < 30; round++) {
       const payload = { hidden_states: demoStates(clip(51 + (round % 2))) };
-      const answer = await built.app.inject({ method: 'PUT', url: '/v1/items/changing', payload });
-      assert.equal(answer.statusCode, round === 0 ? 201 : 200);
+      const answer = await server.api.putItem('changing', payload);
+      assert.equal(answer.status, round === 0 ? 201 : 200);
     }
     const ids = idsOf(await ask({ history: [clip(51)], k: 100 }));
     assert.equal(ids.filter((id) => id === 'changing').length, 1);
     assert.equal(new Set(ids).size, ids.length);
-    await built.app.inject({ method: 'DELETE', url: '/v1/items/changing' });
+    await server.api.deleteItem('changing');
   });
 
   test('an explanation gives ID shares and leave-one-out contributions of every history item', async () => {
@@ -161,15 +135,15 @@ describe('recommendations', () => {
   });
 
   test('the query form gives the same items as the body form', async () => {
-    const answer = await built.app.inject('/v1/users/reader/recommendations?k=7&exact=true&fields=title,author_id');
-    assert.equal(answer.statusCode, 200, answer.body);
-    assert.deepEqual(idsOf(answer.json()), idsOf(await ask({ user_id: 'reader', k: 7, exact: true })));
+    const answer = await server.api.recommendForUser('reader', 'k=7&exact=true&fields=title,author_id');
+    assert.equal(answer.status, 200, answer.text);
+    assert.deepEqual(idsOf(answer.body), idsOf(await ask({ user_id: 'reader', k: 7, exact: true })));
   });
 
   test('stage timings stand in the body and in Server-Timing', async () => {
-    const answer = await built.app.inject({ method: 'POST', url: '/v1/recommendations', payload: { history: [clip(1)], k: 1 } });
+    const answer = await server.api.recommend({ history: [clip(1)], k: 1 });
     const stages = ['queue', 'history', 'user_tower', 'search', 'rules', 'total'];
-    assert.deepEqual(Object.keys(answer.json<Answer>().timings_ms), stages);
+    assert.deepEqual(Object.keys(answer.body.timings_ms), stages);
     for (const stage of stages) assert.match(String(answer.headers['server-timing']), new RegExp(`${stage};dur=`));
   });
 });

@@ -3,19 +3,18 @@ import { test } from 'node:test';
 import { build, clip, demoStates, putClips, temporaryFolder, type Built } from '../build.js';
 import { manualClock } from '../manual-clock.js';
 
-const recommend = async ({ app }: Built, history: string[], k: number, filter: object | null = null): Promise<string[]> => {
-  const answer = await app.inject({ method: 'POST', url: '/v1/recommendations', payload: { history, k, ...(filter !== null && { filter }) } });
-  return answer.json<{ items: { item_id: string }[] }>().items.map(({ item_id: id }) => id);
+const recommend = async ({ api }: Built, history: string[], k: number, filter: object | null = null): Promise<string[]> => {
+  const answer = await api.recommend({ history, k, ...(filter !== null && { filter }) });
+  return answer.body.items.map(({ item_id: id }) => id);
 };
 const put = (built: Built, id: string, states: number, fields: object = {}) =>
-  built.app.inject({ method: 'PUT', url: `/v1/items/${id}`, payload: { ...fields, hidden_states: demoStates(clip(states)) } });
+  built.api.putItem(id, { ...fields, hidden_states: demoStates(clip(states)) });
 
 test('a request looks for its items once, however many others are hidden, expired or not yet available', async (t) => {
   const built = await build(t);
   await putClips(built.app, 300);
   const changes = [{ hidden: true }, { expires_at: '2020-01-01T00:00:00Z' }, { available_from: '2999-01-01T00:00:00Z' }];
-  for (let n = 101; n <= 300; n++)
-    await built.app.inject({ method: 'PATCH', url: `/v1/items/${clip(n)}`, payload: changes[n % changes.length] as object });
+  for (let n = 101; n <= 300; n++) await built.api.patchItem(clip(n), changes[n % changes.length] as object);
   const { pool } = built.services.generation;
   const { search } = pool;
   let searches = 0;
@@ -50,8 +49,8 @@ test('items that come and go with time are in the index when they can be served,
   assert.deepEqual(await shown(second), ['in-an-hour']);
   await clock.advance(2 * hour);
   assert.deepEqual(await shown(second), ['in-an-hour', 'in-three-hours']);
-  await second.app.inject({ method: 'PATCH', url: '/v1/items/hidden', payload: { hidden: false } });
-  await second.app.inject({ method: 'PATCH', url: '/v1/items/in-an-hour', payload: { expires_at: time(5) } });
+  await second.api.patchItem('hidden', { hidden: false });
+  await second.api.patchItem('in-an-hour', { expires_at: time(5) });
   assert.deepEqual(await shown(second), ['hidden', 'in-three-hours']); // expired by the real time
   assert.equal(second.services.generation.table.membership.findable, 6);
   await clock.advance(hour);

@@ -55,29 +55,29 @@ const modules = createRequire(import.meta.url).cache;
 const isTelemetryLoaded = (): boolean => Object.keys(modules).some((file) => file.includes('@opentelemetry') && file.includes('sdk-trace'));
 
 test('without a receiver nothing is loaded, and no hook stands in the way of a request', async (t) => {
-  const { app, services } = await build(t);
+  const { app, api, services } = await build(t);
   assert.equal(services.tracing, null);
   assert.equal(isTelemetryLoaded(), false);
   assert.equal(app.hasRequestDecorator('trace'), false);
-  const answer = await app.inject({ url: '/livez' });
+  const answer = await api.raw({ url: '/livez' });
   assert.equal(answer.headers.traceparent, undefined);
 });
 
 test('a request is a span with its stages below it, continues the trace of its caller, and names no user', async (t) => {
   const collector = await receiver(t);
-  const { app, stop } = await build(t, { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_SERVICE_NAME: 'feed' });
+  const { app, api, stop } = await build(t, { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_SERVICE_NAME: 'feed' });
   assert.equal(isTelemetryLoaded(), true);
   await putClips(app, 5);
   const caller = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331' };
   const traceparent = `00-${caller.traceId}-${caller.spanId}-01`;
-  const answer = await app.inject({ method: 'POST', url: '/v1/recommendations', headers: { traceparent }, payload: { history: [clip(1)], k: 2 } });
+  const answer = await api.recommend({ history: [clip(1)], k: 2 }, { headers: { traceparent } });
   assert.equal(answer.headers.traceparent, traceparent);
-  const { timings_ms: timings, recommendation_id: id } = answer.json<{ timings_ms: Record<string, number>; recommendation_id: string }>();
-  const alone = await app.inject('/v1/users/secret-user/recommendations?k=1');
-  assert.equal((await app.inject('/v1/nothing-here')).statusCode, 404);
-  assert.equal((await app.inject({ method: 'POST', url: '/v1/recommendations', payload: { user_id: 'u', k: 0 } })).statusCode, 422);
-  const late = await app.inject({ method: 'POST', url: '/v1/recommendations', payload: { user_id: 'u', at_least_sequence: 1e9, deadline_ms: 5 } });
-  assert.equal(late.statusCode, 503);
+  const { timings_ms: timings, recommendation_id: id } = answer.body;
+  const alone = await api.recommendForUser('secret-user', 'k=1');
+  assert.equal((await api.raw('/v1/nothing-here')).status, 404);
+  assert.equal((await api.recommend({ user_id: 'u', k: 0 })).status, 422);
+  const late = await api.recommend({ user_id: 'u', at_least_sequence: 1e9, deadline_ms: 5 });
+  assert.equal(late.status, 503);
   await stop();
 
   const spans = collector.spans();
@@ -99,8 +99,8 @@ test('a request is a span with its stages below it, continues the trace of its c
   );
   for (const part of [...parts, { ...recommend, name: 'total' }])
     assert.ok(
-      Math.abs(nanoseconds(part) / 1e6 - (timings[part.name] ?? NaN)) < 0.002,
-      `${part.name}: ${nanoseconds(part)} ns, ${timings[part.name]} ms`,
+      Math.abs(nanoseconds(part) / 1e6 - (timings[part.name as keyof typeof timings] ?? NaN)) < 0.002,
+      `${part.name}: ${nanoseconds(part)} ns, ${timings[part.name as keyof typeof timings]} ms`,
     );
 
   const unasked = spans.find(({ name }) => name === 'GET /v1/users/:user_id/recommendations');
@@ -122,14 +122,14 @@ test('a request is a span with its stages below it, continues the trace of its c
 
 test('a caller that is not traced is not traced here either, and a share can be chosen', async (t) => {
   const collector = await receiver(t);
-  const { app, stop } = await build(t, {
+  const { api, stop } = await build(t, {
     OTEL_EXPORTER_OTLP_ENDPOINT: `${collector.url}/`,
     OTEL_TRACES_SAMPLER: 'parentbased_traceidratio',
     OTEL_TRACES_SAMPLER_ARG: '0',
   });
-  await app.inject({ url: '/livez', headers: { traceparent: `00-${'1'.repeat(32)}-${'2'.repeat(16)}-00` } });
-  await app.inject({ url: '/readyz', headers: { traceparent: `00-${'3'.repeat(32)}-${'4'.repeat(16)}-01` } });
-  await app.inject('/livez');
+  await api.raw({ url: '/livez', headers: { traceparent: `00-${'1'.repeat(32)}-${'2'.repeat(16)}-00` } });
+  await api.raw({ url: '/readyz', headers: { traceparent: `00-${'3'.repeat(32)}-${'4'.repeat(16)}-01` } });
+  await api.raw('/livez');
   await stop();
   assert.deepEqual(
     collector.spans().map(({ name, traceId }) => [name, traceId]),
@@ -138,8 +138,8 @@ test('a caller that is not traced is not traced here either, and a share can be 
 });
 
 test('a receiver that is gone costs its traces, not the answers', async (t) => {
-  const { app, stop } = await build(t, { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' });
-  assert.equal((await app.inject('/readyz')).statusCode, 200);
+  const { api, stop } = await build(t, { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' });
+  assert.equal((await api.ready()).status, 200);
   await stop();
 });
 

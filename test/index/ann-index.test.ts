@@ -6,28 +6,20 @@ import type { AnnIndex } from '../../src/index/ann-index.js';
 import { createExactIndex } from '../../src/index/exact.js';
 import { createHnswIndex } from '../../src/index/hnsw.js';
 import { temporaryFolder } from '../build.js';
+import { signedRandomOf } from '../random.js';
 import { createVectorTable, makeChunk, type VectorTable } from '../../src/index/vector-table.js';
 
 const DIM = 16;
 
-/** Numbers in [-1, 1) that are the same on every run. */
-function randomNumbers(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) | 0;
-    return state / 2 ** 31;
-  };
-}
-
 function filledTable(count: number, normalised: boolean): VectorTable {
   const table = createVectorTable(DIM);
   table.attach(makeChunk(DIM));
-  const next = randomNumbers(7);
+  const next = signedRandomOf(7);
   for (let slot = 0; slot < count; slot++) table.write(slot, Float32Array.from({ length: DIM }, next), normalised);
   return table;
 }
 
-const query = (seed: number): Float32Array => Float32Array.from({ length: DIM }, randomNumbers(seed));
+const query = (seed: number): Float32Array => Float32Array.from({ length: DIM }, signedRandomOf(seed));
 
 /** What every index must hold; approximate ones are asked for as much as the table holds. */
 function conformance(engine: string, create: (table: VectorTable) => AnnIndex): void {

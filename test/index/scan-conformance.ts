@@ -3,29 +3,21 @@ import { test } from 'node:test';
 import type { ScanIndex } from '../../src/index/ann-index.js';
 import { createExactIndex } from '../../src/index/exact.js';
 import { CHUNK_SLOTS, createVectorTable, makeChunk, type VectorTable } from '../../src/index/vector-table.js';
+import { signedRandomOf } from '../random.js';
 
 const DIM = 16;
 const BATCH = 5;
 const NONE = new Int32Array(0);
 
-/** Numbers in [-1, 1) that are the same on every run. */
-function randomNumbers(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) | 0;
-    return state / 2 ** 31;
-  };
-}
-
 function filledTable(count: number, normalised: boolean, dim = DIM): VectorTable {
   const table = createVectorTable(dim);
   for (let slot = 0; slot < count; slot += CHUNK_SLOTS) table.attach(makeChunk(dim));
-  const next = randomNumbers(7);
+  const next = signedRandomOf(7);
   for (let slot = 0; slot < count; slot++) table.write(slot, Float32Array.from({ length: dim }, next), normalised);
   return table;
 }
 
-const queriesOf = (dim: number): Float32Array => Float32Array.from({ length: BATCH * dim }, randomNumbers(3));
+const queriesOf = (dim: number): Float32Array => Float32Array.from({ length: BATCH * dim }, signedRandomOf(3));
 
 /** What every scan must hold. @param tolerance share of the true neighbours that may be missing */
 export function scanConformance(engine: string, create: (table: VectorTable) => ScanIndex, tolerance: number): void {

@@ -1,10 +1,10 @@
-import type { HiddenStates, ItemFields } from '../../src/domain/item.js';
+import type { HiddenStates, ItemFields, StoredVector } from '../../src/domain/item.js';
 import type { ItemModel } from '../../src/ingest/item-fusing.js';
 import type { Manifest } from '../../src/model/artifact.js';
 import type { IndexChange, Retrieval } from '../../src/retrieval/retrieval.js';
 import type { ChangeFeed, ItemChange } from '../../src/store/changes.js';
 import type { ItemStore } from '../../src/store/items.js';
-import type { ItemWithVector, StoredVector, VectorStore } from '../../src/store/vectors.js';
+import type { ItemWithVector, VectorStore } from '../../src/store/vectors.js';
 
 /** Of the model that the doubles fuse for. */
 export const MODEL = 'model-a';

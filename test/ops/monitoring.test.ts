@@ -42,19 +42,19 @@ interface Family {
 
 /** What a server says after it has met every kind of request that the dashboard names. */
 async function exposition(t: TestContext): Promise<string> {
-  const { app, services } = await build(t, {}, undefined, { load: false });
-  const ask = (url: string, payload: object) => app.inject({ method: 'POST', url, payload });
-  await app.inject('/readyz');
+  const { app, api, services } = await build(t, {}, undefined, { load: false });
+  const ask = (url: string, payload: object) => api.raw({ method: 'POST', url, payload });
+  await api.ready();
   await ask('/v1/recommendations', { history: [clip(1)], k: 2, at_least_sequence: 1e9, deadline_ms: 5 }); // 503
   await services.load();
   await putClips(app, 5);
   await ask('/v1/events', { events: [view('e1', 'u', clip(1))] });
   await ask('/v1/recommendations', { history: [clip(1)], k: 2 });
   await ask(`/v1/items/${clip(1)}/similar`, { k: 2 });
-  await app.inject('/v1/users/u/recommendations');
+  await api.recommendForUser('u');
   await ask('/v1/snapshots', {});
-  await app.inject('/metrics');
-  return (await app.inject('/metrics')).body;
+  await api.raw('/metrics');
+  return await api.metrics();
 }
 
 function familiesOf(text: string): Map<string, Family> {

@@ -8,6 +8,7 @@ import { openServedLog } from '../../src/store/files/served-log.js';
 import type { ServedEntry, ServedLog } from '../../src/store/served-log.js';
 import { withOtherNonce } from '../other-nonce.js';
 import { temporaryFolder } from '../build.js';
+import { randomOf } from '../random.js';
 
 const HOUR_MS = 3_600_000;
 const NOW = Date.now();
@@ -133,8 +134,7 @@ test('intervals are honest for few values and for none but hits or misses', () =
 });
 
 test('the interval of graded gains holds the true mean at least as often as it says', () => {
-  let state = 7;
-  const random = (): number => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32;
+  const random = randomOf(7);
   const gains = [0, 0, 0, 0, 0, 0, 1, 1 / Math.log2(3), 0.5, 1 / Math.log2(11)];
   const truth = gains.reduce((sum, gain) => sum + gain, 0) / gains.length;
   for (const total of [3, 10, 100]) {

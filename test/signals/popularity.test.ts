@@ -56,11 +56,11 @@ test('popularity after a restart is what it was before', async (t) => {
     type: (['view', 'impression', 'skip', 'like'] as const)[n % 4],
   }));
   for (const sent of [events.slice(0, 200), events.slice(100)]) {
-    const answer = await first.app.inject({ method: 'POST', url: '/v1/events', payload: { events: sent } });
-    assert.equal(answer.statusCode, 200);
+    const answer = await first.api.sendEvents(sent);
+    assert.equal(answer.status, 200);
   }
-  await first.app.inject({ method: 'DELETE', url: '/v1/users/u-3' });
-  await first.app.inject({ method: 'DELETE', url: `/v1/items/${clip(2)}` });
+  await first.api.eraseUser('u-3');
+  await first.api.deleteItem(clip(2));
   await first.services.erasure.expireEvents(2, now);
   const ids = ['unknown', ...[1, 2, 3, 4, 5, 6].map(clip)];
   const figures = ({ services: { popularity } }: Built) => ids.map((id) => [popularity.weight(id, now), popularity.shown(id)] as const);

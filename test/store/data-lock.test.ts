@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { lockDataDir } from '../../src/store/data-lock.js';
@@ -32,8 +33,12 @@ test('a folder that another process holds is refused, with its number; the lock 
 
 test('a lock file of a dead server is no obstacle, though its number belongs to a living process by now', (t) => {
   const folder = temporaryFolder(t);
-  writeFileSync(join(folder, 'reelfuse.lock'), String(process.ppid));
-  lockDataDir(folder)();
+  const file = join(folder, 'reelfuse.lock');
+  writeFileSync(file, String(process.ppid));
+  const unlock = lockDataDir(folder);
+  assert.equal(readFileSync(file, 'utf8'), `${process.pid} on ${hostname()}`);
+  assert.throws(() => lockDataDir(folder), new RegExp(`is in use by process ${process.pid} on `));
+  unlock();
 });
 
 test('within one process a folder is held once too, and can be taken again when it was given back', (t) => {

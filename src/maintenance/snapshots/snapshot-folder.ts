@@ -1,6 +1,7 @@
 import { readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { MANIFEST, parseSnapshotManifest, type SnapshotManifest } from './snapshot-files.js';
+import { MANIFEST } from './snapshot-files.js';
+import { parseSnapshotManifest, type SnapshotManifest } from './snapshot-manifest.js';
 
 export interface Snapshot {
   name: string;

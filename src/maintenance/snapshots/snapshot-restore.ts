@@ -6,7 +6,8 @@ import { InputError, messageOf } from '../../errors.js';
 import type { ImageRestore } from '../../retrieval/embedded/generation-image.js';
 import type { ItemStore, StoredItem } from '../../store/items.js';
 import type { WorkerClient } from '../../threads/worker-client.js';
-import { GRAPH, type SnapshotManifest } from './snapshot-files.js';
+import { GRAPH } from './snapshot-files.js';
+import type { SnapshotManifest } from './snapshot-manifest.js';
 import type { SnapshotSubject } from './snapshot-subject.js';
 import type { SnapshotContent } from './snapshot-worker.js';
 

@@ -4,7 +4,8 @@ import { dirname, join } from 'node:path';
 import { CHUNK_SLOTS, type VectorChunk } from '../../index/vector-table.js';
 import { InputError } from '../../errors.js';
 import { serveRequests, type Answered } from '../../threads/worker-loop.js';
-import { GRAPH, IDS, INDEXED, MANIFEST, SHARES, VECTORS, type SnapshotManifest } from './snapshot-files.js';
+import { GRAPH, IDS, INDEXED, MANIFEST, SHARES, VECTORS } from './snapshot-files.js';
+import type { SnapshotManifest } from './snapshot-manifest.js';
 
 /** Writing and checking hundreds of megabytes has a thread of its own, so that no request waits for it. */
 export type SnapshotRequest = { id: number } & (

@@ -1,7 +1,8 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { WorkerClient } from '../../threads/worker-client.js';
-import { GRAPH, type SnapshotManifest } from './snapshot-files.js';
+import { GRAPH } from './snapshot-files.js';
+import type { SnapshotManifest } from './snapshot-manifest.js';
 import type { Snapshot, SnapshotFolder } from './snapshot-folder.js';
 import type { SnapshotSubject } from './snapshot-subject.js';
 

@@ -26,17 +26,17 @@ test('a backup taken while writes run holds everything that was acknowledged bef
   const model = await otherModel(t);
   const live = await build(t, { REELFUSE_DATA_DIR: dataDir, REELFUSE_MODEL_DIR: model });
   await putClips(live.app, 30);
-  await live.app.inject({ method: 'POST', url: '/v1/events', payload: { events: [view('e1', 'u', clip(3))] } });
-  await live.app.inject({ method: 'POST', url: '/v1/snapshots' });
-  const served = await live.app.inject({ method: 'POST', url: '/v1/recommendations', payload: { user_id: 'u', k: 5 } });
-  const id = served.json<{ recommendation_id: string }>().recommendation_id;
-  assert.equal((await live.app.inject(`/v1/recommendations/${id}`)).statusCode, 200);
+  await live.api.sendEvents([view('e1', 'u', clip(3))]);
+  await live.api.writeSnapshot();
+  const served = await live.api.recommend({ user_id: 'u', k: 5 });
+  const id = served.body.recommendation_id;
+  assert.equal((await live.api.replayRecommendation(id)).status, 200);
   let written = 0;
   let isRunning = true;
   const writer = (async () => {
     while (isRunning) {
-      const answer = await live.app.inject({ method: 'PUT', url: `/v1/items/during-${written}`, payload: { title: 'x' } });
-      assert.equal(answer.statusCode, 201);
+      const answer = await live.api.putItem(`during-${written}`, { title: 'x' });
+      assert.equal(answer.status, 201);
       written++;
     }
   })();
@@ -50,9 +50,9 @@ test('a backup taken while writes run holds everything that was acknowledged bef
   const again = await build(t, { REELFUSE_DATA_DIR: restored, REELFUSE_MODEL_DIR: '' });
   assert.equal(again.services.generations.current.artifact.folder, join(restored, 'models', manifest.model));
   assert.ok((again.restored?.adopted ?? 0) >= 30);
-  for (let n = 1; n <= 30; n++) assert.equal((await again.app.inject(`/v1/items/${clip(n)}`)).json<{ state: string }>().state, 'searchable');
-  assert.equal((await again.app.inject('/v1/users/u/history')).json<{ items: unknown[] }>().items.length, 1);
-  assert.equal((await again.app.inject(`/v1/recommendations/${id}`)).statusCode, 200);
+  for (let n = 1; n <= 30; n++) assert.equal((await again.api.getItem(clip(n))).body.state, 'searchable');
+  assert.equal((await again.api.getHistory('u')).body.items.length, 1);
+  assert.equal((await again.api.replayRecommendation(id)).status, 200);
   await assert.rejects(restoreBackup(target, restored), /in use by process|not empty/);
 });
 
@@ -62,13 +62,12 @@ test('a restored server can switch back: every registered model is kept, and one
   const live = await build(t, { REELFUSE_DATA_DIR: dataDir });
   await putClips(live.app, 20);
   const demo = live.services.generations.current.artifact.fingerprint;
-  const register = async (model: string): Promise<string> =>
-    (await live.app.inject({ method: 'POST', url: '/v1/models', payload: { folder: model } })).json<{ fingerprint: string }>().fingerprint;
+  const register = async (model: string): Promise<string> => (await live.api.registerModel(model)).body.fingerprint;
   const gone = await otherModel(t, { file: 'item_ids.txt', edit: (bytes) => void bytes.write('CLIP') });
   const lost = await register(gone);
   rmSync(gone, { recursive: true });
   const other = await register(await otherModel(t));
-  await live.app.inject({ method: 'POST', url: `/v1/models/${other}/activate` });
+  await live.api.activateModel(other);
   await live.services.generations.idle();
   await live.stop();
   const manifest = await backUp(dataDir, target);
@@ -83,7 +82,7 @@ test('a restored server can switch back: every registered model is kept, and one
   assert.equal(again.services.generations.current.artifact.fingerprint, other);
   const back = (await again.services.stores.models.list()).find(({ fingerprint }) => fingerprint === demo);
   assert.equal(back?.folder, join(restored, 'models', demo));
-  await again.app.inject({ method: 'POST', url: `/v1/models/${demo}/activate` });
+  await again.api.activateModel(demo);
   await again.services.generations.idle();
   assert.equal(again.services.generations.current.artifact.fingerprint, demo);
 });
@@ -133,7 +132,7 @@ test('a snapshot that is removed while it is copied is left out, and so is one t
   const live = await build(t, { REELFUSE_DATA_DIR: dataDir, REELFUSE_SNAPSHOTS_KEPT: '9' });
   await putClips(live.app, 3);
   const made: string[] = [];
-  for (let n = 0; n < 3; n++) made.push((await live.app.inject({ method: 'POST', url: '/v1/snapshots' })).json<{ name: string }>().name);
+  for (let n = 0; n < 3; n++) made.push((await live.api.writeSnapshot()).body.name);
   const [oldest = '', middle = '', newest = ''] = made;
   rmSync(join(dataDir, 'snapshots', middle, 'graph.hnsw'));
   onCopy(t, (from) => {

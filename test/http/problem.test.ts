@@ -1,30 +1,17 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { build, clip, demoStates, view, type Built } from '../build.js';
+import type { Problem } from '../api.js';
+import { build, buildForSuite, clip, demoStates, view } from '../build.js';
 
 describe('bad requests', () => {
-  const closers: (() => Promise<void> | void)[] = [];
-  let built: Built;
-  before(async () => {
-    built = await build({ after: (close) => void closers.push(close as () => Promise<void>) });
-  });
-  after(async () => {
-    for (const close of closers.reverse()) await close();
-  });
-
-  interface Problem {
-    status: number;
-    code: string;
-    request_id: string;
-    errors?: { pointer: string; detail: string }[];
-  }
-  const send = async (method: 'GET' | 'POST' | 'PUT' | 'DELETE', url: string, payload?: object | string): Promise<Problem & { type: string }> => {
+  const server = buildForSuite();
+  const send = async (method: 'GET' | 'POST' | 'PUT' | 'DELETE', url: string, payload?: object | string): Promise<Problem> => {
     const headers = typeof payload === 'string' ? { 'content-type': 'application/json' } : {};
-    const answer = await built.app.inject({ method, url, ...(payload !== undefined && { payload }), headers });
+    const answer = await server.api.raw({ method, url, ...(payload !== undefined && { payload }), headers });
     assert.match(String(answer.headers['content-type']), /application\/problem\+json/);
-    const problem = answer.json<Problem & { type: string }>();
-    assert.equal(problem.status, answer.statusCode);
+    const { problem } = answer;
+    assert.equal(problem.status, answer.status);
     assert.equal(problem.request_id, answer.headers['x-request-id']);
     return problem;
   };
@@ -48,7 +35,7 @@ describe('bad requests', () => {
       assert.equal(problem.status, 422);
       assert.equal(problem.code, 'invalid_request');
       assert.ok(
-        problem.errors?.some((error) => error.pointer === pointer),
+        problem.errors.some((error) => error.pointer === pointer),
         JSON.stringify(problem),
       );
     });
@@ -57,12 +44,12 @@ describe('bad requests', () => {
   test('broken JSON, a wrong media type and an unknown route are told apart', async () => {
     assert.equal((await send('POST', '/v1/recommendations', '{"user_id":')).code, 'malformed_json');
     assert.equal((await send('GET', '/v1/nothing')).code, 'route_not_found');
-    const answer = await built.app.inject({ method: 'POST', url: '/v1/events', payload: 'x', headers: { 'content-type': 'text/csv' } });
-    assert.equal(answer.statusCode, 415);
+    const answer = await server.api.raw({ method: 'POST', url: '/v1/events', payload: 'x', headers: { 'content-type': 'text/csv' } });
+    assert.equal(answer.status, 415);
   });
 
   test('an unknown query parameter is refused', async () => {
-    assert.ok((await send('GET', '/v1/users/u/recommendations?kk=2')).errors?.some(({ pointer }) => pointer === '/query/kk'));
+    assert.ok((await send('GET', '/v1/users/u/recommendations?kk=2')).errors.some(({ pointer }) => pointer === '/query/kk'));
   });
 
   test('items that do not exist are 404', async () => {
@@ -83,37 +70,32 @@ describe('bad requests', () => {
     for (const [states, pointer] of bad) {
       const problem = await send('PUT', '/v1/items/bad', { hidden_states: states });
       assert.ok(
-        problem.errors?.some((error) => error.pointer === pointer),
+        problem.errors.some((error) => error.pointer === pointer),
         JSON.stringify(problem),
       );
     }
-    assert.equal((await built.app.inject('/v1/items/bad')).statusCode, 404);
+    assert.equal((await server.api.getItem('bad')).status, 404);
   });
 
   test('in a batch good rows land and bad ones are named', async () => {
     const items = [{ item_id: 'row-0', hidden_states: demoStates(clip(1)) }, { item_id: 'row-1', colour: 'red' }, { title: 'no id' }];
-    const answer = await built.app.inject({ method: 'POST', url: '/v1/items/batch', payload: { items } });
-    assert.equal(answer.statusCode, 207);
-    const { results } = answer.json<{ results: { status: number; error?: { pointer: string } }[] }>();
+    const answer = await server.api.putItems(items);
+    assert.equal(answer.status, 207);
+    const { results } = answer.body;
     assert.deepEqual(
       results.map(({ status }) => status),
       [201, 422, 422],
     );
     assert.equal(results[1]?.error?.pointer, '/items/1/colour');
     assert.equal(results[2]?.error?.pointer, '/items/2/item_id');
-    assert.equal((await built.app.inject('/v1/items/row-0')).statusCode, 200);
+    assert.equal((await server.api.getItem('row-0')).status, 200);
   });
 
   test('an NDJSON stream, gzipped too, lands row by row', async () => {
     const lines = [...Array.from({ length: 300 }, (_, index) => JSON.stringify({ item_id: `line-${index}` })), '{broken', ''].join('\n');
-    const answer = await built.app.inject({
-      method: 'POST',
-      url: '/v1/items/batch',
-      payload: gzipSync(lines),
-      headers: { 'content-type': 'application/x-ndjson', 'content-encoding': 'gzip' },
-    });
-    assert.equal(answer.statusCode, 207, answer.body);
-    const { results } = answer.json<{ results: { status: number; state?: string; error?: { pointer: string } }[] }>();
+    const answer = await server.api.streamItems(gzipSync(lines), { headers: { 'content-encoding': 'gzip' } });
+    assert.equal(answer.status, 207, answer.text);
+    const { results } = answer.body;
     assert.equal(results.length, 301);
     assert.equal(results[0]?.state, 'pending_features');
     assert.equal(results[300]?.error?.pointer, '/300');
@@ -125,9 +107,9 @@ describe('bad requests', () => {
       { ...view('x-2', 'u', 'v1'), type: 'teleport' },
       { ...view('x-3', 'u', 'v1'), at: '2999-01-01T00:00:00Z' },
     ];
-    const first = await built.app.inject({ method: 'POST', url: '/v1/events', payload: { events } });
-    assert.equal(first.statusCode, 207);
-    const answer = first.json<{ accepted: number; rejected: { index: number; event_id: string; errors: { pointer: string }[] }[] }>();
+    const first = await server.api.sendEvents(events);
+    assert.equal(first.status, 207);
+    const answer = first.body;
     assert.equal(answer.accepted, 1);
     assert.deepEqual(
       answer.rejected.map(({ index, errors }) => [index, errors[0]?.pointer]),
@@ -136,31 +118,31 @@ describe('bad requests', () => {
         [2, '/events/2/at'],
       ],
     );
-    const again = await built.app.inject({ method: 'POST', url: '/v1/events', payload: { events: [events[0]] } });
-    assert.deepEqual([again.statusCode, again.json<{ accepted: number }>().accepted, again.json<{ duplicates: number }>().duplicates], [200, 0, 1]);
+    const again = await server.api.sendEvents(events.slice(0, 1));
+    assert.deepEqual([again.status, again.body.accepted, again.body.duplicates], [200, 0, 1]);
   });
 
   test('a call takes 10,000 events, and not one more', async () => {
     const events = Array.from({ length: 10_001 }, (_, n) => view(`many-${n}`, `u-${n % 100}`, 'v1'));
-    const answer = await built.app.inject({ method: 'POST', url: '/v1/events', payload: { events: events.slice(1) } });
-    assert.deepEqual([answer.statusCode, answer.json<{ accepted: number }>().accepted], [200, 10_000]);
-    assert.ok((await send('POST', '/v1/events', { events })).errors?.some(({ pointer }) => pointer === '/events'));
+    const answer = await server.api.sendEvents(events.slice(1));
+    assert.deepEqual([answer.status, answer.body.accepted], [200, 10_000]);
+    assert.ok((await send('POST', '/v1/events', { events })).errors.some(({ pointer }) => pointer === '/events'));
   });
 
   test('the request id and traceparent of the caller come back; a harmful id does not', async () => {
     const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
-    const answer = await built.app.inject({ url: '/livez', headers: { 'x-request-id': 'abc-1', traceparent } });
+    const answer = await server.api.raw({ url: '/livez', headers: { 'x-request-id': 'abc-1', traceparent } });
     assert.equal(answer.headers['x-request-id'], 'abc-1');
     assert.equal(answer.headers.traceparent, traceparent);
-    const harmful = await built.app.inject({ url: '/livez', headers: { 'x-request-id': '"}{' } });
+    const harmful = await server.api.raw({ url: '/livez', headers: { 'x-request-id': '"}{' } });
     assert.notEqual(harmful.headers['x-request-id'], '"}{');
   });
 });
 
 describe('API keys', () => {
   test('each key opens its scopes only', async (t) => {
-    const { app } = await build(t, { REELFUSE_API_KEYS: 'reader-secret:recommend,writer-secret:write,boss-secret:admin' });
-    const status = async (url: string, headers: Record<string, string> = {}): Promise<number> => (await app.inject({ url, headers })).statusCode;
+    const { api } = await build(t, { REELFUSE_API_KEYS: 'reader-secret:recommend,writer-secret:write,boss-secret:admin' });
+    const status = async (url: string, headers: Record<string, string> = {}): Promise<number> => (await api.raw({ url, headers })).status;
     assert.equal(await status('/v1/models'), 401);
     assert.equal(await status('/v1/models', { authorization: 'Bearer wrong-secret' }), 401);
     assert.equal(await status('/v1/models', { authorization: 'Bearer reader-secret' }), 200);

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { describeSettings } from '../src/config.js';
-import { packageFile } from '../src/package-root.js';
+import { describeSettings } from '../../src/config.js';
+import { packageFile } from '../../src/package-root.js';
 
 const PAGES = [
   'README.md',

@@ -4,22 +4,10 @@ import { connect, type Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { build, type Built } from '../build.js';
+import { rowsOf } from '../api.js';
+import { build } from '../build.js';
 
-interface Row {
-  item_id?: string;
-  status: number;
-  error?: { code: string; pointer: string; detail: string };
-}
-const ndjson = { 'content-type': 'application/x-ndjson' };
-const lineByLine = { ...ndjson, accept: 'application/x-ndjson' };
-const post = ({ app }: Built, payload: string | Buffer | Readable, headers: Record<string, string>) =>
-  app.inject({ method: 'POST', url: '/v1/items/batch', payload, headers });
-const rowsOf = (body: string): Row[] =>
-  body
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as Row);
+const LINE_BY_LINE = { accept: 'application/x-ndjson' };
 const line = (id: string): string => `${JSON.stringify({ item_id: id })}\n`;
 
 const MIB = 1024 * 1024;
@@ -35,36 +23,36 @@ function endless(limit: number): { source: Readable; read: () => number } {
 }
 
 for (const [form, headers] of [
-  ['one document', ndjson],
-  ['line by line', lineByLine],
+  ['one document', {}],
+  ['line by line', LINE_BY_LINE],
 ] as const) {
   test(`a line without end is refused by its row, what landed before is told, and no more is read (${form})`, async (t) => {
     const built = await build(t, { REELFUSE_BODY_LIMIT_MB: '1' });
     const { source, read } = endless(64 * MIB);
-    const answer = await post(built, source, headers);
-    const rows = form === 'one document' ? answer.json<{ results: Row[] }>().results : rowsOf(answer.body);
+    const answer = await built.api.streamItems(source, { headers });
+    const rows = form === 'one document' ? answer.body.results : rowsOf(answer.text);
     assert.deepEqual(
       rows.map(({ status }) => status),
       [201, 201, 413],
     );
     assert.deepEqual([rows[2]?.error?.code, rows[2]?.error?.pointer], ['row_too_large', '/2']);
-    assert.equal(answer.statusCode, form === 'one document' ? 207 : 200);
+    assert.equal(answer.status, form === 'one document' ? 207 : 200);
     assert.ok(read() < 4 * MIB, `${read()} bytes were read`);
-    assert.equal((await built.app.inject('/v1/items/s-1')).statusCode, 200);
+    assert.equal((await built.api.getItem('s-1')).status, 200);
   });
 
   test(`a first line that is too long is the answer to the whole request (${form})`, async (t) => {
     const built = await build(t, { REELFUSE_BODY_LIMIT_MB: '1' });
-    const answer = await post(built, gzipSync(Buffer.alloc(64 * MIB, 'x')), { ...headers, 'content-encoding': 'gzip' });
-    const { code, errors } = answer.json<{ code: string; errors: { pointer: string }[] }>();
-    assert.deepEqual([answer.statusCode, code, errors[0]?.pointer], [413, 'row_too_large', '/0']);
+    const answer = await built.api.streamItems(gzipSync(Buffer.alloc(64 * MIB, 'x')), { headers: { ...headers, 'content-encoding': 'gzip' } });
+    const { code, errors } = answer.problem;
+    assert.deepEqual([answer.status, code, errors[0]?.pointer], [413, 'row_too_large', '/0']);
   });
 
   test(`a body whose compression breaks off keeps what came before (${form})`, async (t) => {
     const built = await build(t);
     const body = gzipSync(Array.from({ length: 3000 }, (_, n) => line(`g-${n}-${Math.random()}`)).join(''));
-    const answer = await post(built, body.subarray(0, body.length >> 1), { ...headers, 'content-encoding': 'gzip' });
-    const rows = form === 'one document' ? answer.json<{ results: Row[] }>().results : rowsOf(answer.body);
+    const answer = await built.api.streamItems(body.subarray(0, body.length >> 1), { headers: { ...headers, 'content-encoding': 'gzip' } });
+    const rows = form === 'one document' ? answer.body.results : rowsOf(answer.text);
     const last = rows.at(-1);
     assert.deepEqual([last?.status, last?.error?.code, last?.error?.pointer], [400, 'stream_broken', `/${rows.length - 1}`]);
     assert.ok(rows.length > 1);
@@ -82,27 +70,27 @@ test('rows that are large together wait for each other: the window of a stream h
     return put(...wanted).finally(() => now--);
   };
   const row = (n: number): string => `${JSON.stringify({ item_id: `w-${n}`, title: 'x'.repeat(8000), attributes: { text: 'y'.repeat(4000) } })}\n`;
-  const answer = await post(built, Array.from({ length: 300 }, (_, n) => row(n)).join(''), ndjson);
-  assert.equal(answer.statusCode, 200, answer.body.slice(0, 500));
+  const answer = await built.api.streamItems(Array.from({ length: 300 }, (_, n) => row(n)).join(''));
+  assert.equal(answer.status, 200, answer.text.slice(0, 500));
   assert.ok(most < 100, `${most} rows at once`);
 });
 
 test('an answer in one document holds 10,000 rows; the next is refused with the way out, and what came before stays', async (t) => {
   const built = await build(t);
   const bad = '1\n'; // answered without the disk
-  const answer = await post(built, line('first') + bad.repeat(9998) + line('last') + line('one-more'), ndjson);
-  const { results } = answer.json<{ results: Row[] }>();
-  assert.deepEqual([answer.statusCode, results.length, results[9999]?.status], [207, 10_001, 201]);
+  const answer = await built.api.streamItems(line('first') + bad.repeat(9998) + line('last') + line('one-more'));
+  const { results } = answer.body;
+  assert.deepEqual([answer.status, results.length, results[9999]?.status], [207, 10_001, 201]);
   const { status, error } = results[10_000] ?? {};
   assert.deepEqual([status, error?.code, error?.pointer], [413, 'too_many_rows', '/10000']);
   assert.match(error?.detail ?? '', /Accept: application\/x-ndjson/);
-  assert.equal((await built.app.inject('/v1/items/one-more')).statusCode, 404);
+  assert.equal((await built.api.getItem('one-more')).status, 404);
 });
 
 test('a line may hold any separator but the newline, and end in a carriage return', async (t) => {
   const built = await build(t);
   const body = ` \r\n${JSON.stringify({ item_id: 'a', title: 'one\u2028two\rthree' })}\r\n\n${JSON.stringify({ item_id: 'b' })}`;
-  const { results } = (await post(built, body, ndjson)).json<{ results: Row[] }>();
+  const { results } = (await built.api.streamItems(body)).body;
   assert.deepEqual(
     results.map(({ item_id: id, status }) => [id, status]),
     [
@@ -135,7 +123,7 @@ test('an answer that the caller reads late is not lost to what it goes on sendin
   await closed;
   assert.deepEqual(errors, []);
   assert.match(Buffer.concat(chunks).toString(), /^HTTP\/1\.1 413 [^]*row_too_large/);
-  assert.equal((await built.app.inject('/v1/items/smuggled')).statusCode, 404);
+  assert.equal((await built.api.getItem('smuggled')).status, 404);
 });
 
 test('over a socket: the refusal arrives although the body goes on, and a caller that hangs up harms nobody', async (t) => {

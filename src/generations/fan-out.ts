@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { HiddenStates } from '../domain/item.js';
 import type { IndexLevel, WrittenChange } from '../ingest/indexer.js';
-import { fuseItem, type FusedVector } from '../ingest/item-fusing.js';
+import { fuseItem, isFusable, type FusedVector } from '../ingest/item-fusing.js';
 import { isOf, type LineUp, type Loaded } from './line-up.js';
 
 /** What writes need of all loaded generations. Only the serving one can fail a write; another one that fails never serves. */
@@ -33,16 +33,23 @@ export function createFanOut(lineUp: LineUp, log: Pick<Logger, 'warn'>): FanOut 
       if (loaded === lineUp.active) throw error; // another one has failed or was closed, and said so
     }
   };
+  /** Once a model: a rebuilt index has the vectors of the one it replaces. */
+  const fusing = (itemId: string, hasStates: boolean): Loaded[] =>
+    lineUp.loaded.filter(
+      (loaded, n, all) =>
+        isFusable(loaded.generation, itemId, hasStates) && all.findIndex((other) => isOf(other, loaded.generation.artifact.fingerprint)) === n,
+    );
   return {
     fuse: async (itemId, states) => {
-      // a rebuilt index has the vectors of the one it replaces
-      const models = lineUp.loaded.filter((loaded, n, all) => all.findIndex((other) => isOf(loaded, other.generation.artifact.fingerprint)) === n);
+      const models = fusing(itemId, states !== null);
+      if (models.length === 0) return [];
       const fused = await Promise.all(models.map((loaded) => fuseBy(loaded, itemId, states)));
       return fused.filter((vector) => vector !== null);
     },
     indexed: async (change, level) => {
       const { loaded } = lineUp;
-      await Promise.all(loaded.map((each) => indexedBy(each, change, level)));
+      if (loaded.length === 1) await indexedBy(lineUp.active, change, level);
+      else await Promise.all(loaded.map((each) => indexedBy(each, change, level)));
     },
   };
 }

@@ -70,9 +70,7 @@ export const needsDuration = ({ watch_portion: portion, watch_ms: watched, durat
 /** @param itemDuration milliseconds; null: not known, or not needed */
 export function completeEvent(sent: SentEvent, itemDuration: number | null, rule: PositiveRule): UserEvent {
   const duration = sent.duration_ms ?? itemDuration;
-  const event = {
-    ...sent,
-    watch_portion: sent.watch_portion ?? (sent.watch_ms === null || duration === null ? null : sent.watch_ms / duration),
-  };
-  return { ...event, positive: isPositive(event, rule) };
+  const portion = sent.watch_portion ?? (sent.watch_ms === null || duration === null ? null : sent.watch_ms / duration);
+  const positive = isPositive({ type: sent.type, watch_ms: sent.watch_ms, watch_portion: portion }, rule);
+  return { ...sent, watch_portion: portion, positive };
 }

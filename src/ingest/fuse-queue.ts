@@ -26,7 +26,9 @@ export interface FuseQueue {
   updateFields(itemId: string, fields: ItemFields, sequence: number): void;
   /** A newer change has settled the item: its entry is discarded, and the result if it is being fused. */
   discard(itemId: string): void;
-  /** Resolves when the item does not wait any more. */
+  /** Whether the item waits, or is put and not found by every search yet. */
+  isPending(itemId: string): boolean;
+  /** Resolves when that is over. */
   settled(itemId: string): Promise<void>;
   /** Rejects those who wait for an entry, and whoever comes later. */
   fail(error: Error): void;
@@ -53,8 +55,6 @@ interface Entry {
   done: () => void;
   waiters: { resolve: () => void; reject: (error: Error) => void }[];
 }
-
-const SETTLED = Promise.resolve();
 
 type Outcome = { stored: StoredVector | null; isNew: boolean } | { error: Error };
 
@@ -83,6 +83,7 @@ export function createFuseQueue({ model, stores, retrieval, log, onError }: Fuse
     if (entries.size > MAX_WAITING) return;
     for (const resume of forRoom.splice(0)) resume();
   };
+  const pending = (itemId: string): Entry | undefined => entries.get(itemId) ?? indexing.get(itemId);
   const settle = ({ done, waiters }: Entry): void => {
     done();
     for (const { resolve } of waiters) resolve();
@@ -188,9 +189,10 @@ export function createFuseQueue({ model, stores, retrieval, log, onError }: Fuse
       if (entry !== undefined && entry.known !== null) entry.known = { ...entry.known, fields, sequence };
     },
     discard,
+    isPending: (itemId) => pending(itemId) !== undefined,
     settled: (itemId) => {
-      const entry = entries.get(itemId) ?? indexing.get(itemId);
-      if (entry === undefined) return SETTLED;
+      const entry = pending(itemId);
+      if (entry === undefined) return Promise.resolve();
       if (ended !== null) return Promise.reject(ended);
       return new Promise((resolve, reject) => void entry.waiters.push({ resolve, reject }));
     },

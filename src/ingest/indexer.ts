@@ -112,10 +112,11 @@ export function createIndexer({ model, stores, retrieval, log, onFailure }: Inde
   /** In the order of these calls, whenever they resolve. */
   const apply = async (list: readonly IndexChange[], { all, index }: Round): Promise<void> => {
     const releases = [index.hold(), all.hold()];
-    const queued = new Set(list.flatMap((change) => (change.kind === 'fields' && queue.has(change.fields.item_id) ? [change.fields.item_id] : [])));
+    const waiting = new Set<string>(); // these will be put when they are fused
+    for (const change of list) if (change.kind === 'fields' && queue.has(change.fields.item_id)) waiting.add(change.fields.item_id);
     try {
       const { unknown } = await retrieval.apply(list);
-      for (const itemId of unknown) if (!queued.has(itemId) && !queue.has(itemId)) queue.add(itemId, null, all.hold());
+      for (const itemId of unknown) if (!waiting.has(itemId) && !queue.has(itemId)) queue.add(itemId, null, all.hold());
       for (const release of releases) release();
     } catch (error) {
       fail(error as Error);
@@ -208,7 +209,7 @@ export function createIndexer({ model, stores, retrieval, log, onFailure }: Inde
   return {
     indexed: async ({ itemId, sequence }, level) => {
       await (level === 'applied' ? applied : inIndex).reached(sequence);
-      if (level === 'searchable') await queue.settled(itemId);
+      if (level === 'searchable' && queue.isPending(itemId)) await queue.settled(itemId);
     },
     caughtUp,
     get failure() {

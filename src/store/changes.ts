@@ -30,8 +30,9 @@ export interface ChangeFeed {
   /** Resolves to true when this change is visible, to false when it is not after `timeoutMs`. */
   reached(sequence: number, timeoutMs: number): Promise<boolean>;
   /**
-   * Items that have changed after this sequence, by sequence, each once, with its newest change. A change that comes while
-   * they are read is among them or comes with the next call.
+   * Items that have changed after this sequence, by sequence, each once, with its newest change; of an item that changes twice,
+   * a page may hold the earlier change and the next page the newer one. A page may hold fewer than `limit` before the end. A
+   * change that comes while they are read is among them or comes with the next call.
    */
   since(sequence: number, limit: number): Promise<ItemChange[]>;
   /** The listener is called after an item has changed, before the write resolves. @returns a function that ends it */

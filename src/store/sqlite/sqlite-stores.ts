@@ -7,11 +7,12 @@ import type { Stores } from '../stores.js';
 import { createChangeFeed } from './change-feed.js';
 import { DATABASE_FILE, openDatabase } from './database.js';
 import { prepareEventReads } from './event-reads.js';
+import { createItemTotals } from './item-totals.js';
 import { prepareItemReads, prepareVectorReads } from './item-reads.js';
 import { createLogCleaner } from './log-cleaner.js';
 import { migrate } from './migrate.js';
 import { prepareSettingReads } from './setting-reads.js';
-import type { WriteOperation } from './write-operations.js';
+import type { FieldsWritten, WriteOperation } from './write-operations.js';
 import { createWriteQueue } from './write-queue.js';
 
 const WORKER = new URL('./writer-worker.js', import.meta.url).href;
@@ -40,13 +41,12 @@ export function openSqliteStores({ dataDir, metrics, onCrash, maxEventQueue = In
     setup.close();
   }
   const database = openDatabase(file, { readonly: true });
-  const totals = openDatabase(file, { readonly: true });
   const worker = startWorker(WORKER, { file }, onCrash);
-  const changes = createChangeFeed(database);
+  const { feed, note } = createChangeFeed(database);
   const userListeners: ((userId: string | null) => void)[] = [];
   const { write, writeBounded, idle } = createWriteQueue(worker, metrics, maxEventQueue, (done) => {
     for (const { operation } of done) for (const userId of usersOf(operation)) for (const listener of userListeners) listener(userId);
-    changes.note(done);
+    note(done);
   });
   const truncateWal = async (): Promise<boolean> => {
     try {
@@ -58,12 +58,16 @@ export function openSqliteStores({ dataDir, metrics, onCrash, maxEventQueue = In
   const cleaner = createLogCleaner(truncateWal, (calls) => metrics.erasuresPending.set(calls));
   void cleaner.clean(0); // an erasure before the last end may not have come so far
   const settings = prepareSettingReads(database);
+  const closing = new AbortController();
 
   return {
     items: {
       ...prepareItemReads(database),
       put: (item) => write({ type: 'putItem', write: item }),
-      updateFields: (item) => write({ type: 'updateItem', item }),
+      updateFields: async (item) => {
+        const written = await write<FieldsWritten | null>({ type: 'updateItem', item });
+        return written && { sequence: written.sequence, created: written.created, created_at: written.created_at };
+      },
       delete: (itemId) => write({ type: 'deleteItem', itemId }),
     },
     vectors: {
@@ -72,7 +76,8 @@ export function openSqliteStores({ dataDir, metrics, onCrash, maxEventQueue = In
       dropOthers: async (keep, limit) => (await write<{ dropped: number }>({ type: 'dropVectors', keep, limit })).dropped,
     },
     events: {
-      ...prepareEventReads(database, totals),
+      ...prepareEventReads(database),
+      ...createItemTotals(file, closing.signal),
       append: (events) => writeBounded({ type: 'appendEvents', events }),
       eraseUser: (userId, limit) => writeBounded({ type: 'eraseUser', userId, limit }),
       expire: (before, limit) => write({ type: 'expireEvents', before, limit }),
@@ -80,14 +85,14 @@ export function openSqliteStores({ dataDir, metrics, onCrash, maxEventQueue = In
       onUserChange: (listener) => void userListeners.push(listener),
     },
     models: { register: (model) => write({ type: 'registerModel', model }), list: settings.models },
-    changes,
+    changes: feed,
     keyValues: { get: settings.value, set: (key, value) => write({ type: 'setValue', key, value }) },
     idempotency: { get: settings.keptAnswer, keep: (answer, dropBefore) => write({ type: 'keepAnswer', answer, dropBefore }) },
     close: async () => {
+      closing.abort(new Error('the store is closed'));
       await idle();
       await cleaner.close();
       database.close();
-      totals.close();
       await worker.call({ type: 'close' });
       await worker.close();
     },

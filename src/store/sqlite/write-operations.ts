@@ -27,6 +27,12 @@ export interface FieldsWritten extends ItemWritten {
 export type WriteValue = ItemWritten | FieldsWritten | EventsWritten | Erased | { dropped: number } | { sequence: number } | null;
 export type WriteOutcome = { value: WriteValue } | { error: string };
 
+/** A write that is on the disk, with what it is answered with. */
+export interface DoneWrite {
+  operation: WriteOperation;
+  value: WriteValue;
+}
+
 /** Hands out the change sequence. */
 export interface SequenceCounter {
   readonly newest: number;

@@ -1,7 +1,7 @@
 import { messageOf, overloaded, storageFull } from '../../errors.js';
 import type { Metrics } from '../../metrics.js';
 import type { WorkerClient } from '../../threads/worker-client.js';
-import type { WriteOperation, WriteOutcome, WriteValue } from './write-operations.js';
+import type { DoneWrite, WriteOperation, WriteOutcome } from './write-operations.js';
 
 /** SQLite's message for SQLITE_FULL; workers hand on messages only. */
 const isFull = (message: string): boolean => message.includes('disk is full');
@@ -35,7 +35,7 @@ export function createWriteQueue(
   worker: WorkerClient,
   metrics: Metrics,
   maxBoundedRows: number,
-  onCommit: (done: readonly { operation: WriteOperation; value: WriteValue }[]) => void,
+  onCommit: (done: readonly DoneWrite[]) => void,
 ): WriteQueue {
   const queue: Waiting[] = [];
   let running: Promise<void> | null = null;
@@ -92,7 +92,7 @@ export function createWriteQueue(
   };
 }
 
-const doneOf = (operation: WriteOperation, outcome: WriteOutcome | undefined): { operation: WriteOperation; value: WriteValue }[] =>
+const doneOf = (operation: WriteOperation, outcome: WriteOutcome | undefined): DoneWrite[] =>
   outcome !== undefined && 'value' in outcome ? [{ operation, value: outcome.value }] : [];
 
 /** At least one, whatever its rows. */

@@ -213,7 +213,6 @@ export function createScanIndex(table: VectorTable): ScanIndex {
     const found = candidates.length;
     if (found < Math.min(count, rows.size - except.length)) return null;
     const scored = scoreScratch(found);
-    table.touch(candidates);
     for (let n = 0; n < found; n++) {
       const slot = candidates[n] as number; // n < found
       scored[n] = keyOf(table.similarity(query, slot), slot);

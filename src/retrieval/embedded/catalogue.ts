@@ -320,7 +320,7 @@ export function createCatalogue(
       enter(item);
       if (item.slot === null) return;
       bySlot[item.slot] = item;
-      table.revive(item.slot, normalised);
+      table.markLive(item.slot, normalised);
       if (isIndexed) indexed.add(item.slot);
       review(item, adoption);
     },

@@ -3,14 +3,14 @@ import { Tensor } from 'onnxruntime-node';
 import { checkGolden, layerNorms } from './golden.js';
 import { halfToFloat } from './half.js';
 import { openTower } from './tower-session.js';
-import { turnsOf } from '../threads/mutex.js';
+import { mutexOf } from '../threads/mutex.js';
 import { serveRequests, type Answered } from '../threads/worker-loop.js';
 import { STATES, type FuseAnswer, type FuseBatch, type FuserSetup, type FuseRequest } from './fuser.js';
 
 const setup = workerData as FuserSetup;
 const { manifest, golden, norms } = setup;
 const width = manifest.layers.count * manifest.hidden_dim;
-const opened = openTower(setup.towerPath, setup.providers, setup.requireGpu, turnsOf(setup.gpuLock));
+const opened = openTower(setup.towerPath, setup.providers, setup.requireGpu, mutexOf(setup.gpuLock));
 opened.catch(() => undefined); // the first request reports it
 
 interface Fused {

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { workerData } from 'node:worker_threads';
 import { Tensor } from 'onnxruntime-node';
-import type { Asked, Neighbours } from '../index/ann-index.js';
+import type { Neighbours, ScanRequest } from '../index/ann-index.js';
 import { createExactIndex } from '../index/exact.js';
 import { searchAllowed } from '../index/filtered.js';
 import { createGpuScanIndex } from '../index/gpu-scan.js';
@@ -14,7 +14,7 @@ import type { RecommenderRequest, RecommenderSetup, SearchAnswer, Verified } fro
 import { packResults, unpackJobs, type PackedJobs, type SearchJob, type SearchResult, type SearchWishes } from './search-messages.js';
 import { openTower, type TowerSession } from './tower-session.js';
 import { createUserVectors } from './user-vectors.js';
-import { turnsOf } from '../threads/mutex.js';
+import { mutexOf } from '../threads/mutex.js';
 import { serveRequests, type Answered } from '../threads/worker-loop.js';
 
 const setup = workerData as RecommenderSetup;
@@ -25,14 +25,14 @@ const hnsw = createHnswIndex(table, setup.hnsw);
 const exact = createExactIndex(table);
 const NONE = new Int32Array(0);
 const userVectors = createUserVectors(setup.userVectorBytes);
-const gpuTurns = turnsOf(setup.gpuLock);
-const opened = openTower(setup.towerPath, setup.providers, setup.requireGpu, gpuTurns);
+const gpuMutex = mutexOf(setup.gpuLock);
+const opened = openTower(setup.towerPath, setup.providers, setup.requireGpu, gpuMutex);
 /** Null where the float32 one answers everything: on a GPU, and for an artifact without. */
 const openedInt8 = opened.then(({ provider }) =>
-  setup.int8TowerPath === null || provider !== 'cpu' ? null : openTower(setup.int8TowerPath, ['cpu'], false, gpuTurns),
+  setup.int8TowerPath === null || provider !== 'cpu' ? null : openTower(setup.int8TowerPath, ['cpu'], false, gpuMutex),
 );
 /** Where the tower runs, all rows are scored too. */
-const scanning = opened.then(({ provider }) => (provider === 'cpu' ? createScanIndex(table) : createGpuScanIndex(table, provider, gpuTurns)));
+const scanning = opened.then(({ provider }) => (provider === 'cpu' ? createScanIndex(table) : createGpuScanIndex(table, provider, gpuMutex)));
 for (const opening of [opened, openedInt8, scanning]) opening.catch(() => undefined); // the first request reports it
 
 /** item_vectors [B, T, d], mask [B, T] → user_vector [B, d] */
@@ -142,7 +142,7 @@ function findFor({ allowed, exact: isExact }: SearchWishes, query: Float32Array,
   return searchAllowed(hnsw, table, allowed, query, count, setup.hnsw.ef);
 }
 
-const askedOf = ({ history, count, exceptHistory }: SearchJob): Asked => ({ count, except: exceptHistory ? history : NONE });
+const askedOf = ({ history, count, exceptHistory }: SearchJob): ScanRequest => ({ count, excluded: exceptHistory ? history : NONE });
 
 /** What a wider search finds, less the exceptions. */
 function without(except: Int32Array, count: number, search: (wider: number) => Neighbours): Neighbours {
@@ -171,9 +171,9 @@ async function findAll(jobs: readonly SearchJob[], queries: readonly Float32Arra
   }
   return jobs.map((job, position) => {
     const { wishes } = job;
-    const { count, except } = askedOf(job);
+    const { count, excluded } = askedOf(job);
     const query = queries[position] as Float32Array; // one query a job
-    return scanned.get(position) ?? without(except, count, (wider) => (wishes === null ? hnsw.search(query, wider) : findFor(wishes, query, wider)));
+    return scanned.get(position) ?? without(excluded, count, (wider) => (wishes === null ? hnsw.search(query, wider) : findFor(wishes, query, wider)));
   });
 }
 

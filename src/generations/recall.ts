@@ -36,8 +36,8 @@ export async function measureRecall(
     const found = await pool.search(() => {
       const slots = history.map((itemId) => catalogue.get(itemId)?.slot ?? null).filter((slot) => slot !== null);
       if (slots.length === 0) return null;
-      const wishes = { near: null, disliked: new Int32Array(0), allowed: null, exact: true, float32: true, explain: false, wantsUser: false };
-      return { history: Int32Array.from(slots), count: DEPTH, exceptHistory: false, wishes: exact ? wishes : null };
+      const options = { similarTo: null, disliked: new Int32Array(0), allowed: null, exact: true, float32: true, explain: false, wantsUser: false };
+      return { history: Int32Array.from(slots), count: DEPTH, excludesHistory: false, options: exact ? options : null };
     });
     return found === null ? new Int32Array(0) : found.batch.slots.subarray(found.first, found.first + found.count);
   };

@@ -2,7 +2,7 @@ import type { Catalogue } from '../retrieval/embedded/catalogue.js';
 import type { Generation } from '../generations/generation.js';
 import type { SlotBitmap } from '../retrieval/embedded/slot-filters.js';
 import type { Searched } from '../model/recommender-pool.js';
-import type { AskedJob } from '../model/search-messages.js';
+import type { SearchJob } from '../model/search-messages.js';
 import type { Walk } from './arrange.js';
 import { UNMOVED, type Reason, type RecommendRequest, type Timings } from './request.js';
 import { isAllowed, type Limits } from './rules.js';
@@ -75,17 +75,17 @@ interface Wanted {
 }
 
 /** Null: nothing to search for any more. */
-function jobOf(generation: Generation, query: Query, wanted: Wanted, limits: Limits, allowed: SlotBitmap | null): AskedJob | null {
+function jobOf(generation: Generation, query: Query, wanted: Wanted, limits: Limits, allowed: SlotBitmap | null): SearchJob | null {
   const { near, disliked, float32, explain, wantsUser } = query;
   const history = near === null ? slotsOfRows(generation, query.history) : NONE;
   const nearSlot = near === null ? null : (generation.catalogue.get(near)?.slot ?? null);
   if (near === null ? history.length === 0 : nearSlot === null) return null;
-  const exceptHistory = limits.withholdsHistory && near === null;
-  const asked = { history, count: wanted.count - (exceptHistory ? history.length : 0), exceptHistory };
+  const excludesHistory = limits.withholdsHistory && near === null;
+  const asked = { history, count: wanted.count - (excludesHistory ? history.length : 0), excludesHistory };
   const { isExact: exact } = wanted;
-  if (near === null && disliked.length === 0 && allowed === null && !exact && !float32 && !explain && !wantsUser) return { ...asked, wishes: null };
+  if (near === null && disliked.length === 0 && allowed === null && !exact && !float32 && !explain && !wantsUser) return { ...asked, options: null };
   const bitmap = allowed === null ? null : { words: allowed.words, count: allowed.count };
-  return { ...asked, wishes: { near: nearSlot, disliked: slotsOf(generation, disliked), allowed: bitmap, exact, float32, explain, wantsUser } };
+  return { ...asked, options: { similarTo: nearSlot, disliked: slotsOf(generation, disliked), allowed: bitmap, exact, float32, explain, wantsUser } };
 }
 
 /**

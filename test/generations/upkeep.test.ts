@@ -7,7 +7,7 @@ import type { Generations } from '../../src/generations/generations.js';
 import { measureRecall } from '../../src/generations/recall.js';
 import { createUpkeep } from '../../src/generations/upkeep.js';
 import { createMetrics } from '../../src/metrics.js';
-import type { AskedJob } from '../../src/model/search-messages.js';
+import type { SearchJob } from '../../src/model/search-messages.js';
 
 const SLOTS = 100;
 const noUsers = { history: () => [] };
@@ -23,11 +23,11 @@ function generationOf(isTaken: (slot: number) => boolean, state: { recall: numbe
     catalogue: { slots: SLOTS, size: taken.length, deadNodes: 0, indexed: taken.length, atSlot: itemAt, get: (id: string) => itemAt(Number(id)) },
     firstRecalls: state.firstRecalls ?? [],
     pool: {
-      search: async (prepare: () => AskedJob | null) => {
+      search: async (prepare: () => SearchJob | null) => {
         const job = prepare();
         if (job === null) return null;
         for (const slot of Array.from(job.history)) asked.add(slot);
-        const slots = Int32Array.from(taken.slice(0, job.wishes?.exact === true ? 20 : Math.round(20 * state.recall)));
+        const slots = Int32Array.from(taken.slice(0, job.options?.exact === true ? 20 : Math.round(20 * state.recall)));
         return { batch: { slots }, first: 0, count: slots.length };
       },
     },

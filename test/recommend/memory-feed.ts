@@ -5,7 +5,7 @@ import { createExactIndex } from '../../src/index/exact.js';
 import { searchAllowed } from '../../src/index/filtered.js';
 import { createItemRows } from '../../src/domain/item-interner.js';
 import type { Searched } from '../../src/model/recommender-pool.js';
-import type { AskedJob } from '../../src/model/search-messages.js';
+import type { SearchJob } from '../../src/model/search-messages.js';
 import { manualClock } from '../manual-clock.js';
 import { createCursors } from '../../src/recommend/cursors.js';
 import { recommend } from '../../src/recommend/pipeline.js';
@@ -30,7 +30,7 @@ export interface MemoryFeed {
   ask(request: Partial<RecommendRequest>): Promise<RecommendAnswer>;
   ids(request: Partial<RecommendRequest>): Promise<string[]>;
   /** What the recommenders were asked for. */
-  searches: AskedJob[];
+  searches: SearchJob[];
   catalogue: Catalogue;
   popularity: Popularity;
 }
@@ -44,7 +44,7 @@ const NOW = Date.now();
  * @param reach how many the graph finds at most; the others are lost to it
  */
 export async function memoryFeed(items: readonly MemoryItem[], reach = Infinity): Promise<MemoryFeed> {
-  const searches: AskedJob[] = [];
+  const searches: SearchJob[] = [];
   const user = Float32Array.of(0, 1);
   const pool = {
     grow: async () => undefined,
@@ -55,11 +55,11 @@ export async function memoryFeed(items: readonly MemoryItem[], reach = Infinity)
   };
   const catalogue = createCatalogue(2, false, pool, createItemRows(), manualClock(NOW));
   const exact = createExactIndex(catalogue.table);
-  const find = ({ wishes, count }: AskedJob) =>
-    wishes?.allowed != null
-      ? searchAllowed(exact, catalogue.table, wishes.allowed, user, count, Infinity)
-      : exact.search(user, wishes?.exact === true ? count : Math.min(count, reach));
-  const search = async (prepare: () => AskedJob | null): Promise<Searched | null> => {
+  const find = ({ options, count }: SearchJob) =>
+    options?.allowed != null
+      ? searchAllowed(exact, catalogue.table, options.allowed, user, count, Infinity)
+      : exact.search(user, options?.exact === true ? count : Math.min(count, reach));
+  const search = async (prepare: () => SearchJob | null): Promise<Searched | null> => {
     const job = prepare();
     if (job === null) return null;
     searches.push(job);

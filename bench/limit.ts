@@ -82,10 +82,11 @@ export async function openLimit(data: string, settings: HnswSettings): Promise<(
     users.slice(n * BATCH, (n + 1) * BATCH).forEach((user, row) => queries.set(user, row * dim));
     return queries;
   });
-  const asked = together.map((_, n) =>
-    histories.slice(n * BATCH, (n + 1) * BATCH).map((history) => ({ count: K, except: Int32Array.from(history) })),
+  const requests = together.map((_, n) =>
+    histories.slice(n * BATCH, (n + 1) * BATCH).map((history) => ({ count: K, excluded: Int32Array.from(history) })),
   );
-  const scanTogether = (n: number): Promise<unknown> => scan.search(together[n % together.length] as Float32Array, asked[n % asked.length] ?? []); // n % length
+  const scanTogether = (n: number): Promise<unknown> =>
+    scan.search(together[n % together.length] as Float32Array, requests[n % requests.length] ?? []); // n % length
   return async () => ({
     tower: (await perCall((n) => session.run(batches[n % batches.length] as (typeof batches)[0]))) / BATCH, // n % length
     search: Math.min(

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'n
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { GRAPH, INDEXED, VECTORS } from '../src/maintenance/snapshots/snapshot-files.js';
-import type { Asked } from '../src/index/ann-index.js';
+import type { ScanRequest } from '../src/index/ann-index.js';
 import { createExactIndex } from '../src/index/exact.js';
 import { createHnswIndex } from '../src/index/hnsw.js';
 import { MAX_ROWS, createScanIndex } from '../src/index/scan.js';
@@ -101,7 +101,7 @@ async function costOf(call: (n: number) => unknown): Promise<number> {
   }
 }
 
-const asked = (size: number): Asked[] => Array.from({ length: size }, () => ({ count: COUNT, except: NONE }));
+const requests = (size: number): ScanRequest[] => Array.from({ length: size }, () => ({ count: COUNT, excluded: NONE }));
 
 /** Recall against the exact answer, mean over the queries. */
 const recallOf = (found: readonly Int32Array[], truth: readonly Int32Array[]): number => {
@@ -122,9 +122,9 @@ async function searches(snapshot: string, dim: number) {
     return rows;
   };
   const truth = queries.map((query) => exact.search(query, COUNT).slots);
-  const batched = (size: number) => (n: number) => scan.search(together(n, size), asked(size));
+  const batched = (size: number) => (n: number) => scan.search(together(n, size), requests(size));
   const scans = async (): Promise<Pick<Row, 'scan_us' | 'scan_16_us' | 'scan_recall'>> => {
-    const scanned = await Promise.all(queries.map(async (query) => (await scan.search(query, asked(1)))[0]?.slots ?? NONE));
+    const scanned = await Promise.all(queries.map(async (query) => (await scan.search(query, requests(1)))[0]?.slots ?? NONE));
     return { scan_us: await costOf(batched(1)), scan_16_us: (await costOf(batched(16))) / 16, scan_recall: recallOf(scanned, truth) };
   };
   const figures = {

@@ -2,10 +2,11 @@ import type { AnnIndex, Neighbours } from './ann-index.js';
 import { createSlotSet } from './slot-set.js';
 import type { VectorTable } from './vector-table.js';
 
-/** Scores every slot: the truth that HNSW is measured against, and the better choice when few slots are allowed. */
+/** Scores every slot. It is the ground truth for the recall of HNSW, and faster than HNSW when few slots are allowed. */
 export function createExactIndex(table: VectorTable): AnnIndex {
   const live = createSlotSet();
-  let slots: Int32Array | null = null; // listed again after a change
+  /** Of `live`; null after a change. */
+  let slots: Int32Array | null = null;
   return {
     get size() {
       return live.size;
@@ -20,13 +21,16 @@ export function createExactIndex(table: VectorTable): AnnIndex {
   };
 }
 
-/** The `count` best of these slots; equal similarities are ordered by slot. */
+/**
+ * The `count` best of these slots; equal similarities are ordered by slot. The heap is two parallel arrays, which are the result too:
+ * an exact search of 20,000 slots makes no object but these.
+ */
 export function nearest(table: VectorTable, slots: ArrayLike<number>, query: Float32Array, count: number): Neighbours {
   const size = Math.min(count, slots.length);
   const best = new Int32Array(size);
   const similarities = new Float32Array(size);
   if (size === 0) return { slots: best, similarities };
-  /** Whether the entry at `a` of the heap is to come after the one at `b`; the heap keeps the last one on top. */
+  /** Whether entry `a` of the heap ranks after entry `b`; the last one is on top of the heap. */
   const isAfter = (a: number, b: number): boolean => {
     const difference = (similarities[a] as number) - (similarities[b] as number); // both within the heap
     return difference < 0 || (difference === 0 && (best[a] as number) > (best[b] as number));

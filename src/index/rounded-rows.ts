@@ -3,41 +3,43 @@ import type { VectorTable } from './vector-table.js';
 
 const LEVELS = 127;
 const OFFSET = 128;
-/** Room for larger values than any so far, before rows have to be rounded anew. */
+/** The scale fits values 1.25 times as large as the largest so far, before all rows must be rounded again. */
 const HEADROOM = 1.25;
-/** Rows are set apart whose largest value is so many times that of the row ... */
-const FAR = 4;
-/** ... that this share of all exceed: a single one would leave the others hardly any levels. */
+/**
+ * A row is an outlier when its largest value is more than 4 times the 95th percentile of all rows' largest values. A single such row
+ * would leave the others hardly any levels.
+ */
+const OUTLIER_FACTOR = 4;
 const TAIL = 0.05;
-/** Set apart since the scale was chosen, before it is chosen anew. */
-const FEW_OUTLIERS = 64;
+/** New outliers since the scale was chosen that make it be chosen again. */
+const MAX_NEW_OUTLIERS = 64;
 const FIRST_ROWS = 1024;
 
 /**
- * Vectors in 8 bits, round(127 x / scale) + 128, row by row: one scale for all, so that products compare.
+ * Vectors in 8 bits, round(127 x / scale) + 128, one row a slot. All rows share one scale, so that products can be compared.
  * Scalar quantisation, with outliers in full precision as in LLM.int8() (Dettmers et al., arXiv 2208.07339), there of columns.
  */
 export interface RoundedRows {
   /** Slots that were added and not removed. */
   readonly size: number;
-  /** Rising. */
+  /** Ascending. */
   slots(): Int32Array;
-  /** Whether the slot's row holds its vector. */
+  /** Whether the slot's row holds its vector; false for outliers and free slots. */
   isRounded(slot: number): boolean;
-  /** Rows that there are, a multiple of the group's size; a free one holds whatever stood there last. */
+  /** Number of rows, a multiple of the group size. A free row holds the values of its last slot. */
   readonly used: number;
-  /** Rows that there is memory for. */
+  /** Number of rows that the memory is large enough for. */
   readonly capacity: number;
   /** [used, d] */
   values(): Uint8Array;
-  /** Slots whose values the scale has no room for: their rows are all zero, who wants them has to score them apart. */
+  /** Slots with values beyond the scale. Their rows are all zero; they must be scored separately. */
   readonly outliers: ReadonlySet<number>;
   /** Rounds the slot's current vector. */
   add(slot: number): void;
   remove(slot: number): void;
 }
 
-/** @param group what `used` is a multiple of */
+/** @param group group size: `used` is a multiple of it */
 export function createRoundedRows(table: VectorTable, group: number): RoundedRows {
   const { dim } = table;
   const live = createSlotSet();
@@ -49,9 +51,9 @@ export function createRoundedRows(table: VectorTable, group: number): RoundedRow
   let peaks = new Float32Array(FIRST_ROWS);
   let used = 0;
   let scale = 0;
-  /** The scale is chosen anew when there are so many slots, or outliers. */
+  /** The scale is chosen again at this number of slots, or of outliers. */
   let nextSize = 1;
-  let nextOutliers = FEW_OUTLIERS;
+  let nextOutliers = MAX_NEW_OUTLIERS;
 
   const reserve = (slot: number): void => {
     used = Math.max(used, Math.ceil((slot + 1) / group) * group);
@@ -68,7 +70,7 @@ export function createRoundedRows(table: VectorTable, group: number): RoundedRow
     for (let i = 0; i < dim; i++) peak = Math.max(peak, Math.abs(vector[i] as number)); // i < d
     return peak * table.scale(slot);
   };
-  const place = (slot: number): void => {
+  const roundRow = (slot: number): void => {
     const first = slot * dim;
     if ((peaks[slot] as number) > scale) {
       outliers.add(slot);
@@ -82,17 +84,17 @@ export function createRoundedRows(table: VectorTable, group: number): RoundedRow
     const factor = scale === 0 ? 0 : (LEVELS * table.scale(slot)) / scale;
     for (let i = 0; i < dim; i++) rows[first + i] = Math.round((vector[i] as number) * factor) + OFFSET; // i < d
   };
-  const fit = (): void => {
+  const chooseScale = (): void => {
     const slots = live.slots();
     const sorted = Float32Array.from(slots, (slot) => peaks[slot] as number).sort();
     const tail = Math.floor(TAIL * slots.length);
-    const limit = FAR * (sorted[slots.length - 1 - tail] as number); // tail < length
+    const limit = OUTLIER_FACTOR * (sorted[slots.length - 1 - tail] as number); // tail < length
     const largest = sorted.findLast((peak) => peak <= limit) ?? 0;
     scale = largest * HEADROOM;
     outliers.clear();
-    for (const slot of slots) place(slot);
+    for (const slot of slots) roundRow(slot);
     nextSize = 2 * slots.length;
-    nextOutliers = outliers.size + FEW_OUTLIERS;
+    nextOutliers = outliers.size + MAX_NEW_OUTLIERS;
   };
 
   return {
@@ -113,8 +115,8 @@ export function createRoundedRows(table: VectorTable, group: number): RoundedRow
       live.add(slot);
       reserve(slot);
       peaks[slot] = peakOf(slot);
-      place(slot);
-      if (live.size >= nextSize || outliers.size >= nextOutliers) fit();
+      roundRow(slot);
+      if (live.size >= nextSize || outliers.size >= nextOutliers) chooseScale();
     },
     remove: (slot) => {
       live.delete(slot);

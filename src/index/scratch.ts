@@ -1,9 +1,9 @@
 type Values = Float32Array | Float64Array | Int32Array | Int8Array | Uint8Array;
 
 /**
- * Memory that every batch uses again. What is made anew for each is zeroed, copied and freed, by collections that all open
- * requests wait for.
- * @returns a function that gives a view of so many values, with whatever the last use left in them; it is good until the next call
+ * Memory that every batch uses again. A new array for each batch would be zeroed and freed, and all open requests wait for the garbage
+ * collections.
+ * @returns a function that gives a view of `length` values with undefined content, valid until the next call
  */
 export function createScratch<Kind extends Values>(make: new (length: number) => Kind): (length: number) => Kind {
   let values = new make(0);

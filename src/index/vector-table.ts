@@ -1,3 +1,5 @@
+import { dotRows } from './dot.js';
+
 /** Slots in one chunk. Chunks are never moved, so growing needs no copy and no lock. */
 export const CHUNK_SLOTS = 65_536;
 
@@ -16,23 +18,22 @@ export interface VectorTable {
   readonly capacity: number;
   /** Adds a chunk that another thread, or this one, made. */
   attach(chunk: VectorChunk): void;
-  /** A view of the slot's vector [d], not normalised. */
+  /** A view of the slot's vector, [d], not normalised. */
   vector(slot: number): Float32Array;
-  /** Writes the slot's vector into `target` from `first` on. */
+  /** Copies the slot's vector, [d], to `target[first]` and after. */
   copy(slot: number, target: Float32Array, first: number): void;
-  /** Writes the vectors of many slots into `target`, one after the other, from `first` on. */
+  /** Copies the vectors of many slots, [slots, d], to `target[first]` and after. */
   gather(slots: Int32Array, target: Float32Array, first: number): void;
-  /** Brings the vectors of these slots into the caches: reads that depend on nothing overlap, those of a product or a copy do so much less. */
-  touch(slots: Int32Array): void;
   scale(slot: number): number;
-  /** query · vector × scale, without making a view: an exact scan asks for every slot. */
+  /** query · vector × scale. Makes no view, because an exact scan asks for every slot. */
   similarity(query: Float32Array, slot: number): number;
   isLive(slot: number): boolean;
   write(slot: number, vector: Float32Array, normalised: boolean): void;
-  /** Takes the norm of the vector that a snapshot has left in this slot: whoever is told of the slot may ask for its scale. */
+  /** Sets the scale of a vector that a snapshot has put into this slot. Readers that are told of the slot ask for its scale. */
   measure(slot: number, normalised: boolean): void;
-  /** Makes the vector that a snapshot has left in this slot searchable, as `write` would. */
-  revive(slot: number, normalised: boolean): void;
+  /** Makes a vector that a snapshot has put into this slot searchable, as `write` does. */
+  markLive(slot: number, normalised: boolean): void;
+  /** The slot holds no searchable item any more. */
   free(slot: number): void;
 }
 
@@ -42,26 +43,32 @@ export const makeChunk = (dim: number): VectorChunk => ({
   live: new SharedArrayBuffer(CHUNK_SLOTS),
 });
 
-/** A cache line holds so many numbers, on nearly all processors. */
-const LINE = 16;
-/** Vectors up to this length are copied as fast by a loop as by way of a view, which would be garbage. */
-const LOOPED = 128;
+/** Vectors up to this length are copied by a loop: as fast as `set` with a view, and without the garbage of the view. */
+const MAX_LOOPED_DIM = 128;
+
+/** Views of one chunk's memory. */
+interface ChunkViews {
+  /** [CHUNK_SLOTS, d] */
+  vectors: Float32Array;
+  /** The same memory, two numbers in each value. */
+  pairs: Float64Array;
+  scales: Float32Array;
+  live: Uint8Array;
+}
 
 export function createVectorTable(dim: number): VectorTable {
-  const chunks: { vectors: Float32Array; pairs: Float64Array; scales: Float32Array; live: Uint8Array }[] = [];
-  /** What was touched: without a use the reads would be left out. */
-  const touched = new Float32Array(1);
+  const chunks: ChunkViews[] = [];
   const locate = (slot: number) => {
     const chunk = chunks[Math.floor(slot / CHUNK_SLOTS)];
     if (chunk === undefined) throw new RangeError(`slot ${slot} is beyond the vector table`);
     return { chunk, row: slot % CHUNK_SLOTS };
   };
-  const measure = (chunk: (typeof chunks)[0], row: number, normalised: boolean): void => {
+  const measure = (chunk: ChunkViews, row: number, normalised: boolean): void => {
     let squares = 0;
     for (let i = row * dim; i < (row + 1) * dim; i++) squares += (chunk.vectors[i] as number) ** 2; // within the chunk
     chunk.scales[row] = normalised ? 1 / Math.max(Math.sqrt(squares), 1e-12) : 1;
   };
-  const enliven = (chunk: (typeof chunks)[0], row: number, normalised: boolean): void => {
+  const markLive = (chunk: ChunkViews, row: number, normalised: boolean): void => {
     measure(chunk, row, normalised);
     chunk.live[row] = 1;
   };
@@ -71,10 +78,13 @@ export function createVectorTable(dim: number): VectorTable {
       row,
     } = locate(slot);
     const from = row * dim;
-    if (dim > LOOPED) target.set(vectors.subarray(from, from + dim), first);
+    if (dim > MAX_LOOPED_DIM) target.set(vectors.subarray(from, from + dim), first);
     else for (let i = 0; i < dim; i++) target[first + i] = vectors[from + i] as number; // within the chunk
   };
-  /** Two numbers at a time, which takes half as long; as one of 64 bits, two finite ones are never what an engine may rewrite, a NaN. */
+  /**
+   * Copies two numbers at a time, which takes half as long. Two finite float32 values, read as one float64, are never a NaN; an engine
+   * may rewrite the bits of a NaN.
+   */
   const copyPairs = (slots: Int32Array, target: Float64Array): void => {
     const half = dim / 2;
     for (let n = 0; n < slots.length; n++) {
@@ -83,19 +93,6 @@ export function createVectorTable(dim: number): VectorTable {
       const to = n * half;
       for (let i = 0; i < half; i++) target[to + i] = chunk.pairs[from + i] as number; // within the chunk
     }
-  };
-  const touch = (slots: Int32Array): void => {
-    let sum = 0;
-    for (let n = 0; n < slots.length; n++) {
-      const slot = slots[n] as number; // n < length
-      const {
-        chunk: { vectors, scales },
-        row,
-      } = locate(slot);
-      sum += scales[row] as number; // row < CHUNK_SLOTS
-      for (let i = row * dim; i < (row + 1) * dim; i += LINE) sum += vectors[i] as number; // within the chunk
-    }
-    touched[0] = sum;
   };
   return {
     dim,
@@ -116,34 +113,19 @@ export function createVectorTable(dim: number): VectorTable {
     },
     copy,
     gather: (slots, target, first) => {
-      touch(slots);
       const start = target.byteOffset + first * target.BYTES_PER_ELEMENT;
-      if (dim % 2 === 0 && dim <= LOOPED && start % 8 === 0) copyPairs(slots, new Float64Array(target.buffer, start, (slots.length * dim) / 2));
+      if (dim % 2 === 0 && dim <= MAX_LOOPED_DIM && start % 8 === 0)
+        copyPairs(slots, new Float64Array(target.buffer, start, (slots.length * dim) / 2));
       else for (let n = 0; n < slots.length; n++) copy(slots[n] as number, target, first + n * dim); // n < length
     },
-    touch,
     scale: (slot) => {
       const { chunk, row } = locate(slot);
       return chunk.scales[row] as number; // row < CHUNK_SLOTS
     },
     similarity: (query, slot) => {
-      const { vectors, scales } = chunks[(slot / CHUNK_SLOTS) | 0] as (typeof chunks)[0]; // slots in an index are within the table
+      const { vectors, scales } = chunks[(slot / CHUNK_SLOTS) | 0] as ChunkViews; // slots in an index are within the table
       const row = slot % CHUNK_SLOTS;
-      const first = row * dim;
-      // four sums, because each addition of one would wait for the one before; both vectors have d values
-      let a = 0;
-      let b = 0;
-      let c = 0;
-      let d = 0;
-      let i = 0;
-      for (; i + 3 < dim; i += 4) {
-        a += (query[i] as number) * (vectors[first + i] as number);
-        b += (query[i + 1] as number) * (vectors[first + i + 1] as number);
-        c += (query[i + 2] as number) * (vectors[first + i + 2] as number);
-        d += (query[i + 3] as number) * (vectors[first + i + 3] as number);
-      }
-      for (; i < dim; i++) a += (query[i] as number) * (vectors[first + i] as number);
-      return (a + b + c + d) * (scales[row] as number);
+      return dotRows(query, 0, vectors, row * dim, dim) * (scales[row] as number); // row < CHUNK_SLOTS
     },
     isLive: (slot) => {
       const { chunk, row } = locate(slot);
@@ -152,15 +134,15 @@ export function createVectorTable(dim: number): VectorTable {
     write: (slot, vector, normalised) => {
       const { chunk, row } = locate(slot);
       chunk.vectors.set(vector, row * dim);
-      enliven(chunk, row, normalised);
+      markLive(chunk, row, normalised);
     },
     measure: (slot, normalised) => {
       const { chunk, row } = locate(slot);
       measure(chunk, row, normalised);
     },
-    revive: (slot, normalised) => {
+    markLive: (slot, normalised) => {
       const { chunk, row } = locate(slot);
-      enliven(chunk, row, normalised);
+      markLive(chunk, row, normalised);
     },
     free: (slot) => {
       const { chunk, row } = locate(slot);

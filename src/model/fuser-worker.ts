@@ -1,16 +1,17 @@
 import { workerData } from 'node:worker_threads';
 import { Tensor } from 'onnxruntime-node';
+import { createScratch } from '../index/scratch.js';
 import { checkGolden, layerNorms } from './golden.js';
 import { halfToFloat } from './half.js';
 import { openTower } from './tower-session.js';
-import { turnsOf } from '../threads/mutex.js';
+import { mutexOf } from '../threads/mutex.js';
 import { serveRequests, type Answered } from '../threads/worker-loop.js';
 import { STATES, type FuseAnswer, type FuseBatch, type FuserSetup, type FuseRequest } from './fuser.js';
 
 const setup = workerData as FuserSetup;
 const { manifest, golden, norms } = setup;
 const width = manifest.layers.count * manifest.hidden_dim;
-const opened = openTower(setup.towerPath, setup.providers, setup.requireGpu, turnsOf(setup.gpuLock));
+const opened = openTower(setup.towerPath, setup.providers, setup.requireGpu, mutexOf(setup.gpuLock));
 opened.catch(() => undefined); // the first request reports it
 
 interface Fused {
@@ -36,25 +37,24 @@ async function fuse(itemIndex: BigInt64Array, hiddenStates: Float32Array): Promi
   };
 }
 
-/** Mean over layers of the norm against the typical one. */
+/** Mean over layers of (norm / typical norm). */
 function normRatio(states: Float32Array, typical: readonly number[]): number {
   const ratios = layerNorms(states, typical.length).map((norm, layer) => norm / Math.max(typical[layer] ?? 0, 1e-12));
   return ratios.reduce((sum, ratio) => sum + ratio, 0) / ratios.length;
 }
 
-/** Batches are fused one after another, so that they can share it. */
-let room = new Float32Array(0);
+/** [B, L, D]; batches are fused one after another and share it. */
+const statesScratch = createScratch(Float32Array);
 
 async function fuseBatch({ itemIndex, kinds, states }: FuseBatch): Promise<Answered> {
-  if (room.length < kinds.length * width) room = new Float32Array(kinds.length * width);
-  const hiddenStates = room.subarray(0, kinds.length * width).fill(0); // zeros mean "no features" to the tower
+  const hiddenStates = statesScratch(kinds.length * width).fill(0); // zeros mean "no features" to the tower
   const normRatios = new Float32Array(kinds.length).fill(NaN);
   let at = 0;
   kinds.forEach((kind, row) => {
     if (kind === STATES.none || width === 0) return;
     const own = hiddenStates.subarray(row * width, (row + 1) * width);
     const bytes = width * (kind === STATES.float16 ? 2 : 4);
-    // written to where they are needed: a copy of half a megabyte costs as much as the tower
+    // converted in place: a copy of half a megabyte costs as much as the tower
     if (kind === STATES.float16) halfToFloat(new Uint16Array(states.buffer, states.byteOffset + at, width), own);
     else new Uint8Array(own.buffer, own.byteOffset, bytes).set(states.subarray(at, at + bytes));
     at += bytes;

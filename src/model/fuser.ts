@@ -16,16 +16,16 @@ export interface FuserSetup {
   gpuLock: SharedArrayBuffer;
 }
 
-/** What an item's hidden states are in a batch. */
+/** Form of an item's hidden states in a batch. */
 export const STATES = { none: 0, float16: 1, float32: 2 } as const;
 
-/** Hidden states travel as they are stored: as floats they would be garbage on the thread that answers requests. */
+/** Hidden states travel as they are stored: converted to floats they would be garbage on the thread that answers requests. */
 export interface FuseBatch {
   /** [B] */
   itemIndex: BigInt64Array;
   /** [B], each one of STATES */
   kinds: Uint8Array;
-  /** Of the items that have any, one after another. */
+  /** Bytes of the items that have hidden states, one item after another. */
   states: Uint8Array;
 }
 
@@ -36,7 +36,7 @@ export interface FuseAnswer {
   vectors: Float32Array;
   /** [B] */
   idShares: Float32Array;
-  /** [B], norm of the hidden states against the typical one, mean over layers: 1 as long as the extractor stays the same; NaN where there are none. */
+  /** [B], mean over layers of (norm of the hidden states / typical norm): about 1 unless the extractor has changed; NaN without hidden states. */
   normRatios: Float32Array;
 }
 
@@ -55,7 +55,7 @@ export interface StatesBytes {
 export interface FusedItem {
   /** [d], not normalised */
   vector: Float32Array;
-  /** Mean of the gate: how much of the vector comes from IDs, the item's own and those it borrows. */
+  /** Mean of the gate: share of the vector that comes from IDs, the item's own and those of its neighbours. */
   idShare: number;
 }
 
@@ -97,9 +97,9 @@ export async function startFuser(
     resolve: (fused: FusedItem) => void;
     reject: (error: unknown) => void;
   }
-  const queue: Waiting[] = []; // bounded by those who fill it: writes under way (REELFUSE_MAX_ITEM_QUEUE), and the batches of a loading generation
+  const queue: Waiting[] = []; // the callers bound it: writes in progress (REELFUSE_MAX_ITEM_QUEUE), and the batches of a loading generation
   let running = false;
-  const packed = (batch: readonly Waiting[]): FuseBatch => {
+  const pack = (batch: readonly Waiting[]): FuseBatch => {
     const states = new Uint8Array(batch.reduce((sum, { hiddenStates }) => sum + (hiddenStates?.data.length ?? 0), 0));
     let at = 0;
     for (const { hiddenStates } of batch) {
@@ -115,7 +115,7 @@ export async function startFuser(
   };
 
   const run = async (batch: Waiting[]): Promise<void> => {
-    const request = packed(batch);
+    const request = pack(batch);
     try {
       const { vectors, idShares, normRatios } = await worker.call<FuseAnswer>({ type: 'fuse', ...request }, [request.states.buffer as ArrayBuffer]);
       metrics.batchSize.observe({ tower: 'item' }, batch.length);

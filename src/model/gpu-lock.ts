@@ -1,7 +1,7 @@
 import { makeLock } from '../threads/mutex.js';
 
 /**
- * Of the process: the main thread makes it and hands it to the workers. All WebGPU sessions of a process share one device
+ * One lock for the process: the main thread makes it and hands it to the workers. All WebGPU sessions of a process share one device
  * and one command encoder, which two threads must not use at a time (ONNX Runtime 1.30).
  */
 export const GPU_LOCK = makeLock();

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { workerData } from 'node:worker_threads';
 import { Tensor } from 'onnxruntime-node';
-import type { Asked, Neighbours } from '../index/ann-index.js';
+import type { Neighbours, ScanRequest } from '../index/ann-index.js';
 import { createExactIndex } from '../index/exact.js';
 import { searchAllowed } from '../index/filtered.js';
 import { createGpuScanIndex } from '../index/gpu-scan.js';
@@ -10,11 +10,11 @@ import { createScanIndex } from '../index/scan.js';
 import { createScratch } from '../index/scratch.js';
 import { createVectorTable } from '../index/vector-table.js';
 import { checkGolden, checkInt8Golden } from './golden.js';
-import type { RecommenderRequest, RecommenderSetup, SearchAnswer, Verified } from './recommender-pool.js';
-import { packResults, unpackJobs, type PackedJobs, type SearchJob, type SearchResult, type SearchWishes } from './search-messages.js';
+import type { RecommenderRequest, RecommenderSetup, SearchAnswer, Verified } from './recommender-messages.js';
+import { packResults, unpackJobs, type PackedJobs, type SearchOptions, type SearchResult, type UnpackedJob } from './search-messages.js';
 import { openTower, type TowerSession } from './tower-session.js';
 import { createUserVectors } from './user-vectors.js';
-import { turnsOf } from '../threads/mutex.js';
+import { mutexOf } from '../threads/mutex.js';
 import { serveRequests, type Answered } from '../threads/worker-loop.js';
 
 const setup = workerData as RecommenderSetup;
@@ -25,14 +25,14 @@ const hnsw = createHnswIndex(table, setup.hnsw);
 const exact = createExactIndex(table);
 const NONE = new Int32Array(0);
 const userVectors = createUserVectors(setup.userVectorBytes);
-const gpuTurns = turnsOf(setup.gpuLock);
-const opened = openTower(setup.towerPath, setup.providers, setup.requireGpu, gpuTurns);
-/** Null where the float32 one answers everything: on a GPU, and for an artifact without. */
+const gpuMutex = mutexOf(setup.gpuLock);
+const opened = openTower(setup.towerPath, setup.providers, setup.requireGpu, gpuMutex);
+/** Null where the float32 tower answers everything: on a GPU, and for an artifact without an 8-bit tower. */
 const openedInt8 = opened.then(({ provider }) =>
-  setup.int8TowerPath === null || provider !== 'cpu' ? null : openTower(setup.int8TowerPath, ['cpu'], false, gpuTurns),
+  setup.int8TowerPath === null || provider !== 'cpu' ? null : openTower(setup.int8TowerPath, ['cpu'], false, gpuMutex),
 );
-/** Where the tower runs, all rows are scored too. */
-const scanning = opened.then(({ provider }) => (provider === 'cpu' ? createScanIndex(table) : createGpuScanIndex(table, provider, gpuTurns)));
+/** On the device of the tower. */
+const scanning = opened.then(({ provider }) => (provider === 'cpu' ? createScanIndex(table) : createGpuScanIndex(table, provider, gpuMutex)));
 for (const opening of [opened, openedInt8, scanning]) opening.catch(() => undefined); // the first request reports it
 
 /** item_vectors [B, T, d], mask [B, T] → user_vector [B, d] */
@@ -44,7 +44,7 @@ async function runTower(tower: TowerSession, itemVectors: Float32Array, mask: Ui
   return output.user_vector?.data as Float32Array;
 }
 
-/** In place. */
+/** Changes the vector itself. */
 function normalise(vector: Float32Array): Float32Array {
   let squares = 0;
   for (let i = 0; i < vector.length; i++) squares += (vector[i] as number) ** 2; // i < length
@@ -57,7 +57,7 @@ const vectorScratch = createScratch(Float32Array);
 const maskScratch = createScratch(Uint8Array);
 const queryScratch = createScratch(Float32Array);
 
-/** Histories of slots, oldest first → user vectors as they are searched with, [d] each; padded on the left to the longest of the batch. */
+/** Histories of slots, oldest first → user vectors, [d] each, normalised for a cosine. Padded on the left to the longest history of the batch. */
 async function embed(tower: TowerSession, histories: readonly Int32Array[]): Promise<Float32Array[]> {
   const length = Math.max(...histories.map((history) => history.length));
   const itemVectors = vectorScratch(histories.length * length * dim);
@@ -78,13 +78,13 @@ async function embed(tower: TowerSession, histories: readonly Int32Array[]): Pro
 
 interface Embedded {
   vectors: Float32Array[];
-  /** So many of them the tower made now; the others are of earlier requests. */
+  /** How many of them the tower made now; the others were cached. */
   made: number;
 }
 
 /**
- * Kept is only what other requests will ask for: the first variant of each job, and nothing of the float32 tower where another
- * answers most requests.
+ * User vectors of all variants. Cached is only what other requests will ask for: the first variant of each job, and no vector of the
+ * float32 tower where the 8-bit tower answers most requests.
  */
 async function usersOf(variants: readonly Int32Array[][], needsFloat32: boolean): Promise<Embedded> {
   const histories = variants.flat();
@@ -98,16 +98,16 @@ async function usersOf(variants: readonly Int32Array[][], needsFloat32: boolean)
   const whole = new Set(variants.map(([first]) => first));
   made.forEach((vector, position) => {
     const history = missing[position] as Int32Array; // one vector a history
-    if (whole.has(history)) userVectors.keep(history, vector.slice(), since); // of its own: the whole batch would stay with it
+    if (whole.has(history)) userVectors.keep(history, vector.slice(), since); // a copy: a view would keep the whole batch in memory
   });
   let next = 0;
   return { vectors: known.map((vector) => vector ?? (made[next++] as Float32Array)), made: made.length };
 }
 
 /** The history, and for an explanation also the history without each of its items. */
-const variantsOf = ({ history, wishes }: SearchJob): Int32Array[] => {
-  if (wishes !== null && wishes.near !== null) return [];
-  return wishes?.explain === true && history.length > 1
+const variantsOf = ({ history, options }: UnpackedJob): Int32Array[] => {
+  if (options !== null && options.similarTo !== null) return [];
+  return options?.explain === true && history.length > 1
     ? [history, ...Array.from(history, (_, left) => history.filter((_, position) => position !== left))]
     : [history];
 };
@@ -135,45 +135,45 @@ function moveAway(query: Float32Array, disliked: Int32Array): Float32Array {
   return manifest.similarity === 'cosine' ? normalise(moved) : moved;
 }
 
-/** Exact with a filter means scoring what the filter allows: no search of the graph is ever cheap enough. */
-function findFor({ allowed, exact: isExact }: SearchWishes, query: Float32Array, count: number): Neighbours {
+function searchAlone(options: SearchOptions | null, query: Float32Array, count: number): Neighbours {
+  if (options === null) return hnsw.search(query, count);
+  const { allowed, exact: isExact } = options;
   if (allowed === null) return (isExact ? exact : hnsw).search(query, count);
-  if (isExact) return searchAllowed(exact, table, allowed, query, count, Infinity);
+  if (isExact) return searchAllowed(exact, table, allowed, query, count, Infinity); // scores what the filter allows
   return searchAllowed(hnsw, table, allowed, query, count, setup.hnsw.ef);
 }
 
-const askedOf = ({ history, count, exceptHistory }: SearchJob): Asked => ({ count, except: exceptHistory ? history : NONE });
+const requestOf = ({ history, count, excludesHistory }: UnpackedJob): ScanRequest => ({ count, excluded: excludesHistory ? history : NONE });
 
-/** What a wider search finds, less the exceptions. */
-function without(except: Int32Array, count: number, search: (wider: number) => Neighbours): Neighbours {
-  if (except.length === 0) return search(count);
-  const { slots, similarities } = search(count + except.length);
-  const excepted = new Set(except);
+/** Asks the search for more than `count` and leaves out what is excluded. */
+function searchExcluding(excluded: Int32Array, count: number, search: (count: number) => Neighbours): Neighbours {
+  if (excluded.length === 0) return search(count);
+  const { slots, similarities } = search(count + excluded.length);
+  const excludedSlots = new Set(excluded);
   const kept: number[] = [];
-  for (let rank = 0; rank < slots.length && kept.length < count; rank++) if (!excepted.has(slots[rank] as number)) kept.push(rank); // rank < length
+  for (let rank = 0; rank < slots.length && kept.length < count; rank++) if (!excludedSlots.has(slots[rank] as number)) kept.push(rank); // rank < length
   return {
     slots: Int32Array.from(kept, (rank) => slots[rank] as number),
     similarities: Float32Array.from(kept, (rank) => similarities[rank] as number),
   };
 }
 
-/** Neighbours of each job's query. Jobs that want nothing special are searched for together where that is cheaper. */
-async function findAll(jobs: readonly SearchJob[], queries: readonly Float32Array[]): Promise<Neighbours[]> {
+/** Neighbours of each job's query. One scan answers all jobs that it can, where that is cheaper than a walk through the graph for each. */
+async function findAll(jobs: readonly UnpackedJob[], queries: readonly Float32Array[]): Promise<Neighbours[]> {
   const scan = await scanning;
-  const isPlain = ({ wishes }: SearchJob): boolean => wishes === null || (wishes.allowed === null && (!wishes.exact || scan.isExact));
-  const plain = jobs.flatMap((job, position) => (isPlain(job) ? [position] : []));
+  const canScan = ({ options }: UnpackedJob): boolean => options === null || (options.allowed === null && (!options.exact || scan.isExact));
+  const scannable = jobs.flatMap((job, position) => (canScan(job) ? [position] : []));
   const scanned = new Map<number, Neighbours>();
-  if (plain.length > 0 && scan.isCheaper(plain.length)) {
-    const together = queryScratch(plain.length * dim);
-    plain.forEach((position, row) => together.set(queries[position] as Float32Array, row * dim)); // one query a job
-    const asked = plain.map((position) => askedOf(jobs[position] as SearchJob));
-    (await scan.search(together, asked)).forEach((found, row) => scanned.set(plain[row] as number, found)); // one a plain job
+  if (scannable.length > 0 && scan.isCheaper(scannable.length)) {
+    const together = queryScratch(scannable.length * dim);
+    scannable.forEach((position, row) => together.set(queries[position] as Float32Array, row * dim)); // one query a job
+    const requests = scannable.map((position) => requestOf(jobs[position] as UnpackedJob));
+    (await scan.search(together, requests)).forEach((found, row) => scanned.set(scannable[row] as number, found)); // one a request
   }
   return jobs.map((job, position) => {
-    const { wishes } = job;
-    const { count, except } = askedOf(job);
+    const { count, excluded } = requestOf(job);
     const query = queries[position] as Float32Array; // one query a job
-    return scanned.get(position) ?? without(except, count, (wider) => (wishes === null ? hnsw.search(query, wider) : findFor(wishes, query, wider)));
+    return scanned.get(position) ?? searchExcluding(excluded, count, (wider) => searchAlone(job.options, query, wider));
   });
 }
 
@@ -181,15 +181,15 @@ async function search(packed: PackedJobs): Promise<Answered> {
   const started = performance.now();
   const jobs = unpackJobs(packed);
   const variants = jobs.map(variantsOf);
-  const needsFloat32 = jobs.some(({ wishes }) => wishes?.float32 === true);
+  const needsFloat32 = jobs.some(({ options }) => options?.float32 === true);
   const { vectors: users, made } = await usersOf(variants, needsFloat32);
   const embedded = performance.now();
   let row = 0;
-  const vectors = jobs.map(({ wishes }, position) => {
+  const vectors = jobs.map(({ options }, position) => {
     const first = row;
     row += variants[position]?.length ?? 0;
-    const [own = queryOf(wishes?.near ?? 0), ...less] = users.slice(first, row); // without a history there is an item
-    const disliked = wishes?.disliked ?? NONE;
+    const [own = queryOf(options?.similarTo ?? 0), ...less] = users.slice(first, row); // without a history there is an item
+    const disliked = options?.disliked ?? NONE;
     const away = (query: Float32Array): Float32Array => (disliked.length === 0 ? query : moveAway(query, disliked));
     return { user: away(own), without: less.map(away) };
   });
@@ -197,11 +197,11 @@ async function search(packed: PackedJobs): Promise<Answered> {
     jobs,
     vectors.map(({ user }) => user),
   );
-  const results = jobs.map(({ wishes }, position): SearchResult => {
+  const results = jobs.map(({ options }, position): SearchResult => {
     const neighbours = found[position] as Neighbours; // one a job
-    if (wishes === null || !(wishes.wantsUser || wishes.explain)) return { ...neighbours, vectors: null };
+    if (options === null || !(options.wantsUser || options.explain)) return { ...neighbours, vectors: null };
     const { user, without: less } = vectors[position] as (typeof vectors)[0]; // one a job
-    return { ...neighbours, vectors: { user: wishes.wantsUser ? user.slice() : null, without: less.map((vector) => vector.slice()) } };
+    return { ...neighbours, vectors: { user: options.wantsUser ? user.slice() : null, without: less.map((vector) => vector.slice()) } };
   });
   const answer: SearchAnswer = {
     results: packResults(results),
@@ -224,7 +224,7 @@ async function verify(): Promise<Answered> {
   return { answer: verified };
 }
 
-/** Not awaited by the loop: searches and updates go on while the file is written. */
+/** Searches and updates go on while the file is written. */
 const save = async (file: string): Promise<Answered> => ({ answer: await hnsw.save(file) });
 
 async function load(file: string, slots: Int32Array): Promise<Answered> {
@@ -237,12 +237,12 @@ async function load(file: string, slots: Int32Array): Promise<Answered> {
   return { answer: nodes, transfer: [nodes.buffer as ArrayBuffer] };
 }
 
-/** Insertions between two turns of the thread: a search waits for 2 or 3 ms at most, whatever is being ingested. */
+/** Insertions between two turns of the thread: during ingestion a search waits for 3 ms at most. */
 const UPDATE_STEP = 4;
 let inserted = 0;
 let lastUpdate: Promise<unknown> = Promise.resolve();
 
-/** In the order of arrival, but searches come in between: the sender learns when it is done. */
+/** Updates run in the order of arrival; searches come in between. */
 function update(add: number[], remove: number[]): Promise<Answered> {
   const mine = lastUpdate.then(async (): Promise<Answered> => {
     const scan = await scanning;
@@ -263,7 +263,7 @@ function update(add: number[], remove: number[]): Promise<Answered> {
   return mine;
 }
 
-/** Whatever did open. */
+/** Closes the engines that did open. */
 async function close(): Promise<void> {
   const engines = await Promise.allSettled([opened, openedInt8, scanning]);
   for (const engine of engines) if (engine.status === 'fulfilled') await engine.value?.close();

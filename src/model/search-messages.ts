@@ -1,23 +1,25 @@
 import type { AllowedSlots } from '../index/filtered.js';
 
-/** One user's search, as a worker sees it. */
-export interface SearchJob<Slots = Int32Array> {
-  /** Slots, oldest first; at least one and at most T. Empty when `near` is given. */
-  history: Slots;
+/** One user's search. */
+export interface SearchJob {
+  /** Slots, oldest first; at least one and at most T. Empty when `similarTo` is given. */
+  history: ArrayLike<number>;
   count: number;
-  /** Whether items of the history are not to come back. */
-  exceptHistory: boolean;
-  /** Null: nothing but the history counts. */
-  wishes: SearchWishes | null;
+  /** Whether items of the history must not be returned. */
+  excludesHistory: boolean;
+  /** Null: the history and the count say everything. */
+  options: SearchOptions | null;
 }
 
-/** The same as it is asked for. */
-export type AskedJob = SearchJob<ArrayLike<number>>;
+/** The same in a worker. */
+export interface UnpackedJob extends SearchJob {
+  history: Int32Array;
+}
 
 /** What only some requests ask for. */
-export interface SearchWishes {
-  /** Search around this item's vector instead of a user's. */
-  near: number | null;
+export interface SearchOptions {
+  /** Slot of the item whose vector is the query, instead of a user's vector. */
+  similarTo: number | null;
   /** Slots of disliked examples: the query moves away from them. */
   disliked: Int32Array;
   /** Slots that may be returned; null: all. */
@@ -34,23 +36,23 @@ export interface SearchWishes {
 export interface SearchResult {
   slots: Int32Array;
   similarities: Float32Array;
-  /** Null unless the job had wishes that need it. */
+  /** Null unless the job's options ask for some. */
   vectors: SearchVectors | null;
 }
 
 export interface SearchVectors {
-  /** What was searched for, [d], normalised where the similarity is cosine; null unless the job asked for it. */
+  /** The query, [d], normalised where the similarity is cosine; null unless the job asked for it. */
   user: Float32Array | null;
   /** For an explanation: the user vector without history item i, for each i. */
   without: Float32Array[];
 }
 
-/** A batch of jobs in two pieces: a structured clone costs by the object, not by the byte. */
+/** A batch of jobs in two objects: the cost of a structured clone grows with the objects, not with the bytes. */
 export interface PackedJobs {
-  /** length, count, whether the history is excepted, and the history's slots of each job */
+  /** For each job: length of the history, count, whether the history is excluded, and the history's slots. */
   numbers: Int32Array;
-  /** Null when no job of the batch has any. */
-  wishes: (SearchWishes | null)[] | null;
+  /** Null when no job of the batch has options. */
+  options: (SearchOptions | null)[] | null;
 }
 
 export interface PackedResults {
@@ -64,27 +66,27 @@ export interface PackedResults {
 const HEADER = 3;
 const someOf = <Value>(values: (Value | null)[]): (Value | null)[] | null => (values.some((value) => value !== null) ? values : null);
 
-export function packJobs(jobs: readonly AskedJob[]): PackedJobs {
+export function packJobs(jobs: readonly SearchJob[]): PackedJobs {
   const numbers = new Int32Array(jobs.reduce((sum, { history }) => sum + HEADER + history.length, 0));
   let at = 0;
-  for (const { history, count, exceptHistory } of jobs) {
+  for (const { history, count, excludesHistory } of jobs) {
     numbers[at] = history.length;
     numbers[at + 1] = count;
-    numbers[at + 2] = exceptHistory ? 1 : 0;
+    numbers[at + 2] = excludesHistory ? 1 : 0;
     numbers.set(history, at + HEADER);
     at += HEADER + history.length;
   }
-  return { numbers, wishes: someOf(jobs.map(({ wishes }) => wishes)) };
+  return { numbers, options: someOf(jobs.map(({ options }) => options)) };
 }
 
-/** The histories are views into the message. */
-export function unpackJobs({ numbers, wishes }: PackedJobs): SearchJob[] {
-  const jobs: SearchJob[] = [];
+/** The histories are views of the message. */
+export function unpackJobs({ numbers, options }: PackedJobs): UnpackedJob[] {
+  const jobs: UnpackedJob[] = [];
   for (let at = 0; at < numbers.length;) {
     const first = at + HEADER;
     const end = first + (numbers[at] as number); // a header of three numbers
     const count = numbers[at + 1] as number;
-    jobs.push({ history: numbers.subarray(first, end), count, exceptHistory: numbers[at + 2] === 1, wishes: wishes?.[jobs.length] ?? null });
+    jobs.push({ history: numbers.subarray(first, end), count, excludesHistory: numbers[at + 2] === 1, options: options?.[jobs.length] ?? null });
     at = end;
   }
   return jobs;

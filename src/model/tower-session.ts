@@ -2,9 +2,9 @@ import { existsSync, readdirSync } from 'node:fs';
 import { InferenceSession, env, type Tensor } from 'onnxruntime-node';
 import type { Provider } from '../config.js';
 import { ArtifactError, messageOf } from '../errors.js';
-import type { Turns } from '../threads/mutex.js';
+import type { Mutex } from '../threads/mutex.js';
 
-// a provider that does not load is reported by us; the engine's own error lines would look like failures
+// `skipped` reports a provider that does not load; the engine's own error lines would look like failures
 env.logLevel = 'fatal';
 
 /** Best first; `auto` tries them in this order. */
@@ -12,7 +12,7 @@ const AUTO: Provider[] = ['cuda', 'webgpu', 'cpu'];
 
 export interface TowerSession {
   provider: Provider;
-  /** Why better providers were passed over, for the log. */
+  /** Why better providers were not taken, for the log. */
   skipped: string[];
   inputNames: readonly string[];
   run(feeds: Record<string, Tensor>): Promise<InferenceSession.ReturnType>;
@@ -20,25 +20,25 @@ export interface TowerSession {
 }
 
 /**
- * Without a device WebGPU would still take a driver that computes on the CPU, slower than the CPU provider, or else write
- * warnings past the log. Who names webgpu gets either.
+ * Without a device WebGPU would still take a driver that computes on the CPU, slower than the CPU provider, or write warnings past the
+ * log. A caller that names `webgpu` gets it all the same.
  */
 const hasGpuDevice = (): boolean =>
   process.platform !== 'linux' ||
   (existsSync('/dev/dri') && readdirSync('/dev/dri').some((name) => name.startsWith('renderD'))) ||
   ['/dev/nvidia0', '/dev/dxg'].some(existsSync);
 
-/** The engine's own words, without the place in its sources. */
+/** The engine's message without the position in its sources. */
 const reasonOf = (error: unknown): string => (messageOf(error).split('\n')[0] ?? '').replace(/^.* was false\. /, '');
 
-const atOnce: Turns = (task) => task();
+const NO_MUTEX: Mutex = { runExclusive: (task) => task() };
 
 /**
  * Loads one tower on the first provider that accepts it. Runs on the calling thread: only workers may call this.
- * @param turns taken for whatever WebGPU does
+ * @param gpuMutex held during every call of WebGPU
  * @throws ArtifactError when no provider of the list loads it, or only the CPU does and a GPU is required
  */
-export async function openTower(path: string, wanted: 'auto' | Provider[], requireGpu: boolean, turns: Turns): Promise<TowerSession> {
+export async function openTower(path: string, wanted: 'auto' | Provider[], requireGpu: boolean, gpuMutex: Mutex): Promise<TowerSession> {
   const skipped: string[] = [];
   for (const provider of wanted === 'auto' ? AUTO : wanted) {
     if (provider === 'cpu' && requireGpu) {
@@ -49,9 +49,9 @@ export async function openTower(path: string, wanted: 'auto' | Provider[], requi
       skipped.push('webgpu: there is no GPU device in /dev');
       continue;
     }
-    const inTurn = provider === 'webgpu' ? turns : atOnce;
+    const { runExclusive } = provider === 'webgpu' ? gpuMutex : NO_MUTEX;
     try {
-      const session = await inTurn(() =>
+      const session = await runExclusive(() =>
         InferenceSession.create(path, {
           executionProviders: [provider],
           intraOpNumThreads: 1, // parallelism comes from the workers
@@ -61,7 +61,13 @@ export async function openTower(path: string, wanted: 'auto' | Provider[], requi
         }),
       );
       const { inputNames } = session;
-      return { provider, skipped, inputNames, run: (feeds) => inTurn(() => session.run(feeds)), close: () => inTurn(() => session.release()) };
+      return {
+        provider,
+        skipped,
+        inputNames,
+        run: (feeds) => runExclusive(() => session.run(feeds)),
+        close: () => runExclusive(() => session.release()),
+      };
     } catch (error) {
       skipped.push(`${provider}: ${reasonOf(error)}`);
     }

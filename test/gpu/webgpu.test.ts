@@ -6,7 +6,7 @@ import { createMetrics } from '../../src/metrics.js';
 import { readArtifact } from '../../src/model/artifact.js';
 import { startFuser, type FusedItem } from '../../src/model/fuser.js';
 import { GPU_LOCK } from '../../src/model/gpu-lock.js';
-import { turnsOf } from '../../src/threads/mutex.js';
+import { mutexOf } from '../../src/threads/mutex.js';
 import { build, clip, demoStates, DEMO_ARTIFACT, putClips } from '../build.js';
 import { scanConformance } from '../index/scan-conformance.js';
 
@@ -19,7 +19,7 @@ if (isThere) process.env.VK_ICD_FILENAMES ??= DRIVER;
 
 if (!isThere && !isRequired) test('WebGPU', { skip: `there is no ${DRIVER}: apt-get install chromium libvulkan1` });
 else {
-  scanConformance('scan on WebGPU', (table) => createGpuScanIndex(table, 'webgpu', turnsOf(GPU_LOCK)), 0);
+  scanConformance('scan on WebGPU', (table) => createGpuScanIndex(table, 'webgpu', mutexOf(GPU_LOCK)), 0);
   test('the item tower gives the golden vectors, and of demo clips the vectors of the CPU', fusesAlike);
   test('a server on WebGPU answers as one on the CPU does, while items are put', servesAlike);
 }

@@ -250,7 +250,7 @@ test('a rebuilt index need only be as good as the one it replaces, another model
         let isExact = true;
         const found = await search(() => {
           const job = prepare();
-          isExact = job?.wishes?.exact === true;
+          isExact = job?.options?.exact === true;
           return job;
         });
         return found === null || isExact ? found : { ...found, count: found.count / 2 };

@@ -29,7 +29,7 @@ export function scanConformance(engine: string, create: (table: VectorTable) => 
     for (const slot of slots) if (!excepted.has(slot)) exact.add(slot);
     const found = await scan.search(
       queries,
-      Array.from({ length: BATCH }, () => ({ count, except })),
+      Array.from({ length: BATCH }, () => ({ count, excluded: except })),
     );
     let missed = 0;
     found.forEach((neighbours, position) => {

@@ -3,11 +3,11 @@ import { test } from 'node:test';
 import { createGpuScanIndex } from '../../src/index/gpu-scan.js';
 import { createScanIndex } from '../../src/index/scan.js';
 import { CHUNK_SLOTS, createVectorTable, makeChunk } from '../../src/index/vector-table.js';
-import { makeLock, turnsOf } from '../../src/threads/mutex.js';
+import { makeLock, mutexOf } from '../../src/threads/mutex.js';
 import { scanConformance } from './scan-conformance.js';
 
 scanConformance('scan in 8 bits', createScanIndex, 0.01);
-scanConformance('scan in float32, fed', (table) => createGpuScanIndex(table, 'cpu', turnsOf(makeLock())), 0);
+scanConformance('scan in float32, fed', (table) => createGpuScanIndex(table, 'cpu', mutexOf(makeLock())), 0);
 
 test('a catalogue that has outgrown the scan is never searched by it again', () => {
   const table = createVectorTable(4);

@@ -44,7 +44,7 @@ async function startPool(t: TestContext): Promise<RecommenderPool> {
   return pool;
 }
 
-const jobOf = (n: number) => ({ history: Int32Array.of(n), count: 5, exceptHistory: true, wishes: null });
+const jobOf = (n: number) => ({ history: Int32Array.of(n), count: 5, excludesHistory: true, options: null });
 
 function sortedSlotsOf(answer: Searched | null): number[] {
   assert.ok(answer !== null);
@@ -95,7 +95,7 @@ test('fewer go together at the end of the turn', async (t) => {
 test('a batch is answered the same whatever the memory that it uses again has held', async (t) => {
   const pool = await startPool(t);
   const search = async (histories: readonly number[][]): Promise<Float32Array[]> => {
-    const answers = await Promise.all(histories.map((history) => pool.search(() => ({ history, count: 5, exceptHistory: true, wishes: null }))));
+    const answers = await Promise.all(histories.map((history) => pool.search(() => ({ history, count: 5, excludesHistory: true, options: null }))));
     return answers.map((answer) => answer?.batch.similarities.slice(answer.first, answer.first + answer.count) ?? assert.fail());
   };
   const pair = [[3], Array.from({ length: 20 }, (_, n) => n)];

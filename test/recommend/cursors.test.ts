@@ -31,3 +31,21 @@ test('a cursor expires', () => {
 test('a hash of item ids has no collisions among many alike ids', () => {
   assert.equal(new Set(Array.from({ length: 200_000 }, (_, n) => hashOf(`item-${n}`))).size, 200_000);
 });
+
+/** Sealed before the signature came from node:crypto's HMAC, at 1 December 2025 for ten minutes. */
+const SEALED_BEFORE = {
+  secret: 'AWks3Ngch4s-Em3e0csMesj047NEOcON4C-DC_G8uHrCdpBCnmFLKXi_3IWJ4mc',
+  '': 'AWks3Ngch4s-Em3e0csMesj047NEOcON4C-DC_G8uI4ttZKelpTWMnyTekFXvLI',
+  ['y'.repeat(200)]: 'AWks3Ngch4s-Em3e0csMesj047NEOcON4C-DC_G8uFegY7PpUH4-T33wK21_Q8k',
+};
+
+test('cursors that an earlier version sealed go on, and sealing gives the same bytes', () => {
+  const sealedAt = 1_764_547_200_000;
+  const identity = '["u42",null,null]';
+  const shown = ['a', 'b', 'clip-17'].map(hashOf);
+  for (const [secret, sealed] of Object.entries(SEALED_BEFORE)) {
+    const cursors = createCursors(secret, 10);
+    assert.deepEqual(cursors.open(sealed, identity, sealedAt), { shown, expiresAt: sealedAt + 600_000 });
+    assert.equal(cursors.seal(shown, identity, sealedAt), sealed);
+  }
+});

@@ -3,7 +3,7 @@ import { createExactIndex } from '../../src/index/exact.js';
 import { searchAllowed } from '../../src/index/filtered.js';
 import { createVectorTable } from '../../src/index/vector-table.js';
 import type { Searched } from '../../src/model/recommender-pool.js';
-import type { AskedJob } from '../../src/model/search-messages.js';
+import type { SearchJob } from '../../src/model/search-messages.js';
 import type { RecommendAnswer } from '../../src/recommend/answer.js';
 import type { RecommendContext } from '../../src/recommend/context.js';
 import { createCursors } from '../../src/recommend/cursors.js';
@@ -34,7 +34,7 @@ export interface MemoryFeed {
   ask(request: Partial<RecommendRequest>): Promise<RecommendAnswer>;
   ids(request: Partial<RecommendRequest>): Promise<string[]>;
   /** What the recommenders were asked for. */
-  searches: AskedJob[];
+  searches: SearchJob[];
   retrieval: Retrieval;
   catalogue: Catalogue;
   popularity: Popularity;
@@ -49,15 +49,15 @@ const NOW = Date.now();
  * @param reach how many the graph finds at most; the others are lost to it
  */
 export async function memoryFeed(items: readonly MemoryItem[], reach = Infinity): Promise<MemoryFeed> {
-  const searches: AskedJob[] = [];
+  const searches: SearchJob[] = [];
   const user = Float32Array.of(0, 1);
   const table = createVectorTable(2);
   const exact = createExactIndex(table);
-  const find = ({ wishes, count }: AskedJob) =>
-    wishes?.allowed != null
-      ? searchAllowed(exact, table, wishes.allowed, user, count, Infinity)
-      : exact.search(user, wishes?.exact === true ? count : Math.min(count, reach));
-  const search = async (prepare: () => AskedJob | null): Promise<Searched | null> => {
+  const find = ({ options, count }: SearchJob) =>
+    options?.allowed != null
+      ? searchAllowed(exact, table, options.allowed, user, count, Infinity)
+      : exact.search(user, options?.exact === true ? count : Math.min(count, reach));
+  const search = async (prepare: () => SearchJob | null): Promise<Searched | null> => {
     const job = prepare();
     if (job === null) return null;
     searches.push(job);

@@ -216,7 +216,7 @@ test('the longest lists and the tightest caps leave the event loop its turns, an
   feed.searches.length = 0;
   assert.ok((await turnsOf({ k: 20, caps: onePerAuthor })) > 3);
   assert.deepEqual(
-    feed.searches.map(({ count, wishes }) => [count > 1000, wishes?.exact ?? false, wishes?.allowed?.count ?? null]),
+    feed.searches.map(({ count, options }) => [count > 1000, options?.exact ?? false, options?.allowed?.count ?? null]),
     [
       [false, false, null],
       [false, false, null],

@@ -1,6 +1,6 @@
 import type { EligibilityRules } from '../../domain/eligibility.js';
 import type { RecommenderPool, Searched } from '../../model/recommender-pool.js';
-import type { AskedJob } from '../../model/search-messages.js';
+import type { SearchJob } from '../../model/search-messages.js';
 import { SearchEnded, type Query } from '../retrieval.js';
 import type { SlotBitmap } from './slot-filters.js';
 import type { Slots } from './slots.js';
@@ -70,19 +70,19 @@ function jobOf(
   exact: boolean,
   among: SlotBitmap | null,
   isFirst: boolean,
-): AskedJob | null {
+): SearchJob | null {
   const isAround = query.similarTo !== null;
   const history = isAround ? NONE : slotsOf(slots, task.history);
   const similarTo = query.similarTo === null ? null : slots.slotOf(query.similarTo);
   if (similarTo === null ? history.length === 0 : similarTo < 0) return null;
-  const exceptHistory = rules.excludesHistory && !isAround;
-  const asked = { history, count: total - (exceptHistory ? history.length : 0), exceptHistory };
+  const excludesHistory = rules.excludesHistory && !isAround;
+  const asked = { history, count: total - (excludesHistory ? history.length : 0), excludesHistory };
   const explain = isFirst && query.explain;
   const wantsUser = isFirst && query.scoresOthers;
   const { exact: float32, disliked } = query;
-  if (!isAround && disliked.length === 0 && among === null && !exact && !float32 && !explain && !wantsUser) return { ...asked, wishes: null };
+  if (!isAround && disliked.length === 0 && among === null && !exact && !float32 && !explain && !wantsUser) return { ...asked, options: null };
   const allowed = among === null ? null : { words: among.words, count: among.count };
-  return { ...asked, wishes: { near: similarTo, disliked: Int32Array.from(slotsOf(slots, disliked)), allowed, exact, float32, explain, wantsUser } };
+  return { ...asked, options: { similarTo, disliked: Int32Array.from(slotsOf(slots, disliked)), allowed, exact, float32, explain, wantsUser } };
 }
 
 /** Of the items that still have one. */

@@ -113,7 +113,7 @@ export function createSlots(dim: number, normalised: boolean, grow: (chunk: Vect
     },
     restore: (slot, item) => {
       own(slot, item);
-      table.revive(slot, normalised);
+      table.markLive(slot, normalised);
     },
     finishRestore: () => {
       free.length = 0;

@@ -182,7 +182,7 @@ function verify(source: string, { files }: BackupManifest): void {
     const path = join(source, name);
     if (!existsSync(path)) throw new InputError(`${name} is missing from ${source}`);
     const { sha256, bytes } = digestOf(path);
-    if (sha256 !== expected.sha256 || bytes !== expected.bytes) throw new InputError(`${name} is not what was backed up: its digest does not hold`);
+    if (sha256 !== expected.sha256 || bytes !== expected.bytes) throw new InputError(`${name} is not what was backed up: its digest differs from the manifest`);
   }
 }
 

@@ -1,24 +1,9 @@
-import { createHash } from 'node:crypto';
-import {
-  closeSync,
-  cpSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  readSync,
-  readdirSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Type, type Static } from 'typebox';
 import { Value } from 'typebox/value';
 import { ArtifactError, InputError, messageOf } from '../errors.js';
+import { digestOf, syncToDisk } from '../files.js';
 import { readArtifact } from '../model/artifact.js';
 import { LOCK_FILES, lockDataDir } from '../store/data-lock.js';
 import { copyDatabase, moveModels, type CopiedDatabase } from '../store/sqlite/backup.js';
@@ -31,18 +16,17 @@ const MANIFEST = 'backup.json';
 const MODELS = 'models';
 const SNAPSHOTS = 'snapshots';
 const SERVED = 'served';
-/** What is on its way lies here, within the folder that it is for: that may be a mount point, and its parent read-only. */
+/** Unfinished files. The folder is inside the target, because the target may be a mount point with a read-only parent. */
 const STAGING = '.partial';
-/** May be in a folder that counts as empty: what locking it leaves, and what a file system makes of its own accord. */
-const NOBODYS: readonly string[] = [...LOCK_FILES, 'lost+found'];
-const PIECE = 4 * 1024 * 1024;
+/** A folder that holds only these counts as empty: files of its lock, and what a file system itself makes. */
+const IGNORED: readonly string[] = [...LOCK_FILES, 'lost+found'];
 
 const BackupManifest = Type.Object({
   format: Type.Literal('reelfuse-backup'),
   format_version: Type.Literal(2),
   created_at: Type.String(),
   schema_version: Type.Integer(),
-  /** Fingerprint of the model that serves; null: the bundled demo, or none. */
+  /** Fingerprint of the active model; null: the bundled demo, or none. */
   model: Type.Union([Type.String(), Type.Null()]),
   /** Fingerprints of the models that are in the folder `models`. */
   models: Type.Array(Type.String()),
@@ -51,31 +35,6 @@ const BackupManifest = Type.Object({
   files: Type.Record(Type.String(), Type.Object({ sha256: Type.String(), bytes: Type.Integer() })),
 });
 export type BackupManifest = Static<typeof BackupManifest>;
-
-function digestOf(path: string): { sha256: string; bytes: number } {
-  const hash = createHash('sha256');
-  const descriptor = openSync(path, 'r');
-  try {
-    const buffer = new Uint8Array(PIECE);
-    for (let bytes = 0; ;) {
-      const count = readSync(descriptor, buffer, 0, PIECE, bytes);
-      if (count === 0) return { sha256: hash.digest('hex'), bytes };
-      hash.update(buffer.subarray(0, count));
-      bytes += count;
-    }
-  } finally {
-    closeSync(descriptor);
-  }
-}
-
-function sync(path: string): void {
-  const descriptor = openSync(path, 'r');
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
-}
 
 /** Paths below the folder, of files or of everything. */
 const namesIn = (folder: string, wanted: 'files' | 'all'): string[] =>
@@ -86,30 +45,30 @@ const namesIn = (folder: string, wanted: 'files' | 'all'): string[] =>
 
 function requireEmpty(folder: string): void {
   if (!existsSync(folder)) return;
-  const found = readdirSync(folder).filter((name) => !NOBODYS.includes(name));
+  const found = readdirSync(folder).filter((name) => !IGNORED.includes(name));
   if (found.length > 0) throw new InputError(`${folder} is not empty: it holds ${found.slice(0, 3).join(', ')}`);
 }
 
 /**
- * Fills an absent or empty folder: everything is made and synced in a folder of its own within it, and moved up at the end.
- * @param last moved after the others: a folder without it is not taken for a whole one
+ * Fills an absent or empty folder. Everything is made and synced in a folder inside it, and moved up at the end.
+ * @param last name of the file that is moved last: a folder without it does not count as complete
  */
 async function fillFolder(target: string, last: string, fill: (folder: string) => Promise<void>): Promise<void> {
   mkdirSync(target, { recursive: true });
   requireEmpty(target);
   const staging = join(target, STAGING);
-  mkdirSync(staging); // refused when somebody else has begun
+  mkdirSync(staging); // fails when another process fills the folder
   const own = [STAGING];
   try {
     await fill(staging);
-    for (const name of namesIn(staging, 'all')) sync(join(staging, name));
+    for (const name of namesIn(staging, 'all')) syncToDisk(join(staging, name));
     const names = readdirSync(staging).filter((name) => name !== last);
     for (const name of [...names, last]) {
       renameSync(join(staging, name), join(target, name));
       own.push(name);
     }
     rmSync(staging, { recursive: true });
-    sync(target);
+    syncToDisk(target);
   } catch (error) {
     for (const name of own) rmSync(join(target, name), { recursive: true, force: true });
     throw error;
@@ -117,14 +76,14 @@ async function fillFolder(target: string, last: string, fill: (folder: string) =
 }
 
 /**
- * Copies store, models, snapshots and what was served, while a server may go on serving from the folder.
- * @throws InputError, ArtifactError when the model that serves cannot be read
+ * Copies store, models, snapshots and the served log. A server may serve from the folder meanwhile.
+ * @throws InputError, ArtifactError when the active model cannot be read
  */
 export async function backUp(dataDir: string, target: string): Promise<BackupManifest> {
   if (!existsSync(join(dataDir, DATABASE_FILE))) throw new InputError(`${dataDir} holds no database`);
   let manifest: BackupManifest | null = null;
   await fillFolder(target, MANIFEST, async (folder) => {
-    copySnapshots(join(dataDir, SNAPSHOTS), join(folder, SNAPSHOTS)); // before the database, so that none knows more than it
+    copySnapshots(join(dataDir, SNAPSHOTS), join(folder, SNAPSHOTS)); // before the database, so that no snapshot is newer than it
     copyServed(join(dataDir, SERVED), join(folder, SERVED));
     const database = copyDatabase(dataDir, join(folder, DATABASE_FILE));
     const models = await copyModels(database, join(folder, MODELS));
@@ -137,7 +96,7 @@ export async function backUp(dataDir: string, target: string): Promise<BackupMan
   return manifest;
 }
 
-/** A running server may remove the source meanwhile. @returns whether something was copied */
+/** A running server may remove the source meanwhile. @returns false when it has */
 function copyIfThere(from: string, to: string): boolean {
   try {
     cpSync(from, to, { recursive: true });
@@ -148,7 +107,7 @@ function copyIfThere(from: string, to: string): boolean {
   }
 }
 
-/** Newest first. One that is removed while it is copied is left out: newer ones have taken its place. */
+/** Newest first. A snapshot that is removed while it is copied is left out: a newer one has replaced it. */
 function copySnapshots(from: string, to: string): void {
   if (!existsSync(from)) return;
   const finished = readdirSync(from).filter((name) => !name.startsWith('.'));
@@ -171,7 +130,7 @@ function copyServed(from: string, to: string): void {
   for (const name of readdirSync(from)) copyIfThere(join(from, name), join(to, name));
 }
 
-/** Every model that the store names, so that a restored server can switch to it; only the one that serves must be there. */
+/** Every model that the store names, so that a restored server can switch to it. Only the active model must be there. */
 async function copyModels({ model_dir: dir, models }: CopiedDatabase, to: string): Promise<Pick<BackupManifest, 'model' | 'models' | 'left_out'>> {
   const active = dir === null || isDemoModel(dir) ? null : await readArtifact(dir);
   const folders = new Map(models.map(({ fingerprint, folder }) => [fingerprint, folder]));
@@ -185,7 +144,7 @@ async function copyModels({ model_dir: dir, models }: CopiedDatabase, to: string
       const copy = join(to, fingerprint);
       mkdirSync(copy, { recursive: true });
       for (const name of ['model.json', ...Object.keys(artifact.manifest.files)]) cpSync(realpathSync(join(artifact.folder, name)), join(copy, name));
-      await readArtifact(copy); // what is restored must start
+      await readArtifact(copy); // a restored server must be able to start
       copied.push(fingerprint);
     } catch (error) {
       if (!(error instanceof ArtifactError) || fingerprint === active?.fingerprint) throw error;
@@ -196,14 +155,14 @@ async function copyModels({ model_dir: dir, models }: CopiedDatabase, to: string
 }
 
 /**
- * Verifies a backup and makes a data folder of it that needs nothing from elsewhere.
- * @throws InputError naming the file that is not what was written, or what stands in the folder
+ * Verifies a backup and makes a self-contained data folder from it.
+ * @throws InputError naming the damaged file, or what the folder holds already
  */
 export async function restoreBackup(source: string, dataDir: string): Promise<BackupManifest> {
   const manifest = readManifest(source);
-  requireEmpty(dataDir); // said before minutes of reading
+  requireEmpty(dataDir); // before minutes of reading
   verify(source, manifest);
-  const unlock = lockDataDir(dataDir); // until it is whole: no server may start on a part of it
+  const unlock = lockDataDir(dataDir); // until it is complete: no server may start on a part of it
   try {
     await fillFolder(dataDir, DATABASE_FILE, async (folder) => {
       for (const name of Object.keys(manifest.files)) cpSync(join(source, name), join(folder, name));
@@ -223,7 +182,7 @@ function verify(source: string, { files }: BackupManifest): void {
     const path = join(source, name);
     if (!existsSync(path)) throw new InputError(`${name} is missing from ${source}`);
     const { sha256, bytes } = digestOf(path);
-    if (sha256 !== expected.sha256 || bytes !== expected.bytes) throw new InputError(`${name} is not what was backed up: its digest does not hold`);
+    if (sha256 !== expected.sha256 || bytes !== expected.bytes) throw new InputError(`${name} is not what was backed up: its digest differs from the manifest`);
   }
 }
 

@@ -1,13 +1,14 @@
 import { createHash, type Hash } from 'node:crypto';
-import { closeSync, fdatasyncSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, fdatasyncSync, openSync, renameSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { CHUNK_SLOTS, type VectorChunk } from '../../index/vector-table.js';
 import { InputError } from '../../errors.js';
+import { digestOf, PIECE_BYTES, readPieces, syncToDisk } from '../../files.js';
 import { serveRequests, type Answered } from '../../threads/worker-loop.js';
 import { GRAPH, IDS, INDEXED, MANIFEST, SHARES, VECTORS } from './snapshot-files.js';
 import type { SnapshotManifest } from './snapshot-manifest.js';
 
-/** Writing and checking hundreds of megabytes has a thread of its own, so that no request waits for it. */
+/** Hundreds of megabytes are written and checked on a separate thread, so that no request waits for it. */
 export type SnapshotRequest = { id: number } & (
   | { type: 'slots'; folder: string; ids: string; shares: Float32Array }
   | { type: 'finish'; folder: string; target: string; manifest: Omit<SnapshotManifest, 'files'>; indexed: Int32Array; chunks: VectorChunk[] }
@@ -21,25 +22,13 @@ export interface SnapshotContent {
   indexed: Int32Array;
 }
 
-/** Synced in pieces, so that a commit of the store never waits behind a long flush. */
-const PIECE = 4 * 1024 * 1024;
-
 const bytesOf = (values: Float32Array | Int32Array): Uint8Array => new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-
-function sync(path: string): void {
-  const descriptor = openSync(path, 'r');
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
-}
 
 function append(path: string, pieces: Iterable<Uint8Array>): void {
   const descriptor = openSync(path, 'a');
   try {
     for (const piece of pieces) {
-      for (let at = 0; at < piece.length;) at += writeSync(descriptor, piece, at, Math.min(PIECE, piece.length - at));
+      for (let at = 0; at < piece.length;) at += writeSync(descriptor, piece, at, Math.min(PIECE_BYTES, piece.length - at));
       fdatasyncSync(descriptor);
     }
   } finally {
@@ -47,50 +36,28 @@ function append(path: string, pieces: Iterable<Uint8Array>): void {
   }
 }
 
-/** The rows of the table that belong to slots [0, slots), a piece at a time; copies, because files take no shared memory. */
+/** The vectors of slots [0, slots), in pieces. Copies, because a file cannot be written from shared memory. */
 function* vectorPieces(chunks: readonly VectorChunk[], slots: number, dim: number): Generator<Uint8Array> {
   for (const [number, { vectors }] of chunks.entries()) {
     const bytes = Math.min(CHUNK_SLOTS, slots - number * CHUNK_SLOTS) * dim * 4;
-    for (let at = 0; at < bytes; at += PIECE) yield new Uint8Array(vectors, at, Math.min(PIECE, bytes - at)).slice();
+    for (let at = 0; at < bytes; at += PIECE_BYTES) yield new Uint8Array(vectors, at, Math.min(PIECE_BYTES, bytes - at)).slice();
   }
-}
-
-/** Reads a whole file by pieces. @returns its length */
-function readPieces(path: string, take: (piece: Uint8Array, position: number) => void): number {
-  const descriptor = openSync(path, 'r');
-  try {
-    const buffer = new Uint8Array(PIECE);
-    for (let position = 0; ;) {
-      const count = readSync(descriptor, buffer, 0, PIECE, position);
-      if (count === 0) return position;
-      take(buffer.subarray(0, count), position);
-      position += count;
-    }
-  } finally {
-    closeSync(descriptor);
-  }
-}
-
-function digestOf(path: string): { sha256: string; bytes: number } {
-  const hash = createHash('sha256');
-  const bytes = readPieces(path, (piece) => void hash.update(piece));
-  return { sha256: hash.digest('hex'), bytes };
 }
 
 function finish({ folder, target, manifest, indexed, chunks }: Extract<SnapshotRequest, { type: 'finish' }>): Answered {
   append(join(folder, VECTORS), vectorPieces(chunks, manifest.slots, manifest.dim));
   append(join(folder, INDEXED), [bytesOf(indexed)]);
-  sync(join(folder, GRAPH));
+  syncToDisk(join(folder, GRAPH));
   const files = Object.fromEntries([IDS, SHARES, VECTORS, INDEXED, GRAPH].map((name) => [name, digestOf(join(folder, name))]));
   writeFileSync(join(folder, MANIFEST), JSON.stringify({ ...manifest, files } satisfies SnapshotManifest), { flush: true });
-  sync(folder);
+  syncToDisk(folder);
   rmSync(target, { recursive: true, force: true });
   renameSync(folder, target);
-  sync(dirname(target));
+  syncToDisk(dirname(target));
   return { answer: Object.values(files).reduce((sum, { bytes }) => sum + bytes, 0) };
 }
 
-/** Fills the chunks. @throws InputError naming the file whose digest does not hold */
+/** Fills the chunks. @throws InputError naming the file whose digest does not match */
 function read({ folder, manifest, chunks }: Extract<SnapshotRequest, { type: 'read' }>): Answered {
   const verified = (name: string, take: (piece: Uint8Array, position: number) => void): void => {
     const expected = manifest.files[name];

@@ -1,25 +1,26 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { LRUCache } from 'lru-cache';
 import type { Matcher } from '../../domain/filter.js';
 import type { EmbeddedItem } from './embedded-item.js';
 
-/** Slots that a filter lets through, one bit each, in memory that the recommenders read too. Only of items that can be served. */
+/** The slots of servable items that pass a filter, one bit each, in memory that the recommenders read too. */
 export interface SlotBitmap {
   readonly words: Uint32Array;
   readonly count: number;
 }
 
-/** Bitmaps of the filters that were asked for lately, kept up to date with every change of an item. */
+/** Bitmaps of the filters that were used last, kept up to date with every change of an item. */
 export interface SlotFilters {
-  /** Built in slices between other work when it is asked for the first time. */
+  /** The first use of a filter builds its bitmap, in slices between other work. */
   bitmap(filter: { key: string; matches: Matcher }): Promise<SlotBitmap>;
-  /** For one request: built in slices too, neither kept nor kept up to date. */
+  /** Builds a bitmap for one request, in slices too. It is neither kept nor updated. */
   once(matches: (item: EmbeddedItem) => boolean): Promise<SlotBitmap>;
-  /** The slot has another item, the same one with other fields, or none that can be served. */
+  /** Must be called when the slot gets another item, its item gets other fields, or its item ceases to be servable (undefined). */
   changed(slot: number, item: EmbeddedItem | undefined): void;
 }
 
-/** Filters that are kept: each costs one test with every written item. */
-const KEPT = 64;
+/** Bitmaps that are kept up to date. Each costs one test with every written item. */
+const MAX_KEPT = 64;
 /** Slots tested between two turns of the event loop: about a millisecond. */
 const SLICE = 8192;
 
@@ -35,10 +36,10 @@ const wordsFor = (slots: number): Uint32Array => new Uint32Array(new SharedArray
 export function createSlotFilters(catalogue: {
   capacity: () => number;
   slots: () => number;
-  /** The item of a slot, when it can be served. */
+  /** The item of a slot if it can be served. */
   atSlot: (slot: number) => EmbeddedItem | undefined;
 }): SlotFilters {
-  const entries = new Map<string, Entry>(); // in the order of their last use
+  const kept = new LRUCache<string, Entry>({ max: MAX_KEPT });
 
   const set = (entry: Entry, slot: number, item: EmbeddedItem | undefined): void => {
     const word = slot >>> 5;
@@ -58,7 +59,7 @@ export function createSlotFilters(catalogue: {
   const fill = async (entry: Entry): Promise<void> => {
     for (let slot = 0; slot < catalogue.slots(); slot++) {
       set(entry, slot, catalogue.atSlot(slot));
-      if (slot % SLICE === SLICE - 1) await nextTurn(); // changes meanwhile reach the entry by `changed`
+      if (slot % SLICE === SLICE - 1) await nextTurn(); // `changed` tells the entry of changes meanwhile
     }
   };
   const open = (matches: (item: EmbeddedItem) => boolean): Entry => {
@@ -69,11 +70,8 @@ export function createSlotFilters(catalogue: {
 
   return {
     bitmap: async (filter) => {
-      const entry = entries.get(filter.key) ?? open(filter.matches);
-      entries.delete(filter.key);
-      entries.set(filter.key, entry);
-      const [oldest] = entries.keys();
-      if (entries.size > KEPT && oldest !== undefined) entries.delete(oldest);
+      const entry = kept.get(filter.key) ?? open(filter.matches);
+      kept.set(filter.key, entry);
       await entry.ready;
       return entry;
     },
@@ -83,7 +81,7 @@ export function createSlotFilters(catalogue: {
       return entry;
     },
     changed: (slot, item) => {
-      for (const entry of entries.values()) set(entry, slot, item);
+      for (const entry of kept.values()) set(entry, slot, item);
     },
   };
 }

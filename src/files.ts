@@ -1,0 +1,47 @@
+import { createHash } from 'node:crypto';
+import { closeSync, fsyncSync, openSync, readSync } from 'node:fs';
+
+/** Files are read, written and synced in pieces of this size: a commit of the store must not wait behind a long flush. */
+export const PIECE_BYTES = 4 * 1024 * 1024;
+
+export interface FileDigest {
+  /** Hexadecimal. */
+  sha256: string;
+  bytes: number;
+}
+
+/** Writes a file or a folder to the disk; for a folder that is its list of names. */
+export function syncToDisk(path: string): void {
+  const descriptor = openSync(path, 'r');
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/**
+ * Reads a whole file in pieces.
+ * @param take gets memory that the next piece overwrites, and the position of the piece in the file
+ * @returns the length of the file in bytes
+ */
+export function readPieces(path: string, take: (piece: Uint8Array, position: number) => void): number {
+  const descriptor = openSync(path, 'r');
+  try {
+    const buffer = new Uint8Array(PIECE_BYTES);
+    for (let position = 0; ;) {
+      const count = readSync(descriptor, buffer, 0, PIECE_BYTES, position);
+      if (count === 0) return position;
+      take(buffer.subarray(0, count), position);
+      position += count;
+    }
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+export function digestOf(path: string): FileDigest {
+  const hash = createHash('sha256');
+  const bytes = readPieces(path, (piece) => void hash.update(piece));
+  return { sha256: hash.digest('hex'), bytes };
+}

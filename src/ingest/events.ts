@@ -3,7 +3,7 @@ import type { FieldError } from '../errors.js';
 import type { Popularity } from '../signals/popularity.js';
 import type { ChangeFeed } from '../store/changes.js';
 import type { EventStore } from '../store/events.js';
-import { durationsFor, type DurationSetup } from './durations.js';
+import { itemDurations, type DurationSetup } from './durations.js';
 import { completeEvent, parseEvent, type SentEvent } from './event-input.js';
 
 export interface RejectedEvent {
@@ -35,8 +35,8 @@ export interface EventIngestSetup extends DurationSetup {
 export async function ingestEvents(rows: readonly unknown[], setup: EventIngestSetup): Promise<IngestedEvents> {
   const { sent, rejected } = parseRows(rows);
   if (sent.length === 0) return { accepted: 0, duplicates: 0, rejected, sequence: setup.changes.sequence };
-  const durations = await durationsFor(sent, setup);
-  const events = sent.map((event) => completeEvent(event, durations.get(event.item_id) ?? null, setup.positives));
+  const durations = await itemDurations(sent, setup);
+  const events = sent.map((event, n) => completeEvent(event, durations[n] ?? null, setup.positives));
   const { accepted, sequence } = await setup.events.append(events);
   const counted = events.filter((_, n) => accepted[n] === true);
   for (const { type, positive, item_id: itemId, at } of counted) {

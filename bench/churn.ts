@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { clusteredVectors, itemId } from './catalogue.js';
 import { atRate, ownMib, recallOverHttp, residentMib } from './load.js';
-import { mixedStates, percentiles, startServer } from './server.js';
+import { mixedStates, percentiles, startServer } from '../test/server-process.js';
 
 const CHUNK = 500;
 const SAMPLES = 200;

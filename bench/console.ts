@@ -5,7 +5,7 @@ import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { launchChromium } from '../test/console/browser.js';
 import { writeOtherModel } from '../test/other-model.js';
 import { withPalette } from './palette-png.js';
-import { percentiles, startServer } from './server.js';
+import { percentiles, startServer } from '../test/server-process.js';
 
 /** A phone on a slow mobile network, by the figures that Lighthouse takes. */
 const PHONE = { latency: 150, downloadThroughput: (1.6e6 / 8) | 0, uploadThroughput: (0.75e6 / 8) | 0, cpuSlowdown: 4 };

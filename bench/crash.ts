@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openCrashTrial } from '../test/crash.js';
-import { randomStates, startServer } from './server.js';
+import { randomStates, startServer } from '../test/server-process.js';
 
 /**
  * kill -9 at random moments under load: --rounds 50. Every fifth round the log also gets a torn tail, another fifth a torn

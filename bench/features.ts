@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fillStore, itemId } from './catalogue.js';
-import { mixedStates, percentiles, startServer, type Server } from './server.js';
+import { mixedStates, percentiles, startServer, type Server } from '../test/server-process.js';
 
 const USERS = 200;
 const K = 20;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { clip, demoStates } from '../test/build.js';
 import { fillStore } from './catalogue.js';
 import { atRate } from './load.js';
-import { percentiles, startServer } from './server.js';
+import { percentiles, startServer } from '../test/server-process.js';
 
 /** A cold server and a cold bench are compiling for most of the first second. */
 const WARM_MS = 3000;

@@ -10,7 +10,7 @@ import { clip, demoStates } from '../test/build.js';
 import { residentMib, table } from './load.js';
 import { prepareModel } from './prepared.js';
 import { cpuSeconds, load } from './processes.js';
-import { startServer, type Server } from './server.js';
+import { startServer, type Server } from '../test/server-process.js';
 
 const WIDE = { layers: 29, width: 3584, dim: 64 };
 /** Different hidden states; items beyond that repeat them. */

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { Answer, Server } from './server.js';
+import type { Answer, Server } from '../test/server-process.js';
 
 /** Sends requests at a fixed rate while `goesOn`, whatever the answers take. @returns milliseconds of each */
 export async function atRate(rate: number, goesOn: () => boolean, request: (n: number) => Promise<unknown>): Promise<number[]> {

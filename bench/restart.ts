@@ -1,7 +1,7 @@
 import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { mixedStates, percentiles, startServer, type Server } from './server.js';
+import { mixedStates, percentiles, startServer, type Server } from '../test/server-process.js';
 import { fillStore, itemId } from './catalogue.js';
 import { atRate, recallOverHttp, residentMib } from './load.js';
 

@@ -11,7 +11,7 @@ import { packageFile } from '../src/package-root.js';
 import { clusteredVectors, fillStore } from './catalogue.js';
 import { residentMib, table } from './load.js';
 import { prepareModel } from './prepared.js';
-import { startServer } from './server.js';
+import { startServer } from '../test/server-process.js';
 
 const HNSW = { m: 16, efConstruction: 200, ef: 128 };
 const COUNT = 20;

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fillStore } from './catalogue.js';
-import { percentiles, startServer } from './server.js';
+import { percentiles, startServer } from '../test/server-process.js';
 
 const K = 20;
 const USERS = 200;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { writeOtherModel } from '../test/other-model.js';
 import { atRate, recallOverHttp, residentMib } from './load.js';
 import { watchOthers } from './processes.js';
-import { mixedStates, percentiles, startServer, type Server } from './server.js';
+import { mixedStates, percentiles, startServer, type Server } from '../test/server-process.js';
 
 const CHUNK = 500;
 const HISTORIES = 20;

@@ -2,7 +2,7 @@ import { appendFileSync, existsSync, readFileSync, readdirSync, statSync, trunca
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import Database from 'better-sqlite3';
-import { startServer, randomStates, type Server } from '../bench/server.js';
+import { startServer, randomStates, type Server } from './server-process.js';
 import { DEMO_ARTIFACT } from './build.js';
 
 /** Null: there is no such item. */

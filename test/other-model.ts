@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { demoFile } from '../src/generations/model-choice.js';
-import type { Manifest } from '../src/model/artifact.js';
+import type { Manifest } from '../src/model/manifest.js';
 import { readGolden } from '../src/model/golden.js';
 import { openSafetensors } from '../src/model/safetensors.js';
 

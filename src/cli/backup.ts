@@ -34,8 +34,13 @@ export const addBackup: AddCommand = (program) => {
     )
     .action(async ({ to, ...options }: OutputOptions & { to: string }) => {
       const { dataDir } = readConfig();
-      const { backUp } = await import('../maintenance/backup.js');
-      print(`backed up to ${to}`, await backUp(dataDir, to), options, `reelfuse restore --from ${to}   verifies it and makes a data folder of it\n`);
+      const { backUpEmbedded } = await import('../composition/embedded-backup.js');
+      print(
+        `backed up to ${to}`,
+        await backUpEmbedded(dataDir, to),
+        options,
+        `reelfuse restore --from ${to}   verifies it and makes a data folder of it\n`,
+      );
     });
 };
 
@@ -49,7 +54,7 @@ export const addRestore: AddCommand = (program) => {
     .addHelpText('after', examples(['REELFUSE_DATA_DIR=/srv/reels reelfuse restore --from /backups/monday', 'checks every digest first']))
     .action(async ({ from, ...options }: OutputOptions & { from: string }) => {
       const { dataDir } = readConfig();
-      const { restoreBackup } = await import('../maintenance/backup.js');
-      print(`restored to ${dataDir}`, await restoreBackup(from, dataDir), options, `start it with REELFUSE_DATA_DIR=${dataDir} reelfuse serve\n`);
+      const { restoreEmbedded } = await import('../composition/embedded-backup.js');
+      print(`restored to ${dataDir}`, await restoreEmbedded(from, dataDir), options, `start it with REELFUSE_DATA_DIR=${dataDir} reelfuse serve\n`);
     });
 };

@@ -1,5 +1,5 @@
 import type { Provider } from '../config.js';
-import type { Manifest } from '../model/artifact.js';
+import type { Manifest } from '../model/manifest.js';
 import type { CatalogueStatus } from '../retrieval/catalogue.js';
 import type { ModelRecord } from '../store/models.js';
 import type { Generations } from './generations.js';

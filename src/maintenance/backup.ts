@@ -6,8 +6,7 @@ import { ArtifactError, InputError, messageOf } from '../errors.js';
 import { digestOf, syncToDisk } from '../files.js';
 import { readArtifact } from '../model/artifact.js';
 import { LOCK_FILES, lockDataDir } from '../store/data-lock.js';
-import { copyDatabase, moveModels, type CopiedDatabase } from '../store/sqlite/backup.js';
-import { DATABASE_FILE } from '../store/sqlite/database.js';
+import type { CopiedDatabase, DatabaseCopier } from '../store/database-copier.js';
 import { isDemoModel } from '../generations/model-choice.js';
 import { MANIFEST as SNAPSHOT_MANIFEST } from './snapshots/snapshot-files.js';
 import { parseSnapshotManifest } from './snapshots/snapshot-manifest.js';
@@ -79,13 +78,13 @@ async function fillFolder(target: string, last: string, fill: (folder: string) =
  * Copies store, models, snapshots and the served log. A server may serve from the folder meanwhile.
  * @throws InputError, ArtifactError when the active model cannot be read
  */
-export async function backUp(dataDir: string, target: string): Promise<BackupManifest> {
-  if (!existsSync(join(dataDir, DATABASE_FILE))) throw new InputError(`${dataDir} holds no database`);
+export async function backUp(dataDir: string, target: string, engine: DatabaseCopier): Promise<BackupManifest> {
+  if (!existsSync(join(dataDir, engine.file))) throw new InputError(`${dataDir} holds no database`);
   let manifest: BackupManifest | null = null;
   await fillFolder(target, MANIFEST, async (folder) => {
     copySnapshots(join(dataDir, SNAPSHOTS), join(folder, SNAPSHOTS)); // before the database, so that no snapshot is newer than it
     copyServed(join(dataDir, SERVED), join(folder, SERVED));
-    const database = copyDatabase(dataDir, join(folder, DATABASE_FILE));
+    const database = engine.copy(dataDir, join(folder, engine.file));
     const models = await copyModels(database, join(folder, MODELS));
     const files = Object.fromEntries(namesIn(folder, 'files').map((name) => [name, digestOf(join(folder, name))]));
     const created = new Date().toISOString();
@@ -158,16 +157,16 @@ async function copyModels({ model_dir: dir, models }: CopiedDatabase, to: string
  * Verifies a backup and makes a self-contained data folder from it.
  * @throws InputError naming the damaged file, or what the folder holds already
  */
-export async function restoreBackup(source: string, dataDir: string): Promise<BackupManifest> {
+export async function restoreBackup(source: string, dataDir: string, engine: DatabaseCopier): Promise<BackupManifest> {
   const manifest = readManifest(source);
   requireEmpty(dataDir); // before minutes of reading
   verify(source, manifest);
   const unlock = lockDataDir(dataDir); // until it is complete: no server may start on a part of it
   try {
-    await fillFolder(dataDir, DATABASE_FILE, async (folder) => {
+    await fillFolder(dataDir, engine.file, async (folder) => {
       for (const name of Object.keys(manifest.files)) cpSync(join(source, name), join(folder, name));
       const folders = manifest.models.map((fingerprint) => ({ fingerprint, folder: join(resolve(dataDir), MODELS, fingerprint) }));
-      moveModels(join(folder, DATABASE_FILE), folders, manifest.model);
+      engine.moveModels(join(folder, engine.file), folders, manifest.model);
     });
   } finally {
     unlock();
@@ -182,7 +181,8 @@ function verify(source: string, { files }: BackupManifest): void {
     const path = join(source, name);
     if (!existsSync(path)) throw new InputError(`${name} is missing from ${source}`);
     const { sha256, bytes } = digestOf(path);
-    if (sha256 !== expected.sha256 || bytes !== expected.bytes) throw new InputError(`${name} is not what was backed up: its digest differs from the manifest`);
+    if (sha256 !== expected.sha256 || bytes !== expected.bytes)
+      throw new InputError(`${name} is not what was backed up: its digest differs from the manifest`);
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Provider } from '../config.js';
 import type { Metrics } from '../metrics.js';
-import type { Artifact, Manifest } from './artifact.js';
+import type { Artifact } from './artifact.js';
+import type { Manifest } from './manifest.js';
 import type { Golden } from './golden.js';
 import { GPU_LOCK } from './gpu-lock.js';
 import { startWorker } from '../threads/worker-client.js';

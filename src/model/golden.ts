@@ -1,5 +1,5 @@
 import { ArtifactError, InputError } from '../errors.js';
-import type { Manifest } from './artifact.js';
+import type { Manifest } from './manifest.js';
 import { floatsOf, openSafetensors } from './safetensors.js';
 
 /** Inputs and expected outputs of both towers; G items, U histories. Plain arrays: they travel to worker threads. */

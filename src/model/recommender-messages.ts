@@ -1,7 +1,7 @@
 import type { Provider } from '../config.js';
 import type { HnswSettings } from '../index/hnsw.js';
 import type { VectorChunk } from '../index/vector-table.js';
-import type { Manifest } from './artifact.js';
+import type { Manifest } from './manifest.js';
 import type { Golden } from './golden.js';
 import type { PackedJobs, PackedResults } from './search-messages.js';
 

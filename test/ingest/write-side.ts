@@ -1,6 +1,6 @@
 import type { HiddenStates, ItemFields, StoredVector } from '../../src/domain/item.js';
 import type { ItemModel } from '../../src/ingest/item-fusing.js';
-import type { Manifest } from '../../src/model/artifact.js';
+import type { Manifest } from '../../src/model/manifest.js';
 import type { IndexChange, Retrieval } from '../../src/retrieval/retrieval.js';
 import type { ChangeFeed, ItemChange } from '../../src/store/changes.js';
 import type { ItemStore } from '../../src/store/items.js';

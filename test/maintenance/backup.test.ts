@@ -3,7 +3,7 @@ import fs, { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, s
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { backUp, restoreBackup } from '../../src/maintenance/backup.js';
+import { backUpEmbedded, restoreEmbedded } from '../../src/composition/embedded-backup.js';
 import { build, clip, otherModel, putClips, temporaryFolder, view } from '../build.js';
 
 /** Calls before anything is copied. */
@@ -40,20 +40,20 @@ test('a backup taken while writes run holds everything that was acknowledged bef
       written++;
     }
   })();
-  const manifest = await backUp(dataDir, target);
+  const manifest = await backUpEmbedded(dataDir, target);
   isRunning = false;
   await writer;
   assert.ok(manifest.files['reelfuse.sqlite'] !== undefined && manifest.model === live.services.generations.current.artifact.fingerprint);
   await live.stop();
 
-  await restoreBackup(target, restored);
+  await restoreEmbedded(target, restored);
   const again = await build(t, { REELFUSE_DATA_DIR: restored, REELFUSE_MODEL_DIR: '' });
   assert.equal(again.services.generations.current.artifact.folder, join(restored, 'models', manifest.model));
   assert.ok((again.restored?.adopted ?? 0) >= 30);
   for (let n = 1; n <= 30; n++) assert.equal((await again.api.getItem(clip(n))).body.state, 'searchable');
   assert.equal((await again.api.getHistory('u')).body.items.length, 1);
   assert.equal((await again.api.replayRecommendation(id)).status, 200);
-  await assert.rejects(restoreBackup(target, restored), /in use by process|not empty/);
+  await assert.rejects(restoreEmbedded(target, restored), /in use by process|not empty/);
 });
 
 test('a restored server can switch back: every registered model is kept, and one that is gone is named', async (t) => {
@@ -70,14 +70,14 @@ test('a restored server can switch back: every registered model is kept, and one
   await live.api.activateModel(other);
   await live.services.generations.idle();
   await live.stop();
-  const manifest = await backUp(dataDir, target);
+  const manifest = await backUpEmbedded(dataDir, target);
   assert.deepEqual([manifest.model, manifest.models], [other, [demo, other]]);
   assert.deepEqual(
     manifest.left_out.map(({ fingerprint }) => fingerprint),
     [lost],
   );
   assert.match(manifest.left_out[0]?.reason ?? '', /model\.json cannot be read/);
-  await restoreBackup(target, restored);
+  await restoreEmbedded(target, restored);
   const again = await build(t, { REELFUSE_DATA_DIR: restored, REELFUSE_MODEL_DIR: '' });
   assert.equal(again.services.generations.current.artifact.fingerprint, other);
   const back = (await again.services.stores.models.list()).find(({ fingerprint }) => fingerprint === demo);
@@ -96,8 +96,8 @@ test('a folder that is there already is filled as it is, as a mount point must b
   for (const place of [target, restored]) mkdirSync(join(place, 'lost+found'), { recursive: true });
   const inodes = (): number[] => [target, restored].map((place) => statSync(place).ino);
   const before = inodes();
-  await backUp(dataDir, target);
-  await restoreBackup(target, restored);
+  await backUpEmbedded(dataDir, target);
+  await restoreEmbedded(target, restored);
   assert.deepEqual(inodes(), before);
   const again = await build(t, { REELFUSE_DATA_DIR: restored });
   assert.equal(again.restored?.adopted, 3);
@@ -109,20 +109,20 @@ test('while a folder is being restored no server can start on it; one that holds
   const live = await build(t, { REELFUSE_DATA_DIR: dataDir });
   await putClips(live.app, 3);
   await live.stop();
-  await backUp(dataDir, target);
+  await backUpEmbedded(dataDir, target);
   let starts: Promise<unknown> | null = null;
   onCopy(t, () => {
     starts ??= assert.rejects(build(t, { REELFUSE_DATA_DIR: restored }), /in use by process/);
   });
-  await restoreBackup(target, restored);
+  await restoreEmbedded(target, restored);
   await starts;
   assert.notEqual(starts, null);
 
   const taken = join(folder, 'taken');
   mkdirSync(taken);
   writeFileSync(join(taken, 'precious'), 'x');
-  await assert.rejects(restoreBackup(target, taken), /taken is not empty: it holds precious/);
-  await assert.rejects(backUp(dataDir, taken), /taken is not empty: it holds precious/);
+  await assert.rejects(restoreEmbedded(target, taken), /taken is not empty: it holds precious/);
+  await assert.rejects(backUpEmbedded(dataDir, taken), /taken is not empty: it holds precious/);
   assert.deepEqual(readdirSync(taken), ['precious']);
 });
 
@@ -138,7 +138,7 @@ test('a snapshot that is removed while it is copied is left out, and so is one t
   onCopy(t, (from) => {
     if (from.endsWith(oldest)) rmSync(from, { recursive: true });
   });
-  const { files } = await backUp(dataDir, target);
+  const { files } = await backUpEmbedded(dataDir, target);
   const kept = new Set(Object.keys(files).flatMap((name) => (name.startsWith('snapshots/') ? [name.split('/')[1]] : [])));
   assert.deepEqual([...kept], [newest]);
 });
@@ -149,9 +149,9 @@ test('a file of the backup that was changed or is missing is named, and nothing 
   const live = await build(t, { REELFUSE_DATA_DIR: dataDir });
   await putClips(live.app, 3);
   await live.stop();
-  await backUp(dataDir, target);
-  await assert.rejects(backUp(dataDir, target), /is not empty/);
-  await assert.rejects(backUp(join(folder, 'nothing'), join(folder, 'b')), /holds no database/);
+  await backUpEmbedded(dataDir, target);
+  await assert.rejects(backUpEmbedded(dataDir, target), /is not empty/);
+  await assert.rejects(backUpEmbedded(join(folder, 'nothing'), join(folder, 'b')), /holds no database/);
   const names = Object.keys((JSON.parse(readFileSync(join(target, 'backup.json'), 'utf8')) as { files: object }).files);
   assert.ok(names.includes('reelfuse.sqlite') && names.some((name) => name.startsWith('snapshots/')));
   for (const name of ['reelfuse.sqlite', names.find((entry) => entry.endsWith('vectors.f32')) ?? '']) {
@@ -160,11 +160,11 @@ test('a file of the backup that was changed or is missing is named, and nothing 
     const bytes = readFileSync(join(damaged, name));
     bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1;
     writeFileSync(join(damaged, name), bytes);
-    await assert.rejects(restoreBackup(damaged, join(folder, 'never')), new RegExp(`${name} is not what was backed up`));
+    await assert.rejects(restoreEmbedded(damaged, join(folder, 'never')), new RegExp(`${name} is not what was backed up`));
   }
   assert.ok(!existsSync(join(folder, 'never')));
-  await assert.rejects(restoreBackup(dataDir, join(folder, 'never')), /is not a backup/);
-  await assert.rejects(restoreBackup(target, dataDir), /is not empty/);
+  await assert.rejects(restoreEmbedded(dataDir, join(folder, 'never')), /is not a backup/);
+  await assert.rejects(restoreEmbedded(target, dataDir), /is not empty/);
   assert.deepEqual(
     readdirSync(folder).filter((name) => name.includes('partial')),
     [],
@@ -183,8 +183,8 @@ test('a model behind links is in the backup with its files', async (t) => {
   await putClips(live.app, 3);
   const { fingerprint } = live.services.generations.current.artifact;
   await live.stop();
-  await backUp(dataDir, target);
-  await restoreBackup(target, restored);
+  await backUpEmbedded(dataDir, target);
+  await restoreEmbedded(target, restored);
   for (const gone of [model, linked]) rmSync(gone, { recursive: true });
   const again = await build(t, { REELFUSE_DATA_DIR: restored, REELFUSE_MODEL_DIR: '' });
   assert.equal(again.services.generations.current.artifact.fingerprint, fingerprint);

@@ -1,7 +1,7 @@
 import { isServable, type Item } from '../../domain/item.js';
 import type { ItemInterner } from '../../domain/item-interner.js';
 import type { Clock } from '../../clock.js';
-import type { Manifest } from '../../model/artifact.js';
+import type { Manifest } from '../../model/manifest.js';
 import type { RecommenderPool } from '../../model/recommender-pool.js';
 import type { Catalogue } from '../catalogue.js';
 import type { Query, Retrieval } from '../retrieval.js';

@@ -1,18 +1,7 @@
 import Database from 'better-sqlite3';
 import { join } from 'node:path';
+import type { CopiedDatabase, ModelFolder } from '../database-copier.js';
 import { DATABASE_FILE } from './database.js';
-
-export interface CopiedDatabase {
-  schema_version: number;
-  /** The model that serves. */
-  model_dir: string | null;
-  models: ModelFolder[];
-}
-
-export interface ModelFolder {
-  fingerprint: string;
-  folder: string;
-}
 
 /** A consistent copy of the database, taken while another process may be writing to it. */
 export function copyDatabase(dataDir: string, target: string): CopiedDatabase {

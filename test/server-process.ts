@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 import { Pool } from 'undici';
 import { floatsOf } from '../src/model/safetensors.js';
 import { packageFile } from '../src/package-root.js';
-import { clip, demoStates } from '../test/build.js';
+import { clip, demoStates } from './build.js';
 
 export interface Server {
   url: string;

@@ -3,10 +3,8 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { cpus, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { demoFile } from '../src/generations/model-choice.js';
 import { packageFile } from '../src/package-root.js';
 import { clip, demoStates } from '../test/build.js';
-import { fillStore } from './catalogue.js';
 import { table } from './load.js';
 import { EMBEDS_ALWAYS, freePort } from './prepared.js';
 import { cpuSeconds, load, startProgram, type Running } from './processes.js';
@@ -88,7 +86,9 @@ export async function compare(options: ReadonlyMap<string, number>, text: Readon
   try {
     const bodies = join(folder, 'bodies.jsonl');
     writeFileSync(bodies, Array.from({ length: users }, (_, n) => `${JSON.stringify({ user_id: `user-${n}`, k: K })}\n`).join(''));
-    await fillStore(join(folder, 'data'), items, users, demoFile('artifact'));
+    // by the state before: an older schema can be brought up to date, a newer one cannot be read
+    const { fillStore } = (await import(join(resolve(before), 'dist', 'bench', 'catalogue.js'))) as typeof import('./catalogue.js');
+    await fillStore(join(folder, 'data'), items, users);
     for (const { name, root } of builds) {
       cpSync(join(folder, 'data'), join(folder, name), { recursive: true });
       await (await start(root, join(folder, name), await freePort())).stop(); // builds the graph, and writes its snapshot at the end

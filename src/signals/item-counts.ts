@@ -1,21 +1,21 @@
-/** Ids without an item whose numbers are kept: events may come before their item does. */
-const MAX_STRANGERS = 100_000;
+/** Ids without an item whose numbers are kept: events may come before their item. */
+const MAX_ORPHANS = 100_000;
 
-/** A number for each item. Of ids that no item has, or has any more, only so many are kept: those that changed last. */
+/** A number for each item. Of ids without an item, never put or deleted, only the `maxOrphans` that changed last are kept. */
 export interface ItemCounts {
   readonly size: number;
   get(itemId: string): number;
-  /** 0 and less is forgotten. Set to the same number again, an item that was deleted becomes a stranger. */
+  /** Forgets the id when the value is 0 or less. Set to its own value again, an item that was deleted becomes an orphan. */
   set(itemId: string, value: number): void;
-  /** Takes what is known of the id for given. */
+  /** Like `set`, for an id that is not there yet and of which it is known whether it has an item. */
   load(itemId: string, value: number, isItem: boolean): void;
-  /** Multiplies all; what becomes 0 is forgotten. */
+  /** Multiplies all values; forgets those that become 0. */
   scale(factor: number): void;
 }
 
-export function createItemCounts(isKnown: (itemId: string) => boolean, maxStrangers = MAX_STRANGERS): ItemCounts {
+export function createItemCounts(isKnown: (itemId: string) => boolean, maxOrphans = MAX_ORPHANS): ItemCounts {
   const known = new Map<string, number>();
-  const strangers = new Map<string, number>(); // in the order of their last change
+  const orphans = new Map<string, number>(); // the one that changed last is the last
 
   const load = (itemId: string, value: number, isItem: boolean): void => {
     if (!(value > 0)) return;
@@ -23,26 +23,26 @@ export function createItemCounts(isKnown: (itemId: string) => boolean, maxStrang
       known.set(itemId, value);
       return;
     }
-    strangers.set(itemId, value);
-    const [oldest] = strangers;
-    if (strangers.size <= maxStrangers || oldest === undefined) return;
-    strangers.delete(oldest[0]);
+    orphans.set(itemId, value);
+    const [oldest] = orphans;
+    if (orphans.size <= maxOrphans || oldest === undefined) return;
+    orphans.delete(oldest[0]);
     if (isKnown(oldest[0])) known.set(...oldest);
   };
 
   return {
     get size() {
-      return known.size + strangers.size;
+      return known.size + orphans.size;
     },
-    get: (itemId) => known.get(itemId) ?? strangers.get(itemId) ?? 0,
+    get: (itemId) => known.get(itemId) ?? orphans.get(itemId) ?? 0,
     set: (itemId, value) => {
       known.delete(itemId);
-      strangers.delete(itemId);
+      orphans.delete(itemId);
       load(itemId, value, isKnown(itemId));
     },
     load,
     scale: (factor) => {
-      for (const counts of [known, strangers]) {
+      for (const counts of [known, orphans]) {
         for (const [itemId, value] of counts) {
           if (value * factor > 0) counts.set(itemId, value * factor);
           else counts.delete(itemId);

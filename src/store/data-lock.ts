@@ -4,18 +4,18 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { InputError, isUnloadable, messageOf } from '../errors.js';
 
-/** Holds nothing: the operating system's lock on it is what counts, which ends with the process and is the same for all containers. */
+/** An empty database. SQLite's lock on it is the operating system's: it ends with the process, and holds across containers. */
 const LOCK = 'lock.sqlite';
-/** Says who holds it, for the message. */
+/** Names the process that holds the lock, for the error message. */
 const HOLDER = 'reelfuse.lock';
 
-/** What a lock leaves in a folder that is otherwise empty. */
+/** What a lock leaves behind in an empty folder. */
 export const LOCK_FILES: readonly string[] = [LOCK, HOLDER];
 
 /**
- * One process owns a data folder: a second one would not see its writes. However a process ends, its lock ends too.
- * @returns a function that gives the folder back
- * @throws InputError naming the process that holds it, or why the folder cannot be used
+ * One process owns a data folder, because a second one would not see its writes. The lock ends with the process, however that ends.
+ * @returns a function that releases the lock
+ * @throws InputError naming the process that holds the lock, or why the folder cannot be used
  */
 export function lockDataDir(dataDir: string): () => void {
   const holder = join(dataDir, HOLDER);
@@ -23,20 +23,20 @@ export function lockDataDir(dataDir: string): () => void {
   try {
     mkdirSync(dataDir, { recursive: true });
     database = new Database(join(dataDir, LOCK), { timeout: 0 });
-    database.pragma('journal_mode = MEMORY'); // no other file beside it
+    database.pragma('journal_mode = MEMORY'); // makes no other file
     database.exec('BEGIN EXCLUSIVE'); // never committed
   } catch (error) {
     database?.close();
     if ((error as { code?: string }).code === 'SQLITE_BUSY')
       throw new InputError(`${dataDir} is in use by process ${readHolder(holder)}; stop it first, or choose another REELFUSE_DATA_DIR`);
-    if (isUnloadable(error)) throw error; // the folder has nothing to do with it
+    if (isUnloadable(error)) throw error; // SQLite itself did not load
     throw new InputError(`${dataDir} cannot be used as REELFUSE_DATA_DIR: ${messageOf(error)}`, { cause: error });
   }
   const locked = database;
   try {
     writeFileSync(holder, `${process.pid} on ${hostname()}`);
   } catch {
-    // the disk is full: the folder is ours all the same, and its items can be read
+    // the disk is full: the lock holds all the same, and the items can be read
   }
   return () => void locked.close();
 }
@@ -45,6 +45,6 @@ function readHolder(file: string): string {
   try {
     return readFileSync(file, 'utf8') || 'unknown';
   } catch {
-    return 'unknown'; // it is about to write it
+    return 'unknown'; // the other process has not written it yet
   }
 }

@@ -1,40 +1,39 @@
-/** A number that only grows, and that others wait for. */
+/** A number that only grows, and that callers can wait for. */
 export interface Watermark {
   readonly at: number;
   advance(to: number): void;
-  /** Resolves to true when the number is there, to false when it is not after so many milliseconds. */
+  /** Resolves to true as soon as `at` is `wanted` or more, to false after `timeoutMs`. */
   reached(wanted: number, timeoutMs: number): Promise<boolean>;
+}
+
+interface Waiter {
+  wanted: number;
+  settle: (inTime: boolean) => void;
 }
 
 export function createWatermark(start: number): Watermark {
   let at = start;
-  let awaited: { wanted: number; resolve: (inTime: boolean) => void }[] = [];
+  const waiters = new Set<Waiter>();
   return {
     get at() {
       return at;
     },
     advance: (to) => {
       at = Math.max(at, to);
-      for (const { wanted, resolve } of awaited) if (wanted <= at) resolve(true);
+      for (const { wanted, settle } of waiters) if (wanted <= at) settle(true);
     },
-    reached: async (wanted, timeoutMs) => {
-      if (at >= wanted) return true;
-      const { promise, resolve } = withResolver();
-      const entry = { wanted, resolve };
-      awaited.push(entry);
-      const timer = setTimeout(() => resolve(false), timeoutMs);
-      const inTime = await promise;
-      clearTimeout(timer);
-      awaited = awaited.filter((other) => other !== entry);
-      return inTime;
+    reached: (wanted, timeoutMs) => {
+      if (at >= wanted) return Promise.resolve(true);
+      return new Promise((resolve) => {
+        const settle = (inTime: boolean): void => {
+          clearTimeout(timer);
+          waiters.delete(waiter);
+          resolve(inTime);
+        };
+        const waiter: Waiter = { wanted, settle };
+        const timer = setTimeout(settle, timeoutMs, false);
+        waiters.add(waiter);
+      });
     },
   };
-}
-
-function withResolver(): { promise: Promise<boolean>; resolve: (inTime: boolean) => void } {
-  let resolve: (inTime: boolean) => void = () => undefined;
-  const promise = new Promise<boolean>((settle) => {
-    resolve = settle;
-  });
-  return { promise, resolve };
 }

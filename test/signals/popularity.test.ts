@@ -24,7 +24,7 @@ test('weights stay numbers however many half-lives a process runs, and what is c
   assert.ok(close(popularity.weight('new', 5_000 * HALF_LIFE), 1.5));
 });
 
-test('of ids that no item has only so many are kept, the latest; an item is never dropped, and one that was deleted is as a stranger', () => {
+test('of ids that no item has only so many are kept, the latest; an item is never dropped, and one that was deleted is an orphan', () => {
   const items = new Set(['a']);
   const counts = createItemCounts((itemId) => items.has(itemId), 3);
   for (const itemId of ['a', 's1', 's2', 's3', 's1', 's4']) counts.set(itemId, counts.get(itemId) + 1);

@@ -9,7 +9,7 @@ import { DATABASE_FILE, openDatabase } from './database.js';
 import { prepareEventReads } from './event-reads.js';
 import { createItemTotals } from './item-totals.js';
 import { prepareItemReads, prepareVectorReads } from './item-reads.js';
-import { createLogCleaner } from './log-cleaner.js';
+import { createWalCleaner } from './wal-cleaner.js';
 import { migrate } from './migrate.js';
 import { prepareSettingReads } from './setting-reads.js';
 import type { FieldsWritten, WriteOperation } from './write-operations.js';
@@ -55,7 +55,7 @@ export function openSqliteStores({ dataDir, metrics, onCrash, maxEventQueue = In
       return false; // a full disk, or a dead writer, which onCrash is told of: the log is not empty either way
     }
   };
-  const cleaner = createLogCleaner(truncateWal, (calls) => metrics.erasuresPending.set(calls));
+  const cleaner = createWalCleaner(truncateWal, (calls) => metrics.erasuresPending.set(calls));
   void cleaner.clean(0); // an erasure before the last end may not have come so far
   const settings = prepareSettingReads(database);
   const closing = new AbortController();

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { ItemFields, StoredVector } from '../domain/item.js';
 import type { IndexChange, Retrieval } from '../retrieval/retrieval.js';
 import type { ItemStore } from '../store/items.js';
-import type { VectorStore } from '../store/vectors.js';
+import type { FusedItem, VectorStore } from '../store/vectors.js';
 import { fuseItem, type ItemModel } from './item-fusing.js';
 import { knownByRow, type KnownItem } from './known-item.js';
 
@@ -140,7 +140,7 @@ export function createFuseQueue({ model, stores, retrieval, log, onError }: Fuse
     await readUnknown(batch);
     const outcomes = await Promise.all(batch.map(fuse));
     const changes: IndexChange[] = [];
-    const made: (StoredVector & { item_id: string; sequence: number })[] = [];
+    const made: FusedItem[] = [];
     const put: Entry[] = [];
     batch.forEach((entry, n) => {
       const outcome = outcomes[n];

@@ -1,7 +1,7 @@
 import type { StoredVector } from '../domain/item.js';
 import type { IndexChange, Retrieval } from '../retrieval/retrieval.js';
 import type { ItemStore } from '../store/items.js';
-import type { ItemWithVector, VectorStore } from '../store/vectors.js';
+import type { FusedItem, ItemWithVector, VectorStore } from '../store/vectors.js';
 import { fuseItem, isFusable, type ItemModel } from './item-fusing.js';
 import { fieldsOfStored } from './known-item.js';
 
@@ -33,7 +33,7 @@ export async function loadFromStore(setup: LoadingSetup, { batch, step = batch, 
   for (let last: string | null = null; ;) {
     const rows: ItemWithVector[] = await stores.vectors.list(fingerprint, last, batch);
     if (rows.length === 0) return { fused };
-    const made: (StoredVector & { item_id: string; sequence: number })[] = [];
+    const made: FusedItem[] = [];
     for (let first = 0; first < rows.length; first += step) {
       await pace?.();
       const slice = rows.slice(first, first + step);

@@ -299,3 +299,23 @@ test('many changes are followed whole, however many the feed returns at once', {
   for (const [id, { vector }] of index.items) assert.equal(vector, store.rows.get(id)?.states?.data[0], id);
   assert.equal(fusing.fused.length, 2500);
 });
+
+test('a vector of old hidden states is not saved over a write that the feed has not told of yet', { timeout }, async () => {
+  const { store, index, indexer, fusing } = open();
+  await indexer.follow(0);
+  const slow = gate();
+  fusing.held.set('a', slow.opened);
+  store.put('a', { states: statesOf(1) });
+  await turn();
+  const feed = gate();
+  store.holdFeed(feed.opened);
+  store.put('a', { states: statesOf(2), isKept: false });
+  fusing.held.clear();
+  slow.open();
+  await turn();
+  assert.deepEqual(store.saved, []);
+  feed.open();
+  await indexer.caughtUp();
+  await turn();
+  assert.deepEqual([index.items.get('a')?.vector, store.rows.get('a')?.vectors.get(MODEL)?.vector[0]], [2, 2]);
+});

@@ -116,9 +116,11 @@ export function scriptedStore() {
       });
     },
     save: async (fingerprint, made) => {
-      for (const { item_id: id, vector, id_share } of made) {
+      for (const { item_id: id, vector, id_share, sequence: read = Infinity } of made) {
+        const row = rows.get(id);
+        if (row === undefined || row.sequence > read) continue;
         saved.push(id);
-        rows.get(id)?.vectors.set(fingerprint, { vector, id_share });
+        row.vectors.set(fingerprint, { vector, id_share });
       }
     },
   };

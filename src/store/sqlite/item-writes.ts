@@ -1,17 +1,21 @@
 import type Database from 'better-sqlite3';
-import type { ItemFields, StoredVector } from '../../domain/item.js';
+import type { ItemFields } from '../../domain/item.js';
 import type { ItemWrite, ItemWritten } from '../items.js';
+import type { FusedItem } from '../vectors.js';
 
 import type { FieldsWritten, SequenceCounter } from './write-operations.js';
 
 const bytesOf = (vector: Float32Array): Buffer => Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength);
 
 /** Items, their hidden states and their vectors. */
+/** No change of an item is newer. */
+const NEWEST = Number.MAX_SAFE_INTEGER;
+
 export interface ItemWrites {
   put(write: ItemWrite): ItemWritten;
   updateFields(item: ItemFields): FieldsWritten | null;
   delete(itemId: string): { sequence: number } | null;
-  saveVectors(fingerprint: string, vectors: readonly (StoredVector & { item_id: string })[]): void;
+  saveVectors(fingerprint: string, vectors: readonly FusedItem[]): void;
   dropVectors(keep: readonly string[], limit: number): { dropped: number };
 }
 
@@ -28,9 +32,9 @@ export function prepareItemWrites(database: Database.Database, sequence: Sequenc
   const dropStates = database.prepare('DELETE FROM hidden_states WHERE item_id = ?');
   const putStates = database.prepare('INSERT OR REPLACE INTO hidden_states (item_id, dtype, layers, width, data) VALUES (?, ?, ?, ?, ?)');
   const dropVectorsOf = database.prepare('DELETE FROM vectors WHERE item_id = ?');
-  // only for items that still exist: a vector may arrive after its item was deleted
+  // only for items that are as they were: a vector may arrive after its item was deleted, or got other hidden states
   const putVector = database.prepare(
-    'INSERT OR REPLACE INTO vectors (fingerprint, item_id, id_share, vector) SELECT ?, item_id, ?, ? FROM items WHERE item_id = ?',
+    'INSERT OR REPLACE INTO vectors (fingerprint, item_id, id_share, vector) SELECT ?, item_id, ?, ? FROM items WHERE item_id = ? AND sequence <= ?',
   );
   const dropItem = database.prepare('DELETE FROM items WHERE item_id = ?');
   const putTombstone = database.prepare('INSERT OR REPLACE INTO tombstones (item_id, sequence) VALUES (?, ?)');
@@ -56,7 +60,7 @@ export function prepareItemWrites(database: Database.Database, sequence: Sequenc
       dropVectorsOf.run(item.item_id);
       if (hiddenStates === null) dropStates.run(item.item_id);
       else putStates.run(item.item_id, hiddenStates.dtype, ...hiddenStates.shape, hiddenStates.data);
-      for (const { fingerprint, id_share: share, vector } of vectors) putVector.run(fingerprint, share, bytesOf(vector), item.item_id);
+      for (const { fingerprint, id_share: share, vector } of vectors) putVector.run(fingerprint, share, bytesOf(vector), item.item_id, NEWEST);
       return { sequence: row.sequence, created: known === undefined, created_at: known ?? row.now };
     },
     updateFields: (item) => {
@@ -73,7 +77,8 @@ export function prepareItemWrites(database: Database.Database, sequence: Sequenc
       return { sequence: deleted };
     },
     saveVectors: (fingerprint, vectors) => {
-      for (const { item_id: itemId, vector, id_share: share } of vectors) putVector.run(fingerprint, share, bytesOf(vector), itemId);
+      for (const { item_id: itemId, vector, id_share: share, sequence = NEWEST } of vectors)
+        putVector.run(fingerprint, share, bytesOf(vector), itemId, sequence);
     },
     dropVectors: (keep, limit) => ({ dropped: dropOthers.run(JSON.stringify(keep), limit).changes }),
   };

@@ -1,9 +1,10 @@
 import type { UserEvent } from '../../domain/event.js';
-import type { ItemFields, StoredVector } from '../../domain/item.js';
+import type { ItemFields } from '../../domain/item.js';
 import type { Erased, EventsWritten } from '../events.js';
 import type { KeptAnswer } from '../idempotency.js';
 import type { ItemWrite, ItemWritten } from '../items.js';
 import type { ModelRecord } from '../models.js';
+import type { FusedItem } from '../vectors.js';
 
 /** What the writer thread is asked for; each operation is applied whole or not at all. */
 export type WriteOperation =
@@ -13,7 +14,7 @@ export type WriteOperation =
   | { type: 'appendEvents'; events: readonly UserEvent[] }
   | { type: 'eraseUser'; userId: string; limit: number }
   | { type: 'expireEvents'; before: number; limit: number }
-  | { type: 'saveVectors'; fingerprint: string; vectors: readonly (StoredVector & { item_id: string })[] }
+  | { type: 'saveVectors'; fingerprint: string; vectors: readonly FusedItem[] }
   | { type: 'dropVectors'; keep: readonly string[]; limit: number }
   | { type: 'registerModel'; model: ModelRecord }
   | { type: 'keepAnswer'; answer: KeptAnswer; dropBefore: number }

@@ -13,14 +13,11 @@ import type { TypedApp } from '../src/http/typed-app.js';
 import { openEmbedded, type EmbeddedServer, type Loaded } from '../src/composition/embedded.js';
 import { api, type Api } from './api.js';
 import { writeOtherModel, type OtherModel } from './other-model.js';
+import { temporaryFolder } from './temporary-folder.js';
 
 export const DEMO_ARTIFACT = demoFile('artifact');
 
-export function temporaryFolder(t: Pick<TestContext, 'after'>): string {
-  const folder = mkdtempSync(join(tmpdir(), 'reelfuse-test-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
+export { temporaryFolder };
 
 export interface Built {
   app: TypedApp;

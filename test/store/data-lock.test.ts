@@ -6,7 +6,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { lockDataDir } from '../../src/store/data-lock.js';
-import { temporaryFolder } from '../build.js';
+import { temporaryFolder } from '../temporary-folder.js';
 
 const MODULE = new URL('../../src/store/data-lock.js', import.meta.url).href;
 

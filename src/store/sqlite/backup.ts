@@ -3,7 +3,12 @@ import { join } from 'node:path';
 import type { CopiedDatabase, ModelFolder } from '../database-copier.js';
 import { DATABASE_FILE } from './database.js';
 
-/** A consistent copy of the database, taken while another process may be writing to it. */
+/**
+ * The copy of DatabaseCopier: one file that holds everything acknowledged before the call, while
+ * a server, or another process, goes on writing. Takes no lock of the data folder and needs free space for the whole database.
+ * @param target must not exist
+ * @throws when there is no database, or the copy cannot be written; what there is of it then must be removed by the caller
+ */
 export function copyDatabase(dataDir: string, target: string): CopiedDatabase {
   const source = new Database(join(dataDir, DATABASE_FILE), { readonly: true, fileMustExist: true });
   try {
@@ -22,7 +27,11 @@ export function copyDatabase(dataDir: string, target: string): CopiedDatabase {
   }
 }
 
-/** Lets a restored database name the folders where its models now are. @param active the one that serves; null: as it was */
+/**
+ * For a restore: the database names the folders where its models now are. Only on a database that
+ * nobody has opened.
+ * @param active the fingerprint of the model that serves; null: as it was
+ */
 export function moveModels(file: string, models: readonly ModelFolder[], active: string | null): void {
   const database = new Database(file, { fileMustExist: true });
   try {

@@ -11,7 +11,8 @@ export interface InspectedDatabase {
 }
 
 /**
- * Looks into a database without changing it, also while a server writes to it.
+ * Offered to the doctor: looks into a database without changing it, also while a server writes to it. Reads the whole file.
+ * @param migrations the folder of this program's migrations: how new a schema it knows
  * @throws InputError when it is damaged, or newer than this program
  */
 export function inspectDatabase(dataDir: string, migrations: string): InspectedDatabase {

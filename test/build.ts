@@ -63,23 +63,29 @@ export async function build(
   return { app, api: api({ app }), services, dataDir, restored, stop };
 }
 
+/** What `t` is to a test, for a suite: what is given to its `after` runs, in reverse, when the suite is over. For use inside `describe`. */
+export function suiteContext(): Pick<TestContext, 'after'> {
+  const tasks: (() => unknown)[] = [];
+  after(async () => {
+    for (const task of tasks.reverse()) await task();
+  });
+  return { after: (task) => void tasks.push(task as () => unknown) };
+}
+
 /** One server for all tests of the suite that this is called in: it starts before the first, and ends after the last. */
 export function buildForSuite(
   environment: Record<string, string> = {},
   prepare: (built: Built) => Promise<unknown> = async () => undefined,
-): Pick<Built, 'app' | 'api' | 'services' | 'dataDir'> {
-  const closers: (() => unknown)[] = [];
+): Pick<Built, 'app' | 'api' | 'services'> {
+  const suite = suiteContext();
   let built: Built | null = null;
   const opened = (): Built => {
     if (built === null) throw new Error('the server of a suite is there for its tests alone');
     return built;
   };
   before(async () => {
-    built = await build({ after: (close) => void closers.push(close as () => unknown) }, environment);
+    built = await build(suite, environment);
     await prepare(built);
-  });
-  after(async () => {
-    for (const close of closers.reverse()) await close();
   });
   return {
     get app() {
@@ -90,9 +96,6 @@ export function buildForSuite(
     },
     get services() {
       return opened().services;
-    },
-    get dataDir() {
-      return opened().dataDir;
     },
   };
 }

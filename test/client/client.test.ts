@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { test, type TestContext } from 'node:test';
+import { describe, test, type TestContext } from 'node:test';
 import { createClient, type ClientOptions, type ItemInput, type ReelfuseProblem, type ReelfuseUnreachable } from '../../src/client/client.js';
-import { build, clip, demoStates, putClips, type Built } from '../build.js';
+import { build, buildForSuite, clip, demoStates, putClips, type Built } from '../build.js';
 import { startFaultyProxy, type FaultyProxy } from './faulty-proxy.js';
 
 interface SetUp extends Built {
@@ -12,9 +12,12 @@ interface SetUp extends Built {
 /** A listening server with some demo clips, and a client that speaks to it through a proxy. */
 async function setUp(t: TestContext, environment: Record<string, string> = {}, options: Partial<ClientOptions> = {}): Promise<SetUp> {
   const built = await build(t, environment);
-  const url = await built.app.listen({ host: '127.0.0.1', port: 0 });
+  return { ...built, ...(await connectTo(t, await built.app.listen({ host: '127.0.0.1', port: 0 }), options)) };
+}
+
+async function connectTo(t: TestContext, url: string, options: Partial<ClientOptions> = {}): Promise<Pick<SetUp, 'client' | 'proxy'>> {
   const proxy = await startFaultyProxy(t, url);
-  return { ...built, proxy, client: createClient({ baseUrl: proxy.url, retry: { firstDelayMs: 1 }, ...options }) };
+  return { proxy, client: createClient({ baseUrl: proxy.url, retry: { firstDelayMs: 1 }, ...options }) };
 }
 
 const busy = { kind: 'answer', status: 503, headers: { 'retry-after': '0' } } as const;
@@ -30,20 +33,120 @@ async function refusalOf<Kind extends Error = ReelfuseProblem>(call: Promise<unk
   return error as Kind;
 }
 
-test('one item from its creation to its end, with conditions that hold and that do not', async (t) => {
-  const { client } = await setUp(t);
-  const created = await client.putItem('v/1?ü', { title: 'pasta', attributes: { topic: 'cooking' }, hidden_states: demoStates(clip(1)) });
-  assert.equal(created.state, 'searchable');
-  const again = await refusalOf(client.putItem('v/1?ü', { title: 'other' }, { ifAbsent: true }));
-  assert.deepEqual([again.status, again.code], [412, 'precondition_failed']);
-  const patched = await client.patchItem('v/1?ü', { title: 'fresh pasta' }, { ifMatch: created.sequence });
-  assert.ok(patched.sequence > created.sequence);
-  assert.equal((await refusalOf(client.patchItem('v/1?ü', { hidden: true }, { ifMatch: created.sequence }))).code, 'precondition_failed');
-  const item = await client.getItem('v/1?ü');
-  assert.deepEqual([item.title, item.attributes, item.sequence], ['fresh pasta', { topic: 'cooking' }, patched.sequence]);
-  assert.equal((await client.deleteItem('v/1?ü')).state, 'deleted');
-  const gone = await refusalOf(client.getItem('v/1?ü'));
-  assert.deepEqual([gone.status, gone.code], [404, 'item_not_found']);
+describe('a client of one server', () => {
+  let url = '';
+  const server = buildForSuite({}, async ({ app }) => (url = await app.listen({ host: '127.0.0.1', port: 0 })));
+  const connect = (t: TestContext, options?: Partial<ClientOptions>) => connectTo(t, url, options);
+
+  test('one item from its creation to its end, with conditions that hold and that do not', async (t) => {
+    const { client } = await connect(t);
+    const created = await client.putItem('v/1?ü', { title: 'pasta', attributes: { topic: 'cooking' }, hidden_states: demoStates(clip(1)) });
+    assert.equal(created.state, 'searchable');
+    const again = await refusalOf(client.putItem('v/1?ü', { title: 'other' }, { ifAbsent: true }));
+    assert.deepEqual([again.status, again.code], [412, 'precondition_failed']);
+    const patched = await client.patchItem('v/1?ü', { title: 'fresh pasta' }, { ifMatch: created.sequence });
+    assert.ok(patched.sequence > created.sequence);
+    assert.equal((await refusalOf(client.patchItem('v/1?ü', { hidden: true }, { ifMatch: created.sequence }))).code, 'precondition_failed');
+    const item = await client.getItem('v/1?ü');
+    assert.deepEqual([item.title, item.attributes, item.sequence], ['fresh pasta', { topic: 'cooking' }, patched.sequence]);
+    assert.equal((await client.deleteItem('v/1?ü')).state, 'deleted');
+    const gone = await refusalOf(client.getItem('v/1?ü'));
+    assert.deepEqual([gone.status, gone.code], [404, 'item_not_found']);
+  });
+
+  test('a refusal is retried until it is over, whatever the call', async (t) => {
+    const { client, proxy } = await connect(t);
+    proxy.faults = [busy, { ...busy, status: 429 }];
+    assert.equal((await client.putItem('x', { title: 'x' }, { ifAbsent: true })).state, 'pending_features');
+    assert.equal(proxy.requests.length, 3);
+  });
+
+  test('attempts are bounded, and the last refusal is thrown', async (t) => {
+    const { client, proxy } = await connect(t, { retry: { maxAttempts: 3, firstDelayMs: 1 } });
+    proxy.faults = [
+      busy,
+      busy,
+      { ...busy, headers: { 'retry-after': '7', 'content-type': 'application/problem+json' }, body: '{"code":"overloaded"}' },
+    ];
+    const problem = await refusalOf(client.recommend({ user_id: 'u' }));
+    assert.deepEqual([problem.status, problem.code, problem.retryAfterMs, problem.attempts], [503, 'overloaded', 7000, 3]);
+    assert.equal(proxy.requests.length, 3);
+  });
+
+  test('a wait that is longer than allowed is not begun', async (t) => {
+    const { client, proxy } = await connect(t);
+    proxy.faults = [{ ...busy, headers: { 'retry-after': '3600' } }];
+    const problem = await refusalOf(client.recommend({ user_id: 'u' }));
+    assert.deepEqual([problem.code, problem.retryAfterMs, problem.attempts], ['http_503', 3_600_000, 1]);
+  });
+
+  test('events whose answer was lost are counted once', async (t) => {
+    const { client, proxy } = await connect(t);
+    await putClips(server.app, 2);
+    proxy.faults = [lost, busy];
+    const answer = await client.sendEvents([1, 2].map((n) => ({ user_id: 'u', item_id: clip(n), type: 'view' as const })));
+    assert.deepEqual([answer.accepted, answer.duplicates], [0, 2]);
+    assert.equal(proxy.requests.length, 3);
+    assert.equal((await client.getHistory('u')).items.length, 2);
+  });
+
+  test('a batch whose answer was lost is answered as the first time', async (t) => {
+    const { client, proxy } = await connect(t);
+    const items: ItemInput[] = [{ item_id: 'a' }, { item_id: 'b', title: 'B' }];
+    proxy.faults = [lost];
+    const results = await client.putItems(items);
+    assert.deepEqual(
+      results.map(({ item_id: id, status }) => [id, status]),
+      [
+        ['a', 201],
+        ['b', 201],
+      ],
+    );
+    assert.equal(proxy.requests.length, 2);
+    assert.equal(proxy.requests[0]?.headers['idempotency-key'], proxy.requests[1]?.headers['idempotency-key']);
+    assert.equal(server.services.stores.changes.sequence, Math.max(...results.map(({ sequence = 0 }) => sequence))); // nothing was written after them
+    const reused = await refusalOf(client.putItems([{ item_id: 'c' }], { idempotencyKey: String(proxy.requests[0]?.headers['idempotency-key']) }));
+    assert.equal(reused.code, 'idempotency_key_reused');
+  });
+
+  test('what would not be the same when done twice is not sent again when nobody knows what became of it', async (t) => {
+    const { client, proxy } = await connect(t);
+    proxy.faults = [lost];
+    const unreachable = await refusalOf<ReelfuseUnreachable>(client.putItem('x', {}, { ifAbsent: true }), 'ReelfuseUnreachable');
+    assert.equal(unreachable.attempts, 1);
+    assert.match(unreachable.message, /^PUT \/v1\/items\/x at http:.+other side closed/);
+    proxy.faults = [{ kind: 'answer', status: 502, body: '<html>' }];
+    const problem = await refusalOf(client.deleteItem('x'));
+    assert.deepEqual([problem.code, problem.detail, problem.attempts], ['http_502', 'Bad Gateway', 1]);
+    proxy.faults = [{ kind: 'answer', status: 502, body: '<html>' }, lost];
+    assert.equal((await client.getItem('x')).item_id, 'x');
+  });
+
+  test('an import of any length goes in bounded bodies, survives lost answers, and tells each row what became of it', async (t) => {
+    const { client, proxy } = await connect(t);
+    let taken = 0;
+    async function* source(): AsyncGenerator<ItemInput> {
+      for (; taken < 250; taken++) yield taken === 120 ? { item_id: 'n120', attributes: { '': 'no name' } } : { item_id: `n${taken}` };
+    }
+    proxy.faults = [lost, busy];
+    let row = 0;
+    for await (const result of client.importItems(source(), { maxRows: 100 })) {
+      assert.equal(result.row, row);
+      assert.equal(result.status, row === 120 ? 422 : 201);
+      if (row === 120) assert.match(result.error?.pointer ?? '', /^\/20\/attributes/);
+      if (row < 100) assert.ok(taken <= 101, `${taken} were taken before row ${row} was told`);
+      row++;
+    }
+    assert.equal(row, 250);
+    assert.equal(proxy.requests.length, 5);
+    assert.equal(new Set(proxy.requests.map(({ headers }) => headers['idempotency-key'])).size, 3);
+  });
+
+  test('rejected events are told in the answer, also when all of them are', async (t) => {
+    const { client } = await connect(t);
+    const answer = await client.sendEvents([{ event_id: 'e', user_id: 'u', item_id: 'x', type: 'view', watch_portion: -1 }]);
+    assert.deepEqual([answer.accepted, answer.rejected[0]?.event_id, answer.rejected[0]?.errors[0]?.pointer], [0, 'e', '/events/0/watch_portion']);
+  });
 });
 
 test('a feed goes on page by page without repeating an item, and what a user does changes the next one', async (t) => {
@@ -115,94 +218,6 @@ test('what is wrong is told by code, detail and a pointer for each field', async
   assert.equal(typeof problem.requestId, 'string');
 });
 
-test('a refusal is retried until it is over, whatever the call', async (t) => {
-  const { client, proxy } = await setUp(t);
-  proxy.faults = [busy, { ...busy, status: 429 }];
-  assert.equal((await client.putItem('x', { title: 'x' }, { ifAbsent: true })).state, 'pending_features');
-  assert.equal(proxy.requests.length, 3);
-});
-
-test('attempts are bounded, and the last refusal is thrown', async (t) => {
-  const { client, proxy } = await setUp(t, {}, { retry: { maxAttempts: 3, firstDelayMs: 1 } });
-  proxy.faults = [
-    busy,
-    busy,
-    { ...busy, headers: { 'retry-after': '7', 'content-type': 'application/problem+json' }, body: '{"code":"overloaded"}' },
-  ];
-  const problem = await refusalOf(client.recommend({ user_id: 'u' }));
-  assert.deepEqual([problem.status, problem.code, problem.retryAfterMs, problem.attempts], [503, 'overloaded', 7000, 3]);
-  assert.equal(proxy.requests.length, 3);
-});
-
-test('a wait that is longer than allowed is not begun', async (t) => {
-  const { client, proxy } = await setUp(t);
-  proxy.faults = [{ ...busy, headers: { 'retry-after': '3600' } }];
-  const problem = await refusalOf(client.recommend({ user_id: 'u' }));
-  assert.deepEqual([problem.code, problem.retryAfterMs, problem.attempts], ['http_503', 3_600_000, 1]);
-});
-
-test('events whose answer was lost are counted once', async (t) => {
-  const { client, app, proxy } = await setUp(t);
-  await putClips(app, 2);
-  proxy.faults = [lost, busy];
-  const answer = await client.sendEvents([1, 2].map((n) => ({ user_id: 'u', item_id: clip(n), type: 'view' as const })));
-  assert.deepEqual([answer.accepted, answer.duplicates], [0, 2]);
-  assert.equal(proxy.requests.length, 3);
-  assert.equal((await client.getHistory('u')).items.length, 2);
-});
-
-test('a batch whose answer was lost is answered as the first time', async (t) => {
-  const { client, services, proxy } = await setUp(t);
-  const items: ItemInput[] = [{ item_id: 'a' }, { item_id: 'b', title: 'B' }];
-  proxy.faults = [lost];
-  const results = await client.putItems(items);
-  assert.deepEqual(
-    results.map(({ item_id: id, status }) => [id, status]),
-    [
-      ['a', 201],
-      ['b', 201],
-    ],
-  );
-  assert.equal(proxy.requests.length, 2);
-  assert.equal(proxy.requests[0]?.headers['idempotency-key'], proxy.requests[1]?.headers['idempotency-key']);
-  assert.equal(services.stores.changes.sequence, Math.max(...results.map(({ sequence = 0 }) => sequence))); // nothing was written after them
-  const reused = await refusalOf(client.putItems([{ item_id: 'c' }], { idempotencyKey: String(proxy.requests[0]?.headers['idempotency-key']) }));
-  assert.equal(reused.code, 'idempotency_key_reused');
-});
-
-test('what would not be the same when done twice is not sent again when nobody knows what became of it', async (t) => {
-  const { client, proxy } = await setUp(t);
-  proxy.faults = [lost];
-  const unreachable = await refusalOf<ReelfuseUnreachable>(client.putItem('x', {}, { ifAbsent: true }), 'ReelfuseUnreachable');
-  assert.equal(unreachable.attempts, 1);
-  assert.match(unreachable.message, /^PUT \/v1\/items\/x at http:.+other side closed/);
-  proxy.faults = [{ kind: 'answer', status: 502, body: '<html>' }];
-  const problem = await refusalOf(client.deleteItem('x'));
-  assert.deepEqual([problem.code, problem.detail, problem.attempts], ['http_502', 'Bad Gateway', 1]);
-  proxy.faults = [{ kind: 'answer', status: 502, body: '<html>' }, lost];
-  assert.equal((await client.getItem('x')).item_id, 'x');
-});
-
-test('an import of any length goes in bounded bodies, survives lost answers, and tells each row what became of it', async (t) => {
-  const { client, proxy } = await setUp(t);
-  let taken = 0;
-  async function* source(): AsyncGenerator<ItemInput> {
-    for (; taken < 250; taken++) yield taken === 120 ? { item_id: 'n120', attributes: { '': 'no name' } } : { item_id: `n${taken}` };
-  }
-  proxy.faults = [lost, busy];
-  let row = 0;
-  for await (const result of client.importItems(source(), { maxRows: 100 })) {
-    assert.equal(result.row, row);
-    assert.equal(result.status, row === 120 ? 422 : 201);
-    if (row === 120) assert.match(result.error?.pointer ?? '', /^\/20\/attributes/);
-    if (row < 100) assert.ok(taken <= 101, `${taken} were taken before row ${row} was told`);
-    row++;
-  }
-  assert.equal(row, 250);
-  assert.equal(proxy.requests.length, 5);
-  assert.equal(new Set(proxy.requests.map(({ headers }) => headers['idempotency-key'])).size, 3);
-});
-
 test('a row that is longer than the server reads is told, and the others land', async (t) => {
   const { app } = await build(t, { REELFUSE_BODY_LIMIT_MB: '1' });
   const client = createClient({ baseUrl: await app.listen({ host: '127.0.0.1', port: 0 }) });
@@ -213,10 +228,4 @@ test('a row that is longer than the server reads is told, and the others land', 
     for await (const { status } of client.importItems(items, limits)) statuses.push(status >= 400 ? status : 200);
     assert.deepEqual(statuses, [200, 413, 200, 413]);
   }
-});
-
-test('rejected events are told in the answer, also when all of them are', async (t) => {
-  const { client } = await setUp(t);
-  const answer = await client.sendEvents([{ event_id: 'e', user_id: 'u', item_id: 'x', type: 'view', watch_portion: -1 }]);
-  assert.deepEqual([answer.accepted, answer.rejected[0]?.event_id, answer.rejected[0]?.errors[0]?.pointer], [0, 'e', '/events/0/watch_portion']);
 });

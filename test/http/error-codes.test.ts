@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import Database from 'better-sqlite3';
 import { systemClock } from '../../src/clock.js';
 import { storageFull } from '../../src/errors.js';
@@ -11,7 +11,7 @@ import { migrate } from '../../src/store/sqlite/migrate.js';
 import { createWriter } from '../../src/store/sqlite/writer.js';
 import { packageFile } from '../../src/package-root.js';
 import { codeOf, type Answer } from '../api.js';
-import { build, clip, otherModel, putClips, temporaryFolder, view } from '../build.js';
+import { build, buildForSuite, clip, otherModel, putClips, temporaryFolder, view } from '../build.js';
 
 interface Refusal {
   status: number;
@@ -129,12 +129,6 @@ test('without a log of what was served there is neither replay nor report', asyn
   assert.deepEqual(await codeOf(built.api.reportQuality()), [409, 'served_log_off']);
 });
 
-test('a precondition that does not hold', async (t) => {
-  const built = await build(t);
-  const answer = built.api.putItem('x', {}, { headers: { 'if-match': '*' } });
-  assert.deepEqual(await codeOf(answer), [412, 'precondition_failed']);
-});
-
 test('a disk that is full: nothing of the group is kept, and the caller is told when to come back', async (t) => {
   const database = new Database(':memory:');
   migrate(database, packageFile('migrations', 'sqlite'));
@@ -163,78 +157,84 @@ test('an error of the server itself tells nothing but the request id, alone and 
   assert.ok(!batch.text.includes('secret detail'));
 });
 
-test('a batch says of each refused request when to come back', async (t) => {
-  const built = await build(t);
-  const batch = await built.api.recommendBatch([{ user_id: 'u' }, { user_id: 'u', at_least_sequence: 1e9, deadline_ms: 1 }]);
-  const { results } = batch.body;
-  assert.equal(results[0]?.status, 200);
-  assert.deepEqual([results[1]?.status, results[1]?.error?.code, results[1]?.error?.retry_after], [503, 'sequence_not_reached', 1]);
-});
+describe('a server with the usual settings', () => {
+  const server = buildForSuite();
 
-test('what is not a request at all is answered by a problem too', async (t) => {
-  const { app, api } = await build(t);
-  const url = new URL(await app.listen({ host: '127.0.0.1', port: 0 }));
-  const cursor = async (length: number): Promise<Refusal> => {
-    const answer = await fetch(new URL(`/v1/users/u/recommendations?cursor=${'A'.repeat(length)}`, url));
-    assert.match(answer.headers.get('content-type') ?? '', /application\/problem\+json/);
-    const { code, request_id: id } = (await answer.json()) as { code: string; request_id: string };
-    assert.ok(id.length > 0);
-    return { status: answer.status, code, retryAfter: undefined };
-  };
-  assert.equal((await cursor(40_000)).code, 'invalid_request'); // as long as a cursor can be
-  assert.deepEqual(await cursor(70_000), { status: 431, code: 'headers_too_large', retryAfter: undefined });
-  const raw = await new Promise<string>((resolve, reject) => {
-    let text = '';
-    const socket = connect(Number(url.port), url.hostname, () => socket.write('this is not HTTP\r\n\r\n'));
-    socket.on('data', (data) => (text += data.toString()));
-    socket.on('end', () => resolve(text));
-    socket.on('error', reject);
+  test('a precondition that does not hold', async () => {
+    const answer = server.api.putItem('x', {}, { headers: { 'if-match': '*' } });
+    assert.deepEqual(await codeOf(answer), [412, 'precondition_failed']);
   });
-  assert.match(raw, /^HTTP\/1\.1 400 Bad request\r\n[^]*"code":"malformed_http"/);
-  assert.deepEqual(await codeOf(api.raw('/v1/items/%zz')), [400, 'bad_request']);
-  assert.deepEqual(await codeOf(api.getItem('a'.repeat(2000))), [414, 'bad_request']);
-});
 
-test('a body that says it is gzip and is not', async (t) => {
-  const built = await build(t);
-  const headers = { 'content-type': 'application/json', 'content-encoding': 'gzip' };
-  const answer = built.api.recommend('not gzip', { headers });
-  assert.deepEqual(await codeOf(answer), [400, 'bad_request']);
-});
+  test('a batch says of each refused request when to come back', async () => {
+    const batch = await server.api.recommendBatch([{ user_id: 'u' }, { user_id: 'u', at_least_sequence: 1e9, deadline_ms: 1 }]);
+    const { results } = batch.body;
+    assert.equal(results[0]?.status, 200);
+    assert.deepEqual([results[1]?.status, results[1]?.error?.code, results[1]?.error?.retry_after], [503, 'sequence_not_reached', 1]);
+  });
 
-test('a model and a recommendation that are not known', async (t) => {
-  const built = await build(t);
-  assert.deepEqual(await codeOf(built.api.activateModel('nothing')), [404, 'model_not_found']);
-  assert.deepEqual(await codeOf(built.api.replayRecommendation('rec_nothing')), [404, 'recommendation_not_found']);
-});
+  test('what is not a request at all is answered by a problem too', async () => {
+    const { app, api } = server;
+    const url = new URL(await app.listen({ host: '127.0.0.1', port: 0 }));
+    const cursor = async (length: number): Promise<Refusal> => {
+      const answer = await fetch(new URL(`/v1/users/u/recommendations?cursor=${'A'.repeat(length)}`, url));
+      assert.match(answer.headers.get('content-type') ?? '', /application\/problem\+json/);
+      const { code, request_id: id } = (await answer.json()) as { code: string; request_id: string };
+      assert.ok(id.length > 0);
+      return { status: answer.status, code, retryAfter: undefined };
+    };
+    assert.equal((await cursor(40_000)).code, 'invalid_request'); // as long as a cursor can be
+    assert.deepEqual(await cursor(70_000), { status: 431, code: 'headers_too_large', retryAfter: undefined });
+    const raw = await new Promise<string>((resolve, reject) => {
+      let text = '';
+      const socket = connect(Number(url.port), url.hostname, () => socket.write('this is not HTTP\r\n\r\n'));
+      socket.on('data', (data) => (text += data.toString()));
+      socket.on('end', () => resolve(text));
+      socket.on('error', reject);
+    });
+    assert.match(raw, /^HTTP\/1\.1 400 Bad request\r\n[^]*"code":"malformed_http"/);
+    assert.deepEqual(await codeOf(api.raw('/v1/items/%zz')), [400, 'bad_request']);
+    assert.deepEqual(await codeOf(api.getItem('a'.repeat(2000))), [414, 'bad_request']);
+  });
 
-test('while the catalogue loads, writes and swaps are told to come back, and answers are the fallback ranking', async (t) => {
-  const dataDir = temporaryFolder(t);
-  const first = await build(t, { REELFUSE_DATA_DIR: dataDir });
-  await putClips(first.app, 3);
-  await first.stop();
-  const { api: starting, services } = await build(t, { REELFUSE_DATA_DIR: dataDir }, systemClock, { load: false });
-  await services.generations.load(() => undefined); // all is there, but nobody has said so
-  for (const answer of [starting.putItem('x'), starting.writeSnapshot(), starting.activateModel('x')])
-    assert.deepEqual(await refusal(answer), { status: 503, code: 'starting', retryAfter: '1' });
-  const answer = await starting.recommend({ history: [clip(1)], k: 2 });
-  const { items, fallback } = answer.body;
-  assert.deepEqual([items.length, fallback], [2, 'starting']);
-  const ready = await starting.ready();
-  assert.deepEqual([ready.status, ready.body.status], [503, 'starting']);
-});
+  test('a body that says it is gzip and is not', async () => {
+    const headers = { 'content-type': 'application/json', 'content-encoding': 'gzip' };
+    const answer = server.api.recommend('not gzip', { headers });
+    assert.deepEqual(await codeOf(answer), [400, 'bad_request']);
+  });
 
-test('every error code of the sources is described, and no other', async (t) => {
-  const files = readdirSync(packageFile('src'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
-  const sources = files.map((name) => readFileSync(join(packageFile('src'), name), 'utf8')).join('\n');
-  const found = [
-    ...[...sources.matchAll(/ReelfuseError\(\s*(?:\d{3}|status),\s*'(\w+)'/g)].map(([, code]) => code),
-    ...[...sources.matchAll(/\[\s*\d{3},\s*'(\w+)'/g)].map(([, code]) => code), // tables of errors that others throw
-    ...[...sources.matchAll(/\bcode: '(\w+)'/g)].map(([, code]) => code),
-    ...[...sources.matchAll(/notFound\('(\w+)'/g)].map(([, what]) => `${what}_not_found`),
-  ];
-  assert.deepEqual([...new Set(found)].sort(), Object.keys(ERROR_CODES).sort());
-  const { api } = await build(t);
-  const { description } = (await api.raw<{ info: { description: string } }>('/openapi.json')).body.info;
-  for (const code of Object.keys(ERROR_CODES)) assert.ok(description.includes(`\`${code}\``), code);
+  test('a model and a recommendation that are not known', async () => {
+    assert.deepEqual(await codeOf(server.api.activateModel('nothing')), [404, 'model_not_found']);
+    assert.deepEqual(await codeOf(server.api.replayRecommendation('rec_nothing')), [404, 'recommendation_not_found']);
+  });
+
+  test('every error code of the sources is described, and no other', async () => {
+    const files = readdirSync(packageFile('src'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
+    const sources = files.map((name) => readFileSync(join(packageFile('src'), name), 'utf8')).join('\n');
+    const found = [
+      ...[...sources.matchAll(/ReelfuseError\(\s*(?:\d{3}|status),\s*'(\w+)'/g)].map(([, code]) => code),
+      ...[...sources.matchAll(/\[\s*\d{3},\s*'(\w+)'/g)].map(([, code]) => code), // tables of errors that others throw
+      ...[...sources.matchAll(/\bcode: '(\w+)'/g)].map(([, code]) => code),
+      ...[...sources.matchAll(/notFound\('(\w+)'/g)].map(([, what]) => `${what}_not_found`),
+    ];
+    assert.deepEqual([...new Set(found)].sort(), Object.keys(ERROR_CODES).sort());
+    const { api } = server;
+    const { description } = (await api.raw<{ info: { description: string } }>('/openapi.json')).body.info;
+    for (const code of Object.keys(ERROR_CODES)) assert.ok(description.includes(`\`${code}\``), code);
+  });
+
+  test('while the catalogue loads, writes and swaps are told to come back, and answers are the fallback ranking', async (t) => {
+    const dataDir = temporaryFolder(t);
+    const first = await build(t, { REELFUSE_DATA_DIR: dataDir });
+    await putClips(first.app, 3);
+    await first.stop();
+    const { api: starting, services } = await build(t, { REELFUSE_DATA_DIR: dataDir }, systemClock, { load: false });
+    await services.generations.load(() => undefined); // all is there, but nobody has said so
+    for (const answer of [starting.putItem('x'), starting.writeSnapshot(), starting.activateModel('x')])
+      assert.deepEqual(await refusal(answer), { status: 503, code: 'starting', retryAfter: '1' });
+    const answer = await starting.recommend({ history: [clip(1)], k: 2 });
+    const { items, fallback } = answer.body;
+    assert.deepEqual([items.length, fallback], [2, 'starting']);
+    const ready = await starting.ready();
+    assert.deepEqual([ready.status, ready.body.status], [503, 'starting']);
+  });
 });

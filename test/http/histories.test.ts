@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Recommendations } from '../../src/client/types.js';
 import { bodyOf, idsOf } from '../api.js';
-import { buildForSuite, clip, view } from '../build.js';
+import { build, buildForSuite, clip, putClips, view } from '../build.js';
 import { HISTORY, numberOf, putTopics } from './topic-catalogue.js';
 
 describe('histories', () => {
@@ -134,4 +134,54 @@ describe('histories', () => {
     assert.deepEqual([answer.fallback, answer.items.length], ['deadline', 5]);
     assert.equal((await ask({ history: HISTORY, k: 5, deadline_ms: 60_000 })).fallback, null);
   });
+});
+
+test('a view that says how long it was, but not of how long a clip, is judged by the item, else by the watch time', async (t) => {
+  const { api } = await build(t, { REELFUSE_POSITIVE_WATCH_MS: '4000' });
+  await api.putItem('long', { attributes: { duration_s: 20 } });
+  await api.putItem('short', { attributes: { duration_s: 0.4 } });
+  await api.putItem('untold', { attributes: { duration_s: 'a while' } });
+  const watched: [string, number, number?][] = [
+    ['long', 9_999],
+    ['long', 10_000],
+    ['long', 200, 300],
+    ['short', 200],
+    ['untold', 3_999],
+    ['untold', 4_000],
+    ['unknown', 200],
+    ['unknown', 4_000],
+  ];
+  const events = watched.map(([itemId, ms, duration], n) => ({
+    ...view(`e-${n}`, 'u', itemId, `2026-11-24T10:00:0${n}Z`),
+    watch_ms: ms,
+    ...(duration !== undefined && { duration_ms: duration }),
+  }));
+  assert.equal((await api.sendEvents(events)).status, 200);
+  assert.deepEqual(
+    (await bodyOf(api.getHistory('u'))).items.map(({ item_id: itemId, at }) => [itemId, Number(at.slice(18, 19))]),
+    [
+      ['unknown', 7],
+      ['untold', 5],
+      ['short', 3],
+      ['long', 2],
+      ['long', 1],
+    ],
+  );
+});
+
+test('which events make a history, and from which portion a view does, is configuration', async (t) => {
+  const { app, api } = await build(t, { REELFUSE_POSITIVE_EVENTS: 'view,report', REELFUSE_POSITIVE_WATCH_PORTION: '0.8' });
+  await putClips(app, 5);
+  const at = (second: number) => `2026-11-24T10:00:0${second}Z`;
+  await api.sendEvents([
+    { ...view('1', 'u', clip(1), at(1)), watch_portion: 0.79 },
+    { ...view('2', 'u', clip(2), at(2)), watch_portion: 1.7 },
+    { ...view('3', 'u', clip(3), at(3)), type: 'like' },
+    { ...view('4', 'u', clip(4), at(4)), type: 'report' },
+    { ...view('5', 'u', clip(5), at(5)), watch_ms: 8000, duration_ms: 10_000 },
+  ]);
+  assert.deepEqual(
+    (await bodyOf(api.getHistory('u'))).items.map(({ item_id: itemId }) => itemId),
+    [clip(5), clip(4), clip(2)],
+  );
 });

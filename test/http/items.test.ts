@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import type { ItemPage } from '../../src/client/types.js';
 import type { Receipt } from '../../src/ingest/acknowledgement.js';
 import { bodyOf, idsOf, type Api } from '../api.js';
-import { build, clip, demoStates, putClips } from '../build.js';
+import { build, buildForSuite, clip, demoStates, putClips } from '../build.js';
 
 const scores = async (api: Api) => {
   const payload = { history: [clip(1)], k: 50, exact: true };
@@ -12,42 +12,153 @@ const scores = async (api: Api) => {
   return new Map(items.map(({ item_id: itemId, score }) => [itemId, score]));
 };
 
-test('a patch changes what it names, keeps the rest and the vector', async (t) => {
-  const { app, api } = await build(t);
-  await putClips(app, 10);
-  const before = await scores(api);
-  await api.patchItem(clip(2), { attributes: { topic: 'cooking', duration_s: 20 }, available_from: '2026-01-01T00:00:00Z' });
-  const answer = await api.patchItem(clip(2), { attributes: { topic: null }, author_id: null });
-  assert.equal(answer.status, 200);
-  const item = await bodyOf(api.getItem(clip(2)));
-  assert.deepEqual(
-    [item.title, item.author_id, item.attributes, item.available_from, item.state],
-    [`title of ${clip(2)}`, null, { duration_s: 20 }, '2026-01-01T00:00:00.000Z', 'searchable'],
-  );
-  assert.deepEqual(await scores(api), before);
-});
+describe('writes of items', () => {
+  const server = buildForSuite();
 
-test('patches add up to no more attributes than an item may have', async (t) => {
-  const { app, api } = await build(t);
-  await putClips(app, 1);
-  const many = (prefix: string, count: number) => ({ attributes: Object.fromEntries(Array.from({ length: count }, (_, n) => [`${prefix}${n}`, n])) });
-  await api.putItem('full', many('a', 60));
-  assert.equal((await api.patchItem('full', many('b', 4))).status, 200);
-  const refused = await api.patchItem('full', many('c', 1));
-  assert.deepEqual(
-    [refused.status, refused.problem.errors],
-    [422, [{ pointer: '/attributes', detail: 'makes 65 with those that are kept, allowed are 64' }]],
-  );
-  assert.equal((await api.patchItem('full', { attributes: { b0: null, c0: 1 } })).status, 200);
-});
+  test('a patch changes what it names, keeps the rest and the vector', async () => {
+    const { app, api } = server;
+    await putClips(app, 10);
+    const before = await scores(api);
+    await api.patchItem(clip(2), { attributes: { topic: 'cooking', duration_s: 20 }, available_from: '2026-01-01T00:00:00Z' });
+    const answer = await api.patchItem(clip(2), { attributes: { topic: null }, author_id: null });
+    assert.equal(answer.status, 200);
+    const item = await bodyOf(api.getItem(clip(2)));
+    assert.deepEqual(
+      [item.title, item.author_id, item.attributes, item.available_from, item.state],
+      [`title of ${clip(2)}`, null, { duration_s: 20 }, '2026-01-01T00:00:00.000Z', 'searchable'],
+    );
+    assert.deepEqual(await scores(api), before);
+  });
 
-test('a patch that hides an item takes it out of the next answer, and one that shows it brings it back', async (t) => {
-  const { app, api } = await build(t);
-  await putClips(app, 10);
-  assert.equal((await api.patchItem(clip(3), { hidden: true })).body.state, 'hidden');
-  assert.equal((await scores(api)).has(clip(3)), false);
-  await api.patchItem(clip(3), { hidden: false });
-  assert.equal((await scores(api)).has(clip(3)), true);
+  test('patches add up to no more attributes than an item may have', async () => {
+    const { app, api } = server;
+    await putClips(app, 1);
+    const many = (prefix: string, count: number) => ({
+      attributes: Object.fromEntries(Array.from({ length: count }, (_, n) => [`${prefix}${n}`, n])),
+    });
+    await api.putItem('full', many('a', 60));
+    assert.equal((await api.patchItem('full', many('b', 4))).status, 200);
+    const refused = await api.patchItem('full', many('c', 1));
+    assert.deepEqual(
+      [refused.status, refused.problem.errors],
+      [422, [{ pointer: '/attributes', detail: 'makes 65 with those that are kept, allowed are 64' }]],
+    );
+    assert.equal((await api.patchItem('full', { attributes: { b0: null, c0: 1 } })).status, 200);
+  });
+
+  test('a patch that hides an item takes it out of the next answer, and one that shows it brings it back', async () => {
+    const { app, api } = server;
+    await putClips(app, 10);
+    assert.equal((await api.patchItem(clip(3), { hidden: true })).body.state, 'hidden');
+    assert.equal((await scores(api)).has(clip(3)), false);
+    await api.patchItem(clip(3), { hidden: false });
+    assert.equal((await scores(api)).has(clip(3)), true);
+  });
+
+  test('a patch is refused when it is empty, names an unknown field or an unknown item', async () => {
+    const { app, api } = server;
+    await putClips(app, 1);
+    assert.equal((await api.patchItem(clip(1), {})).status, 422);
+    const unknown = await api.patchItem(clip(1), { titel: 'x' });
+    assert.deepEqual([unknown.status, unknown.problem.errors[0]?.pointer], [422, '/titel']);
+    assert.equal((await api.patchItem('nobody', { title: 'x' })).problem.code, 'item_not_found');
+  });
+
+  test('of several writers that saw the same version one wins; the others are told which version there is', async () => {
+    const { api } = server;
+    const url = '/v1/items/a';
+    const created = await api.raw({ method: 'PUT', url, payload: { title: '0' }, headers: { 'if-none-match': '*' } });
+    const etag = String(created.headers.etag);
+    const answers = await Promise.all(
+      [1, 2, 3].map((n) => api.raw({ method: 'PUT', url, payload: { title: String(n) }, headers: { 'if-match': etag } })),
+    );
+    assert.deepEqual(answers.map(({ status }) => status).sort(), [200, 412, 412]);
+    const item = await bodyOf(api.getItem('a'));
+    assert.equal(item.title, String(answers.findIndex(({ status }) => status === 200) + 1));
+    assert.match(answers.find(({ status }) => status === 412)?.problem.detail ?? '', /is at version/);
+  });
+
+  test('preconditions hold for patch and delete too, and malformed ones are named', async () => {
+    const { api } = server;
+    const put = (headers: Record<string, string>) => api.putItem('conditional', {}, { headers });
+    assert.equal((await put({ 'if-match': '*' })).status, 412);
+    const etag = String((await put({})).headers.etag);
+    assert.equal((await put({ 'if-none-match': '*' })).status, 412);
+    assert.equal((await api.patchItem('conditional', { title: 'x' }, { headers: { 'if-match': '"999"' } })).status, 412);
+    const patched = await api.patchItem('conditional', { title: 'x' }, { headers: { 'if-match': etag } });
+    assert.equal(patched.status, 200);
+    const remove = (match: string) => api.deleteItem('conditional', { headers: { 'if-match': match } });
+    assert.equal((await remove(etag)).status, 412);
+    const malformed = await remove('W/"1"');
+    assert.deepEqual([malformed.status, malformed.problem.errors[0]?.pointer], [422, '/headers/if-match']);
+    assert.equal((await remove(String(patched.headers.etag))).status, 200);
+  });
+
+  test('with wait=stored the answer comes when the item is durable, and the item is searchable soon after', async () => {
+    const { app, api, services } = server;
+    await putClips(app, 3);
+    const answer = await api.putItem('late', { hidden_states: demoStates(clip(9)) }, { query: 'wait=stored' });
+    const { state, searchable_after_ms: after } = answer.body;
+    assert.deepEqual([answer.status, state, after], [201, 'stored', null]);
+    await services.ingest.settle();
+    assert.equal((await scores(api)).has('late'), true);
+    await api.putItem('late', { hidden: true, hidden_states: demoStates(clip(9)) }, { query: 'wait=stored' });
+    assert.equal((await scores(api)).has('late'), false);
+  });
+
+  test('every write is acknowledged by the same receipt', async () => {
+    const { api, services } = server;
+    const { fingerprint, manifest } = services.generations.current.artifact;
+    const states = { hidden_states: demoStates(clip(1)) };
+    const row = { item_id: 'b', ...states };
+    const batch = async (url: string, payload: object | string, headers: Record<string, string> = {}) => {
+      const answer = await api.raw({ method: 'POST', url, payload, headers });
+      const text = typeof payload === 'string' ? `{"results":[${answer.text}]}` : answer.text;
+      const [{ status, ...receipt } = { status: 0 }] = (JSON.parse(text) as { results: { status: number }[] }).results;
+      assert.ok(status === 200 || status === 201, answer.text);
+      return receipt;
+    };
+    const lines = { 'content-type': 'application/x-ndjson', accept: 'application/x-ndjson' };
+    const receipts: [object, string][] = [
+      [(await api.putItem('a', states)).body, 'searchable'],
+      [(await api.putItem('a', states, { query: 'wait=stored' })).body, 'stored'],
+      [await batch('/v1/items/batch', { items: [row] }), 'searchable'],
+      [await batch('/v1/items/batch?wait=stored', { items: [row] }), 'stored'],
+      [await batch('/v1/items/batch', JSON.stringify(row), lines), 'searchable'],
+      [await batch('/v1/items/batch?wait=stored', JSON.stringify(row), lines), 'stored'],
+      [(await api.patchItem('a', { title: 'x' })).body, 'searchable'],
+      [(await api.patchItem('a', states)).body, 'searchable'],
+      [(await api.patchItem('a', states, { query: 'wait=stored' })).body, 'stored'],
+      [(await api.deleteItem('a')).body, 'deleted'],
+    ];
+    let last = 0;
+    for (const [receipt, state] of receipts) {
+      const { item_id: id, sequence, searchable_after_ms: searchable, applied_after_ms: applied, ...rest } = receipt as Receipt;
+      assert.deepEqual(rest, { state, model: { fingerprint, version: manifest.version } }, JSON.stringify(receipt));
+      assert.ok(id === 'a' || id === 'b');
+      assert.ok(sequence > last && applied > 0, JSON.stringify(receipt));
+      assert.equal(searchable === null, state !== 'searchable', JSON.stringify(receipt));
+      last = sequence;
+    }
+    const unknown = await api.putItems([row], { query: 'wait=forever' });
+    assert.deepEqual([unknown.status, unknown.problem.errors[0]?.pointer], [422, '/query/wait']);
+  });
+
+  test('a patch or batch with wait=stored is in the store when it is answered, and searchable when all is settled', async () => {
+    const { app, api, services } = server;
+    await putClips(app, 3);
+    const items = [1, 2].map((n) => ({ item_id: `late-${n}`, hidden_states: demoStates(clip(n + 10)) }));
+    await api.putItems(items, { query: 'wait=stored' });
+    assert.equal((await services.stores.items.withHiddenStates(['late-1'])).has('late-1'), true);
+    await api.patchItem(clip(2), { hidden: true }, { query: 'wait=stored' });
+    assert.equal((await scores(api)).has(clip(2)), false);
+    const before = (await scores(api)).get(clip(3));
+    await api.patchItem(clip(3), { hidden_states: demoStates(clip(700)) }, { query: 'wait=stored' });
+    await services.ingest.settle();
+    const after = await scores(api);
+    assert.deepEqual([after.has('late-1'), after.has('late-2')], [true, true]);
+    assert.notEqual(after.get(clip(3)), before);
+  });
 });
 
 test('a patch without hidden states of its own can still replace or drop them', async (t) => {
@@ -63,57 +174,6 @@ test('a patch without hidden states of its own can still replace or drop them', 
     listed.body.items.map(({ item_id: itemId }) => itemId),
     ['unheard-of'],
   );
-});
-
-test('a patch is refused when it is empty, names an unknown field or an unknown item', async (t) => {
-  const { app, api } = await build(t);
-  await putClips(app, 1);
-  assert.equal((await api.patchItem(clip(1), {})).status, 422);
-  const unknown = await api.patchItem(clip(1), { titel: 'x' });
-  assert.deepEqual([unknown.status, unknown.problem.errors[0]?.pointer], [422, '/titel']);
-  assert.equal((await api.patchItem('nobody', { title: 'x' })).problem.code, 'item_not_found');
-});
-
-test('of several writers that saw the same version one wins; the others are told which version there is', async (t) => {
-  const { api } = await build(t);
-  const url = '/v1/items/a';
-  const created = await api.raw({ method: 'PUT', url, payload: { title: '0' }, headers: { 'if-none-match': '*' } });
-  const etag = String(created.headers.etag);
-  const answers = await Promise.all(
-    [1, 2, 3].map((n) => api.raw({ method: 'PUT', url, payload: { title: String(n) }, headers: { 'if-match': etag } })),
-  );
-  assert.deepEqual(answers.map(({ status }) => status).sort(), [200, 412, 412]);
-  const item = await bodyOf(api.getItem('a'));
-  assert.equal(item.title, String(answers.findIndex(({ status }) => status === 200) + 1));
-  assert.match(answers.find(({ status }) => status === 412)?.problem.detail ?? '', /is at version/);
-});
-
-test('preconditions hold for patch and delete too, and malformed ones are named', async (t) => {
-  const { api } = await build(t);
-  const put = (headers: Record<string, string>) => api.putItem('a', {}, { headers });
-  assert.equal((await put({ 'if-match': '*' })).status, 412);
-  const etag = String((await put({})).headers.etag);
-  assert.equal((await put({ 'if-none-match': '*' })).status, 412);
-  assert.equal((await api.patchItem('a', { title: 'x' }, { headers: { 'if-match': '"999"' } })).status, 412);
-  const patched = await api.patchItem('a', { title: 'x' }, { headers: { 'if-match': etag } });
-  assert.equal(patched.status, 200);
-  const remove = (match: string) => api.deleteItem('a', { headers: { 'if-match': match } });
-  assert.equal((await remove(etag)).status, 412);
-  const malformed = await remove('W/"1"');
-  assert.deepEqual([malformed.status, malformed.problem.errors[0]?.pointer], [422, '/headers/if-match']);
-  assert.equal((await remove(String(patched.headers.etag))).status, 200);
-});
-
-test('with wait=stored the answer comes when the item is durable, and the item is searchable soon after', async (t) => {
-  const { app, api, services } = await build(t);
-  await putClips(app, 3);
-  const answer = await api.putItem('late', { hidden_states: demoStates(clip(9)) }, { query: 'wait=stored' });
-  const { state, searchable_after_ms: after } = answer.body;
-  assert.deepEqual([answer.status, state, after], [201, 'stored', null]);
-  await services.ingest.settle();
-  assert.equal((await scores(api)).has('late'), true);
-  await api.putItem('late', { hidden: true, hidden_states: demoStates(clip(9)) }, { query: 'wait=stored' });
-  assert.equal((await scores(api)).has('late'), false);
 });
 
 test('items similar to one are the nearest by vector, without the item itself, hidden ones and excluded ones', async (t) => {
@@ -156,60 +216,6 @@ test('an item that becomes visible fills a fallback answer that would be short w
   assert.equal(await ask(), 2);
   await api.patchItem(clip(3), { hidden: false });
   assert.equal(await ask(), 3);
-});
-
-test('every write is acknowledged by the same receipt', async (t) => {
-  const { api, services } = await build(t);
-  const { fingerprint, manifest } = services.generations.current.artifact;
-  const states = { hidden_states: demoStates(clip(1)) };
-  const row = { item_id: 'b', ...states };
-  const batch = async (url: string, payload: object | string, headers: Record<string, string> = {}) => {
-    const answer = await api.raw({ method: 'POST', url, payload, headers });
-    const text = typeof payload === 'string' ? `{"results":[${answer.text}]}` : answer.text;
-    const [{ status, ...receipt } = { status: 0 }] = (JSON.parse(text) as { results: { status: number }[] }).results;
-    assert.ok(status === 200 || status === 201, answer.text);
-    return receipt;
-  };
-  const lines = { 'content-type': 'application/x-ndjson', accept: 'application/x-ndjson' };
-  const receipts: [object, string][] = [
-    [(await api.putItem('a', states)).body, 'searchable'],
-    [(await api.putItem('a', states, { query: 'wait=stored' })).body, 'stored'],
-    [await batch('/v1/items/batch', { items: [row] }), 'searchable'],
-    [await batch('/v1/items/batch?wait=stored', { items: [row] }), 'stored'],
-    [await batch('/v1/items/batch', JSON.stringify(row), lines), 'searchable'],
-    [await batch('/v1/items/batch?wait=stored', JSON.stringify(row), lines), 'stored'],
-    [(await api.patchItem('a', { title: 'x' })).body, 'searchable'],
-    [(await api.patchItem('a', states)).body, 'searchable'],
-    [(await api.patchItem('a', states, { query: 'wait=stored' })).body, 'stored'],
-    [(await api.deleteItem('a')).body, 'deleted'],
-  ];
-  let last = 0;
-  for (const [receipt, state] of receipts) {
-    const { item_id: id, sequence, searchable_after_ms: searchable, applied_after_ms: applied, ...rest } = receipt as Receipt;
-    assert.deepEqual(rest, { state, model: { fingerprint, version: manifest.version } }, JSON.stringify(receipt));
-    assert.ok(id === 'a' || id === 'b');
-    assert.ok(sequence > last && applied > 0, JSON.stringify(receipt));
-    assert.equal(searchable === null, state !== 'searchable', JSON.stringify(receipt));
-    last = sequence;
-  }
-  const unknown = await api.putItems([row], { query: 'wait=forever' });
-  assert.deepEqual([unknown.status, unknown.problem.errors[0]?.pointer], [422, '/query/wait']);
-});
-
-test('a patch or batch with wait=stored is in the store when it is answered, and searchable when all is settled', async (t) => {
-  const { app, api, services } = await build(t);
-  await putClips(app, 3);
-  const items = [1, 2].map((n) => ({ item_id: `late-${n}`, hidden_states: demoStates(clip(n + 10)) }));
-  await api.putItems(items, { query: 'wait=stored' });
-  assert.equal((await services.stores.items.withHiddenStates(['late-1'])).has('late-1'), true);
-  await api.patchItem(clip(2), { hidden: true }, { query: 'wait=stored' });
-  assert.equal((await scores(api)).has(clip(2)), false);
-  const before = (await scores(api)).get(clip(3));
-  await api.patchItem(clip(3), { hidden_states: demoStates(clip(700)) }, { query: 'wait=stored' });
-  await services.ingest.settle();
-  const after = await scores(api);
-  assert.deepEqual([after.has('late-1'), after.has('late-2')], [true, true]);
-  assert.notEqual(after.get(clip(3)), before);
 });
 
 test('under a model of ids alone hidden states of any shape are kept for a later one', async (t) => {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import { systemClock } from '../../src/clock.js';
-import { build, clip, demoStates, otherModel, putClips, temporaryFolder, type Built } from '../build.js';
+import { build, clip, demoStates, otherModel, putClips, suiteContext, temporaryFolder, type Built } from '../build.js';
 import { isLong } from '../long.js';
 
 const exact = async ({ api }: Built, history: string[]): Promise<[string, number][]> => {
@@ -122,25 +122,34 @@ test('the newest are kept, as many as the setting says', async (t) => {
   assert.match(metrics, /reelfuse_snapshots_total\{outcome="written"\} 3/);
 });
 
-for (const file of ['graph.hnsw', 'vectors.f32', 'ids.txt', 'id_shares.f32', 'indexed.i32', 'snapshot.json']) {
-  test(`a snapshot with a torn ${file} is set aside; the one before it is taken`, async (t) => {
-    const dataDir = temporaryFolder(t);
-    const first = await build(t, { REELFUSE_DATA_DIR: dataDir });
+describe('a snapshot that is damaged', () => {
+  const suite = suiteContext();
+  let [prepared, older, newest] = ['', '', ''];
+  before(async () => {
+    prepared = temporaryFolder(suite);
+    const first = await build(suite, { REELFUSE_DATA_DIR: prepared });
     await putClips(first.app, 20);
-    const older = await snapshot(first);
+    older = (await snapshot(first)).name;
     await put(first, 'later', 100);
     await first.stop();
-    const newest = readdirSync(join(dataDir, 'snapshots')).find((name) => name !== older.name) ?? '';
-    const path = join(dataDir, 'snapshots', newest, file);
-    const bytes = readFileSync(path);
-    writeFileSync(path, bytes.subarray(0, bytes.length >> 1));
-
-    const second = await build(t, { REELFUSE_DATA_DIR: dataDir });
-    assert.deepEqual(second.restored, { snapshot: older.name, adopted: 20, replayed: 1 });
-    assert.ok((await hnsw(second, [clip(1)])).includes('later'));
-    assert.ok(readdirSync(join(dataDir, 'snapshots')).includes(`.damaged-${newest}`));
+    newest = readdirSync(join(prepared, 'snapshots')).find((name) => name !== older) ?? '';
   });
-}
+
+  for (const file of ['graph.hnsw', 'vectors.f32', 'ids.txt', 'id_shares.f32', 'indexed.i32', 'snapshot.json']) {
+    test(`a snapshot with a torn ${file} is set aside; the one before it is taken`, async (t) => {
+      const dataDir = temporaryFolder(t);
+      cpSync(prepared, dataDir, { recursive: true });
+      const path = join(dataDir, 'snapshots', newest, file);
+      const bytes = readFileSync(path);
+      writeFileSync(path, bytes.subarray(0, bytes.length >> 1));
+
+      const second = await build(t, { REELFUSE_DATA_DIR: dataDir });
+      assert.deepEqual(second.restored, { snapshot: older, adopted: 20, replayed: 1 });
+      assert.ok((await hnsw(second, [clip(1)])).includes('later'));
+      assert.ok(readdirSync(join(dataDir, 'snapshots')).includes(`.damaged-${newest}`));
+    });
+  }
+});
 
 test('a snapshot that is whole but newer than the store, or of another model, is not used', async (t) => {
   const dataDir = temporaryFolder(t);

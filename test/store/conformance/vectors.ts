@@ -34,6 +34,25 @@ export const vectorsConformance = conformanceOf('vectors', MEMBERS, (behaves) =>
     assert.equal((await vectors.getMany('f', ['a']))[0]?.stored, null);
   });
 
+  behaves('a vector is left out when its item has changed since it was read', async ({ items, vectors }) => {
+    const { sequence } = await items.put(item('a', { hiddenStates: states(1, 2) }));
+    const save = (since: number) => vectors.save('f', [{ item_id: 'a', vector: vector(since), id_share: 1, sequence: since }]);
+    const stored = async () => (await vectors.getMany('f', ['a']))[0]?.stored;
+    await save(sequence);
+    assert.deepEqual(await stored(), { vector: vector(sequence), id_share: 1 });
+    const changed = await items.put(item('a', { hiddenStates: states(3, 4) }));
+    await save(sequence);
+    assert.equal(await stored(), null);
+    await save(changed.sequence);
+    assert.deepEqual(await stored(), { vector: vector(changed.sequence), id_share: 1 });
+    await items.delete('a');
+    const again = await items.put(item('a'));
+    await save(changed.sequence);
+    assert.equal(await stored(), null);
+    await save(again.sequence + 10);
+    assert.deepEqual(await stored(), { vector: vector(again.sequence + 10), id_share: 1 });
+  });
+
   behaves('a saved vector replaces the one before, outlives a restart, and is no change of its item', async ({ items, vectors, changes }, reopen) => {
     const { sequence } = await items.put(item('a'));
     const whole = vector(9, 1, 2, 9); // a part of a larger buffer is saved as that part

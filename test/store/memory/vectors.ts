@@ -7,7 +7,10 @@ export function createMemoryVectors({ data: { items } }: Shared): VectorStore {
 
   return {
     save: async (fingerprint, vectors) => {
-      for (const { item_id: itemId, ...vector } of vectors) items.get(itemId)?.vectors.set(fingerprint, structuredClone(vector));
+      for (const { item_id: itemId, sequence = Infinity, ...vector } of vectors) {
+        const known = items.get(itemId);
+        if (known !== undefined && known.item.sequence <= sequence) known.vectors.set(fingerprint, structuredClone(vector));
+      }
     },
     list: async (fingerprint, after, limit) => pageOf(items, after, limit).map((item) => withVector(fingerprint, item)),
     getMany: async (fingerprint, itemIds) => {

@@ -99,6 +99,7 @@ test('the guide runs from top to bottom in TypeScript, whose compiler has nothin
   writeFileSync(join(folder, 'guide.ts'), blocks.join('\n'));
   const options: ts.CompilerOptions = {
     strict: true,
+    skipDefaultLibCheck: true,
     exactOptionalPropertyTypes: true,
     noUncheckedIndexedAccess: true,
     target: ts.ScriptTarget.ES2022,

@@ -79,7 +79,7 @@ test('a damaged artifact is found by its digest, a missing one by its folder', a
 });
 
 test('a port that is taken: by another program, by a server like this, or not ours to take', async (t) => {
-  const other = createServer().listen(0, '127.0.0.1');
+  const other = createServer((socket) => socket.end()).listen(0, '127.0.0.1');
   await once(other, 'listening');
   t.after(() => other.close());
   const foreign = await look(t, { REELFUSE_PORT: String((other.address() as AddressInfo).port) });

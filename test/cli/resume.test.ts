@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
 import { packageFile } from '../../src/package-root.js';
-import { temporaryFolder } from '../build.js';
 import { runCli, startCli } from './run.js';
+import { temporaryFolder } from '../temporary-folder.js';
 
 const ROWS = 10_000;
 const BAD_ROW = 7;

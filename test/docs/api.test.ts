@@ -6,8 +6,9 @@ import { test, type TestContext } from 'node:test';
 import ts from 'typescript';
 import { parse } from 'yaml';
 import { PACKAGE_ROOT, packageFile } from '../../src/package-root.js';
-import { build, clip, demoStates, otherModel, temporaryFolder } from '../build.js';
+import { build, clip, demoStates, otherModel } from '../build.js';
 import { startFaultyProxy } from '../client/faulty-proxy.js';
+import { temporaryFolder } from '../temporary-folder.js';
 
 const LANGUAGES = ['sh', 'ts', 'python'] as const;
 type Language = (typeof LANGUAGES)[number];

@@ -10,8 +10,9 @@ import type { Check } from '../../src/maintenance/doctor/check.js';
 import { checkDataFolder, checkDiskSpace } from '../../src/maintenance/doctor/data-folder.js';
 import { checkNode, examine } from '../../src/maintenance/doctor/doctor.js';
 import { PACKAGE_ROOT, packageFile } from '../../src/package-root.js';
-import { DEMO_ARTIFACT, build, putClips, temporaryFolder } from '../build.js';
+import { DEMO_ARTIFACT, build, putClips } from '../build.js';
 import { runCli } from '../cli/run.js';
+import { temporaryFolder } from '../temporary-folder.js';
 
 const named = (checks: readonly Check[], name: string): Check => {
   const found = checks.find((check) => check.name === name);

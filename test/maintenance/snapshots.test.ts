@@ -3,8 +3,9 @@ import { cpSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:f
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import { systemClock } from '../../src/clock.js';
-import { build, clip, demoStates, otherModel, putClips, suiteContext, temporaryFolder, type Built } from '../build.js';
+import { build, clip, demoStates, otherModel, putClips, suiteContext, type Built } from '../build.js';
 import { isLong } from '../long.js';
+import { temporaryFolder } from '../temporary-folder.js';
 
 const exact = async ({ api }: Built, history: string[]): Promise<[string, number][]> => {
   const answer = await api.recommend({ history, k: 200, exact: true });

@@ -17,8 +17,6 @@ import { temporaryFolder } from './temporary-folder.js';
 
 export const DEMO_ARTIFACT = demoFile('artifact');
 
-export { temporaryFolder };
-
 export interface Built {
   app: TypedApp;
   api: Api;

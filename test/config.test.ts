@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { describeSettings, readConfig } from '../src/config.js';
-import { temporaryFolder } from './build.js';
+import { temporaryFolder } from './temporary-folder.js';
 
 test('defaults are complete and every setting is described', () => {
   const config = readConfig({});

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { temporaryFolder } from './build.js';
 import { openCrashTrial } from './crash.js';
+import { temporaryFolder } from './temporary-folder.js';
 
 test('after kill -9 under load everything acknowledged is there once; a log that was cut loses its last changes, nothing before', async (t) => {
   const trial = await openCrashTrial(temporaryFolder(t));

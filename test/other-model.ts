@@ -28,7 +28,8 @@ export async function writeOtherModel(folder: string, { version, strength = 1, c
   manifest.version = version;
   edit('item_tower.onnx', (bytes) => moveWeights(bytes, 'tower.gate.bias', strength));
   for (const file of ['user_tower.onnx', 'user_tower_int8.onnx']) edit(file, (bytes) => moveWeights(bytes, 'blocks.1.feed_norm.bias', strength / 4));
-  const outputs = await goldenOutputs(folder, manifest);
+  const outputs = outputsOf.get(strength) ?? (await goldenOutputs(folder, manifest));
+  outputsOf.set(strength, outputs);
   const { tensors, close } = openSafetensors(join(folder, 'golden.safetensors'));
   close();
   edit('golden.safetensors', (bytes) => {
@@ -49,6 +50,9 @@ function moveWeights(bytes: Buffer, initializer: string, by: number): void {
   if (first < head.length) throw new Error(`the tower has no ${initializer} of 64 floats`);
   for (let n = 0; n < 64; n++) bytes.writeFloatLE(bytes.readFloatLE(first + 4 * n) + (n % 2 === 0 ? by : -by), first + 4 * n);
 }
+
+/** By strength: the weights follow from it. */
+const outputsOf = new Map<number, Record<string, Float32Array>>();
 
 async function goldenOutputs(folder: string, manifest: Manifest): Promise<Record<string, Float32Array>> {
   const { items, histories, itemIndex, hiddenStates, itemVectors, mask } = readGolden(join(folder, 'golden.safetensors'), manifest);

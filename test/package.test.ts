@@ -5,7 +5,7 @@ import { builtinModules } from 'node:module';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { PACKAGE_ROOT, packageFile } from '../src/package-root.js';
-import { temporaryFolder } from './build.js';
+import { temporaryFolder } from './temporary-folder.js';
 
 const manifest = JSON.parse(readFileSync(packageFile('package.json'), 'utf8')) as {
   bin: Record<string, string>;

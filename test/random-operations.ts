@@ -4,8 +4,9 @@ import { basename } from 'node:path';
 import type { TestContext } from 'node:test';
 import { messageOf } from '../src/errors.js';
 import { LOCK_FILES } from '../src/store/data-lock.js';
-import { build, clip, demoStates, otherModel, temporaryFolder } from './build.js';
+import { build, clip, demoStates, otherModel } from './build.js';
 import { randomOf } from './random.js';
+import { temporaryFolder } from './temporary-folder.js';
 
 interface Item {
   title: string | null;

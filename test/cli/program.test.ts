@@ -8,8 +8,9 @@ import { WriteStream } from 'node:tty';
 import { EXIT_CODES } from '../../src/cli/exit-codes.js';
 import { createProgram } from '../../src/cli/program.js';
 import { paint } from '../../src/cli/terminal.js';
-import { build, clip, putClips, temporaryFolder } from '../build.js';
+import { build, clip, putClips } from '../build.js';
 import { runCli } from './run.js';
+import { temporaryFolder } from '../temporary-folder.js';
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');

@@ -1,16 +1,17 @@
 import assert from 'node:assert/strict';
 import Database from 'better-sqlite3';
 import { once } from 'node:events';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import type { ChildProcess } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { watch } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { test, type TestContext } from 'node:test';
 import { packageFile } from '../../src/package-root.js';
-import { temporaryFolder } from '../build.js';
 import { runCli, startCli } from './run.js';
+import { temporaryFolder } from '../temporary-folder.js';
 
-const ROWS = 20_000;
+const ROWS = 10_000;
 const BAD_ROW = 7;
 
 interface Imported {
@@ -24,8 +25,10 @@ function setUp(t: TestContext) {
   const lines = Array.from({ length: ROWS }, (_, index) => (index + 1 === BAD_ROW ? '{"colour":1}' : `{"item_id":"i${index + 1}"}`));
   writeFileSync(items, lines.join('\n'));
   const rejects = join(folder, 'rejects.jsonl');
-  const environment = { REELFUSE_DATA_DIR: join(folder, 'data') };
-  const file = join(folder, 'data', 'reelfuse.sqlite');
+  const dataDir = join(folder, 'data');
+  mkdirSync(dataDir);
+  const environment = { REELFUSE_DATA_DIR: dataDir };
+  const file = join(dataDir, 'reelfuse.sqlite');
   /** Items that another process has written, or null where it has not come to that. */
   const stored = (): number | null => {
     if (!existsSync(file)) return null;
@@ -38,14 +41,24 @@ function setUp(t: TestContext) {
       database.close();
     }
   };
-  return { args: ['import', '--json', '--items', items, '--rejects', rejects], environment, rejects, stored };
+  /** Resolves when so many are there, or the process has ended. */
+  const storedBy = async (child: ChildProcess, count: number): Promise<void> => {
+    const ended = new AbortController();
+    child.once('exit', () => ended.abort());
+    try {
+      for await (const _ of watch(dataDir, { signal: ended.signal })) if ((stored() ?? 0) >= count) return;
+    } catch (error) {
+      if (!ended.signal.aborted) throw error;
+    }
+  };
+  return { args: ['import', '--json', '--items', items, '--rejects', rejects], environment, rejects, stored, storedBy };
 }
 
 test('an import that is killed goes on where it was: no row is lost, and what was refused before is still told', async (t) => {
-  const { args, environment, rejects, stored } = setUp(t);
+  const { args, environment, rejects, stored, storedBy } = setUp(t);
   const child = startCli(args, environment);
   t.after(() => child.kill('SIGKILL'));
-  while ((stored() ?? 0) < 1000 && child.exitCode === null) await nextTurn();
+  await storedBy(child, 1000);
   child.kill('SIGKILL');
   const [, signal] = (await once(child, 'exit')) as [number | null, string | null];
   assert.equal(signal, 'SIGKILL', 'it was over before it could be killed');
@@ -72,11 +85,11 @@ test('an import that is killed goes on where it was: no row is lost, and what wa
 });
 
 test('an import that is told to stop stops between two windows, says so, and goes on', async (t) => {
-  const { args, environment, stored } = setUp(t);
+  const { args, environment, stored, storedBy } = setUp(t);
   const child = startCli(args, environment);
   t.after(() => child.kill('SIGKILL'));
   const printed = text(child.stdout as NodeJS.ReadableStream);
-  while ((stored() ?? 0) < 1000 && child.exitCode === null) await nextTurn();
+  await storedBy(child, 1000);
   child.kill('SIGINT');
   const [code] = (await once(child, 'exit')) as [number];
   assert.equal(code, 130);

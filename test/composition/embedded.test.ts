@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { systemClock } from '../../src/clock.js';
 import { bodyOf } from '../api.js';
-import { build, clip, putClips, temporaryFolder, view } from '../build.js';
+import { build, clip, putClips, view } from '../build.js';
+import { temporaryFolder } from '../temporary-folder.js';
 
 test('items, vectors and events survive a restart', async (t) => {
   const dataDir = temporaryFolder(t);

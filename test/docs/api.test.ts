@@ -6,8 +6,9 @@ import { test, type TestContext } from 'node:test';
 import ts from 'typescript';
 import { parse } from 'yaml';
 import { PACKAGE_ROOT, packageFile } from '../../src/package-root.js';
-import { build, clip, demoStates, otherModel, temporaryFolder } from '../build.js';
+import { build, clip, demoStates, otherModel } from '../build.js';
 import { startFaultyProxy } from '../client/faulty-proxy.js';
+import { temporaryFolder } from '../temporary-folder.js';
 
 const LANGUAGES = ['sh', 'ts', 'python'] as const;
 type Language = (typeof LANGUAGES)[number];
@@ -99,6 +100,7 @@ test('the guide runs from top to bottom in TypeScript, whose compiler has nothin
   writeFileSync(join(folder, 'guide.ts'), blocks.join('\n'));
   const options: ts.CompilerOptions = {
     strict: true,
+    skipDefaultLibCheck: true,
     exactOptionalPropertyTypes: true,
     noUncheckedIndexedAccess: true,
     target: ts.ScriptTarget.ES2022,

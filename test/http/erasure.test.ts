@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import Database from 'better-sqlite3';
 import { bodyOf, type Api } from '../api.js';
-import { build, clip, putClips, temporaryFolder, view } from '../build.js';
+import { build, clip, putClips, view } from '../build.js';
+import { temporaryFolder } from '../temporary-folder.js';
 
 const popular = async (api: Api) => {
   const answer = await api.recommend({ user_id: 'stranger', k: 5 });

@@ -11,7 +11,8 @@ import { migrate } from '../../src/store/sqlite/migrate.js';
 import { createWriter } from '../../src/store/sqlite/writer.js';
 import { packageFile } from '../../src/package-root.js';
 import { codeOf, type Answer } from '../api.js';
-import { build, buildForSuite, clip, otherModel, putClips, temporaryFolder, view } from '../build.js';
+import { build, buildForSuite, clip, otherModel, putClips, view } from '../build.js';
+import { temporaryFolder } from '../temporary-folder.js';
 
 interface Refusal {
   status: number;

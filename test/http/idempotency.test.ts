@@ -4,7 +4,8 @@ import { test } from 'node:test';
 import type { ItemResult } from '../../src/client/types.js';
 import { storageFull } from '../../src/errors.js';
 import { codeOf, NDJSON } from '../api.js';
-import { build, clip, demoStates, temporaryFolder, type Built } from '../build.js';
+import { build, clip, demoStates, type Built } from '../build.js';
+import { temporaryFolder } from '../temporary-folder.js';
 
 const row = (n: number): object => ({ item_id: `b-${n}`, title: `t${n}`, hidden_states: demoStates(clip(n)) });
 const post = ({ api }: Built, payload: object | string | Readable, headers: Record<string, string>) =>

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { bodyOf, type Api } from '../api.js';
 import type { Recommendations } from '../../src/client/types.js';
-import { build, clip, DEMO_ARTIFACT, demoStates, otherModel, putClips, temporaryFolder, view } from '../build.js';
+import { build, clip, DEMO_ARTIFACT, demoStates, otherModel, putClips, view } from '../build.js';
+import { temporaryFolder } from '../temporary-folder.js';
 
 const recommend = (api: Api, history: string[], k = 50) => api.recommend({ history, k, exact: true });
 const servedTo = async (api: Api, history = [clip(1)]) => (await recommend(api, history)).body.items.map(({ item_id: itemId }) => itemId);

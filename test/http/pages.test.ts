@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Recommendations } from '../../src/client/types.js';
 import { bodyOf, idsOf } from '../api.js';
-import { build, buildForSuite, clip, demoStates, otherModel, temporaryFolder, view, type Built } from '../build.js';
+import { build, buildForSuite, clip, demoStates, otherModel, view, type Built } from '../build.js';
 import { CLIPS, HISTORY, numberOf, putTopics, topicOf } from './topic-catalogue.js';
+import { temporaryFolder } from '../temporary-folder.js';
 
 describe('pages', () => {
   const server = buildForSuite({}, putTopics);

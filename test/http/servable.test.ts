@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { build, clip, demoStates, putClips, temporaryFolder, type Built } from '../build.js';
+import { build, clip, demoStates, putClips, type Built } from '../build.js';
 import { manualClock } from '../manual-clock.js';
+import { temporaryFolder } from '../temporary-folder.js';
 
 const recommend = async ({ api }: Built, history: string[], k: number, filter: object | null = null): Promise<string[]> => {
   const answer = await api.recommend({ history, k, ...(filter !== null && { filter }) });

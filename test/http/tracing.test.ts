@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { readConfig } from '../../src/config.js';
 import { build, clip, putClips } from '../build.js';
 
@@ -140,7 +141,11 @@ test('a caller that is not traced is not traced here either, and a share can be 
 test('a receiver that is gone costs its traces, not the answers', async (t) => {
   const { api, stop } = await build(t, { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' });
   assert.equal((await api.ready()).status, 200);
-  await stop();
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  let isStopped = false;
+  const stopped = stop().then(() => (isStopped = true));
+  for (; !isStopped; await nextTurn()) t.mock.timers.tick(100); // what it waits for the receiver
+  await stopped;
 });
 
 test('settings of OpenTelemetry that the server cannot follow stop the start', () => {

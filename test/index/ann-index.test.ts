@@ -5,9 +5,9 @@ import { test } from 'node:test';
 import type { AnnIndex } from '../../src/index/ann-index.js';
 import { createExactIndex } from '../../src/index/exact.js';
 import { createHnswIndex } from '../../src/index/hnsw.js';
-import { temporaryFolder } from '../build.js';
 import { signedRandomOf } from '../random.js';
 import { createVectorTable, makeChunk, type VectorTable } from '../../src/index/vector-table.js';
+import { temporaryFolder } from '../temporary-folder.js';
 
 const DIM = 16;
 

@@ -10,7 +10,7 @@ import { importItems, openFeatures } from '../../src/ingest/import-items.js';
 import { demoFile } from '../../src/generations/model-choice.js';
 import { createMetrics } from '../../src/metrics.js';
 import { openSqliteStores } from '../../src/store/sqlite/sqlite-stores.js';
-import { temporaryFolder } from '../build.js';
+import { temporaryFolder } from '../temporary-folder.js';
 
 const SHAPE = { layers: 2, width: 3 };
 

@@ -4,7 +4,8 @@ import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { backUpEmbedded, restoreEmbedded } from '../../src/composition/embedded-backup.js';
-import { build, clip, otherModel, putClips, temporaryFolder, view } from '../build.js';
+import { build, clip, otherModel, putClips, view } from '../build.js';
+import { temporaryFolder } from '../temporary-folder.js';
 
 /** Calls before anything is copied. */
 function onCopy(t: TestContext, before: (from: string) => void): void {

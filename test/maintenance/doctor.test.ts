@@ -10,8 +10,9 @@ import type { Check } from '../../src/maintenance/doctor/check.js';
 import { checkDataFolder, checkDiskSpace } from '../../src/maintenance/doctor/data-folder.js';
 import { checkNode, examine } from '../../src/maintenance/doctor/doctor.js';
 import { PACKAGE_ROOT, packageFile } from '../../src/package-root.js';
-import { DEMO_ARTIFACT, build, putClips, temporaryFolder } from '../build.js';
+import { DEMO_ARTIFACT, build, putClips } from '../build.js';
 import { runCli } from '../cli/run.js';
+import { temporaryFolder } from '../temporary-folder.js';
 
 const named = (checks: readonly Check[], name: string): Check => {
   const found = checks.find((check) => check.name === name);
@@ -79,7 +80,7 @@ test('a damaged artifact is found by its digest, a missing one by its folder', a
 });
 
 test('a port that is taken: by another program, by a server like this, or not ours to take', async (t) => {
-  const other = createServer().listen(0, '127.0.0.1');
+  const other = createServer((socket) => socket.end()).listen(0, '127.0.0.1');
   await once(other, 'listening');
   t.after(() => other.close());
   const foreign = await look(t, { REELFUSE_PORT: String((other.address() as AddressInfo).port) });

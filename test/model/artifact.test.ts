@@ -3,11 +3,14 @@ import { createHash } from 'node:crypto';
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { demoFile } from '../../src/generations/model-choice.js';
 import { createMetrics } from '../../src/metrics.js';
 import { readArtifact } from '../../src/model/artifact.js';
 import { startFuser } from '../../src/model/fuser.js';
 import { startRecommenders } from '../../src/model/recommender-pool.js';
-import { DEMO_ARTIFACT, temporaryFolder } from '../build.js';
+import { temporaryFolder } from '../temporary-folder.js';
+
+const DEMO_ARTIFACT = demoFile('artifact');
 
 type Json = Record<string, unknown>;
 

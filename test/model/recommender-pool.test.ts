@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { demoFile } from '../../src/generations/model-choice.js';
 import { createVectorTable, makeChunk } from '../../src/index/vector-table.js';
 import { createMetrics } from '../../src/metrics.js';
 import { readArtifact } from '../../src/model/artifact.js';
 import { startRecommenders, type RecommenderPool, type Searched } from '../../src/model/recommender-pool.js';
-import { DEMO_ARTIFACT } from '../build.js';
+
+const DEMO_ARTIFACT = demoFile('artifact');
 
 const ITEMS = 50;
 

@@ -9,7 +9,8 @@ import { DockerfileParser, type From } from 'dockerfile-ast';
 import { parse } from 'yaml';
 import { describeSettings, readConfig } from '../../src/config.js';
 import { packageFile } from '../../src/package-root.js';
-import { build, temporaryFolder } from '../build.js';
+import { build } from '../build.js';
+import { temporaryFolder } from '../temporary-folder.js';
 
 const read = (...parts: string[]): string => readFileSync(packageFile(...parts), 'utf8');
 const DOCKERFILE = DockerfileParser.parse(read('Dockerfile'));

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { parse } from 'yaml';
 import { packageFile } from '../../src/package-root.js';
-import { build, clip, putClips, temporaryFolder, view } from '../build.js';
+import { build, clip, putClips, view } from '../build.js';
+import { temporaryFolder } from '../temporary-folder.js';
 
 const PROMETHEUS = packageFile('ops', 'prometheus');
 const read = (...parts: string[]): string => readFileSync(packageFile(...parts), 'utf8');

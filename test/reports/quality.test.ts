@@ -7,8 +7,8 @@ import type { EventStore, PositiveEvent } from '../../src/store/events.js';
 import { openServedLog } from '../../src/store/files/served-log.js';
 import type { ServedEntry, ServedLog } from '../../src/store/served-log.js';
 import { withOtherNonce } from '../other-nonce.js';
-import { temporaryFolder } from '../build.js';
 import { randomOf } from '../random.js';
+import { temporaryFolder } from '../temporary-folder.js';
 
 const HOUR_MS = 3_600_000;
 const NOW = Date.now();

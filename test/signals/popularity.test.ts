@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createPopularity } from '../../src/signals/popularity.js';
-import { build, clip, putClips, temporaryFolder, view, type Built } from '../build.js';
+import { build, clip, putClips, view, type Built } from '../build.js';
+import { temporaryFolder } from '../temporary-folder.js';
 
 const HALF_LIFE = 1000;
 const close = (a: number, b: number): boolean => Math.abs(a - b) <= 1e-9 * Math.max(Math.abs(a), Math.abs(b));

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createMetrics } from '../../src/metrics.js';
 import { openSqliteStores } from '../../src/store/sqlite/sqlite-stores.js';
-import { temporaryFolder } from '../build.js';
 import { fieldsNamed, vectorOf } from '../ingest/write-side.js';
+import { temporaryFolder } from '../temporary-folder.js';
 
 test('a vector is saved for an item that is as it was when it was read, and left out for one that has changed or is gone', async (t) => {
   const { items, vectors, close } = openSqliteStores({

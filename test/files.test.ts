@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { digestOf, PIECE_BYTES, readPieces } from '../src/files.js';
-import { temporaryFolder } from './build.js';
+import { temporaryFolder } from './temporary-folder.js';
 
 for (const bytes of [0, 1, PIECE_BYTES, PIECE_BYTES + 5])
   test(`a file of ${bytes} bytes is read whole, by pieces`, (t) => {

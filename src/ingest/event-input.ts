@@ -71,6 +71,8 @@ export const needsDuration = ({ watch_portion: portion, watch_ms: watched, durat
 export function completeEvent(sent: SentEvent, itemDuration: number | null, rule: PositiveRule): UserEvent {
   const duration = sent.duration_ms ?? itemDuration;
   const portion = sent.watch_portion ?? (sent.watch_ms === null || duration === null ? null : sent.watch_ms / duration);
-  const positive = isPositive({ type: sent.type, watch_ms: sent.watch_ms, watch_portion: portion }, rule);
-  return { ...sent, watch_portion: portion, positive };
+  const { event_id, user_id, item_id, type, at, watch_ms, duration_ms, recommendation_id } = sent;
+  const positive = isPositive({ type, watch_ms, watch_portion: portion }, rule);
+  // field by field: an object made by a spread takes longer to send to the writer thread
+  return { event_id, user_id, item_id, type, at, watch_ms, duration_ms, watch_portion: portion, recommendation_id, positive };
 }

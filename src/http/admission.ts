@@ -7,52 +7,54 @@ import { PROBLEM_TYPE, problemBody } from './problem.js';
 import { closeLingering } from './lingering-close.js';
 import { closeAnswered } from './orderly-close.js';
 
-/** Requests that leave are counted for so long before they make a rate. */
+/** Length of the window in which answers are counted for a rate. */
 const WINDOW_MS = 100;
-/** Weight of the newest window. */
-const NEWEST = 0.3;
+/** Weight of the newest window in the rate. */
+const NEWEST_WEIGHT = 0.3;
 const LOG_EVERY_MS = 1000;
-/** A request whose body has not come by then keeps no other one out. */
+/** A request whose body has not arrived after this time no longer counts as open. */
 const BODY_MS = 1000;
-/** Until the system asks whether a silent peer is still there. */
+/** Idle time before the operating system probes whether the peer is still there. */
 const PROBE_AFTER_MS = 60_000;
-/** Longer than the idle time of usual load balancers, so that they close first. */
+/** Longer than the idle timeout of common load balancers, so that they close first. */
 const KEEP_ALIVE_MS = 72_000;
 
 export interface Admission {
-  /** Takes a place; false: whoever came now would wait too long. */
+  /** Counts one more open request; false: it would wait too long and must be refused. */
   enter(): boolean;
+  /** The request was answered. */
   leave(): void;
-  /** Gives a place back for which nothing was done. */
+  /** The request no longer counts as open, although it was not answered. */
   withdraw(): void;
 }
 
 export interface AdmissionSettings {
-  /** Never more open requests than this, also while nothing has been measured. */
+  /** Upper limit of open requests, also while no rate has been measured. */
   maxOpen: number;
+  /** Longest expected wait of a new request. */
   maxWaitMs: number;
-  /** So many are let in whatever they take: enough that no thread waits for work. */
+  /** Open requests that are admitted at any rate: enough that no thread waits for work. */
   always: number;
 }
 
 /**
- * Lets in as many requests as will be answered within `maxWaitMs`. With n inside and r leaving a millisecond, the next one
- * is answered after n / r; r is measured while there is a crowd, so it knows of every stage and of what requests ask for.
+ * Admits as many requests as will be answered within `maxWaitMs`. With n open requests and r answers a millisecond, the next request is
+ * answered after n / r ms. r is measured under load, and therefore includes every stage and the cost of the requests' options.
  * @param now milliseconds
  */
 export function createAdmission({ maxOpen, maxWaitMs, always }: AdmissionSettings, now = (): number => performance.now()): Admission {
   let open = 0;
   let limit = maxOpen;
-  /** Leaving a millisecond; null: there was no crowd yet. */
+  /** Answers a millisecond; null: not measured yet. */
   let rate: number | null = null;
-  let since = now();
-  let left = 0;
-  /** The smallest number of open requests in this window: with less than a crowd, the rate is the callers', not the server's. */
-  let lowest = 0;
+  let windowStart = now();
+  let answered = 0;
+  /** The smallest number of open requests in this window. Below `always` the rate is that of the callers, not of the server. */
+  let fewestOpen = 0;
 
   const measure = (elapsed: number): void => {
-    const measured = left / elapsed;
-    if (lowest >= always) rate = rate === null ? measured : rate + NEWEST * (measured - rate);
+    const measured = answered / elapsed;
+    if (fewestOpen >= always) rate = rate === null ? measured : rate + NEWEST_WEIGHT * (measured - rate);
     else if (rate !== null) rate = Math.max(rate, measured);
     if (rate !== null) limit = Math.min(maxOpen, Math.max(always, rate * maxWaitMs));
   };
@@ -64,43 +66,43 @@ export function createAdmission({ maxOpen, maxWaitMs, always }: AdmissionSetting
     },
     leave: () => {
       open--;
-      left++;
-      lowest = Math.min(lowest, open);
-      const elapsed = now() - since;
+      answered++;
+      fewestOpen = Math.min(fewestOpen, open);
+      const elapsed = now() - windowStart;
       if (elapsed < WINDOW_MS) return;
       measure(elapsed);
-      since += elapsed;
-      left = 0;
-      lowest = open;
+      windowStart += elapsed;
+      answered = 0;
+      fewestOpen = open;
     },
     withdraw: () => {
       open--;
-      lowest = Math.min(lowest, open);
+      fewestOpen = Math.min(fewestOpen, open);
     },
   };
 }
 
-/** Until the answer is written; a body that does not come gives the place back, else a few stalled callers would shut everyone out. */
-function holdPlace(request: IncomingMessage, response: ServerResponse, admission: Admission): void {
-  let isHeld = true;
-  const release = (giveBack: () => void): void => {
-    if (isHeld) giveBack();
-    isHeld = false;
+/** Counts the request as open until it is answered. A body that does not arrive ends that earlier: a few stalled callers would shut out everyone. */
+function countAsOpen(request: IncomingMessage, response: ServerResponse, admission: Admission): void {
+  let isOpen = true;
+  const end = (tell: () => void): void => {
+    if (isOpen) tell();
+    isOpen = false;
   };
-  response.once('close', () => release(admission.leave));
-  const expectBody = (): void => void setTimeout(() => request.complete || release(admission.withdraw), BODY_MS).unref();
-  setImmediate(() => request.complete || expectBody()); // nearly all have come with their headers
+  response.once('close', () => end(admission.leave));
+  const expectBody = (): void => void setTimeout(() => request.complete || end(admission.withdraw), BODY_MS).unref();
+  setImmediate(() => request.complete || expectBody()); // nearly all bodies arrive with their headers
 }
 
-/** Requests that a recommender answers: one at a time is milliseconds, a crowd of them is what overloads a server. */
+/** Requests that a recommender answers: only these can overload the server. */
 const isGuarded = ({ method, url = '' }: IncomingMessage): boolean =>
   method === 'POST'
     ? url.startsWith('/v1/recommendations') || (url.startsWith('/v1/items/') && url.endsWith('/similar'))
     : method === 'GET' && url.startsWith('/v1/users/') && url.includes('/recommendations');
 
 /**
- * An HTTP server that answers 503 before routing, parsing or logging begin: refusing must stay cheap, because in an
- * overload there are as many refusals as answers.
+ * An HTTP server that answers 503 before routing, parsing and logging. A refusal must be cheap, because in an overload there are as many
+ * refusals as answers.
  */
 export function createGuardedServer(options: ServerOptions, handle: RequestListener, admission: Admission, metrics: Metrics, log: Logger): Server {
   const refusal = overloaded('recommender');
@@ -124,19 +126,19 @@ export function createGuardedServer(options: ServerOptions, handle: RequestListe
       createServer({ ...options, keepAlive: true, keepAliveInitialDelay: PROBE_AFTER_MS }, (request, response) => {
         if (!isGuarded(request)) handle(request, response);
         else if (admission.enter()) {
-          if (request.method === 'POST') holdPlace(request, response, admission);
-          else response.once('close', admission.leave); // has no body to wait for
+          if (request.method === 'POST') countAsOpen(request, response, admission);
+          else response.once('close', admission.leave); // no body to wait for
           handle(request, response);
         } else refuse(request, response);
       }),
     ),
   );
   server.keepAliveTimeout = KEEP_ALIVE_MS;
-  server.requestTimeout = 0; // an upload may be of any length
+  server.requestTimeout = 0; // an upload may take any time
   return server;
 }
 
-/** One line a second for all of them. */
+/** Logs at most one line a second with the number of refusals. */
 function countedInLog(log: Logger): () => void {
   let count = 0;
   const write = (): void => {

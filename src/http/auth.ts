@@ -5,19 +5,21 @@ import { ReelfuseError } from '../errors.js';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** The scope that a key needs for this route; `public` needs none. */
+    /** The scope that a key needs for this route; `public`: no key is needed. Absent: `admin`. */
     scope?: Scope | 'public';
   }
 }
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
 
-/** `Authorization: Bearer …` or `X-API-Key`. Digests of equal length are compared, every key each time, in constant time. */
+/**
+ * Accepts `Authorization: Bearer …` and `X-API-Key`. Digests of equal length are compared with every key, in constant time.
+ */
 export function registerAuth(app: FastifyInstance, keys: readonly ApiKey[]): void {
   const known = keys.map(({ secret, scopes }) => ({ digest: digest(secret), scopes }));
-  if (known.length === 0) return; // config.ts has made sure that only loopback is listened on
+  if (known.length === 0) return; // config.ts allows this on loopback only
   app.addHook('onRequest', async (request) => {
-    // a route that forgot to name its scope is closed, not open
+    // a route that does not name its scope needs `admin`
     const needed = request.is404 ? 'public' : (request.routeOptions.config.scope ?? 'admin');
     if (needed === 'public') return;
     const header = request.headers['x-api-key'] ?? /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1];
@@ -30,7 +32,7 @@ export function registerAuth(app: FastifyInstance, keys: readonly ApiKey[]): voi
   });
 }
 
-/** Static pages of a plugin: no key needed, and not worth a log line each. */
+/** Static pages of a plugin need no key and get no log line. */
 export function openToAll(scope: FastifyInstance): void {
   scope.addHook('onRoute', (route) => {
     route.config = { ...route.config, scope: 'public' };

@@ -4,8 +4,8 @@ import { openToAll } from './auth.js';
 import { packageFile } from '../package-root.js';
 
 /**
- * Nothing but the page's own files runs in it, text is never parsed as markup, and no other site may frame it. Pictures may come
- * from elsewhere, because an item may name one.
+ * Only the console's own scripts run in the page, text is never parsed as markup, and no other site may frame it. Images may come from
+ * any HTTPS origin, because items may link to them.
  */
 const POLICY = [
   "default-src 'none'",

@@ -1,7 +1,7 @@
 import { ReelfuseError, messageOf } from '../errors.js';
 
 export interface Line {
-  /** Counted from 0, blank lines too. */
+  /** Number of the line, from 0; blank lines count too. */
   row: number;
   text: string;
 }
@@ -14,8 +14,8 @@ const stopAt = (status: number, code: string, row: number, detail: string): Reel
 const megabytes = (bytes: number): string => `${bytes / 1024 / 1024} MiB`;
 
 /**
- * Lines of a stream as they arrive, without the blank ones. One line is in memory, and no more than `maxBytes` of it.
- * @throws ReelfuseError 413 `row_too_large`, 400 `stream_broken`; its pointer names the first row that was not read
+ * Lines of a stream as they arrive, without the blank ones. Only one line is in memory, at most `maxBytes` of it.
+ * @throws ReelfuseError 413 `row_too_large`, 400 `stream_broken`; the pointer names the first row that was not read
  */
 export async function* linesOf(source: AsyncIterable<Buffer>, maxBytes: number): AsyncGenerator<Line> {
   let row = 0;

@@ -1,15 +1,16 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** How long a caller may go on sending after the last answer of a connection was handed to the network. */
+/** How long a caller may go on sending after the last answer of a connection was handed to the operating system. */
 const LINGER_MS = 2000;
 
 const discard = (): void => undefined;
 
 /**
  * Lets the last answer of a connection arrive although its caller is still sending, as RFC 9112, section 9.6, asks.
- * Node would close both directions at once: what then comes in is met by a reset, on which the caller may drop an answer it has not read.
- * Here only the sending direction ends; what comes in is thrown away, unparsed, until the caller has closed too or `lingerMs` are over.
+ * Node would close both directions at once. Bytes that arrive then are answered by a reset, on which the caller may drop an answer that it
+ * has not read. Here only the sending direction ends. Incoming bytes are discarded, unparsed, until the caller closes too or `lingerMs`
+ * have passed.
  */
 export function closeLingering(server: Server, lingerMs = LINGER_MS): Server {
   return server.on('connection', (socket: Socket) => {
@@ -19,7 +20,7 @@ export function closeLingering(server: Server, lingerMs = LINGER_MS): Server {
         closeAtOnce();
         return;
       }
-      // a listener of one's own takes the socket away from the HTTP parser, which would read on for another request
+      // this listener takes the socket away from the HTTP parser, which would read on for another request
       socket.on('data', discard);
       for (const event of ['data', 'end'] as const) socket.removeAllListeners(event);
       socket.on('data', discard).resume();

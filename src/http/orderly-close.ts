@@ -1,19 +1,19 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** How long a caller may take to fetch an answer that was given before the end. */
+/** How long a caller may take to receive an answer that was written before the end. */
 const FETCH_MS = 10_000;
 
 interface Connection {
-  /** Answers that are not with the network yet. */
+  /** Answers that the operating system does not have yet. */
   open: number;
   /** The newest of them. */
   latest: ServerResponse | null;
 }
 
 /**
- * Lets a server end as soon as its last answer is with the network, and no sooner. Node's own would cut off what is answered but not sent yet,
- * and keep a connection that answers after the call for as long as it may be idle.
+ * Lets a server close as soon as the operating system has its last answer, and no sooner. Node's `close` would cut off answers that are
+ * written but not sent yet, and keep a connection that answers after the call until its idle timeout.
  */
 export function closeAnswered(server: Server, fetchMs = FETCH_MS): Server {
   const connections = new Map<Socket, Connection>();
@@ -26,7 +26,7 @@ export function closeAnswered(server: Server, fetchMs = FETCH_MS): Server {
   });
   server.prependListener('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
     const connection = connections.get(socket);
-    if (connection === undefined) return; // it has closed already
+    if (connection === undefined) return; // closed already
     connection.open++;
     connection.latest = response;
     response.once('close', () => {
@@ -35,13 +35,13 @@ export function closeAnswered(server: Server, fetchMs = FETCH_MS): Server {
       if (isClosing && connection.open === 0) socket.destroySoon();
     });
   });
-  // what `close` calls
+  // `close` calls this
   server.closeIdleConnections = () => {
     isClosing = true;
     for (const [socket, { open, latest }] of connections) {
       if (open === 0) socket.destroySoon();
       if (latest === null) continue;
-      if (!latest.headersSent) latest.shouldKeepAlive = false; // and says so
+      if (!latest.headersSent) latest.shouldKeepAlive = false; // sends `connection: close`
       if (latest.writableEnded) limit(socket);
       else latest.once('prefinish', () => limit(socket));
     }

@@ -5,17 +5,17 @@ import type { Answer } from './recommendation-schema.js';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Only there when requests are traced. */
+    /** Set only when requests are traced. */
     trace: RequestTrace | null;
   }
 }
 
-/** In the order in which they begin; one that a request went through more than once is drawn once, with its whole time. */
-const PARTS = ['history', 'queue', 'user_tower', 'search', 'rules'] as const;
+/** Stages in the order in which they begin. A stage that a request passes more than once is one span with the total time. */
+const STAGES = ['history', 'queue', 'user_tower', 'search', 'rules'] as const;
 
 const isAnswer = (payload: unknown): payload is Answer => typeof payload === 'object' && payload !== null && 'timings_ms' in payload;
 
-/** One span a request, and below that of a recommendation those of its stages. They name the route, not the URL: URLs hold user ids. */
+/** One span for each request; the span of a recommendation has its stages below it. Spans have the route, not the URL, because URLs contain user ids. */
 export function registerTracing(app: FastifyInstance, tracing: Tracing): void {
   app.decorateRequest('trace', null);
   app.addHook('onRequest', (request, reply, done) => {
@@ -38,7 +38,7 @@ export function registerTracing(app: FastifyInstance, tracing: Tracing): void {
       request.trace.addFinished(
         'recommend',
         timings.total,
-        PARTS.map((part) => [part, timings[part]]),
+        STAGES.map((stage) => [stage, timings[stage]]),
         {
           'reelfuse.items': items.length,
           'reelfuse.fallback': String(fallback ?? 'none'),

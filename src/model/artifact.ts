@@ -16,18 +16,18 @@ export interface Artifact {
   /** Item id → row of the ID table (1-based; row 0 is padding). */
   idRows: Map<string, number>;
   golden: Golden;
-  /** Typical norm of each layer of hidden states; null when the golden items have none. */
+  /** Typical norm of each layer of hidden states; null when no golden item has hidden states. */
   norms: number[] | null;
   itemTowerPath: string;
   userTowerPath: string;
-  /** The same with 8-bit integer products; null when the artifact has none. */
+  /** The user tower with 8-bit integer products; null when the artifact has none. */
   int8UserTowerPath: string | null;
 }
 
 /**
  * Reads an artifact, or the run folder around one, and verifies manifest, digests, ids and golden shapes.
- * The golden outputs themselves are checked where the towers are loaded, on the engine that will serve.
- * @throws ArtifactError naming the file and what does not hold
+ * The workers that load the towers check the golden outputs, on the provider that will serve.
+ * @throws ArtifactError naming the file and what is wrong with it
  */
 export async function readArtifact(given: string): Promise<Artifact> {
   const nested = join(given, 'artifact');

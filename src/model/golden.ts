@@ -2,7 +2,7 @@ import { ArtifactError, InputError } from '../errors.js';
 import type { Manifest } from './manifest.js';
 import { floatsOf, openSafetensors } from './safetensors.js';
 
-/** Inputs and expected outputs of both towers; G items, U histories. Plain arrays: they travel to worker threads. */
+/** Inputs and expected outputs of both towers for G items and U histories. Plain arrays, because they are posted to worker threads. */
 export interface Golden {
   items: number;
   itemIndex: BigInt64Array;
@@ -62,7 +62,11 @@ function readTensors(path: string, manifest: Manifest): Golden {
   }
 }
 
-/** The largest deviation that a tower may show, relative to the largest value; on the CPU only where that is above 1. */
+/**
+ * Compares the largest deviation with the limit: 1e-4 on the CPU, 1e-2 elsewhere, relative to the largest value; on the CPU only where
+ * that is above 1.
+ * @throws ArtifactError
+ */
 export function checkGolden(tower: string, provider: string, actual: Float32Array, expected: Float32Array): void {
   if (actual.length !== expected.length)
     throw new ArtifactError(`${tower}: gave ${actual.length} values where the golden output has ${expected.length}`);
@@ -79,10 +83,10 @@ export function checkGolden(tower: string, provider: string, actual: Float32Arra
   if (error > allowed) throw new ArtifactError(`${tower}: golden output differs by ${error.toExponential(2)} on ${provider}, allowed is ${allowed}`);
 }
 
-/** Of a user vector's L2 norm. */
+/** Allowed error of a user vector, as a share of its L2 norm. */
 const INT8_ALLOWED = 0.05;
 
-/** Refuses an 8-bit tower whose user vectors [U, d] are off by more than 5 % of their norm. */
+/** @throws ArtifactError for an 8-bit tower with a user vector of [U, d] whose error is more than 5 % of its norm */
 export function checkInt8Golden(actual: Float32Array, expected: Float32Array, histories: number): void {
   const dim = expected.length / histories;
   for (let first = 0; first < expected.length; first += dim) {

@@ -1,4 +1,4 @@
-/** IEEE 754 binary16 → binary32, by a table of all 65,536 values: a large import converts hundreds of millions. */
+/** IEEE 754 binary16 → binary32, a table of all 65,536 values: a large import converts hundreds of millions of numbers. */
 const TABLE = ((): Float32Array => {
   const table = new Float32Array(65536);
   for (let bits = 0; bits < 65536; bits++) {

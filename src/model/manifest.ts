@@ -3,7 +3,7 @@ import { Type, type Static } from 'typebox';
 const count = (minimum: number) => Type.Integer({ minimum });
 const FileDigest = Type.Object({ sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }), bytes: count(0) });
 
-/** `model.json`. Written by the Python package `dff`; its digest is the model's fingerprint. */
+/** `model.json`, written by the Python package `dff`. Its SHA-256 is the model's fingerprint. */
 export const Manifest = Type.Object({
   format: Type.Literal('reelfuse-dff'),
   format_version: Type.Literal(1),

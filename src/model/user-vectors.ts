@@ -1,13 +1,13 @@
 import { LRUCache } from 'lru-cache';
 
-/** User vectors by history: one that has not changed need not be embedded again. Vectors are shared: not to be changed. */
+/** Cache of user vectors by history: a history that has not changed is not embedded again. The vectors are shared and must not be changed. */
 export interface UserVectors {
-  /** To be handed to `keep`: of what goes while a vector is being made, `keep` would not know otherwise. */
+  /** Version of the slots' content. Read it before making a vector and hand it to `keep`: slots may change in between. */
   now(): number;
   /** @param history slots, oldest first */
   find(history: Int32Array): Float32Array | undefined;
   keep(history: Int32Array, vector: Float32Array, since: number): void;
-  /** These slots no longer hold what they held; neither do the user vectors that were made of them. */
+  /** The content of these slots has changed: user vectors that were made from them are out of date. */
   forget(slots: readonly number[]): void;
 }
 
@@ -16,12 +16,12 @@ interface Kept {
   since: number;
 }
 
-/** Of an entry besides its key and its vector, about. */
+/** Approximate memory of an entry besides its key and its vector. */
 const OVERHEAD_BYTES = 200;
 
 const keyOf = ({ buffer, byteOffset, byteLength }: Int32Array): string => Buffer.from(buffer, byteOffset, byteLength).toString('latin1');
 
-/** @param maxBytes about; 0 keeps nothing */
+/** @param maxBytes approximate; 0: no cache */
 export function createUserVectors(maxBytes: number): UserVectors {
   if (maxBytes === 0) return { now: () => 0, find: () => undefined, keep: () => undefined, forget: () => undefined };
   const kept = new LRUCache<string, Kept>({
@@ -29,9 +29,9 @@ export function createUserVectors(maxBytes: number): UserVectors {
     sizeCalculation: ({ vector }, key) => key.length + vector.byteLength + OVERHEAD_BYTES,
   });
   let changes = 0;
-  /** Slot → which change took its content last; 0: none did. */
-  let goneAt = new Float64Array(1024);
-  const isFresh = (history: Int32Array, since: number): boolean => history.every((slot) => (goneAt[slot] ?? 0) <= since);
+  /** Slot → number of the change that replaced its content last; 0: none. */
+  let changedAt = new Float64Array(1024);
+  const isFresh = (history: Int32Array, since: number): boolean => history.every((slot) => (changedAt[slot] ?? 0) <= since);
   return {
     now: () => changes,
     find: (history) => {
@@ -45,12 +45,12 @@ export function createUserVectors(maxBytes: number): UserVectors {
     forget: (slots) => {
       changes++;
       for (const slot of slots) {
-        if (slot >= goneAt.length) {
+        if (slot >= changedAt.length) {
           const grown = new Float64Array(2 ** Math.ceil(Math.log2(slot + 1)));
-          grown.set(goneAt);
-          goneAt = grown;
+          grown.set(changedAt);
+          changedAt = grown;
         }
-        goneAt[slot] = changes;
+        changedAt[slot] = changes;
       }
     },
   };

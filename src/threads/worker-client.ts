@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { ArtifactError, messageOf } from '../errors.js';
 
-/** What a worker posts back: the answer to request `id`, or why there is none. */
+/** A worker's message: the answer to request `id`, or its error. */
 export type WorkerReply<Answer> = { id: number; answer: Answer } | { id: number; error: string; kind: 'artifact' | 'other' };
 
 interface Waiting {
@@ -9,25 +9,25 @@ interface Waiting {
   reject: (error: Error) => void;
 }
 
-/** Instead of a request: answer what came before, then end. */
+/** Sent instead of a request: the worker answers what came before, then ends. */
 export const END = null;
 
 export interface WorkerClient {
-  /** Requests are handled by the worker in the order of these calls. Rejects when the worker fails or has ended. */
+  /** The worker handles requests in the order of these calls. Rejects when the worker fails or has ended. */
   call<Answer>(request: object, transfer?: readonly ArrayBuffer[]): Promise<Answer>;
-  /** The thread answers what it was asked and ends by itself: ended from outside within a native call, it would take the process along. */
+  /** The thread answers all requests and then ends itself: terminating it during a native call would end the process. */
   close(): Promise<void>;
 }
 
 /**
- * Starts a worker thread that speaks WorkerReply. If the thread dies, every open and later call rejects
- * and `onCrash` is told once: a recommender without its thread cannot be trusted to recover silently.
+ * Starts a worker thread that posts WorkerReply messages. If the thread dies, every open and later call rejects, and `onCrash` is called
+ * once: nothing recovers silently.
  */
 export function startWorker(file: string, workerData: unknown, onCrash: (error: Error) => void): WorkerClient {
   const worker = new Worker(new URL(file), { workerData });
-  // places that are used again: the tables that a busy map leaves behind keep answers alive until a full collection
+  // by id, and the ids that can be used again: a busy Map leaves tables behind that keep answers alive until a full garbage collection
   const open: (Waiting | undefined)[] = [];
-  const free: number[] = [];
+  const freeIds: number[] = [];
   let ended: Error | undefined;
   let closing = false;
 
@@ -41,7 +41,7 @@ export function startWorker(file: string, workerData: unknown, onCrash: (error: 
     const waiting = open[reply.id];
     if (waiting === undefined) return;
     open[reply.id] = undefined;
-    free.push(reply.id);
+    freeIds.push(reply.id);
     if ('error' in reply) waiting.reject(reply.kind === 'artifact' ? new ArtifactError(reply.error) : new Error(reply.error));
     else waiting.resolve(reply.answer);
   });
@@ -60,7 +60,7 @@ export function startWorker(file: string, workerData: unknown, onCrash: (error: 
           reject(ended);
           return;
         }
-        const id = free.pop() ?? open.length;
+        const id = freeIds.pop() ?? open.length;
         open[id] = { resolve: resolve as (value: never) => void, reject };
         worker.postMessage({ ...request, id }, transfer);
       }),

@@ -2,20 +2,20 @@ import { parentPort } from 'node:worker_threads';
 import { ArtifactError, messageOf } from '../errors.js';
 import { END, type WorkerReply } from './worker-client.js';
 
-/** A worker's answer; buffers in `transfer` move instead of being copied. */
+/** A worker's answer. Buffers in `transfer` are moved, not copied. */
 export interface Answered {
   answer: unknown;
   transfer?: ArrayBuffer[];
 }
 
-/** The request has begun; later ones are served while it goes on. */
+/** Answer of a request that runs in the background: later requests are served meanwhile. */
 export interface Detached {
   later: Promise<Answered>;
 }
 
 /**
- * Serves requests one after another in the order of arrival; an error answers its own request only.
- * @param close called when everything is answered and the thread is to end; what it cannot close goes with the thread
+ * Serves requests one after another in the order of arrival. An error answers its own request only.
+ * @param close called when all requests are answered and the thread is to end; what it cannot close ends with the thread
  */
 export function serveRequests<Request extends { id: number }>(
   handle: (request: Request) => Answered | Promise<Answered> | Detached,
@@ -38,7 +38,7 @@ export function serveRequests<Request extends { id: number }>(
     await last;
     await Promise.all(detached);
     await close().catch(() => undefined);
-    port.close(); // nothing keeps the thread any more
+    port.close(); // nothing keeps the thread alive any more
   };
   port.on('message', (request: Request | typeof END) => {
     if (request === END) {

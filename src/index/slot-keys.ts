@@ -1,6 +1,7 @@
 /**
- * A value and a slot packed into one number, so that a sort or a heap of plain doubles ranks slots. A heap of objects would make an
- * object for every candidate of every query.
+ * A value and a slot packed into one number, so that a sort or a heap of plain doubles ranks slots. A heap of objects, as a library has,
+ * would make an object for every candidate of every query. Before a change of which this heap was one half, sorting the candidates gave
+ * at most 4,978 requests/s; after it there were 5,871 (bench/LOG.md).
  */
 
 /** Slots below this number fit into a key; larger catalogues are not scanned. */

@@ -82,8 +82,8 @@ export function createVectorTable(dim: number): VectorTable {
     else for (let i = 0; i < dim; i++) target[first + i] = vectors[from + i] as number; // within the chunk
   };
   /**
-   * Copies two numbers at a time, which takes half as long. Two finite float32 values, read as one float64, are never a NaN; an engine
-   * may rewrite the bits of a NaN.
+   * Copies two numbers at a time: a history of 50 takes 2.6 instead of 3.7 µs (bench/LOG.md). An engine may rewrite the bits of a NaN, but
+   * two finite float32 values, read as one float64, are never a NaN.
    */
   const copyPairs = (slots: Int32Array, target: Float64Array): void => {
     const half = dim / 2;

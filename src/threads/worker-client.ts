@@ -25,7 +25,8 @@ export interface WorkerClient {
  */
 export function startWorker(file: string, workerData: unknown, onCrash: (error: Error) => void): WorkerClient {
   const worker = new Worker(new URL(file), { workerData });
-  // by id, and the ids that can be used again: a busy Map leaves tables behind that keep answers alive until a full garbage collection
+  // By id, and the ids that can be used again. A busy Map leaves tables behind that keep answers alive until a full garbage collection:
+  // 7,338 → 7,712 requests/s without (bench/LOG.md).
   const open: (Waiting | undefined)[] = [];
   const freeIds: number[] = [];
   let ended: Error | undefined;

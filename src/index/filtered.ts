@@ -1,5 +1,6 @@
 import type { AnnIndex, Neighbours } from './ann-index.js';
 import { nearest } from './exact.js';
+import { firstPassing } from './neighbours.js';
 import type { VectorTable } from './vector-table.js';
 
 /** Slots that may be returned, one bit each. Bits of free slots may be set too. */
@@ -47,14 +48,8 @@ export function searchAllowed(
   const scanNs = allowed.count * (SCAN_SLOT_NS + SCAN_VALUE_NS * table.dim);
   const graphNs = Math.max(ef, fetch) * GRAPH_CANDIDATE_NS;
   if (graphNs < scanNs) {
-    const found = graph.search(query, fetch);
-    const kept: number[] = [];
-    for (let rank = 0; rank < found.slots.length && kept.length < count; rank++) if (isAllowed(allowed, found.slots[rank] as number)) kept.push(rank);
-    if (kept.length === count)
-      return {
-        slots: Int32Array.from(kept, (rank) => found.slots[rank] as number),
-        similarities: Float32Array.from(kept, (rank) => found.similarities[rank] as number),
-      }; // ranks of the found
+    const found = firstPassing(graph.search(query, fetch), count, (slot) => isAllowed(allowed, slot));
+    if (found.slots.length === count) return found;
   }
   return nearest(
     table,

@@ -6,6 +6,7 @@ import { createExactIndex } from '../index/exact.js';
 import { searchAllowed } from '../index/filtered.js';
 import { createGpuScanIndex } from '../index/gpu-scan.js';
 import { createHnswIndex } from '../index/hnsw.js';
+import { firstPassing } from '../index/neighbours.js';
 import { createScanIndex } from '../index/scan.js';
 import { createScratch } from '../index/scratch.js';
 import { createVectorTable } from '../index/vector-table.js';
@@ -148,14 +149,8 @@ const requestOf = ({ history, count, excludesHistory }: UnpackedJob): ScanReques
 /** Asks the search for more than `count` and leaves out what is excluded. */
 function searchExcluding(excluded: Int32Array, count: number, search: (count: number) => Neighbours): Neighbours {
   if (excluded.length === 0) return search(count);
-  const { slots, similarities } = search(count + excluded.length);
   const excludedSlots = new Set(excluded);
-  const kept: number[] = [];
-  for (let rank = 0; rank < slots.length && kept.length < count; rank++) if (!excludedSlots.has(slots[rank] as number)) kept.push(rank); // rank < length
-  return {
-    slots: Int32Array.from(kept, (rank) => slots[rank] as number),
-    similarities: Float32Array.from(kept, (rank) => similarities[rank] as number),
-  };
+  return firstPassing(search(count + excluded.length), count, (slot) => !excludedSlots.has(slot));
 }
 
 /** Neighbours of each job's query. One scan answers all jobs that it can, where that is cheaper than a walk through the graph for each. */

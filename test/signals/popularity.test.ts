@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createItemCounts } from '../../src/signals/item-counts.js';
 import { createPopularity } from '../../src/signals/popularity.js';
 import { build, clip, putClips, temporaryFolder, view, type Built } from '../build.js';
 
@@ -22,26 +21,6 @@ test('weights stay numbers however many half-lives a process runs, and what is c
   assert.equal(popularity.weight('old', 5_000 * HALF_LIFE), 0);
   popularity.remove('new', 0);
   assert.ok(close(popularity.weight('new', 5_000 * HALF_LIFE), 1.5));
-});
-
-test('of ids that no item has only so many are kept, the latest; an item is never dropped, and one that was deleted is an orphan', () => {
-  const items = new Set(['a']);
-  const counts = createItemCounts((itemId) => items.has(itemId), 3);
-  for (const itemId of ['a', 's1', 's2', 's3', 's1', 's4']) counts.set(itemId, counts.get(itemId) + 1);
-  assert.deepEqual(
-    ['a', 's1', 's2', 's3', 's4'].map((itemId) => counts.get(itemId)),
-    [1, 2, 0, 1, 1],
-  );
-  items.add('s3');
-  for (const itemId of ['s5', 's6', 's7']) counts.set(itemId, 1);
-  assert.deepEqual([counts.get('s3'), counts.size], [1, 5]);
-  items.delete('a');
-  counts.set('a', counts.get('a'));
-  assert.deepEqual([counts.get('a'), counts.size], [1, 4]);
-  counts.scale(0.5);
-  assert.deepEqual([counts.get('a'), counts.get('s3')], [0.5, 0.5]);
-  counts.set('s3', 0);
-  assert.equal(counts.size, 3);
 });
 
 test('popularity after a restart is what it was before', async (t) => {

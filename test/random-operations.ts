@@ -36,12 +36,10 @@ export async function runOperations(t: Pick<TestContext, 'after'>, seed: number,
   const pick = <Value>(values: readonly Value[]): Value => values[below(values.length)] as Value; // never asked of an empty list
   let dataDir = temporaryFolder(t);
   let server = await build(t, { REELFUSE_DATA_DIR: dataDir });
-  const call = async (method: 'GET' | 'PUT' | 'PATCH' | 'POST' | 'DELETE', url: string, payload?: object) =>
-    server.app.inject({ method, url, ...(payload !== undefined && { payload }) });
 
   const other = await otherModel(t);
-  const added = await call('POST', '/v1/models', { folder: other });
-  const fingerprints = [server.services.generations.current.artifact.fingerprint, added.json<{ fingerprint: string }>().fingerprint];
+  const added = await server.api.registerModel(other);
+  const fingerprints = [server.services.generations.current.artifact.fingerprint, added.body.fingerprint];
   const items = new Map<string, Item>();
   const events = new Map<string, Event>();
   const done: Record<string, number> = {};
@@ -66,8 +64,8 @@ export async function runOperations(t: Pick<TestContext, 'after'>, seed: number,
         const itemId = pick(ids);
         const hasStates = random() < 0.7;
         const item = { title: `t${below(1000)}`, hidden: random() < 0.15 };
-        const answer = await call('PUT', `/v1/items/${itemId}`, { ...item, ...(hasStates && { hidden_states: demoStates(clip(below(1000) + 1)) }) });
-        assert.equal(answer.statusCode, items.has(itemId) ? 200 : 201, answer.body);
+        const answer = await server.api.putItem(itemId, { ...item, ...(hasStates && { hidden_states: demoStates(clip(below(1000) + 1)) }) });
+        assert.equal(answer.status, items.has(itemId) ? 200 : 201, answer.text);
         items.set(itemId, { ...item, hasVector: hasStates || hasRow(itemId) });
       },
     },
@@ -77,8 +75,8 @@ export async function runOperations(t: Pick<TestContext, 'after'>, seed: number,
         const itemId = pick(ids);
         const known = items.get(itemId);
         const change = pick([{ title: `p${below(1000)}` }, { hidden: random() < 0.5 }, { hidden_states: null }, { title: null }]);
-        const answer = await call('PATCH', `/v1/items/${itemId}`, change);
-        assert.equal(answer.statusCode, known === undefined ? 404 : 200, answer.body);
+        const answer = await server.api.patchItem(itemId, change);
+        assert.equal(answer.status, known === undefined ? 404 : 200, answer.text);
         if (known === undefined) return;
         if ('hidden_states' in change) known.hasVector = hasRow(itemId);
         else Object.assign(known, change);
@@ -88,7 +86,7 @@ export async function runOperations(t: Pick<TestContext, 'after'>, seed: number,
       weight: 8,
       run: async () => {
         const itemId = pick(ids);
-        assert.equal((await call('DELETE', `/v1/items/${itemId}`)).statusCode, items.has(itemId) ? 200 : 404);
+        assert.equal((await server.api.deleteItem(itemId)).status, items.has(itemId) ? 200 : 404);
         items.delete(itemId);
       },
     },
@@ -103,28 +101,28 @@ export async function runOperations(t: Pick<TestContext, 'after'>, seed: number,
           at: new Date(START + below(1e9)).toISOString(),
         }));
         let fresh = 0;
-        const answer = await call('POST', '/v1/events', { events: sent });
+        const answer = await server.api.sendEvents(sent);
         for (const { event_id: id, user_id: userId, item_id: itemId, type, at } of sent) {
           if (events.has(id)) continue;
           fresh++;
           events.set(id, { userId, itemId, type, at: Date.parse(at), order: order++ });
         }
-        assert.equal(answer.json<{ accepted: number }>().accepted, fresh);
+        assert.equal(answer.body.accepted, fresh);
       },
     },
     erase: {
       weight: 2,
       run: async () => {
         const userId = pick(users);
-        await call('DELETE', `/v1/users/${userId}`);
+        await server.api.eraseUser(userId);
         for (const [id, event] of events) if (event.userId === userId) events.delete(id);
       },
     },
     swap: {
       weight: 3,
       run: async () => {
-        const answer = await call('POST', `/v1/models/${pick(fingerprints)}/activate`);
-        assert.ok([200, 202, 409].includes(answer.statusCode), answer.body);
+        const answer = await server.api.activateModel(pick(fingerprints));
+        assert.ok([200, 202, 409].includes(answer.status), answer.text);
         // half of the time what follows runs while the swap does
         if (random() < 0.5) await server.services.generations.idle();
       },
@@ -132,9 +130,9 @@ export async function runOperations(t: Pick<TestContext, 'after'>, seed: number,
     snapshot: {
       weight: 2,
       run: async () => {
-        const answer = call('POST', '/v1/snapshots');
+        const answer = server.api.writeSnapshot();
         answer.catch(() => undefined); // not awaited half of the time: what follows then runs while it is written
-        if (random() < 0.5) assert.ok([201, 409].includes((await answer).statusCode));
+        if (random() < 0.5) assert.ok([201, 409].includes((await answer).status));
       },
     },
     reopen: { weight: 1, run: () => reopen() },
@@ -153,11 +151,11 @@ export async function runOperations(t: Pick<TestContext, 'after'>, seed: number,
 
   const compare = async (): Promise<void> => {
     const itemId = pick(ids);
-    const shown = await call('GET', `/v1/items/${itemId}`);
+    const shown = await server.api.getItem(itemId);
     const known = items.get(itemId);
-    assert.equal(shown.statusCode, known === undefined ? 404 : 200);
+    assert.equal(shown.status, known === undefined ? 404 : 200);
     if (known !== undefined) {
-      const { title, hidden, state } = shown.json<{ title: string | null; hidden: boolean; state: string }>();
+      const { title, hidden, state } = shown.body;
       const expected = known.hidden ? 'hidden' : known.hasVector ? 'searchable' : 'pending_features';
       assert.deepEqual({ title, hidden, state }, { title: known.title, hidden: known.hidden, state: expected });
     }
@@ -174,7 +172,7 @@ export async function runOperations(t: Pick<TestContext, 'after'>, seed: number,
     const userId = pick(users);
     const own = [...events.values()].filter((event) => event.userId === userId).sort((a, b) => b.at - a.at || b.order - a.order);
     const positives = own.filter(({ type }) => POSITIVE.has(type));
-    const history = (await call('GET', `/v1/users/${userId}/history?limit=1000`)).json<{ items: { item_id: string; at: string }[] }>();
+    const history = (await server.api.getHistory(userId, 'limit=1000')).body;
     assert.deepEqual(
       history.items.map(({ item_id: id, at }) => [id, Date.parse(at)]),
       positives.map((event) => [event.itemId, event.at]),
@@ -183,8 +181,8 @@ export async function runOperations(t: Pick<TestContext, 'after'>, seed: number,
     const seen = new Set(own.filter(({ type }) => type !== 'impression').map((event) => event.itemId));
     const byModel = positives.some((event) => items.get(event.itemId)?.hasVector === true);
     const allowed = [...items].filter(([id, item]) => !item.hidden && !seen.has(id) && (item.hasVector || !byModel)).map(([id]) => id);
-    const asked = await call('POST', '/v1/recommendations', { user_id: userId, k: 100, exact: random() < 0.5 });
-    const { items: got, fallback } = asked.json<{ items: { item_id: string }[]; fallback: string | null }>();
+    const asked = await server.api.recommend({ user_id: userId, k: 100, exact: random() < 0.5 });
+    const { items: got, fallback } = asked.body;
     assert.equal(fallback === null, byModel);
     assert.deepEqual(got.map(({ item_id: id }) => id).sort(), allowed.sort());
   };

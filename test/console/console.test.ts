@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { packageFile } from '../../src/package-root.js';
-import { build, demoStates, otherModel, type Built } from '../build.js';
+import { bodyOf } from '../api.js';
+import { build, demoStates, otherModel, suiteContext, type Built } from '../build.js';
 import { demoFile } from '../../src/generations/model-choice.js';
 import { CHROMIUM, launchChromium, onPage, type Opened } from './browser.js';
 
@@ -38,21 +39,17 @@ function consoleTests(): void {
   let browser: Browser;
   let server: Built;
   let origin: string;
-  const closers: (() => unknown)[] = [];
-  const cleanUp = { after: (task: () => unknown) => void closers.push(task) } as Parameters<typeof build>[0];
+  const suite = suiteContext();
 
   const listen = async (environment: Record<string, string>): Promise<{ built: Built; url: string }> => {
-    const built = await build(cleanUp, environment);
+    const built = await build(suite, environment);
     return { built, url: await built.app.listen({ port: 0, host: '127.0.0.1' }) };
   };
   before(async () => {
     browser = await launchChromium();
-    closers.push(() => browser.close());
+    suite.after(() => browser.close());
     // the bundled demo, as at a first start
     ({ built: server, url: origin } = await listen({ REELFUSE_MODEL_DIR: '', REELFUSE_RECALL_CHECK_SECONDS: '1' }));
-  });
-  after(async () => {
-    for (const task of closers.reverse()) await task();
   });
 
   const open = (path: string, options: BrowserContextOptions, run: (opened: Opened) => Promise<void>) => onPage(browser, origin, path, options, run);
@@ -80,7 +77,7 @@ function consoleTests(): void {
     }));
 
   test('the page runs under a policy without any inline script or style, and names every module it needs', async () => {
-    const { headers, body } = await server.app.inject('/');
+    const { headers, text: body } = await server.api.raw('/');
     const policy = String(headers['content-security-policy']);
     assert.match(policy, /default-src 'none'; script-src 'self'; style-src 'self'/);
     assert.match(policy, /require-trusted-types-for 'script'/);
@@ -172,8 +169,8 @@ function consoleTests(): void {
       const sent = page.waitForRequest((request) => request.url().endsWith('/v1/events'));
       await cards(page).nth(30).locator('[data-action=like]').click();
       const { events } = (await sent).postDataJSON() as { events: { item_id: string; recommendation_id: string }[] };
-      const answer = await server.app.inject(`/v1/recommendations/${events[0]?.recommendation_id}`);
-      assert.ok(answer.json<{ items: { item_id: string }[] }>().items.some(({ item_id: id }) => id === events[0]?.item_id)); // of its own page
+      const answer = await bodyOf(server.api.replayRecommendation(events[0]?.recommendation_id ?? ''));
+      assert.ok(answer.items.some(({ item_id: id }) => id === events[0]?.item_id)); // of its own page
     }));
 
   test('Why: ID share, the weight of each layer, what the history gives, and the answer as it was sent', () =>
@@ -443,29 +440,21 @@ function consoleTests(): void {
     open('/?clips=', {}, async ({ page }) => {
       await ready(page);
       const title = '<img src=x onerror="console.error(1)"><b>bold</b>';
-      await server.app.inject({
-        method: 'PUT',
-        url: '/v1/items/markup',
-        payload: { title, attributes: { topic: title }, hidden_states: demoStates('clip-0001') },
-      });
+      await server.api.putItem('markup', { title, attributes: { topic: title }, hidden_states: demoStates('clip-0001') });
       await page.locator('#tab-clips').click();
       await page.locator('#find').fill('markup');
       await page.locator('#found button').first().click();
       await page.locator('.past .title', { hasText: title }).waitFor();
-      await server.app.inject({ method: 'DELETE', url: '/v1/items/markup' });
+      await server.api.deleteItem('markup');
     }));
 
   test('attributes may be numbers and lists', () =>
     open('/?clips=', {}, async ({ page }) => {
       await ready(page);
-      await server.app.inject({
-        method: 'PUT',
-        url: '/v1/items/numbered',
-        payload: {
-          title: 'Numbered',
-          attributes: { topic: 12, tags: true, author_name: ['A', 'B'], duration_s: 'long' },
-          hidden_states: demoStates('clip-0001'),
-        },
+      await server.api.putItem('numbered', {
+        title: 'Numbered',
+        attributes: { topic: 12, tags: true, author_name: ['A', 'B'], duration_s: 'long' },
+        hidden_states: demoStates('clip-0001'),
       });
       await page.locator('#tab-clips').click();
       await page.locator('#find').fill('numbered');
@@ -473,24 +462,20 @@ function consoleTests(): void {
       await page.locator('.past .title', { hasText: 'Numbered' }).waitFor();
       await page.locator('#find').fill('cook'); // goes through all that is known
       await page.locator('#found button').first().waitFor();
-      await server.app.inject({ method: 'DELETE', url: '/v1/items/numbered' });
+      await server.api.deleteItem('numbered');
     }));
 
   test('a picture that the attributes name is shown, and the drawing where it cannot be loaded', () =>
     open('/?clips=&clip=pictured&clip=broken', {}, async ({ page, expectStatus }) => {
       expectStatus(404);
       const put = (itemId: string, picture: string) =>
-        server.app.inject({
-          method: 'PUT',
-          url: `/v1/items/${itemId}`,
-          payload: { title: itemId, attributes: { thumbnail_url: picture }, hidden_states: demoStates('clip-0001') },
-        });
+        server.api.putItem(itemId, { title: itemId, attributes: { thumbnail_url: picture }, hidden_states: demoStates('clip-0001') });
       await put('pictured', '/console/favicon.svg');
       await put('broken', '/console/nothing.svg');
       await page.reload();
       await page.locator('.past li', { hasText: 'pictured' }).locator('img').waitFor();
       await page.locator('.past li', { hasText: 'broken' }).locator('img').waitFor({ state: 'detached' });
-      for (const itemId of ['pictured', 'broken']) await server.app.inject({ method: 'DELETE', url: `/v1/items/${itemId}` });
+      for (const itemId of ['pictured', 'broken']) await server.api.deleteItem(itemId);
     }));
 
   test('with keys configured the console asks for one, and does what the scopes of the key allow', async () => {

@@ -7,6 +7,7 @@ import { readArtifact } from '../../src/model/artifact.js';
 import { startFuser, type FusedItem } from '../../src/model/fuser.js';
 import { GPU_LOCK } from '../../src/model/gpu-lock.js';
 import { mutexOf } from '../../src/threads/mutex.js';
+import { bodyOf } from '../api.js';
 import { build, clip, demoStates, DEMO_ARTIFACT, putClips } from '../build.js';
 import { scanConformance } from '../index/scan-conformance.js';
 
@@ -49,7 +50,7 @@ async function fusesAlike(): Promise<void> {
 
 async function servesAlike(t: Parameters<typeof build>[0]): Promise<void> {
   const answersOn = async (provider: string): Promise<{ item_id: string; score: number }[][]> => {
-    const { app, services, stop } = await build(t, {
+    const { app, api, services, stop } = await build(t, {
       REELFUSE_EXECUTION_PROVIDERS: provider,
       REELFUSE_USER_TOWER_PRECISION: 'float32',
       REELFUSE_RECOMMENDER_WORKERS: '2',
@@ -57,8 +58,8 @@ async function servesAlike(t: Parameters<typeof build>[0]): Promise<void> {
     assert.equal(services.generations.current.userTower.provider, provider);
     const ask = async (n: number) => {
       const history = [clip(1 + (n % 30)), clip(1 + ((7 * n) % 30))];
-      const answer = await app.inject({ method: 'POST', url: '/v1/recommendations', payload: { history, k: 10, exact: n % 2 === 0 } });
-      return answer.json<{ items: { item_id: string; score: number }[] }>().items;
+      const { items } = await bodyOf(api.recommend({ history, k: 10, exact: n % 2 === 0 }));
+      return items;
     };
     await putClips(app, 30);
     await Promise.all([putClips(app, 60), ...Array.from({ length: 10 }, (_, n) => ask(n))]);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createUserVectors } from '../../src/model/user-vectors.js';
-import type { TypedApp } from '../../src/http/typed-app.js';
+import { bodyOf, type Api } from '../api.js';
 import { build, clip, demoStates, putClips } from '../build.js';
 
 const MIB = 2 ** 20;
@@ -51,48 +51,49 @@ test('memory is bounded: the vector that was not asked for the longest goes', ()
   assert.equal(none.find(history(1)), undefined);
 });
 
-const made = async (app: TypedApp): Promise<Record<string, number>> => {
-  const { body } = await app.inject('/metrics');
+const made = async (api: Api): Promise<Record<string, number>> => {
+  const text = await api.metrics();
   return Object.fromEntries(
-    [...body.matchAll(/^reelfuse_user_vectors_total\{source="(\w+)"\} (\d+)$/gm)].map(([, source, count]) => [source, Number(count)]),
+    [...text.matchAll(/^reelfuse_user_vectors_total\{source="(\w+)"\} (\d+)$/gm)].map(([, source, count]) => [source, Number(count)]),
   );
 };
 
-const scores = async (app: TypedApp): Promise<unknown> => {
-  const answer = await app.inject({ method: 'POST', url: '/v1/recommendations', payload: { history: [clip(1), clip(2)], k: 5 } });
-  return answer.json<{ items: { item_id: string; score: number }[] }>().items.map(({ item_id: itemId, score }) => [itemId, score]);
+const scores = async (api: Api): Promise<unknown> => {
+  const { items } = await bodyOf(api.recommend({ history: [clip(1), clip(2)], k: 5 }));
+  return items.map(({ item_id: itemId, score }) => [itemId, score]);
 };
 
 test('a history that is asked for again is not embedded again, until one of its clips changes', async (t) => {
-  const { app } = await build(t);
-  const { app: withoutMemory } = await build(t, { REELFUSE_USER_VECTOR_MIB: '0' });
-  for (const one of [app, withoutMemory]) await putClips(one, 20);
-  const first = await scores(app);
-  assert.deepEqual(await scores(app), first);
-  assert.deepEqual(await made(app), { tower: 1, memory: 1 });
+  const one = await build(t);
+  const other = await build(t, { REELFUSE_USER_VECTOR_MIB: '0' });
+  for (const { app } of [one, other]) await putClips(app, 20);
+  const [{ api }, { api: withoutMemory }] = [one, other];
+  const first = await scores(api);
+  assert.deepEqual(await scores(api), first);
+  assert.deepEqual(await made(api), { tower: 1, memory: 1 });
   // the second replacement takes the slot that the first one left
   for (const states of [clip(500), clip(501)])
-    for (const one of [app, withoutMemory]) {
+    for (const each of [api, withoutMemory]) {
       const payload = { hidden_states: demoStates(states) };
-      assert.equal((await one.inject({ method: 'PUT', url: `/v1/items/${clip(2)}`, payload })).statusCode, 200);
+      assert.equal((await each.putItem(clip(2), payload)).status, 200);
     }
-  const changed = await scores(app);
+  const changed = await scores(api);
   assert.notDeepEqual(changed, first);
   assert.deepEqual(changed, await scores(withoutMemory));
-  assert.deepEqual(await made(app), { tower: 2, memory: 1 });
+  assert.deepEqual(await made(api), { tower: 2, memory: 1 });
   assert.deepEqual(await made(withoutMemory), { tower: 1, memory: 0 });
 });
 
 test('what an explanation tries without one of the clips does not push out what users have', async (t) => {
-  const { app } = await build(t);
+  const { app, api } = await build(t);
   await putClips(app, 20);
   const ask = async (payload: object): Promise<void> => {
-    assert.equal((await app.inject({ method: 'POST', url: '/v1/recommendations', payload })).statusCode, 200);
+    assert.equal((await api.recommend(payload)).status, 200);
   };
   await ask({ history: [clip(1), clip(2)], k: 5, explain: true });
-  assert.deepEqual(await made(app), { tower: 3, memory: 0 });
+  assert.deepEqual(await made(api), { tower: 3, memory: 0 });
   await ask({ history: [clip(1)], k: 5 });
-  assert.deepEqual(await made(app), { tower: 4, memory: 0 });
+  assert.deepEqual(await made(api), { tower: 4, memory: 0 });
   await ask({ history: [clip(1), clip(2)], k: 5 });
-  assert.deepEqual(await made(app), { tower: 4, memory: 1 });
+  assert.deepEqual(await made(api), { tower: 4, memory: 1 });
 });

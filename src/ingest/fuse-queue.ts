@@ -56,7 +56,7 @@ interface Entry {
   waiters: { resolve: () => void; reject: (error: Error) => void }[];
 }
 
-type Outcome = { stored: StoredVector | null; isNew: boolean } | { error: Error };
+type FuseOutcome = { stored: StoredVector | null; isNew: boolean } | { error: Error };
 
 export function createFuseQueue({ model, stores, retrieval, log, onError }: FuseQueueSetup): FuseQueue {
   const { fingerprint } = model.artifact;
@@ -127,7 +127,7 @@ export function createFuseQueue({ model, stores, retrieval, log, onError }: Fuse
       else if (entries.get(entry.itemId) === entry) finish(entry);
     }
   };
-  const fuse = async ({ itemId, known }: Entry): Promise<Outcome> => {
+  const fuse = async ({ itemId, known }: Entry): Promise<FuseOutcome> => {
     if (known === null || known.stored !== null) return { stored: known?.stored ?? null, isNew: false };
     try {
       const stored = await fuseItem(model, itemId, known.hasStates ? await stores.items.hiddenStates(itemId) : null);

@@ -9,23 +9,24 @@ interface Waiting {
   reject: (error: Error) => void;
 }
 
-/** Instead of a request: answer what came before, then end. */
+/** Posted instead of a request: the worker answers what came before and ends. */
 export const END = null;
 
 export interface WorkerClient {
   /** Requests are handled by the worker in the order of these calls. Rejects when the worker fails or has ended. */
   call<Answer>(request: object, transfer?: readonly ArrayBuffer[]): Promise<Answer>;
-  /** The thread answers what it was asked and ends by itself: ended from outside within a native call, it would take the process along. */
+  /** Asks the thread to answer its open requests and end. Terminating a thread within a native call would end the process. */
   close(): Promise<void>;
 }
 
 /**
- * Starts a worker thread that speaks WorkerReply. If the thread dies, every open and later call rejects
- * and `onCrash` is told once: a recommender without its thread cannot be trusted to recover silently.
+ * Starts a worker thread that answers with WorkerReply. When the thread dies, every open and later call rejects,
+ * and `onCrash` is called once.
  */
 export function startWorker(file: string, workerData: unknown, onCrash: (error: Error) => void): WorkerClient {
   const worker = new Worker(new URL(file), { workerData });
-  // places that are used again: the tables that a busy map leaves behind keep answers alive until a full collection
+  // an array with reused indexes: the tables that a busy map leaves behind keep answers alive until a full collection.
+  // With the counter in in-flight.ts: 7,338 → 7,712 requests/s (bench/LOG.md, 943ff59)
   const open: (Waiting | undefined)[] = [];
   const free: number[] = [];
   let ended: Error | undefined;

@@ -2,20 +2,20 @@ import { parentPort } from 'node:worker_threads';
 import { ArtifactError, messageOf } from '../errors.js';
 import { END, type WorkerReply } from './worker-client.js';
 
-/** A worker's answer; buffers in `transfer` move instead of being copied. */
+/** The answer of a worker. Buffers in `transfer` are moved, not copied. */
 export interface Answered {
   answer: unknown;
   transfer?: ArrayBuffer[];
 }
 
-/** The request has begun; later ones are served while it goes on. */
+/** The request has begun; the worker handles later requests until it ends. */
 export interface Detached {
   later: Promise<Answered>;
 }
 
 /**
- * Serves requests one after another in the order of arrival; an error answers its own request only.
- * @param close called when everything is answered and the thread is to end; what it cannot close goes with the thread
+ * Handles requests one after another in the order of arrival. An error rejects its request only.
+ * @param close called when everything is answered and the thread ends; its errors are ignored
  */
 export function serveRequests<Request extends { id: number }>(
   handle: (request: Request) => Answered | Promise<Answered> | Detached,

@@ -6,14 +6,14 @@ export type AttributeType = 'string' | 'number' | 'boolean' | 'list' | 'time';
 /** The types that an attribute has among the items; null: no item has this attribute. */
 export type AttributeTypesOf = (name: string) => ReadonlySet<AttributeType> | null;
 
-/** Counts the types of attributes over the items of a catalogue; a filter on anything else is a mistake. */
+/** Counts the types of each attribute over the items of a catalogue. A filter on an attribute or type that no item has is refused. */
 export interface AttributeTypes {
   add(attributes: Record<string, unknown>): void;
   remove(attributes: Record<string, unknown>): void;
   of: AttributeTypesOf;
 }
 
-/** A string that is a time is both. */
+/** A string that is an RFC 3339 time has both types. */
 function typesOf(value: unknown): readonly AttributeType[] {
   if (typeof value === 'string') return timeOf(value) !== null ? ['string', 'time'] : ['string'];
   if (typeof value === 'number') return ['number'];
@@ -21,6 +21,7 @@ function typesOf(value: unknown): readonly AttributeType[] {
   return ['list'];
 }
 
+/** Starts without items: no attribute has a type. */
 export function createAttributeTypes(): AttributeTypes {
   const counts = new Map<string, Map<AttributeType, number>>();
   const count = (attributes: Record<string, unknown>, step: 1 | -1): void => {
@@ -50,7 +51,7 @@ export const attributeName = (field: string): string => field.replace(/^attribut
 
 const NO_VALUES: readonly unknown[] = [];
 
-/** The distinct values of an attribute, or the author: of a list its entries, none where the item has none. */
+/** The distinct values of an attribute or of author_id. A list yields its entries, an absent attribute yields none. */
 export function valuesOf({ fields }: { readonly fields: ItemFields }, field: string): readonly unknown[] {
   const name = attributeName(field);
   const value = field === 'author_id' ? fields.author_id : Object.hasOwn(fields.attributes, name) ? fields.attributes[name] : null;

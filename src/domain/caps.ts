@@ -2,13 +2,13 @@ import { attributeName, valuesOf } from './attributes.js';
 import type { Filter, FilterField, FilterValue } from './filter.js';
 import type { Item } from './item.js';
 
-/** At most `max` items of each value of a field; of a list each entry counts, items without the field do not count. */
+/** At most `max` items for each value of a field. Each entry of a list counts; items without the field do not count. */
 export interface Cap {
   field: string;
   max: number;
 }
 
-/** Counts what is chosen, and says whether one more would be too many. */
+/** Counts the chosen items, and says whether the caps admit another one. */
 export interface CapCounter {
   admits(item: Item): boolean;
   count(item: Item): void;
@@ -16,7 +16,7 @@ export interface CapCounter {
   remaining(): Filter | null;
 }
 
-/** @param factor each maximum times this */
+/** @param factor multiplies the maximum of each cap */
 export function countCaps(caps: readonly Cap[], factor = 1): CapCounter {
   const counted = caps.map(({ field, max }) => ({ field, max: max * factor, counts: new Map<unknown, number>() }));
   return {

@@ -5,11 +5,11 @@ import { isServable, type Item } from './item.js';
 
 /** What an item must pass to be in the answer at all. */
 export interface EligibilityRules {
-  /** Indexes of the items that the user has seen and is not to get again. */
+  /** Indexes of the items that the user has seen and must not get again. */
   readonly seen: Pick<ReadonlyMap<number, unknown>, 'has' | 'size'>;
   /** Excluded by the caller, in the history of the request, or an example. */
   readonly excludedIds: ReadonlySet<string>;
-  /** Whether every item of the history is among those two. */
+  /** Whether `seen` and `excludedIds` together hold every item of the history. */
   readonly excludesHistory: boolean;
   /** Hashes of the ids that earlier pages have shown. */
   readonly shownEarlier: ReadonlySet<number>;
@@ -20,7 +20,7 @@ const NO_IDS: ReadonlySet<string> = new Set();
 const NO_HASHES: ReadonlySet<number> = new Set();
 export const NOTHING_SEEN: ReadonlyMap<number, number> = new Map();
 
-/** Whatever can be served is eligible. */
+/** Every servable item is eligible. */
 export const ANYTHING: EligibilityRules = {
   seen: NOTHING_SEEN,
   excludedIds: NO_IDS,

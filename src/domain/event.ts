@@ -27,7 +27,10 @@ export interface PositiveRule {
 
 type Watched = Pick<UserEvent, 'type' | 'watch_ms' | 'watch_portion'>;
 
-/** A view is positive from the watched portion on, or from the watch time on where that is all there is; without either it counts as watched. */
+/**
+ * Whether an event is positive. A view needs the watched portion of the rule, or its watch time where the portion is unknown.
+ * A view with neither counts as watched.
+ */
 export function isPositive({ type, watch_ms: watchMs, watch_portion: portion }: Watched, rule: PositiveRule): boolean {
   if (!rule.types.has(type)) return false;
   if (type !== 'view') return true;

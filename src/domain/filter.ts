@@ -12,7 +12,7 @@ export type FilterField = { readonly builtIn: BuiltInField } | { readonly attrib
 
 export type FilterValue = string | number | boolean;
 
-/** A filter as data, parsed and checked: each engine makes of it what it can ask fastest. */
+/** A filter as data, parsed and checked. Each engine compiles it into its own fastest form. */
 export type Filter =
   | { readonly all: readonly Filter[] }
   | { readonly any: readonly Filter[] }
@@ -34,7 +34,7 @@ export interface ParsedFilter {
 const MAX_DEPTH = 8;
 const MAX_CONDITIONS = 100;
 const MAX_VALUES = 1000;
-/** `attributes.` and the longest name of an attribute. */
+/** Length of `attributes.` plus that of the longest attribute name. */
 const MAX_FIELD = 75;
 /** Errors that are reported at once. */
 const MAX_ERRORS = 20;
@@ -57,14 +57,14 @@ const isScalar = (value: unknown): value is FilterValue =>
   typeof value === 'string' || typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value));
 const isBuiltIn = (name: string): name is BuiltInField => (BUILT_IN_FIELDS as readonly string[]).includes(name);
 
-/** Stands for a part that was refused: no filter with errors is ever used. */
+/** Stands in for a refused part. A filter with errors is never used. */
 const REFUSED: Filter = { any: [] };
 
 /**
  * Parses `{"all": […]}`, `{"any": […]}`, `{"not": …}` and `{"field": "topic", "eq": …}`; several operators in one
  * condition must all hold. `attributes.NAME` and `NAME` name the same attribute. On a list, `eq` and `in` look for a member.
  * Times are compared as instants, however they are written.
- * @returns the errors, with pointers below `pointer`, when it is not a filter or asks for what no item can have
+ * @returns errors with pointers below `pointer` when the value is not a filter, or names an attribute or type that no item has
  */
 export function parseFilter(value: unknown, pointer: string, typesOf: AttributeTypesOf): ParsedFilter | FieldError[] {
   const parser = createParser(typesOf);
@@ -163,7 +163,7 @@ function createParser(typesOf: AttributeTypesOf): Parser {
   return { errors, parse };
 }
 
-/** Asks one item. */
+/** Whether one item passes the filter. */
 export type Matcher = (item: Pick<Item, 'fields' | 'created'>) => boolean;
 type Read = (item: Pick<Item, 'fields' | 'created'>) => unknown;
 
@@ -181,13 +181,13 @@ function readerOf(field: FilterField): Read {
   return ({ fields }) => (Object.hasOwn(fields.attributes, attribute) ? fields.attributes[attribute] : undefined);
 }
 
-/** A built-in time is milliseconds already; an attribute's number is never a time. NaN: it is none. */
+/** Milliseconds since 1970; NaN when the value is not a time. A built-in time is milliseconds already; a number in an attribute is never a time. */
 function instantOf(value: unknown, field: FilterField): number {
   if ('builtIn' in field) return typeof value === 'number' ? value : NaN;
   return typeof value === 'string' ? (timeOf(value) ?? NaN) : NaN;
 }
 
-/** The filter as a function, for items in memory. */
+/** Compiles the filter into a function, for items in memory. */
 export function matcherOf(filter: Filter): Matcher {
   if ('all' in filter) {
     const parts = filter.all.map(matcherOf);

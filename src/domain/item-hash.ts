@@ -1,4 +1,4 @@
-/** 48 bits of a multiplicative string hash (two 32-bit lanes): two of a million ids meet with a probability of 0.002. */
+/** 48 bits of a multiplicative string hash (two 32-bit lanes): among a million ids, two collide with a probability of 0.002. */
 export function hashOf(itemId: string): number {
   let low = 0x9e3779b9;
   let high = 0x85ebca6b;

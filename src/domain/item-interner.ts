@@ -1,11 +1,11 @@
 /**
- * A number for each item id that the catalogue or an event has named, the same for every generation of this process: the
- * request path compares numbers in flat arrays, where strings would cost a cache miss each.
+ * Gives each item id that the catalogue or an event has named a number, its item index. The index is the same for every
+ * generation of this process. The request path compares indexes in flat arrays, where each string would cost a cache miss.
  */
 export interface ItemInterner {
-  /** The id's number; a new one when the id was never named. Not for ids that a caller may make up. */
+  /** The index of the id; an id that is new here gets the next one. Not for ids that a caller may make up: an index is kept until the process ends. */
   indexOf(itemId: string): number;
-  /** Undefined: the id was never named. */
+  /** The index of the id; undefined when the id has none. */
   find(itemId: string): number | undefined;
   idOf(index: number): string;
   readonly size: number;

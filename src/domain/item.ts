@@ -11,7 +11,7 @@ export interface HiddenStates {
 export interface StoredVector {
   /** [d], float32, not normalised */
   vector: Float32Array;
-  /** Share of the ID embedding in it. */
+  /** Share of the ID embedding in the vector, 0 to 1. */
   id_share: number;
 }
 
@@ -31,9 +31,9 @@ export interface Item {
   readonly fields: ItemFields;
   /** Milliseconds since 1970. */
   readonly created: number;
-  /** The number of its id in this process, see ItemInterner. */
+  /** Number of the item's id in this process, see ItemInterner. */
   readonly index: number;
-  /** Share of the ID embedding in its fused vector; null where that is not known. */
+  /** Share of the ID embedding in its fused vector, 0 to 1; null where that is not known. */
   readonly idShare: number | null;
 }
 
@@ -48,7 +48,7 @@ export function stateOf({ hidden }: ItemFields, hasVector: boolean, takesFeature
 }
 
 export const AVAILABILITIES = ['now', 'scheduled', 'expired'] as const;
-/** Whether its times let an item be served; that it is hidden is another matter. */
+/** Whether the availability times of an item let it be served. `hidden` is not part of it. */
 export type Availability = (typeof AVAILABILITIES)[number];
 
 export function availabilityOf({ available_from: from, expires_at: until }: ItemFields, now: number): Availability {

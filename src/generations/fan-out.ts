@@ -4,14 +4,15 @@ import type { IndexLevel, WrittenChange } from '../ingest/indexer.js';
 import { fuseItem, isFusable, type FusedVector } from '../ingest/item-fusing.js';
 import { isOf, type LineUp, type Loaded } from './line-up.js';
 
-/** What writes need of all loaded generations. Only the serving one can fail a write; another one that fails never serves. */
+/** What writes need of all loaded generations. Only the serving generation can fail a write. Another one that fails a write never serves. */
 export interface FanOut {
-  /** Vectors by each loaded model that can place the item; what is left out here, the indexer of its generation fuses. */
+  /** Vectors by each loaded model that can fuse the item. Where a vector is left out, the indexer of that generation fuses the item. */
   fuse(itemId: string, states: HiddenStates | null): Promise<FusedVector[]>;
   /** Resolves when the change is at this level in every generation that could serve next. */
   indexed(change: WrittenChange, level: IndexLevel): Promise<void>;
 }
 
+/** Fans writes out to the active, standby and preparing generation of a line-up. */
 export function createFanOut(lineUp: LineUp, log: Pick<Logger, 'warn'>): FanOut {
   const fuseBy = async (loaded: Loaded, itemId: string, states: HiddenStates | null): Promise<FusedVector | null> => {
     const { generation } = loaded;
@@ -30,10 +31,10 @@ export function createFanOut(lineUp: LineUp, log: Pick<Logger, 'warn'>): FanOut 
     try {
       await loaded.generation.indexer.indexed(change, level);
     } catch (error) {
-      if (loaded === lineUp.active) throw error; // another one has failed or was closed, and said so
+      if (loaded === lineUp.active) throw error; // another generation has failed or was closed, and has logged it
     }
   };
-  /** Once a model: a rebuilt index has the vectors of the one it replaces. */
+  /** One generation for each model: a rebuilt index uses the vectors of the index that it replaces. */
   const fusing = (itemId: string, hasStates: boolean): Loaded[] =>
     lineUp.loaded.filter(
       (loaded, n, all) =>

@@ -3,18 +3,18 @@ import type { Generation } from './generation.js';
 import { measureRecall, type HistorySource } from './recall.js';
 
 const QUERIES = 64;
-/** What two samples of queries may differ by. */
+/** Difference in recall between two samples of queries that counts as chance. */
 const RECALL_NOISE = 0.05;
 
 export interface GateSetup extends HistorySource {
   events: Pick<EventStore, 'history' | 'users'>;
-  /** Below this recall@20 a new generation is refused; one of the serving model only where that is better by more than chance. */
+  /** Minimum recall@20 of a new generation. A rebuilt index of the serving model also passes when it is as good as the index that it replaces. */
   minRecall: number;
-  /** Nor may it have fewer searchable items than this share of those of the current one. */
+  /** Minimum number of searchable items of a new generation, as a share of the searchable items of the serving one. */
   minCoverage: number;
 }
 
-/** An index that finds what it has can still have next to nothing. @throws Error saying what is missing */
+/** Checks that the new index holds enough items: recall alone does not show that. @throws Error that gives both numbers of items */
 export async function requireCoverage(next: Generation, serving: Generation, minCoverage: number): Promise<void> {
   const [{ states: before }, { states: after }] = await Promise.all([serving.catalogue.status(), next.catalogue.status()]);
   if (after.searchable < before.searchable * minCoverage)
@@ -22,10 +22,11 @@ export async function requireCoverage(next: Generation, serving: Generation, min
 }
 
 /**
- * What the size of the catalogue costs, it costs a rebuilt index as well: that one need only be as good as the one it replaces.
+ * Checks recall@20 against exact search. A large catalogue lowers the recall of every index, so a rebuilt index may be below
+ * the minimum when it is as good as the index that it replaces.
  * @param pace awaited before each query
- * @param onRecall told the recall that was measured
- * @throws Error saying what it is and what is wanted
+ * @param onRecall called with the measured recall; null: there was nothing to search
+ * @throws Error that gives the measured and the minimum recall
  */
 export async function requireRecall(
   next: Generation,

@@ -23,16 +23,17 @@ export interface GenerationParts {
 
 /** One model's towers and retrieval, complete and queryable: a request is answered by exactly one. */
 export interface Generation extends GenerationParts {
-  /** Recall@20 of the first self-checks since the index was built: what later ones are compared with, over restarts too. */
+  /** Recall@20 of the first self-checks since the index was built. Later self-checks are compared with them, after restarts too. */
   firstRecalls: number[];
-  /** Runs a task that the generation must outlive; called in the turn in which the generation was chosen. */
+  /** Runs a task; the generation stays open until it ends. Call it in the same turn of the event loop in which the generation was chosen. */
   lease<Value>(task: () => Promise<Value>): Promise<Value>;
-  /** Resolves when the tasks that lease it now have ended; after this time at the latest. */
+  /** Resolves when the tasks that lease the generation now have ended, or after this time. */
   yieldToRequests(milliseconds: number): Promise<void>;
-  /** Resolves when no task leases it any more, and its parts are closed. */
+  /** Resolves when no task leases the generation and its parts are closed. */
   close(): Promise<void>;
 }
 
+/** Adds leases to the parts of a generation. */
 export function createGeneration(parts: GenerationParts): Generation {
   let leases = createInFlight();
   let earlier: InFlight[] = [];
@@ -59,7 +60,7 @@ export function createGeneration(parts: GenerationParts): Generation {
 
 const endOf = (leases: readonly InFlight[]): Promise<unknown> => Promise.all(leases.map((some) => some.ended()));
 
-/** Items as this generation knows them, in the order asked for; one that it does not know is stored. */
+/** States of items in this generation, in the order of the ids. An item that the generation does not know is `stored`. */
 export async function describeItems(
   { artifact, retrieval }: Pick<Generation, 'artifact' | 'retrieval'>,
   itemIds: readonly string[],

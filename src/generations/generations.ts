@@ -16,27 +16,28 @@ const DROP_BATCH = 2000;
 
 /** The models of this server: the one that serves, the previous one on standby, and the one that is being prepared. */
 export interface Generations extends FanOut {
-  /** Answers requests now; read it once a request. */
+  /** The generation that answers requests now. Read it once in each request. */
   readonly current: Generation;
   readonly standby: Generation | null;
-  /** Those two, and the one that is being prepared. */
+  /** The current generation, the standby and the one that is being prepared. */
   readonly loaded: readonly Generation[];
   /** The last or the running swap. */
   readonly swap: Swap | null;
-  /** Fills the current generation from the store at start. Rejects between two batches once the signal is given. */
+  /** Fills the current generation from the store at start. Rejects between two batches once the signal is aborted. */
   load(onProgress: (items: number) => void, signal?: AbortSignal): Promise<{ fused: number }>;
-  /** Verifies a folder's digests and remembers it. @throws ArtifactError */
+  /** Verifies the digests of a model folder and records the model in the store. @throws ArtifactError */
   register(folder: string): Promise<ModelRecord>;
   /**
-   * Switches to a registered model: at once when it is current or on standby, otherwise in the background; `swap`
-   * tells how far it is. Whatever fails leaves the current generation serving. Going back to the one on standby ends
-   * whatever is being prepared: who needs the previous model cannot wait.
+   * Switches to a registered model: at once when it is current or on standby, otherwise in the background. `swap` shows the
+   * progress. The current generation keeps serving when a switch fails. Switching to the standby cancels a swap that is being
+   * prepared, because a rollback cannot wait.
    * @throws ReelfuseError 404 `model_not_found`, 409 `swap_in_progress`
    */
   activate(fingerprint: string): Promise<Swap>;
   /**
-   * Builds the index of the serving model anew beside it and switches over, as a swap does; frees what deleted and
-   * replaced items have left behind. A swap that is asked for ends it. Null when one is running.
+   * Builds the index of the serving model anew and switches to it, as a swap does. This frees the slots and graph nodes of
+   * deleted and replaced items. `activate` cancels a rebuild.
+   * @returns null when a swap or rebuild is running
    */
   rebuild(): Swap | null;
   /** Resolves when no swap is running. */
@@ -59,7 +60,7 @@ export interface GenerationsSetup {
 /** A swap in the background. */
 interface Running {
   done: Promise<void>;
-  /** Ends the preparation. */
+  /** Cancels the preparation. */
   abort: AbortController;
   isRebuild: boolean;
 }

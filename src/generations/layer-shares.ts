@@ -4,7 +4,7 @@ import type { Generation } from './generation.js';
 
 /**
  * Leave-one-layer-out: how far the fused vector moves when one layer is replaced by the mean of the artifact's golden
- * items, as shares that sum to 1. By the exported tower itself, so it holds for any way of mixing layers.
+ * items, as shares that sum to 1. The exported tower itself fuses the variants, so this works for every way of mixing layers.
  * @returns [L], or null when the item has no hidden states that fit the model
  */
 export async function layerShares(

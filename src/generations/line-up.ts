@@ -12,16 +12,16 @@ export interface Loaded {
 export interface LineUp {
   readonly active: Loaded;
   readonly standby: Loaded | null;
-  /** All of them, the active one first. Writes go to each. */
+  /** The active, the standby and the preparing generation, in that order. Writes go to each of them. */
   readonly loaded: readonly Loaded[];
   /** Opens a generation; writes go to it from then on. */
   prepare(artifact: Artifact): Promise<Loaded>;
-  /** Takes the one that is being prepared out again. Null: there is none. */
+  /** Removes the generation that is being prepared. @returns it, to be closed; null: there is none */
   giveUp(): Loaded | null;
   /**
-   * One switch after another, each between two requests: what has begun on the old generation ends on it.
-   * @returns what serves nobody any more, to be closed; null: nothing
-   * @throws why the generation failed, or the reason of the signal; the active one then goes on serving
+   * Makes a generation active. Switches run one after another. A request that has begun on the old generation ends on it.
+   * @returns the generation that left the line-up, to be closed; null: none
+   * @throws why the generation failed, or the reason of the signal; the active generation then stays active
    */
   switchTo(next: Loaded, signal?: AbortSignal): Promise<Loaded | null>;
   /** Resolves when no switch is under way. */
@@ -33,7 +33,7 @@ export interface LineUpSetup {
   open: (artifact: Artifact, onCrash: (error: Error) => void) => Promise<Generation>;
   /** An engine of the active generation has died. */
   onCrash: (error: Error) => void;
-  /** Called with the first active generation, and with each that a switch makes active. */
+  /** Called with the first active generation, and with each generation that a switch makes active. */
   onActive: (generation: Generation) => void;
   /** Remembers the model of the next start. */
   remember: (artifact: Artifact) => Promise<void>;
@@ -41,6 +41,7 @@ export interface LineUpSetup {
 
 export const isOf = ({ generation }: Loaded, fingerprint: string): boolean => generation.artifact.fingerprint === fingerprint;
 
+/** Opens the first generation and makes it active. @throws ArtifactError when its model must not be used */
 export async function openLineUp(first: Artifact, { open, onCrash, onActive, remember }: LineUpSetup): Promise<LineUp> {
   let standby: Loaded | null = null;
   let preparing: Loaded | null = null;

@@ -11,14 +11,14 @@ const DEMO = 'demo';
 
 export const demoFile = (...parts: string[]): string => packageFile('models', 'demo', ...parts);
 
-/** What is remembered of a folder. */
+/** What the store keeps for a model folder. */
 const choiceOf = (folder: string): string => (folder === demoFile('artifact') ? DEMO : folder);
 
 export const isDemoModel = (folder: string): boolean => folder === DEMO || folder === demoFile('artifact');
 
 export interface ModelChoice {
   folder: string;
-  /** The bundled model, and no catalogue yet. */
+  /** True: it is the bundled model, and the data folder has no items yet. */
   isFreshDemo: boolean;
   /** Makes this the model of the next start without a setting. */
   remember: () => Promise<void>;
@@ -33,9 +33,11 @@ export interface ModelChoiceStores {
 export const rememberModel = (keyValues: Stores['keyValues'], folder: string): Promise<void> => keyValues.set(CHOICE_KEY, choiceOf(folder));
 
 /**
- * The model of the last start, or the one that was activated since; another REELFUSE_MODEL_DIR than then wins over it.
- * Without either, the bundled demo for an empty data folder.
- * @throws ConfigError
+ * Chooses the model of this start. In this order:
+ * 1. REELFUSE_MODEL_DIR, when it has changed since the last start;
+ * 2. the model that was last active;
+ * 3. the bundled demo, when the data folder is empty.
+ * @throws ConfigError when none of them applies
  */
 export async function chooseModel(setting: string, { keyValues, items }: ModelChoiceStores): Promise<ModelChoice> {
   const remembered = await keyValues.get(CHOICE_KEY);

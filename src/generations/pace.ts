@@ -1,13 +1,14 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Generation } from './generation.js';
 
-/** A step waits for the open requests, but not for ever. */
+/** Longest wait of one step for open requests. */
 const MAX_WAIT_MS = 10;
 
 /**
- * Requests share the cores with fusing and index building: half of the time belongs to them, and open ones go first.
+ * Paces fusing and index building, which share the cores with requests. After each step it pauses for as long as the step took,
+ * and then waits until open requests have ended.
  * @param serving the generation that answers requests now
- * @returns awaited before each step; rejects once the signal is given
+ * @returns a function to await before each step; it rejects once the signal is aborted
  */
 export function createPace(serving: () => Pick<Generation, 'yieldToRequests'>, signal: AbortSignal): () => Promise<void> {
   let stepped = performance.now();

@@ -13,7 +13,7 @@ export interface HistorySource {
 }
 
 export interface RecallSample {
-  /** Whose histories come first; single items are searched for the rest. */
+  /** Users whose histories are the first queries. The other queries are single random items. */
   users: readonly string[];
   queries: number;
   /** Awaited before each query. */
@@ -23,8 +23,7 @@ export interface RecallSample {
 type Measured = Pick<Generation, 'artifact' | 'retrieval' | 'catalogue'>;
 
 /**
- * Recall@20 of the index against exact search, mean over the queries. They run one after another, so that live requests come
- * in between.
+ * Mean recall@20 of the index against exact search. The queries run one after another, so that requests are answered between them.
  * @returns null when there is nothing to search
  */
 export async function measureRecall(generation: Measured, source: HistorySource, { users, queries, pace }: RecallSample): Promise<number | null> {
@@ -40,7 +39,7 @@ export async function measureRecall(generation: Measured, source: HistorySource,
   return recalls.length === 0 ? null : recalls.reduce((sum, recall) => sum + recall, 0) / recalls.length;
 }
 
-/** Indexes of items, newest first: of a user, or one item of the catalogue. */
+/** Item indexes of the user's history, newest first; of one random item when there is no history. */
 async function historyFor(user: string | undefined, { artifact, catalogue }: Measured, { events, interner }: HistorySource): Promise<number[]> {
   const positives = user === undefined ? [] : await events.history(user, artifact.manifest.max_history);
   if (positives.length > 0) return positives.flatMap(({ item_id: itemId }) => interner.find(itemId) ?? []);
@@ -48,7 +47,7 @@ async function historyFor(user: string | undefined, { artifact, catalogue }: Mea
   return item === undefined ? [] : [item.index];
 }
 
-/** Indexes of the items found. */
+/** Item indexes of the candidates. */
 async function search({ retrieval }: Measured, history: number[], exact: boolean): Promise<number[]> {
   const query: Query = { history, similarTo: null, disliked: [], exact, explain: false, scoresOthers: false, isLate: () => false };
   try {

@@ -9,7 +9,7 @@ import type { LineUp, Loaded } from './line-up.js';
 import { createPace } from './pace.js';
 
 const SWAP_BATCH = 64;
-/** Items of one step while requests are served: a few milliseconds of a core that they share. */
+/** Items of one step while requests are served: a few milliseconds of one core. */
 const SWAP_STEP = 8;
 
 export type SwapState = 'verifying' | 'fusing' | 'checking' | 'active' | 'failed';
@@ -48,13 +48,13 @@ export interface SwapSetup {
   models: Pick<ModelStore, 'list'>;
   items: Pick<ItemStore, 'count'>;
   gates: GateSetup;
-  /** Clears what the switch has left behind in the store. */
+  /** Deletes the vectors of models that are neither active nor on standby. */
   dropOldVectors: () => Promise<void>;
   metrics: Pick<Metrics, 'swaps' | 'swapProgress'>;
   log: Pick<Logger, 'info' | 'error'>;
 }
 
-/** Prepares a registered model and switches to it. Never rejects: `swap` tells how far it is and how it ended. */
+/** Prepares a registered model and switches to it. Never rejects: `swap` holds the progress and the outcome. */
 export async function runSwap(swap: Swap, signal: AbortSignal, setup: SwapSetup): Promise<void> {
   const { metrics, log } = setup;
   try {
@@ -63,7 +63,7 @@ export async function runSwap(swap: Swap, signal: AbortSignal, setup: SwapSetup)
       await dropped?.generation.close();
       await setup.dropOldVectors();
     } catch (error) {
-      log.error({ err: error }, 'what the swap left behind could not be cleared');
+      log.error({ err: error }, 'the replaced generation or its stored vectors could not be removed');
     }
   } catch (error) {
     swap.state = 'failed';
@@ -78,7 +78,7 @@ export async function runSwap(swap: Swap, signal: AbortSignal, setup: SwapSetup)
   }
 }
 
-/** @returns what serves nobody any more */
+/** @returns the generation that left the line-up; null: none */
 async function switchOver(swap: Swap, signal: AbortSignal, setup: SwapSetup): Promise<Loaded | null> {
   const next = await prepare(swap, signal, setup);
   const dropped = await setup.lineUp.switchTo(next, signal);
@@ -88,7 +88,7 @@ async function switchOver(swap: Swap, signal: AbortSignal, setup: SwapSetup): Pr
   return dropped;
 }
 
-/** Fills a generation beside the serving one, and lets it through the gates. */
+/** Fills a generation beside the serving one and checks it by the gates. */
 async function prepare(swap: Swap, signal: AbortSignal, { lineUp, models, items, gates, metrics }: SwapSetup): Promise<Loaded> {
   const artifact = await readModel(swap.fingerprint, models);
   swap.items_total = await items.count();
@@ -127,6 +127,6 @@ async function closeFailed({ lineUp, log }: SwapSetup): Promise<void> {
   try {
     await lineUp.giveUp()?.generation.close();
   } catch (error) {
-    log.error({ err: error }, 'what a refused model has used could not be closed');
+    log.error({ err: error }, 'the generation of a refused model could not be closed');
   }
 }

@@ -10,11 +10,11 @@ import { measureRecall, type HistorySource } from './recall.js';
 const QUERIES = 4;
 /** Checks whose mean is compared: 64 queries, a standard error of about 0.01 at a recall of 0.98. */
 const WINDOW = 16;
-/** A fall of the mean recall by this much since the generation began makes a rebuild worth its work. */
+/** Fall of the mean recall since the index was built from which a rebuild is worth its work. */
 const TOLERATED_FALL = 0.03;
-/** Dead nodes slow every search down; below this number it does not matter. */
+/** Number of dead graph nodes from which they slow searches down noticeably. */
 const MIN_DEAD = 10_000;
-/** Checks that are let pass before a rebuild that came to nothing is tried again, and after that twice as many each time. */
+/** Number of checks to wait before a failed rebuild is tried again; it doubles with each failure. */
 const PATIENCE = WINDOW;
 
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
@@ -27,9 +27,9 @@ export interface UpkeepSetup {
 }
 
 /**
- * Watches the serving index: compares a few queries with exact search, and has it rebuilt beside the serving one when
- * it has lost recall since it was built, or when most of the graph is dead nodes of items that are gone or hidden.
- * @returns one check
+ * Watches the serving index. Each check compares a few queries with exact search. It starts a rebuild in the background when
+ * recall has fallen since the index was built, or when most nodes of the graph belong to deleted or hidden items.
+ * @returns a function that makes one check; it never rejects
  */
 export function createUpkeep({ generations, source, metrics, log }: UpkeepSetup): () => Promise<void> {
   let watched: Generation | null = null;
@@ -70,7 +70,7 @@ export function createUpkeep({ generations, source, metrics, log }: UpkeepSetup)
     const reason = status === null ? null : reasonToRebuild(status, current);
     if (reason === null || checksToWait-- > 0 || generations.rebuild() === null) return;
     recent = [];
-    checksToWait = PATIENCE * 2 ** failedRebuilds++; // where it succeeds, another generation is watched from then on
+    checksToWait = PATIENCE * 2 ** failedRebuilds++; // after a successful rebuild another generation is watched, with new counters
     metrics.rebuilds.inc({ reason });
     log.info({ reason, dead: status?.deadNodes, found: status?.findable }, 'the index is rebuilt in the background');
   };

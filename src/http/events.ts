@@ -23,7 +23,7 @@ export interface EventRoutes {
   ingestEvents(rows: readonly unknown[]): Promise<IngestedEvents>;
 }
 
-export function registerEvents(app: TypedApp, services: EventRoutes): void {
+export function registerEvents(app: TypedApp, routes: EventRoutes): void {
   app.post(
     '/v1/events',
     {
@@ -39,7 +39,7 @@ export function registerEvents(app: TypedApp, services: EventRoutes): void {
       validatorCompiler: () => validateEnvelope,
     },
     async ({ body }, reply) => {
-      const ingested = await services.ingestEvents(body.events);
+      const ingested = await routes.ingestEvents(body.events);
       void reply.status(statusOf(ingested));
       return ingested;
     },

@@ -43,22 +43,22 @@ export interface ItemBatchRoutes extends Readiness {
   log: Pick<Logger, 'error'>;
 }
 
-export function registerItemBatch(app: TypedApp, services: ItemBatchRoutes): void {
+export function registerItemBatch(app: TypedApp, routes: ItemBatchRoutes): void {
   const putRow = async (value: unknown, prefix: string, options: WriteOptions): Promise<RowResult> => {
     const named = (value as { item_id?: unknown } | null)?.item_id;
     const id = typeof named === 'string' && named.length <= MAX_ID_LENGTH ? { item_id: named } : {};
     // whatever happens is the row's result: nobody waits yet for a promise that could reject
     try {
-      const parsed = parseItemRow(value, prefix, services.expectedShape());
+      const parsed = parseItemRow(value, prefix, routes.expectedShape());
       if (isErrors(parsed)) {
         const { pointer, detail } = parsed[0] ?? { pointer: prefix, detail: 'is not valid' };
         return { ...id, status: 422, error: { code: 'invalid_request', pointer, detail } };
       }
-      const { created, ...receipt } = await services.ingest.put(parsed.fields, parsed.hiddenStates, options);
+      const { created, ...receipt } = await routes.ingest.put(parsed.fields, parsed.hiddenStates, options);
       return { ...receipt, status: created ? 201 : 200 };
     } catch (error) {
       if (error instanceof ReelfuseError) return { ...id, ...refused(error, prefix) };
-      services.log.error({ err: error }, 'an item of a batch could not be stored');
+      routes.log.error({ err: error }, 'an item of a batch could not be stored');
       return { ...id, status: 500, error: { code: 'internal_error', pointer: prefix, detail: 'the item could not be stored' } };
     }
   };
@@ -85,10 +85,10 @@ export function registerItemBatch(app: TypedApp, services: ItemBatchRoutes): voi
       validatorCompiler: (part) => (part.httpPart === 'body' ? validateBody : validatorCompiler(part)),
     },
     async (request, reply) => {
-      requireReady(services);
+      requireReady(routes);
       const body: unknown = request.body;
       const key = request.headers['idempotency-key'];
-      const maxBytes = services.config.bodyLimitMb * 1024 * 1024;
+      const maxBytes = routes.config.bodyLimitMb * 1024 * 1024;
       // a stream can wait for its rows, a caller with all of them in one body is told at once
       const options: WriteOptions = { wait: request.query.wait, whenFull: isStream(body) ? 'wait' : 'refuse' };
       const put: PutRow = (value, prefix) => putRow(value, prefix, options);
@@ -120,7 +120,7 @@ export function registerItemBatch(app: TypedApp, services: ItemBatchRoutes): voi
         return { status, body: { results }, isFinal: isWhole && results.every((row) => row.status < 500) };
       };
       const source = isStream(body) ? kept(body) : key === undefined ? '' : textOfBody(body);
-      const { status, body: answered } = await (key === undefined ? answer(source) : services.idempotency.run(key, source, answer));
+      const { status, body: answered } = await (key === undefined ? answer(source) : routes.idempotency.run(key, source, answer));
       void reply.status(status);
       return answered as Static<typeof BatchAnswer>; // made above, now or when the key came first
     },

@@ -54,7 +54,7 @@ export interface ItemRoutes extends Readiness {
   expectedShape(): ExpectedShape | null;
 }
 
-export function registerItems(app: TypedApp, services: ItemRoutes): void {
+export function registerItems(app: TypedApp, routes: ItemRoutes): void {
   app.put(
     '/v1/items/:item_id',
     {
@@ -71,11 +71,11 @@ export function registerItems(app: TypedApp, services: ItemRoutes): void {
       },
     },
     async ({ params, query, headers, body }, reply) => {
-      requireReady(services);
-      const parsed = parseItem(params.item_id, body, '', services.expectedShape());
+      requireReady(routes);
+      const parsed = parseItem(params.item_id, body, '', routes.expectedShape());
       if (isErrors(parsed)) throw invalidRequest(parsed);
       const options = { precondition: preconditionOf(headers), wait: query.wait };
-      const { created, ...receipt } = await services.ingest.put(parsed.fields, parsed.hiddenStates, options);
+      const { created, ...receipt } = await routes.ingest.put(parsed.fields, parsed.hiddenStates, options);
       void reply.status(created ? 201 : 200).header('etag', etagOf(receipt.sequence));
       return receipt;
     },
@@ -97,12 +97,12 @@ export function registerItems(app: TypedApp, services: ItemRoutes): void {
       },
     },
     async ({ params, query, headers, body }, reply) => {
-      requireReady(services);
-      const states = body.hidden_states == null ? body.hidden_states : parseHiddenStates(body.hidden_states, services.expectedShape());
+      requireReady(routes);
+      const states = body.hidden_states == null ? body.hidden_states : parseHiddenStates(body.hidden_states, routes.expectedShape());
       if (states != null && 'pointer' in states) throw invalidRequest([states]);
       const change = { fields: (stored: StoredItem) => patchFields(stored, body), ...(states !== undefined && { hiddenStates: states }) };
       const options = { precondition: preconditionOf(headers), wait: query.wait };
-      const receipt = await services.ingest.patch(params.item_id, change, options);
+      const receipt = await routes.ingest.patch(params.item_id, change, options);
       void reply.header('etag', etagOf(receipt.sequence));
       return receipt;
     },
@@ -115,7 +115,7 @@ export function registerItems(app: TypedApp, services: ItemRoutes): void {
       schema: { tags: ['items'], operationId: 'getItem', summary: 'Get one item', params: Params, response: { 200: Item, ...problemResponses } },
     },
     async ({ params }, reply) => {
-      const read = await services.readItem(params.item_id);
+      const read = await routes.readItem(params.item_id);
       if (read === null) throw notFound('item', params.item_id);
       void reply.header('etag', etagOf(read.item.sequence));
       return present(read);
@@ -147,7 +147,7 @@ export function registerItems(app: TypedApp, services: ItemRoutes): void {
     },
     async ({ query }) => {
       const { cursor = null, limit = 100, state, availability } = query;
-      const { items, next } = await services.listItems({ after: cursor, limit, state, availability });
+      const { items, next } = await routes.listItems({ after: cursor, limit, state, availability });
       return { items: items.map(present), next_cursor: next };
     },
   );
@@ -166,8 +166,8 @@ export function registerItems(app: TypedApp, services: ItemRoutes): void {
       },
     },
     async ({ params, headers }) => {
-      requireReady(services);
-      return services.ingest.remove(params.item_id, preconditionOf(headers));
+      requireReady(routes);
+      return routes.ingest.remove(params.item_id, preconditionOf(headers));
     },
   );
 }

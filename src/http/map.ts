@@ -89,7 +89,7 @@ export function registerMap(app: TypedApp, routes: MapRoutes): void {
       const generation = routes.serving();
       const map = await routes.maps.of(generation);
       const known = (await generation.retrieval.find(body.item_ids)).filter((item) => item !== undefined);
-      const positions = (await map.place(known)).map((point) => ({ item_id: point.item.fields.item_id, ...rounded(point) }));
+      const positions = (await map.pointsOf(known)).map((point) => ({ item_id: point.item.fields.item_id, ...rounded(point) }));
       return { model: modelOf(generation), made_at: new Date(map.madeAt).toISOString(), positions };
     },
   );

@@ -74,7 +74,7 @@ export interface ModelRoutes extends Readiness {
   generations: Pick<Generations, 'current' | 'standby' | 'swap' | 'register' | 'activate'>;
 }
 
-export function registerModels(app: TypedApp, services: ModelRoutes): void {
+export function registerModels(app: TypedApp, routes: ModelRoutes): void {
   app.get(
     '/v1/models',
     {
@@ -90,9 +90,9 @@ export function registerModels(app: TypedApp, services: ModelRoutes): void {
       },
     },
     async () => {
-      const records = await services.models.list();
-      const models = await Promise.all(records.map((record) => describeModel(record, services.generations)));
-      const { swap } = services.generations;
+      const records = await routes.models.list();
+      const models = await Promise.all(records.map((record) => describeModel(record, routes.generations)));
+      const { swap } = routes.generations;
       return { models: models.map(presentModel), swap: swap === null ? null : presentSwap(swap) };
     },
   );
@@ -115,9 +115,9 @@ export function registerModels(app: TypedApp, services: ModelRoutes): void {
     async ({ body }, reply) => {
       if (!isAbsolute(body.folder)) throw invalidRequest([{ pointer: '/folder', detail: 'must be an absolute path' }]);
       try {
-        const record = await services.generations.register(body.folder);
+        const record = await routes.generations.register(body.folder);
         void reply.status(201);
-        return presentModel(await describeModel(record, services.generations));
+        return presentModel(await describeModel(record, routes.generations));
       } catch (error) {
         if (error instanceof ArtifactError) throw invalidRequest([{ pointer: '/folder', detail: error.message }], 'the artifact must not be served');
         throw error;
@@ -142,8 +142,8 @@ export function registerModels(app: TypedApp, services: ModelRoutes): void {
       },
     },
     async ({ params }, reply) => {
-      requireReady(services);
-      const swap = await services.generations.activate(params.fingerprint);
+      requireReady(routes);
+      const swap = await routes.generations.activate(params.fingerprint);
       void reply.status(swap.state === 'active' ? 200 : 202);
       return presentSwap(swap);
     },

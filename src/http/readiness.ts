@@ -6,6 +6,6 @@ export interface Readiness {
 }
 
 /** @throws ReelfuseError 503 `starting` */
-export function requireReady(services: Readiness): void {
-  if (!services.isReady()) throw new ReelfuseError(503, 'starting', 'the catalogue is still loading', { retryAfter: 1 });
+export function requireReady(readiness: Readiness): void {
+  if (!readiness.isReady()) throw new ReelfuseError(503, 'starting', 'the catalogue is still loading', { retryAfter: 1 });
 }

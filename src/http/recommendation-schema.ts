@@ -175,7 +175,7 @@ export const SimilarBody = Type.Object(
 );
 export type SimilarBody = Static<typeof SimilarBody>;
 
-/** The commonest wishes in a query string; `filter` is the JSON of a filter. */
+/** The commonest options in a query string; `filter` is the JSON of a filter. */
 export const RecommendQuery = Type.Object(
   {
     k: Type.Optional(K),

@@ -29,7 +29,7 @@ export interface UserRoutes {
   config: { erasureWaitSeconds: number };
 }
 
-export function registerUsers(app: TypedApp, services: UserRoutes): void {
+export function registerUsers(app: TypedApp, routes: UserRoutes): void {
   app.get(
     '/v1/users/:user_id/history',
     {
@@ -48,7 +48,7 @@ export function registerUsers(app: TypedApp, services: UserRoutes): void {
     },
     async ({ params, query }) => {
       const fields = query.fields?.split(',') ?? [];
-      const { entries, sequence } = await services.readHistory(params.user_id, query.limit ?? 100, fields.length > 0);
+      const { entries, sequence } = await routes.readHistory(params.user_id, query.limit ?? 100, fields.length > 0);
       const items = entries.map(({ entry: { item_id, at, type }, item }) => ({
         item_id,
         at: new Date(at).toISOString(),
@@ -76,8 +76,8 @@ export function registerUsers(app: TypedApp, services: UserRoutes): void {
       },
     },
     async ({ params }, reply) => {
-      const waitMs = services.config.erasureWaitSeconds * 1000;
-      const { events, sequence, filesPurged } = await services.erasure.eraseUser(params.user_id, waitMs);
+      const waitMs = routes.config.erasureWaitSeconds * 1000;
+      const { events, sequence, filesPurged } = await routes.erasure.eraseUser(params.user_id, waitMs);
       if (!filesPurged) void reply.status(202).header('retry-after', String(RETRY_SECONDS));
       return { user_id: params.user_id, events_deleted: events, sequence, complete: filesPurged };
     },
@@ -106,7 +106,7 @@ export function registerUsers(app: TypedApp, services: UserRoutes): void {
     },
     async ({ query }) => {
       const limit = query.limit ?? 100;
-      const users = await services.events.users(query.cursor ?? null, limit);
+      const users = await routes.events.users(query.cursor ?? null, limit);
       return { users, next_cursor: users.length === limit ? (users.at(-1)?.user_id ?? null) : null };
     },
   );

@@ -1,13 +1,13 @@
 import type { ItemState } from '../domain/item.js';
 
-/** What a write is acknowledged with. */
+/** The acknowledgement of an item write. */
 export interface Receipt {
   item_id: string;
   state: ItemState | 'deleted';
   sequence: number;
-  /** Null: it has no vector, or not yet. */
+  /** Milliseconds until every search found the item; null: it has no vector (yet). */
   searchable_after_ms: number | null;
-  /** Until it was in effect for every later request, or durable where no more was waited for. */
+  /** Milliseconds until the write was in effect for every later request, or until it was durable where the caller waited for `stored`. */
   applied_after_ms: number;
   /** The generation that serves it. */
   model: { fingerprint: string; version: string };
@@ -25,8 +25,8 @@ export interface ItemStatus {
 }
 
 /**
- * Answers before the task is over: with the receipt that the task acknowledges, or else with its result.
- * @param onLateFailure what fails after the acknowledgement
+ * Resolves with the receipt that the task acknowledges, before the task ends; without an acknowledgement, with the result of the task.
+ * @param onLateFailure called when the task fails after its acknowledgement
  */
 export function acknowledgedEarly<Answer extends Receipt>(
   task: (acknowledge: (receipt: Answer) => void) => Promise<Answer>,

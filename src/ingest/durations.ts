@@ -5,11 +5,11 @@ import { needsDuration, type SentEvent } from './event-input.js';
 
 export interface DurationSetup {
   items: Pick<ItemStore, 'getMany'>;
-  /** Of the serving generation: what it knows need not be read. */
+  /** Finds items of the serving generation in memory; the others are read from the store. */
   find: Retrieval['find'];
 }
 
-/** @returns for each event the duration of its item in milliseconds; null: not known, or not needed. Items are read at once. */
+/** @returns the duration of each event's item in milliseconds; null: unknown, or not needed. All items are read in one query. */
 export async function itemDurations(events: readonly SentEvent[], { items, find }: DurationSetup): Promise<readonly (number | null)[]> {
   const durations: (number | null)[] = events.map(() => null);
   const needing = [...events.keys()].filter((n) => needsDuration(events[n] as SentEvent)); // n < length

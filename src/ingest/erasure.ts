@@ -1,7 +1,7 @@
 import type { Popularity } from '../signals/popularity.js';
 import type { Erased, EventStore } from '../store/events.js';
 
-/** Events dropped in one transaction; bounds how long other writes wait behind it. */
+/** Events dropped in one transaction; bounds how long other writes wait for it. */
 const BATCH = 2000;
 const DAY_MS = 24 * 3600 * 1000;
 
@@ -14,8 +14,9 @@ export interface ErasedUser {
 
 export interface Erasure {
   /**
-   * Erases everything that is known of a user, in steps: after a crash or an error between them the rest is still there, for
-   * another call. Resolves when the files are purged too, or after `waitMs`.
+   * Erases everything that is known of a user, one transaction after another. After a crash or an error between two transactions,
+   * another call erases the rest. Resolves when the files are purged too, or after `waitMs`.
+   * @throws ReelfuseError 503 `overloaded`
    */
   eraseUser(userId: string, waitMs: number): Promise<ErasedUser>;
   /** Drops events older than the retention; 0 days keep everything. @returns how many were dropped */
@@ -27,13 +28,14 @@ export interface ErasureSetup {
   popularity: Pick<Popularity, 'remove' | 'addImpressions'>;
 }
 
+/** Erases events from the store and takes them out of popularity. */
 export function createErasure({ events: store, popularity }: ErasureSetup): Erasure {
   const forget = (erased: Erased): Erased => {
     for (const { item_id: itemId, at } of erased.positives) popularity.remove(itemId, at);
     for (const itemId of erased.impressions) popularity.addImpressions(itemId, -1);
     return erased;
   };
-  /** Until a step finds less than it may take. */
+  /** Repeats the step until it erases less than a batch. */
   const inSteps = async (step: () => Promise<Erased>): Promise<{ events: number; sequence: number }> => {
     let total = 0;
     for (;;) {

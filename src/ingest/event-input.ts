@@ -41,10 +41,10 @@ type EventBody = Static<typeof EventBody>;
 
 const validate = compileSchema(EventBody);
 
-/** An event as it was sent: its watched portion may follow from the item's duration. */
+/** An event as it was sent. Its watched portion may be missing; completeEvent derives it from the duration of the item. */
 export type SentEvent = Omit<UserEvent, 'positive'>;
 
-/** @param prefix where the event stands in the input, for pointers */
+/** @param prefix JSON pointer of the event within the input */
 export function parseEvent(value: unknown, prefix: string, now: number): SentEvent | FieldError[] {
   if (!validate(value)) return fieldErrors(validate.errors, prefix);
   const body = value as EventBody; // validated above
@@ -63,11 +63,11 @@ export function parseEvent(value: unknown, prefix: string, now: number): SentEve
   };
 }
 
-/** Whether the watched portion follows from the duration of the item alone. */
+/** Whether the watched portion can only be derived from the duration of the item. */
 export const needsDuration = ({ watch_portion: portion, watch_ms: watched, duration_ms: duration }: SentEvent): boolean =>
   portion === null && watched !== null && duration === null;
 
-/** @param itemDuration milliseconds; null: not known, or not needed */
+/** Derives the watched portion, and whether the event is positive. @param itemDuration milliseconds; null: unknown, or not needed */
 export function completeEvent(sent: SentEvent, itemDuration: number | null, rule: PositiveRule): UserEvent {
   const duration = sent.duration_ms ?? itemDuration;
   const portion = sent.watch_portion ?? (sent.watch_ms === null || duration === null ? null : sent.watch_ms / duration);

@@ -28,8 +28,8 @@ export interface EventIngestSetup extends DurationSetup {
 }
 
 /**
- * Takes what users did: durable, and part of the users' next answers, when this resolves. Events are judged one by one, so
- * that a bad one does not take the good ones down; their pointers begin with /events.
+ * Stores events of users. When this resolves, they are durable and part of the next answers. Each event is checked by itself: an
+ * invalid one does not stop the others. Pointers begin with /events.
  * @throws ReelfuseError 503 `overloaded`, 507 `storage_full`
  */
 export async function ingestEvents(rows: readonly unknown[], setup: EventIngestSetup): Promise<IngestedEvents> {

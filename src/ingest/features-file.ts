@@ -9,7 +9,7 @@ import { faultIn, isZero, type ExpectedShape } from './item-input.js';
 const TENSOR = 'hidden_states';
 
 /**
- * A safetensors file with the tensor hidden_states, [N, L, D].
+ * Opens a safetensors file with the tensor hidden_states, [N, L, D].
  * @throws InputError naming the file and what does not fit
  */
 export function openFeaturesFile(path: string, expected: ExpectedShape | null): FeaturesFile {
@@ -56,7 +56,7 @@ function idsOf(path: string, file: Safetensors, count: number): Map<string, numb
     ids = readFileSync(sidecar, 'utf8')
       .split('\n')
       .filter((line) => line !== '');
-  else throw new InputError(`${path}: names no item ids: neither item_ids in its metadata nor ${sidecar}`);
+  else throw new InputError(`${path}: names no item ids; they must be in the metadata item_ids or in ${sidecar}`);
   if (ids.length !== count) throw new InputError(`${path}: names ${ids.length} item ids for ${count} rows`);
   const rows = new Map<string, number>();
   ids.forEach((id, row) => {
@@ -71,7 +71,7 @@ function parseIds(path: string, text: string): string[] {
     const ids: unknown = JSON.parse(text);
     if (Array.isArray(ids) && ids.every((id) => typeof id === 'string')) return ids;
   } catch {
-    // told below, as for any other text that is not a list of strings
+    // reported below, like any other text that is not a list of strings
   }
   throw new InputError(`${path}: the metadata item_ids is not a JSON list of strings`);
 }

@@ -19,7 +19,7 @@ interface Shard {
 }
 
 /**
- * The folder that `dff extract` writes: an index and shards, each a features file of its own.
+ * Opens a folder that `dff extract` has written: an index and shards, each a features file.
  * @throws InputError naming the file and what does not fit
  */
 export function openFeaturesFolder(folder: string, expected: ExpectedShape | null): Features {

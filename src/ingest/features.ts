@@ -7,7 +7,7 @@ export interface Features {
   source: string;
   shape: ExpectedShape;
   count: number;
-  /** Null: the file has no row for the item, or one of zeros, which means the same. @throws InputError when its values cannot be right */
+  /** [L, D] of one item; null: the file has no row for it, or a row of zeros. @throws InputError when a value is not finite or a norm is implausible */
   read(itemId: string): HiddenStates | null;
   close(): void;
 }

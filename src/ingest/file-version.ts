@@ -2,7 +2,7 @@ import { statSync, type Stats } from 'node:fs';
 import { resolve } from 'node:path';
 import { InputError, messageOf } from '../errors.js';
 
-/** @throws InputError when it cannot be read */
+/** @throws InputError when the file cannot be read */
 export function statOf(file: string): Stats {
   try {
     return statSync(file);
@@ -11,7 +11,7 @@ export function statOf(file: string): Stats {
   }
 }
 
-/** Another one when the file has changed. @throws InputError when it cannot be read */
+/** A text that changes when the file changes: path, size and modification time. @throws InputError when the file cannot be read */
 export function fileVersion(file: string): string {
   const { size, mtimeMs } = statOf(file);
   return `${resolve(file)}:${size}:${mtimeMs}`;

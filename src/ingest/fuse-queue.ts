@@ -6,37 +6,37 @@ import type { FusedItem, VectorStore } from '../store/vectors.js';
 import { fuseItem, type ItemModel } from './item-fusing.js';
 import { knownByRow, type KnownItem } from './known-item.js';
 
-/** One batch is fused while the one before is saved. */
+/** Two lanes: one batch is fused while the previous one is saved. */
 const LANES = 2;
 /** Items of one batch; bounds the hidden states in memory. */
 const LANE_BATCH = 256;
 /** Items that may wait while an indexer catches up. */
 const MAX_WAITING = 4096;
 
-/** Items that have no vector of the model yet. Fuses them in batches, puts them into the retrieval and saves their vectors. */
+/** Queue of items that have no vector of the model yet. It fuses them in batches, puts them into the retrieval and saves their vectors. */
 export interface FuseQueue {
   has(itemId: string): boolean;
   /**
-   * Takes the place of an earlier entry of the item.
-   * @param known null: to be read from the store, which may have a vector
-   * @param done called once: when every search finds the item, or when the entry was superseded
+   * Adds an item; an earlier entry of the same item is discarded.
+   * @param known null: the queue reads the item from the store, which may have a vector
+   * @param done called once: when every search finds the item, or when the entry was discarded
    */
   add(itemId: string, known: KnownItem | null, done: () => void): void;
-  /** The fields of an item have changed while it waits. */
+  /** Replaces the fields of an item that waits. */
   updateFields(itemId: string, fields: ItemFields, sequence: number): void;
-  /** A newer change has settled the item: its entry is discarded, and the result if it is being fused. */
+  /** Discards the entry of an item, and its result if it is being fused: a newer change has settled the item. */
   discard(itemId: string): void;
-  /** Whether the item waits, or is put and not found by every search yet. */
+  /** Whether the item waits, is being fused, or is not found by every search yet. */
   isPending(itemId: string): boolean;
-  /** Resolves when that is over. */
+  /** Resolves when the item is no longer pending. */
   settled(itemId: string): Promise<void>;
-  /** Rejects those who wait for an entry, and whoever comes later. */
+  /** Rejects every present and later call of `settled`. */
   fail(error: Error): void;
-  /** Why an item has no vector now, although the model can place it; null: there is no such item. */
+  /** Why an item could not be fused, of the first such item; null: there is none. */
   readonly failure: Error | null;
-  /** Resolves when few enough items wait. */
+  /** Resolves when the queue has fewer than its maximum of waiting items. */
   hasRoom(): Promise<void>;
-  /** Resolves when nothing is under way; what waits is left out. */
+  /** Resolves when no batch is under way. Items that still wait are not fused. */
   close(): Promise<void>;
 }
 
@@ -56,14 +56,14 @@ interface Entry {
   waiters: { resolve: () => void; reject: (error: Error) => void }[];
 }
 
-type Outcome = { stored: StoredVector | null; isNew: boolean } | { error: Error };
+type FuseOutcome = { stored: StoredVector | null; isNew: boolean } | { error: Error };
 
 export function createFuseQueue({ model, stores, retrieval, log, onError }: FuseQueueSetup): FuseQueue {
   const { fingerprint } = model.artifact;
-  /** Waiting or being fused. */
+  /** By item id: waiting or being fused. */
   const entries = new Map<string, Entry>();
   const waiting = new Set<Entry>();
-  /** Put, and not found by every search yet. */
+  /** By item id: put, and not found by every search yet. */
   const indexing = new Map<string, Entry>();
   const failures = new Map<string, Error>();
   const lanes = new Set<Promise<void>>();
@@ -115,7 +115,7 @@ export function createFuseQueue({ model, stores, retrieval, log, onError }: Fuse
     }
   };
 
-  /** Items that are gone leave the queue. */
+  /** Reads the entries without a known item. Entries of deleted items are finished. */
   const readUnknown = async (batch: readonly Entry[]): Promise<void> => {
     const unknown = batch.filter(({ known }) => known === null);
     if (unknown.length === 0) return;
@@ -127,7 +127,7 @@ export function createFuseQueue({ model, stores, retrieval, log, onError }: Fuse
       else if (entries.get(entry.itemId) === entry) finish(entry);
     }
   };
-  const fuse = async ({ itemId, known }: Entry): Promise<Outcome> => {
+  const fuse = async ({ itemId, known }: Entry): Promise<FuseOutcome> => {
     if (known === null || known.stored !== null) return { stored: known?.stored ?? null, isNew: false };
     try {
       const stored = await fuseItem(model, itemId, known.hasStates ? await stores.items.hiddenStates(itemId) : null);
@@ -146,11 +146,11 @@ export function createFuseQueue({ model, stores, retrieval, log, onError }: Fuse
       const outcome = outcomes[n];
       const { itemId, known } = entry;
       if (outcome === undefined || known === null || entries.get(itemId) !== entry) return; // superseded
-      remove(entry); // what changes the item from now on is applied after this
+      remove(entry); // a change that comes from now on is applied after this one
       indexing.set(itemId, entry);
       put.push(entry);
       const stored = 'error' in outcome ? null : outcome.stored;
-      // without a vector where fusing has failed: that of its old hidden states must not stay
+      // when fusing has failed, the item is put without a vector: the vector of its old hidden states must not stay
       changes.push({ kind: 'put', fields: known.fields, created: known.created, stored });
       if ('error' in outcome) {
         failures.set(itemId, outcome.error);
@@ -158,7 +158,7 @@ export function createFuseQueue({ model, stores, retrieval, log, onError }: Fuse
       } else if (outcome.isNew && stored !== null)
         made.push({ item_id: itemId, sequence: known.sequence, vector: stored.vector, id_share: stored.id_share });
     });
-    // what cannot be saved is searchable all the same, and fused again by the next start
+    // a vector that cannot be saved is searchable; the next start fuses the item again
     const saved =
       made.length === 0
         ? null
@@ -182,7 +182,7 @@ export function createFuseQueue({ model, stores, retrieval, log, onError }: Fuse
       waiting.add(entry);
       if (isStarting) return;
       isStarting = true;
-      queueMicrotask(startLanes); // what comes together is fused together
+      queueMicrotask(startLanes); // items of one turn are fused in one batch
     },
     updateFields: (itemId, fields, sequence) => {
       const entry = entries.get(itemId);

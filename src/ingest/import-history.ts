@@ -7,9 +7,10 @@ import { importRows, type ImportProgress, type ImportReport } from './import-row
 const ID = /^[^\s\p{C}]{1,128}$/u;
 
 /**
- * Imports what users did: events as `.jsonl`, `.ndjson` or `.csv`, or `.tsv` lines `user<TAB>item item …` in time
- * order. Lines without times get one second an item, the last one at the start of the import; their event ids are
- * made of user, item and how often that came before, so that importing them again adds what is new.
+ * Imports events from `.jsonl`, `.ndjson` or `.csv`, or histories from `.tsv` lines `user<TAB>item item …`, oldest first.
+ * `.tsv` items get times one second apart; the last one gets the start of the import. Their event ids consist of user, item and
+ * the number of earlier occurrences, so importing a longer version of the file adds only the new items.
+ * @throws InputError when the file cannot be read or has another ending
  */
 export function importHistory(
   file: string,
@@ -41,7 +42,7 @@ export function importHistory(
         return null;
       },
       skip: (value) => {
-        if (typeof value === 'string') eventsOfLine(value, users, now); // notes the user
+        if (typeof value === 'string') eventsOfLine(value, users, now); // remembers the user, to reject a second line
       },
     },
     stores.keyValues,
@@ -60,7 +61,7 @@ const withNumbers = (record: Record<string, string>): Record<string, unknown> =>
       .map(([column, cell]) => [column, NUMBERS.has(column) && /^\d+(\.\d+)?$/.test(cell) ? Number(cell) : cell]),
   );
 
-/** Spaces are in no id, colons may be: u:yt and abc are not u and yt:abc. */
+/** Ids may contain colons but no spaces: with colons, `u:yt` and `abc` would give the same event id as `u` and `yt:abc`. */
 const eventIdOf = (user: string, item: string, time: number): string =>
   ['import', user, item, time].join(user.includes(':') || item.includes(':') ? ' ' : ':');
 
@@ -68,7 +69,7 @@ function eventsOfLine(line: string, users: Set<string>, now: number): UserEvent[
   const [user = '', list, ...rest] = line.split('\t');
   if (list === undefined || rest.length > 0) return [{ pointer: '', detail: 'must be user<TAB>item item …' }];
   if (!ID.test(user)) return [{ pointer: '/user', detail: `${JSON.stringify(user)} is not an id of 1 to 128 visible characters` }];
-  if (users.has(user)) return [{ pointer: '/user', detail: `${user} stands on an earlier line too` }];
+  if (users.has(user)) return [{ pointer: '/user', detail: `${user} has an earlier line already` }];
   users.add(user);
   const items = list.split(' ').filter((item) => item !== '');
   const bad = items.findIndex((item) => !ID.test(item));

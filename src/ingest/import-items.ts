@@ -8,6 +8,7 @@ import { importRows, type ImportProgress, type ImportReport } from './import-row
 import { parseItemRow, type ExpectedShape } from './item-input.js';
 
 /**
+ * Opens hidden states of many items.
  * @param path a safetensors file, or the folder of an extraction
  * @param expected the shape that the model wants; null when no model is known yet
  * @throws InputError naming the file and what does not fit
@@ -48,7 +49,10 @@ function typed(cell: string, type: string): unknown {
   return type === 'string' ? cell : null; // null is refused by the schema, with the column's name
 }
 
-/** Imports `.jsonl`, `.ndjson` or `.csv` items, with their hidden states from `features` or inline. */
+/**
+ * Imports items from `.jsonl`, `.ndjson` or `.csv`, with hidden states from `features` or inline.
+ * @throws InputError when the file cannot be read or has another ending
+ */
 export function importItems(
   file: string,
   features: Features | null,

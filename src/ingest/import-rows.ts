@@ -5,7 +5,7 @@ import { InputError, messageOf, type FieldError } from '../errors.js';
 import type { KeyValueStore } from '../store/key-values.js';
 import { fileVersion, statOf } from './file-version.js';
 
-/** Rows written together; a crash repeats at most this many, which does no harm: rows are idempotent. */
+/** Rows written together. After a crash at most this number of rows is written again, which is harmless: rows are idempotent. */
 const WINDOW = 256;
 
 export interface RejectedRow {
@@ -15,15 +15,15 @@ export interface RejectedRow {
 }
 
 export interface ImportReport {
-  /** Rows that this import has read and landed. */
+  /** Rows that this import has written. */
   imported: number;
   /** Rows that an earlier, interrupted import of the same file had finished. */
   resumedAfter: number;
-  /** The first of those that this import has refused. */
+  /** The first 100 rows that this import has rejected. */
   rejected: RejectedRow[];
-  /** How many the file has so far, those before an interruption included. */
+  /** Rejected rows of the file so far, including those before an interruption. */
   rejectedRows: number;
-  /** False: it was stopped, and goes on from there when it is started again. */
+  /** False: the import was stopped; the next import of the same file continues there. */
   isComplete: boolean;
 }
 
@@ -31,9 +31,9 @@ export interface ImportProgress {
   /** Called as the file is read. */
   onProgress?: (bytes: number, total: number) => void;
   onRejected?: (rejected: RejectedRow) => void;
-  /** Asked between two windows. */
+  /** Called between two windows; true stops the import. */
   isStopped?: () => boolean;
-  /** Whatever an earlier import has finished. */
+  /** Reads the file from its first row, even when an earlier import was interrupted. */
   fromStart?: boolean;
 }
 
@@ -41,25 +41,28 @@ export interface ImportProgress {
 export type Row = { value: unknown } | { errors: FieldError[] };
 
 export interface RowImport {
-  /** Names what is imported: a file that is imported in another way starts anew. */
+  /** Name of what is imported. The same file imported under another name starts from its first row. */
   kind: string;
   file: string;
-  /** Resolves to the row's errors; null when it has landed. */
+  /** Resolves to the errors of the row; null when it was written. */
   write: (row: unknown, number: number) => Promise<FieldError[] | null>;
-  /** Sees a row that had landed before. */
+  /** Called for each row that an earlier import has written. */
   skip?: (row: unknown) => void;
 }
 
-/** How far an import has come; kept in the store, behind the rows that it counts. */
+/** Progress of an import. The store gets it after the rows that it counts. */
 interface Position {
   rows: number;
   rejected: number;
 }
 
-/** Reasons that are kept in memory; every one is told to `onRejected`. */
+/** Rejected rows kept in the report; `onRejected` gets every one. */
 const KEPT_REJECTS = 100;
 
-/** Feeds the rows of a file to `write`, a window at a time, and remembers how far it came: the same file imported again goes on where it stopped. */
+/**
+ * Passes the rows of a file to `write`, one window at a time, and stores its progress. The next import of the same file continues there.
+ * @throws InputError when the file cannot be read or is not CSV
+ */
 export async function importRows(
   { kind, file, write, skip }: RowImport,
   keyValues: KeyValueStore,
@@ -109,7 +112,7 @@ function visit(row: Row, skip: (value: unknown) => void): void {
 
 const positionOf = (text: string | null): Position => (text === null ? { rows: 0, rejected: 0 } : (JSON.parse(text) as Position)); // written above
 
-/** Rows that are skipped need not be parsed. */
+/** Rows of a file. `read` parses a row, so skipped rows cost no parsing. */
 async function* rowsOf(file: string): AsyncGenerator<{ read: () => Row; bytes: number }> {
   const input = createReadStream(file);
   if (file.endsWith('.csv')) {

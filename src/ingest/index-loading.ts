@@ -10,9 +10,9 @@ export interface LoadOptions {
   batch: number;
   /** Items fused and put together; absent: all of a batch. */
   step?: number;
-  /** Awaited before each step; throwing ends the loading. */
+  /** Awaited before each step; a rejection ends the loading. */
   pace?: () => Promise<void>;
-  /** Called after each batch, with the number of items gone through. */
+  /** Called after each batch with the number of items handled so far. */
   onProgress?: (items: number) => void;
 }
 
@@ -20,11 +20,11 @@ export interface LoadingSetup {
   model: ItemModel;
   stores: { items: Pick<ItemStore, 'hiddenStates'>; vectors: Pick<VectorStore, 'list' | 'save'> };
   retrieval: Pick<Retrieval, 'apply'>;
-  /** Whether the item has changed since the loading began: what was read of it may be old. */
+  /** Whether the item has changed since the loading began. The feed applies such items, because the loaded row may be older. */
   isClaimed: (itemId: string) => boolean;
 }
 
-/** Fills the retrieval from the store: stored vectors of the model are taken as they are, the others are fused and saved. */
+/** Fills the retrieval from the store. Stored vectors of the model are used, missing ones are fused and saved. @throws when an item cannot be fused */
 export async function loadFromStore(setup: LoadingSetup, { batch, step = batch, pace, onProgress }: LoadOptions): Promise<{ fused: number }> {
   const { model, stores, retrieval, isClaimed } = setup;
   const { fingerprint } = model.artifact;
@@ -56,7 +56,7 @@ export async function loadFromStore(setup: LoadingSetup, { batch, step = batch, 
   }
 }
 
-/** Null where the model cannot place the item. */
+/** [d] of each row; null where the model cannot fuse the item. */
 async function vectorsOf(rows: readonly ItemWithVector[], { model, stores }: LoadingSetup): Promise<(StoredVector | null)[]> {
   const fuse = async ({ item_id: itemId, has_hidden_states: has }: ItemWithVector): Promise<StoredVector | null> => {
     const fused = await fuseItem(model, itemId, has ? await stores.items.hiddenStates(itemId) : null);

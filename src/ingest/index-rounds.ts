@@ -1,6 +1,6 @@
 import type { IndexedLevel } from './indexed-level.js';
 
-/** Changes that were read from the feed together. */
+/** A group of changes that were read from the feed together. */
 export interface IndexRound {
   /** Keeps the round under way until the returned function is called. */
   hold(): () => void;
@@ -13,7 +13,7 @@ interface Round {
   held: number;
 }
 
-/** Rounds end in any order; the level rises with the oldest that is still under way. */
+/** Rounds may end in any order. The level rises to the end of a round when that round and all older ones have ended. */
 export function createIndexRounds(level: Pick<IndexedLevel, 'advance'>): { open(): IndexRound } {
   const rounds: Round[] = [];
   const advance = (): void => {

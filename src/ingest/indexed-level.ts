@@ -1,10 +1,10 @@
-/** How far an indexer has come: a sequence that only grows, and that writes wait for. */
+/** Sequence up to which an indexer has applied changes. It only grows; writes wait for it. */
 export interface IndexedLevel {
   readonly at: number;
   advance(sequence: number): void;
-  /** Resolves when the level is at this sequence; rejects when it will not get there. */
+  /** Resolves when the level has reached this sequence; rejects after `fail`. */
   reached(sequence: number): Promise<void>;
-  /** Rejects those who wait, and whoever comes later. */
+  /** Rejects every present and later call of `reached` for a sequence above the level. */
   fail(error: Error): void;
 }
 

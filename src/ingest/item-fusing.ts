@@ -8,16 +8,16 @@ export interface ItemModel {
   readonly fuser: Pick<Fuser, 'fuse'>;
 }
 
-/** A fused vector and the model that it is of. */
+/** A fused vector and the fingerprint of its model. */
 export interface FusedVector extends StoredVector {
   fingerprint: string;
 }
 
-/** Whether the model can place the item: by its hidden states, or by its own row of the ID table. */
+/** Whether the model can fuse the item: from its hidden states, or from its row of the ID table. */
 export const isFusable = ({ artifact: { manifest, idRows } }: ItemModel, itemId: string, hasStates: boolean): boolean =>
   manifest.variant === 'id' ? idRows.has(itemId) : hasStates || (manifest.variant === 'dff' && idRows.has(itemId));
 
-/** Null when the model cannot place the item. Hidden states of another model's shape count as absent. */
+/** [d], not normalised; null when the model cannot fuse the item. Hidden states of another shape than [L, D] of the model count as absent. */
 export async function fuseItem(model: ItemModel, itemId: string, states: HiddenStates | null): Promise<FusedVector | null> {
   const { artifact, fuser } = model;
   const { layers, hidden_dim: width } = artifact.manifest;

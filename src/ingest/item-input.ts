@@ -20,7 +20,7 @@ const AttributeValue = Type.Union([
   Type.Array(Type.String({ maxLength: 256 }), { maxItems: 100 }),
 ]);
 const MAX_ATTRIBUTES = 64;
-/** By name; every name has the value's schema, which a pattern of names would not give to one with a line break. */
+/** Attributes by name. `additionalProperties` gives every name the schema of the value; `patternProperties` would miss names with a line break. */
 const attributesOf = <Value extends TSchema>(value: Value) =>
   Type.Unsafe<Record<string, Static<Value>>>({
     type: 'object',
@@ -122,24 +122,24 @@ export const presentItem = ({ available_from: from, expires_at: until, created_a
   updated_at: fromTime(updated),
 });
 
-/** What a model expects (null: no model is known yet); a shape that does not fit is an error at the door, not a vector of nonsense. */
+/** Hidden states that a model expects. Another shape is refused at the input. */
 export interface ExpectedShape {
   layers: number;
   width: number;
-  /** Typical L2 norm of each layer; absent when the artifact cannot tell. */
+  /** [L], typical L2 norm of each layer; absent when the artifact does not hold them. */
   norms?: readonly number[] | null;
 }
 
-/** Null: the model takes none, and any are kept for a model that does. */
+/** Null: the model takes no hidden states; those of an item are stored for another model. */
 export function expectedBy({ manifest, norms }: Artifact): ExpectedShape | null {
   return manifest.variant === 'id' ? null : { layers: manifest.layers.count, width: manifest.hidden_dim, norms };
 }
 
 const WIDTH = { float16: 2, float32: 4 };
-/** Another extractor, layer or unit changes norms by factors like this; clips do not. */
+/** Factor by which another extractor, layer or unit changes norms; clips of one extractor differ less. */
 const NORM_FACTOR = 100;
 
-/** Checks shape, length, finiteness and norms; pointers are relative to the item. */
+/** Decodes and checks shape, length, finiteness and norms. @returns [L, D], or an error with a pointer relative to the item */
 export function parseHiddenStates(body: Static<typeof HiddenStatesBody>, expected: ExpectedShape | null): HiddenStates | FieldError {
   const raw = rawStates(body);
   if ('pointer' in raw) return raw;
@@ -159,13 +159,13 @@ export function parseHiddenStates(body: Static<typeof HiddenStatesBody>, expecte
 
 export const isZero = (data: Uint8Array): boolean => data.every((byte) => byte === 0);
 
-/** Why values of the right shape cannot come from the model's extractor; null: they may. */
+/** Why values of the right shape cannot come from the extractor of the model; null: they can. */
 export function faultIn(states: HiddenStates, expected: ExpectedShape | null): string | null {
   if (hasNonFinite(states.data, states.dtype)) return 'holds NaN or infinite values';
   return expected?.norms == null ? null : strangeLayer(states, expected.norms);
 }
 
-/** Either form as bytes. */
+/** Decodes the raw and the safetensors form. */
 function rawStates(body: Static<typeof HiddenStatesBody>): { dtype: HiddenStates['dtype']; shape: number[]; data: Buffer } | FieldError {
   const data = Buffer.from(body.data, 'base64');
   if (!('format' in body)) return { dtype: body.dtype, shape: body.shape, data };
@@ -182,7 +182,7 @@ function rawStates(body: Static<typeof HiddenStatesBody>): { dtype: HiddenStates
   }
 }
 
-/** Says which layer has a norm that no clip of this model's extractor has. */
+/** Names the first layer whose norm no clip of this extractor has; null: there is none. */
 function strangeLayer(states: HiddenStates, typical: readonly number[]): string | null {
   const norms = layerNorms(floatsOf(states.data, states.dtype === 'float16' ? 'F16' : 'F32'), typical.length);
   for (const [layer, norm] of norms.entries()) {
@@ -193,7 +193,7 @@ function strangeLayer(states: HiddenStates, typical: readonly number[]): string 
   return null;
 }
 
-/** All exponent bits set = NaN or infinity. */
+/** A float whose exponent bits are all set is NaN or infinite. */
 function hasNonFinite(data: Uint8Array, dtype: HiddenStates['dtype']): boolean {
   if (dtype === 'float16') {
     for (let at = 1; at < data.length; at += 2) if (((data[at] as number) & 0x7c) === 0x7c) return true; // at < length
@@ -212,7 +212,7 @@ export interface ParsedItem {
   hiddenStates: HiddenStates | null;
 }
 
-/** One item of a batch or an import. @param prefix where the item stands in the input, for pointers */
+/** Parses one item of a batch or an import. @param prefix JSON pointer of the item within the input */
 export function parseItemRow(value: unknown, prefix: string, expected: ExpectedShape | null): ParsedItem | FieldError[] {
   if (!validateRow(value)) return fieldErrors(validateRow.errors, prefix);
   const { item_id: itemId, ...body } = value as ItemRow; // validated above

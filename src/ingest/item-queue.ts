@@ -1,19 +1,20 @@
-/** Writes under way, in order by item and bounded in number. */
+/** Runs writes: in order for each item, and a bounded number at once. */
 export interface ItemQueue {
   /**
-   * Tasks of one item run one after another, in the order of these calls; those of different items do not wait for each other.
-   * @param whenFull a caller who waits brings a bounded number at a time
-   * @throws what `refuse` makes, when it is full
+   * Runs tasks of one item one after another, in the order of the calls. Tasks of different items run at the same time.
+   * @param whenFull `wait` is for callers with a bounded number of tasks: waiting tasks are not limited
+   * @throws the error of `refuse` when the queue is full and `whenFull` is `refuse`
    */
   serializeByItem<Value>(itemId: string, whenFull: 'refuse' | 'wait', task: () => Promise<Value>): Promise<Value>;
   /** Resolves when the tasks that were begun before this call are done. */
   settle(): Promise<void>;
 }
 
+/** @param refuse makes the error of a full queue */
 export function createItemQueue(maxTasks: number, refuse: () => Error): ItemQueue {
   const last = new Map<string, Promise<unknown>>();
   let underWay = 0;
-  /** Callers who wait for a place, in the order of their arrival; a task that is done hands its place on. */
+  /** Callers that wait for the end of another task, in the order of arrival. */
   const waiters: (() => void)[] = [];
   const leave = (): void => {
     const next = waiters.shift();

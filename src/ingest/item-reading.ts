@@ -3,7 +3,7 @@ import { availabilityOf, type Availability, type ItemState } from '../domain/ite
 import type { ItemStore, StoredItem } from '../store/items.js';
 import type { ItemStatus } from './acknowledgement.js';
 
-/** An item as the store has it, and how the serving generation and the clock see it. */
+/** A stored item with its state in the serving generation and its availability now. */
 export interface ReadItem {
   item: StoredItem;
   state: ItemState;
@@ -13,12 +13,12 @@ export interface ReadItem {
 
 export interface ItemReadingSetup {
   items: Pick<ItemStore, 'get' | 'list' | 'withHiddenStates'>;
-  /** In the order asked for. */
+  /** One status for each id, in the order of the ids. */
   describe: (itemIds: readonly string[]) => Promise<readonly ItemStatus[]>;
 }
 
 export interface ItemQuery {
-  /** By item_id, after this one; null: from the first. */
+  /** Items with a greater item_id; null: from the first. */
   after: string | null;
   limit: number;
   /** Undefined: any. */
@@ -28,7 +28,7 @@ export interface ItemQuery {
 
 export interface ItemPage {
   items: ReadItem[];
-  /** Where the next page begins; null: this is the last. */
+  /** `after` of the next page; null: this is the last page. */
   next: string | null;
 }
 
@@ -39,7 +39,7 @@ export async function readItem(itemId: string, setup: ItemReadingSetup): Promise
   return read ?? null;
 }
 
-/** A page of the items that match; of rare ones it may go through many pages of the store, with other requests in between. */
+/** A page of matching items by item_id. Rare matches take many pages of the store; other requests run between two of them. */
 export async function listItems({ after, limit, state, availability }: ItemQuery, setup: ItemReadingSetup): Promise<ItemPage> {
   const isWanted = (read: ReadItem): boolean =>
     (state === undefined || state === read.state) && (availability === undefined || availability === read.availability);

@@ -14,7 +14,7 @@ export interface WriteOptions {
   precondition?: Precondition | undefined;
   /** `stored`: resolve when the item is durable; fusing and indexing follow on their own. */
   wait?: 'searchable' | 'stored' | undefined;
-  /** When too many writes are under way. Waiting is for a caller who brings a bounded number at a time. */
+  /** What to do when too many writes are under way. `wait` is for callers with a bounded number of writes. */
   whenFull?: 'refuse' | 'wait' | undefined;
 }
 
@@ -33,24 +33,24 @@ export interface Ingest {
   /** @throws ReelfuseError 404 `item_not_found`, 412 `precondition_failed`, 503 `overloaded` */
   patch(itemId: string, change: ItemPatch, options?: WriteOptions): Promise<Receipt>;
   /**
-   * Resolves when no later request can be served the item.
+   * Deletes the item. Resolves when no later request can get it.
    * @throws ReelfuseError 404 `item_not_found`, 412 `precondition_failed`, 503 `overloaded`
    */
   remove(itemId: string, precondition?: Precondition): Promise<Receipt>;
-  /** Resolves when everything that was accepted is searchable. */
+  /** Resolves when every accepted write is searchable. */
   settle(): Promise<void>;
 }
 
 export interface IngestSetup {
   items: Pick<ItemStore, 'put' | 'updateFields' | 'delete' | 'get'>;
-  /** Vectors by the models that are loaded. Rejects where the serving one fails. */
+  /** Vectors of the loaded models, [d] each. Rejects when the serving model fails. */
   fuse: (itemId: string, states: HiddenStates | null) => Promise<readonly FusedVector[]>;
   /** Resolves when the change is at this level, for every later request. */
   indexed: (change: WrittenChange, level: IndexLevel) => Promise<void>;
   /** In the order asked for. */
   describe: (itemIds: readonly string[]) => Promise<readonly ItemStatus[]>;
   popularity: Pick<Popularity, 'markDeleted'>;
-  /** Writes that may be under way at once; they are what waits for the item tower and, as items, for the disk. */
+  /** Maximum number of writes under way. They wait for the item tower, and then for the disk. */
   maxQueue: number;
   metrics: Pick<Metrics, 'rejected' | 'searchableSeconds'>;
   log: Pick<Logger, 'error'>;
@@ -58,6 +58,7 @@ export interface IngestSetup {
 
 type Acknowledge<Answer> = (receipt: Answer) => void;
 
+/** Writes items: fuses, stores and waits for the index. */
 export function createIngest({ items, fuse, indexed, describe, popularity, maxQueue, metrics, log }: IngestSetup): Ingest {
   const queue = createItemQueue(maxQueue, () => {
     metrics.rejected.inc({ reason: 'item_queue_full' });
@@ -67,7 +68,7 @@ export function createIngest({ items, fuse, indexed, describe, popularity, maxQu
   const receiptOf = async (itemId: string, sequence: number, received: number): Promise<Receipt> => {
     const elapsed = performance.now() - received;
     const [status] = await describe([itemId]);
-    if (status === undefined) throw new Error(`nothing is said about item ${itemId}`);
+    if (status === undefined) throw new Error(`the serving generation has no status of item ${itemId}`);
     const { state, hasVector, model } = status;
     return { item_id: itemId, state, sequence, searchable_after_ms: hasVector ? elapsed : null, applied_after_ms: elapsed, model };
   };
@@ -75,7 +76,7 @@ export function createIngest({ items, fuse, indexed, describe, popularity, maxQu
     if (elapsed !== null) metrics.searchableSeconds.observe(elapsed / 1000);
   };
 
-  /** One transaction holds item, hidden states and vectors. */
+  /** Fuses first, then stores item, hidden states and vectors in one transaction. */
   const putFused = async (fields: ItemFields, hiddenStates: HiddenStates | null, received: number): Promise<Put> => {
     const itemId = fields.item_id;
     const vectors = await fuse(itemId, hiddenStates);
@@ -86,7 +87,7 @@ export function createIngest({ items, fuse, indexed, describe, popularity, maxQu
     return { ...receipt, created };
   };
 
-  /** The indexers fuse what is stored without a vector; the write is under way until they have. */
+  /** Stores first; the indexers fuse the item afterwards. The write is under way until they have. */
   const putStored = async (fields: ItemFields, hiddenStates: HiddenStates | null, received: number, acknowledge: Acknowledge<Put>): Promise<Put> => {
     const itemId = fields.item_id;
     const { sequence, created } = await items.put({ item: fields, hiddenStates, vectors: [] });
@@ -113,7 +114,7 @@ export function createIngest({ items, fuse, indexed, describe, popularity, maxQu
   const write = (fields: ItemFields, states: HiddenStates | null, received: number, acknowledge: Acknowledge<Put> | null): Promise<Put> =>
     acknowledge === null ? putFused(fields, states, received) : putStored(fields, states, received, acknowledge);
 
-  /** `stored`: what fails after the acknowledgement is made up for at the next start. */
+  /** With `wait: stored` a failure after the acknowledgement is logged; the next start indexes the item. */
   const run = <Answer extends Receipt>(
     itemId: string,
     { wait, whenFull = 'refuse' }: WriteOptions,
@@ -132,7 +133,7 @@ export function createIngest({ items, fuse, indexed, describe, popularity, maxQu
       const itemId = fields.item_id;
       const { precondition } = options;
       return run<Put>(itemId, options, async (acknowledge) => {
-        // it is the write's turn: nothing can change the item before the write does
+        // no other write can change the item between this check and the write
         if (precondition !== undefined) requirePrecondition(itemId, (await items.get(itemId))?.sequence ?? null, precondition);
         return write(fields, states, received, acknowledge);
       });

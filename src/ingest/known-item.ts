@@ -3,14 +3,14 @@ import type { ItemChange } from '../store/changes.js';
 import type { StoredItem } from '../store/items.js';
 import type { ItemWithVector } from '../store/vectors.js';
 
-/** What an indexer knows of an item as the store has it. */
+/** A stored item as an indexer needs it. */
 export interface KnownItem {
   fields: ItemFields;
   created: number;
   /** Of its newest change. */
   sequence: number;
   hasStates: boolean;
-  /** Of the indexer's model. */
+  /** Vector by the model of the indexer; null: there is none. */
   stored: StoredVector | null;
 }
 

@@ -40,7 +40,7 @@ export async function chooseApart(
   const chosen = await chooseDiverse(choice, k, diversity, counter, await retrieval.vectors(choice.map(({ item }) => item)));
   const taken = new Set(chosen);
   const rest = candidates.filter((candidate) => !taken.has(candidate));
-  return [...chosen, ...chooseFirst(rest, k - chosen.length, counter)].map((candidate, place) =>
-    first[place] === candidate ? candidate : { ...candidate, movedBy: [...candidate.movedBy, 'diversity'] },
+  return [...chosen, ...chooseFirst(rest, k - chosen.length, counter)].map((candidate, position) =>
+    first[position] === candidate ? candidate : { ...candidate, movedBy: [...candidate.movedBy, 'diversity'] },
   );
 }

@@ -22,7 +22,7 @@ export interface ItemMap {
   /** Those of the sample that still exist, where their vectors are now. */
   sample(): Promise<MapPoint[]>;
   /** Where these items stand; those without a vector are left out. */
-  place(items: readonly Item[]): Promise<MapPoint[]>;
+  pointsOf(items: readonly Item[]): Promise<MapPoint[]>;
 }
 
 /** Of one generation. */
@@ -59,7 +59,7 @@ async function makeMap({ retrieval, catalogue }: MapSource): Promise<ItemMap> {
   const drawn = await catalogue.sample(SAMPLE, madeAt);
   const vectors = await retrieval.vectors(drawn);
   const axes = await principalAxes(vectors, dimOf(vectors, drawn));
-  const place = async (items: readonly Item[]): Promise<MapPoint[]> => {
+  const pointsOf = async (items: readonly Item[]): Promise<MapPoint[]> => {
     const rows = await retrieval.vectors(items);
     const dim = dimOf(rows, items);
     return items.flatMap((item, row) => {
@@ -70,8 +70,8 @@ async function makeMap({ retrieval, catalogue }: MapSource): Promise<ItemMap> {
   return {
     madeAt,
     variance: axes.variance,
-    sample: async () => place((await retrieval.hydrate(drawn)).filter((item) => item !== undefined)),
-    place,
+    sample: async () => pointsOf((await retrieval.hydrate(drawn)).filter((item) => item !== undefined)),
+    pointsOf,
   };
 }
 

@@ -128,9 +128,9 @@ function groupOf(groups: Map<string, Group>, entry: ServedEntry): Group {
 
 function judge(group: Group, { items, offset }: ServedEntry, itemId: string): void {
   group.events++;
-  const place = items.findIndex((item) => item.item_id === itemId);
-  if (place === -1) return;
-  const rank = offset + place + 1;
+  const position = items.findIndex((item) => item.item_id === itemId);
+  if (position === -1) return;
+  const rank = offset + position + 1;
   if (rank <= 20) group.hits20++;
   if (rank > 10) return;
   group.hits10++;

@@ -12,6 +12,7 @@ const LOCKED = 1;
 /** Shared memory of one lock; posted to worker threads as it is. */
 export const makeLock = (): SharedArrayBuffer => new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
 
+/** The mutex of a lock that threads share. */
 export function mutexOf(lock: SharedArrayBuffer): Mutex {
   const state = new Int32Array(lock);
   return {

@@ -23,11 +23,11 @@ export async function examine(loadProbes: () => Promise<EngineProbes>, environme
   const first = [checkNode(process.version), ...native, check];
   if (config === null) return [...first, ...[...NEEDS_SETTINGS, ...NEEDS_ENGINES].map((name) => skipped(name, SETTINGS))];
   const folder = checkDataFolder(config.dataDir);
-  const place = [folder, checkDiskSpace(config.dataDir), await checkPort(config.host, config.port)];
+  const surroundings = [folder, checkDiskSpace(config.dataDir), await checkPort(config.host, config.port)];
   const missing = native.some(({ status }) => status === 'failed') ? NATIVE : folder.status === 'failed' ? folder.name : null;
-  if (missing !== null) return [...first, ...place, ...NEEDS_ENGINES.map((name) => skipped(name, missing))];
+  if (missing !== null) return [...first, ...surroundings, ...NEEDS_ENGINES.map((name) => skipped(name, missing))];
   const { checkEngines } = await import('./engines.js');
-  return [...first, ...place, ...(await checkEngines(config, await loadProbes()))];
+  return [...first, ...surroundings, ...(await checkEngines(config, await loadProbes()))];
 }
 
 function checkSettings(environment: NodeJS.ProcessEnv | undefined): { check: Check; config: Config | null } {

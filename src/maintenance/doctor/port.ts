@@ -11,20 +11,20 @@ export async function checkPort(host: string, port: number): Promise<Check> {
     server.once('error', resolve);
     server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(null)));
   });
-  const place = `${host}:${port}`;
-  if (problem === null) return ok(NAME, port === 0 ? `a free one of ${host} is taken at the start` : `${place} is free`);
+  const address = `${host}:${port}`;
+  if (problem === null) return ok(NAME, port === 0 ? `a free one of ${host} is taken at the start` : `${address} is free`);
   switch (problem.code) {
     case 'EADDRINUSE':
       return (await isReelfuse(host, port))
-        ? failed(NAME, `${place} is taken by a reelfuse server`, 'nothing, if that is the one you mean; else stop it, or set REELFUSE_PORT')
-        : failed(NAME, `${place} is taken by another program`, 'stop it, or set REELFUSE_PORT; 0 takes a free one and prints it');
+        ? failed(NAME, `${address} is taken by a reelfuse server`, 'nothing, if that is the one you mean; else stop it, or set REELFUSE_PORT')
+        : failed(NAME, `${address} is taken by another program`, 'stop it, or set REELFUSE_PORT; 0 takes a free one and prints it');
     case 'EACCES':
-      return failed(NAME, `${place} may not be listened on by this user`, 'set REELFUSE_PORT to 1024 or above');
+      return failed(NAME, `${address} may not be listened on by this user`, 'set REELFUSE_PORT to 1024 or above');
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
       return failed(NAME, `${host} is no address of this machine`, 'set REELFUSE_HOST to one that is; 0.0.0.0 is all of them');
     default:
-      return failed(NAME, `${place} cannot be listened on: ${problem.message}`, 'set REELFUSE_HOST and REELFUSE_PORT');
+      return failed(NAME, `${address} cannot be listened on: ${problem.message}`, 'set REELFUSE_HOST and REELFUSE_PORT');
   }
 }
 

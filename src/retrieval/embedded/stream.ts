@@ -69,7 +69,7 @@ async function next(state: State, wanted: number, admits: Filter | null): Promis
     const page = drain(state, wanted);
     if (page.length > 0 || state.coverage === 'everything') return page;
     if (state.coverage === 'admitted' && admits !== null) return page; // caps only get fuller
-    await widen(state, wanted, admits);
+    await expandSearch(state, wanted, admits);
   }
 }
 
@@ -90,7 +90,7 @@ function drain(state: State, wanted: number): Candidate[] {
   return page;
 }
 
-async function widen(state: State, wanted: number, admits: Filter | null): Promise<void> {
+async function expandSearch(state: State, wanted: number, admits: Filter | null): Promise<void> {
   const { task, scope, round, allowed, timings } = state;
   const { slots, filters } = task;
   state.returned ??= new Set(round.indexes.subarray(0, state.rank));

@@ -1,8 +1,4 @@
 import { createItemInterner } from '../../src/domain/item-interner.js';
-import { createExactIndex } from '../../src/index/exact.js';
-import { searchAllowed } from '../../src/index/filtered.js';
-import { createVectorTable } from '../../src/index/vector-table.js';
-import type { Searched } from '../../src/model/recommender-pool.js';
 import type { SearchJob } from '../../src/model/search-messages.js';
 import type { RecommendAnswer } from '../../src/recommend/answer.js';
 import type { RecommendContext } from '../../src/recommend/context.js';
@@ -14,6 +10,7 @@ import type { Catalogue } from '../../src/retrieval/catalogue.js';
 import type { IndexChange, Retrieval } from '../../src/retrieval/retrieval.js';
 import { createPopularity, type Popularity } from '../../src/signals/popularity.js';
 import { manualClock } from '../manual-clock.js';
+import { createInThreadPool } from '../retrieval/in-thread-pool.js';
 
 export interface MemoryItem {
   id: string;
@@ -49,32 +46,8 @@ const NOW = Date.now();
  * @param reach how many the graph finds at most; the others are lost to it
  */
 export async function memoryFeed(items: readonly MemoryItem[], reach = Infinity): Promise<MemoryFeed> {
-  const searches: SearchJob[] = [];
   const user = Float32Array.of(0, 1);
-  const table = createVectorTable(2);
-  const exact = createExactIndex(table);
-  const find = ({ options, count }: SearchJob) =>
-    options?.allowed != null
-      ? searchAllowed(exact, table, options.allowed, user, count, Infinity)
-      : exact.search(user, options?.exact === true ? count : Math.min(count, reach));
-  const search = async (prepare: () => SearchJob | null): Promise<Searched | null> => {
-    const job = prepare();
-    if (job === null) return null;
-    searches.push(job);
-    const batch = find(job);
-    return { batch, first: 0, count: batch.slots.length, vectors: { user, without: [] }, queueMs: 0, towerMs: 0, searchMs: 0 };
-  };
-  const pool = {
-    grow: async (chunk: Parameters<typeof table.attach>[0]) => table.attach(chunk),
-    update: async ({ add, remove }: { add: number[]; remove: number[] }) => {
-      for (const slot of remove) exact.remove(slot);
-      for (const slot of add) exact.add(slot);
-    },
-    search,
-    save: async () => Int32Array.of(),
-    load: async () => Int32Array.of(),
-    close: async () => undefined,
-  };
+  const { pool, searches } = createInThreadPool({ dim: 2, similarity: 'dot', tower: () => user, reach });
   const manifest = { dim: 2, similarity: 'dot', variant: 'dff', temperature: TEMPERATURE, max_history: 50 } as const;
   const interner = createItemInterner();
   const { retrieval, catalogue } = createEmbeddedRetrieval({ manifest, pool, interner, clock: manualClock(NOW) });

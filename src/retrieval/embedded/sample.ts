@@ -10,10 +10,12 @@ const TRIES = 64;
 /** The first wanted item of each stretch of slots, so that old and new items have their share. */
 export async function sampleItems(slots: Slots, count: number, isWanted: (item: EmbeddedItem) => boolean): Promise<EmbeddedItem[]> {
   const drawn: EmbeddedItem[] = [];
-  const stride = Math.max(1, slots.count / count);
+  const total = slots.count;
+  const stretches = Math.min(count, total);
+  const startOf = (stretch: number): number => Math.floor((stretch * total) / stretches);
   let looked = 0;
-  for (let start = 0; start < slots.count; start += stride) {
-    for (let slot = Math.floor(start); slot < Math.floor(start + stride); slot++) {
+  for (let stretch = 0; stretch < stretches; stretch++) {
+    for (let slot = startOf(stretch); slot < startOf(stretch + 1); slot++) {
       if (++looked % SLICE === 0) await nextTurn();
       const item = slots.itemAt(slot);
       if (item === undefined || !isWanted(item)) continue;

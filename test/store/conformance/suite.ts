@@ -74,7 +74,7 @@ export function conformance<Opened extends Closable, Contract extends object>(
 }
 
 /** Notes which members are called or, where they are no functions, read. */
-function recorded<Contract extends object>(contract: Contract, called: Set<string>): Contract {
+export function recorded<Contract extends object>(contract: Contract, called: Set<string>): Contract {
   return new Proxy(contract, {
     get: (target, key) => {
       const member: unknown = Reflect.get(target, key);

@@ -1,4 +1,5 @@
 import { dotRows } from './dot.js';
+import { createGather, type ChunkViews, type Locate } from './vector-gather.js';
 
 /** Slots in one chunk. Chunks are never moved, so growing needs no copy and no lock. */
 export const CHUNK_SLOTS = 65_536;
@@ -43,27 +44,9 @@ export const makeChunk = (dim: number): VectorChunk => ({
   live: new SharedArrayBuffer(CHUNK_SLOTS),
 });
 
-/** Vectors up to this length are copied by a loop: as fast as `set` with a view, and without the garbage of the view. */
-const MAX_LOOPED_DIM = 128;
-
-/** float32 values in a cache line of nearly all processors. */
-const LINE_VALUES = 16;
-
-/** Views of one chunk's memory. */
-interface ChunkViews {
-  /** [CHUNK_SLOTS, d] */
-  vectors: Float32Array;
-  /** The same memory, two numbers in each value. */
-  pairs: Float64Array;
-  scales: Float32Array;
-  live: Uint8Array;
-}
-
 export function createVectorTable(dim: number): VectorTable {
   const chunks: ChunkViews[] = [];
-  /** The sum of what was prefetched: without a use the compiler would drop the reads. */
-  const prefetched = new Float32Array(1);
-  const locate = (slot: number) => {
+  const locate: Locate = (slot) => {
     const chunk = chunks[Math.floor(slot / CHUNK_SLOTS)];
     if (chunk === undefined) throw new RangeError(`slot ${slot} is beyond the vector table`);
     return { chunk, row: slot % CHUNK_SLOTS };
@@ -77,41 +60,8 @@ export function createVectorTable(dim: number): VectorTable {
     measure(chunk, row, normalised);
     chunk.live[row] = 1;
   };
-  const copy = (slot: number, target: Float32Array, first: number): void => {
-    const {
-      chunk: { vectors },
-      row,
-    } = locate(slot);
-    const from = row * dim;
-    if (dim > MAX_LOOPED_DIM) target.set(vectors.subarray(from, from + dim), first);
-    else for (let i = 0; i < dim; i++) target[first + i] = vectors[from + i] as number; // within the chunk
-  };
-  /**
-   * Brings vectors into the caches: these reads depend on nothing and overlap, those of a copy do so much less. Among 120,000 vectors
-   * a history of 50 is gathered in 4.9 instead of 7.5 µs (median; best 3.8 instead of 4.5). Among 20,000, which stay in the caches, there
-   * is no difference.
-   */
-  const prefetch = (slots: Int32Array): void => {
-    let sum = 0;
-    for (let n = 0; n < slots.length; n++) {
-      const { chunk, row } = locate(slots[n] as number); // n < length
-      for (let i = row * dim; i < (row + 1) * dim; i += LINE_VALUES) sum += chunk.vectors[i] as number; // within the chunk
-    }
-    prefetched[0] = sum;
-  };
-  /**
-   * Copies two numbers at a time: a history of 50 takes 2.6 instead of 3.7 µs (bench/LOG.md). An engine may rewrite the bits of a NaN, but
-   * two finite float32 values, read as one float64, are never a NaN.
-   */
-  const copyPairs = (slots: Int32Array, target: Float64Array): void => {
-    const half = dim / 2;
-    for (let n = 0; n < slots.length; n++) {
-      const { chunk, row } = locate(slots[n] as number); // n < length
-      const from = row * half;
-      const to = n * half;
-      for (let i = 0; i < half; i++) target[to + i] = chunk.pairs[from + i] as number; // within the chunk
-    }
-  };
+  const { copy, gather } = createGather(dim, locate);
+
   return {
     dim,
     get capacity() {
@@ -130,13 +80,7 @@ export function createVectorTable(dim: number): VectorTable {
       return chunk.vectors.subarray(row * dim, (row + 1) * dim);
     },
     copy,
-    gather: (slots, target, first) => {
-      prefetch(slots);
-      const start = target.byteOffset + first * target.BYTES_PER_ELEMENT;
-      if (dim % 2 === 0 && dim <= MAX_LOOPED_DIM && start % 8 === 0)
-        copyPairs(slots, new Float64Array(target.buffer, start, (slots.length * dim) / 2));
-      else for (let n = 0; n < slots.length; n++) copy(slots[n] as number, target, first + n * dim); // n < length
-    },
+    gather,
     scale: (slot) => {
       const { chunk, row } = locate(slot);
       return chunk.scales[row] as number; // row < CHUNK_SLOTS

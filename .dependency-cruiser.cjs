@@ -5,7 +5,7 @@ const LAYERS = {
   threads: [],
   index: ['threads'],
   model: ['index', 'threads'],
-  retrieval: ['domain', 'store', 'index', 'model'],
+  retrieval: ['domain', 'index', 'model'],
   signals: ['domain', 'store'],
   ingest: ['domain', 'store', 'model', 'retrieval', 'signals'],
   generations: ['domain', 'store', 'model', 'retrieval', 'ingest'],

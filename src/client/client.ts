@@ -38,7 +38,7 @@ export type * from './types.js';
 
 /** When a write may happen; else it is refused by 412 `precondition_failed`. */
 export interface WriteOptions extends CallOptions {
-  /** `stored`: answered when durable, searchable soon after. */
+  /** `stored`: answered when durable, with the fields in effect; searchable soon after. */
   wait?: 'searchable' | 'stored';
   /** Only while the item is at this `sequence`, or is there at all. */
   ifMatch?: number | 'any';

@@ -1404,7 +1404,7 @@ export interface operations {
     putItem: {
         parameters: {
             query?: {
-                /** @description searchable: answer when every search finds the item. stored: answer when the write is durable. */
+                /** @description searchable: answer when every search finds the item. stored: answer when the write is durable and its fields are in effect; the vector follows. */
                 wait?: "searchable" | "stored";
             };
             header?: {
@@ -1446,7 +1446,7 @@ export interface operations {
                         sequence: number;
                         /** @description Time until the item was searchable, ms. null: it has no vector yet. */
                         searchable_after_ms: number | null;
-                        /** @description Time until the write was in effect for every later request, ms. With wait=stored: until it was durable. */
+                        /** @description Time until the write was durable and in effect for every later request, ms. With wait=stored a new vector comes later. */
                         applied_after_ms: number;
                         /** @description The model that serves the item. */
                         model: {
@@ -1469,7 +1469,7 @@ export interface operations {
                         sequence: number;
                         /** @description Time until the item was searchable, ms. null: it has no vector yet. */
                         searchable_after_ms: number | null;
-                        /** @description Time until the write was in effect for every later request, ms. With wait=stored: until it was durable. */
+                        /** @description Time until the write was durable and in effect for every later request, ms. With wait=stored a new vector comes later. */
                         applied_after_ms: number;
                         /** @description The model that serves the item. */
                         model: {
@@ -1549,7 +1549,7 @@ export interface operations {
                         sequence: number;
                         /** @description Time until the item was searchable, ms. null: it has no vector yet. */
                         searchable_after_ms: number | null;
-                        /** @description Time until the write was in effect for every later request, ms. With wait=stored: until it was durable. */
+                        /** @description Time until the write was durable and in effect for every later request, ms. With wait=stored a new vector comes later. */
                         applied_after_ms: number;
                         /** @description The model that serves the item. */
                         model: {
@@ -1604,7 +1604,7 @@ export interface operations {
     patchItem: {
         parameters: {
             query?: {
-                /** @description searchable: answer when every search finds the item. stored: answer when the write is durable. */
+                /** @description searchable: answer when every search finds the item. stored: answer when the write is durable and its fields are in effect; the vector follows. */
                 wait?: "searchable" | "stored";
             };
             header?: {
@@ -1646,7 +1646,7 @@ export interface operations {
                         sequence: number;
                         /** @description Time until the item was searchable, ms. null: it has no vector yet. */
                         searchable_after_ms: number | null;
-                        /** @description Time until the write was in effect for every later request, ms. With wait=stored: until it was durable. */
+                        /** @description Time until the write was durable and in effect for every later request, ms. With wait=stored a new vector comes later. */
                         applied_after_ms: number;
                         /** @description The model that serves the item. */
                         model: {
@@ -1788,7 +1788,7 @@ export interface operations {
     putItems: {
         parameters: {
             query?: {
-                /** @description searchable: answer when every search finds the item. stored: answer when the write is durable. */
+                /** @description searchable: answer when every search finds the item. stored: answer when the write is durable and its fields are in effect; the vector follows. */
                 wait?: "searchable" | "stored";
             };
             header?: {
@@ -1832,7 +1832,7 @@ export interface operations {
                             sequence?: number;
                             /** @description Time until the item was searchable, ms. null: it has no vector yet. */
                             searchable_after_ms?: number | null;
-                            /** @description Time until the write was in effect for every later request, ms. With wait=stored: until it was durable. */
+                            /** @description Time until the write was durable and in effect for every later request, ms. With wait=stored a new vector comes later. */
                             applied_after_ms?: number;
                             /** @description The model that serves the item. */
                             model?: {
@@ -1863,7 +1863,7 @@ export interface operations {
                             sequence?: number;
                             /** @description Time until the item was searchable, ms. null: it has no vector yet. */
                             searchable_after_ms?: number | null;
-                            /** @description Time until the write was in effect for every later request, ms. With wait=stored: until it was durable. */
+                            /** @description Time until the write was durable and in effect for every later request, ms. With wait=stored a new vector comes later. */
                             applied_after_ms?: number;
                             /** @description The model that serves the item. */
                             model?: {

@@ -14,7 +14,7 @@ export const ReceiptSchema = Type.Object({
     description: 'Time until the item was searchable, ms. null: it has no vector yet.',
   }),
   applied_after_ms: Type.Number({
-    description: 'Time until the write was in effect for every later request, ms. With wait=stored: until it was durable.',
+    description: 'Time until the write was durable and in effect for every later request, ms. With wait=stored a new vector comes later.',
   }),
   model: Type.Object({ fingerprint: Type.String(), version: Type.String() }, { description: 'The model that serves the item.' }),
 });
@@ -23,7 +23,7 @@ export const WaitQuery = Type.Object(
   {
     wait: Type.Optional(
       Type.Union([Type.Literal('searchable'), Type.Literal('stored')], {
-        description: 'searchable: answer when every search finds the item. stored: answer when the write is durable.',
+        description: 'searchable: answer when every search finds the item. stored: answer when the write is durable and its fields are in effect; the vector follows.',
       }),
     ),
   },

@@ -12,7 +12,7 @@ import { requireItem, requirePrecondition, type Precondition } from './precondit
 
 export interface WriteOptions {
   precondition?: Precondition | undefined;
-  /** `stored`: resolve when the item is durable; fusing and indexing follow on their own. */
+  /** `stored`: resolve when the item is durable and its fields are in effect; fusing follows. */
   wait?: 'searchable' | 'stored' | undefined;
   /** What to do when too many writes are under way. `wait` is for callers with a bounded number of writes. */
   whenFull?: 'refuse' | 'wait' | undefined;

@@ -1,6 +1,7 @@
 import type { Explanation, Recommended } from './answer.js';
-import { unlessLate, type Ranking } from './rank.js';
-import { isLate, type RequestScope } from './scope.js';
+import { isLate, unlessLate } from './deadline.js';
+import type { Ranking } from './rank.js';
+import type { RequestScope } from './scope.js';
 
 /** Null: no explanation was asked for. */
 export async function explain(scope: RequestScope, items: readonly Recommended[], ranking: Ranking): Promise<Explanation[] | null> {

@@ -1,9 +1,9 @@
 import type { Cap } from '../domain/caps.js';
 import { isEligible, type EligibilityRules } from '../domain/eligibility.js';
 import { bornAt, type Item } from '../domain/item.js';
+import { RANKING_AGE_MS } from '../signals/popularity.js';
 import type { Recommended } from './answer.js';
 import { counterOf } from './choose.js';
-import { RANKING_AGE_MS } from './fallback.js';
 import type { Ranking } from './rank.js';
 import type { RequestScope } from './scope.js';
 

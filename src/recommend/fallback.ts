@@ -2,12 +2,11 @@ import { attributeName } from '../domain/attributes.js';
 import { isEligible, type EligibilityRules } from '../domain/eligibility.js';
 import { matcherOf, type Filter } from '../domain/filter.js';
 import type { Item } from '../domain/item.js';
+import { RANKING_AGE_MS } from '../signals/popularity.js';
 import { UNMOVED } from './answer.js';
 import type { RecommendContext } from './context.js';
 import type { ItemSource, RankedItem } from './source.js';
 
-/** Going through the catalogue for every request would be too dear. */
-export const RANKING_AGE_MS = 1000;
 /** Items of one search beyond the ranking, where caps may refuse many. */
 const MAX_REST = 10_000;
 

@@ -3,9 +3,10 @@ import { ReelfuseError } from '../errors.js';
 import { SearchEnded, type CandidateStream, type Query } from '../retrieval/retrieval.js';
 import type { EligibilityRules } from '../domain/eligibility.js';
 import type { FallbackReason, ShortReason } from './answer.js';
+import { isLate, unlessLate } from './deadline.js';
 import { popularItems } from './fallback.js';
 import { depthOf, rerank, type Reranked, type RerankOptions } from './rerank.js';
-import { isLate, type RequestScope } from './scope.js';
+import type { RequestScope } from './scope.js';
 import { eligibleItems, type RankedItem } from './source.js';
 
 export interface Ranking {
@@ -102,18 +103,3 @@ async function queryOf(scope: RequestScope): Promise<Query> {
 }
 
 const NONE: readonly number[] = [];
-
-/** What the work comes to before the deadline. */
-export async function unlessLate<Value>(work: Promise<Value>, { deadline }: Pick<RequestScope, 'deadline'>): Promise<Value | 'late'> {
-  if (deadline === Infinity) return work;
-  work.catch(() => undefined); // nobody waits for it after the deadline
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<'late'>((resolve) => {
-    timer = setTimeout(() => resolve('late'), Math.max(0, deadline - performance.now()));
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}

@@ -2,23 +2,20 @@ import type { EligibilityRules } from '../domain/eligibility.js';
 import { ReelfuseError, notFound } from '../errors.js';
 import { createBoost, type Boost } from './boost.js';
 import type { RecommendContext } from './context.js';
+import { deadlineOf, type Timed } from './deadline.js';
 import { collectHistory, type History } from './history.js';
 import type { RecommendRequest } from './request.js';
 import { parseRules } from './rules.js';
 
-/** Time that a request with a deadline keeps for the fallback ranking and for its answer. */
-const DEADLINE_RESERVE_MS = 2;
 /** How long a request without a deadline waits for a change that it wants to see. */
 const SEQUENCE_WAIT_MS = 1000;
 
 /** Everything that is known of a request before anything is searched for. No stage changes it. */
-export interface RequestScope {
+export interface RequestScope extends Timed {
   readonly context: RecommendContext;
   readonly request: RecommendRequest;
   /** performance.now() */
   readonly startedAt: number;
-  /** performance.now() after which nobody waits for the model; Infinity: the request has no deadline. */
-  readonly deadline: number;
   /** Milliseconds since 1970. */
   readonly now: number;
   /** Newest change of the store: whatever is newer may be missing. */
@@ -36,15 +33,13 @@ export interface RequestScope {
   readonly historyMs: number;
 }
 
-export const isLate = ({ deadline }: Pick<RequestScope, 'deadline'>): boolean => performance.now() > deadline;
-
 /**
  * Waits for the change that the request wants to see, parses filters and cursor, and reads what is known of the user.
  * @throws ReelfuseError 422 `invalid_request`, 410 `cursor_expired`, 503 `sequence_not_reached`, 404 `item_not_found`
  */
 export async function openScope(context: RecommendContext, request: RecommendRequest): Promise<RequestScope> {
   const startedAt = performance.now();
-  const deadline = request.deadlineMs === null ? Infinity : startedAt + request.deadlineMs - DEADLINE_RESERVE_MS;
+  const deadline = deadlineOf(startedAt, request.deadlineMs);
   if (request.atLeastSequence !== null) await waitForSequence(context, request.atLeastSequence, deadline);
   const { sequence } = context.changes;
   const now = Date.now();

@@ -6,6 +6,8 @@ import { createItemCounts, type ItemCounts } from './item-counts.js';
 import { rankByValue, rankItems, runInSlices, runNow, type AllItems, type FallbackRanking } from './rankings.js';
 
 const RANKING_LENGTH = 5000;
+/** How old a ranking may be: going through the catalogue for every request would be too dear. */
+export const RANKING_AGE_MS = 1000;
 /** Attributes whose rankings by value are kept. */
 const MAX_ATTRIBUTES = 8;
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { hashOf } from '../../src/domain/item-hash.js';
-import { isLate } from '../../src/recommend/scope.js';
+import { isLate } from '../../src/recommend/deadline.js';
 import { memoryContext } from './memory-context.js';
 
 const ITEMS = [{ id: 'a' }, { id: 'b' }, { id: 'c' }];

@@ -2,15 +2,14 @@ import type Database from 'better-sqlite3';
 import type { ItemFields } from '../../domain/item.js';
 import type { ItemWrite, ItemWritten } from '../items.js';
 import type { FusedItem } from '../vectors.js';
-
 import type { FieldsWritten, SequenceCounter } from './write-operations.js';
 
 const bytesOf = (vector: Float32Array): Buffer => Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength);
 
-/** Items, their hidden states and their vectors. */
 /** No change of an item is newer. */
 const NEWEST = Number.MAX_SAFE_INTEGER;
 
+/** Items, their hidden states and their vectors. */
 export interface ItemWrites {
   put(write: ItemWrite): ItemWritten;
   updateFields(item: ItemFields): FieldsWritten | null;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { overloaded } from '../../src/errors.js';
 import type { RecommendContext } from '../../src/recommend/context.js';
-import { rank, unlessLate, type Ranking } from '../../src/recommend/rank.js';
+import { rank, type Ranking } from '../../src/recommend/rank.js';
 import type { RecommendRequest } from '../../src/recommend/request.js';
 import { SearchEnded, type Query, type Retrieval } from '../../src/retrieval/retrieval.js';
 import { falling, idsOf, memoryContext, type ContextItem, type MemoryContext } from './memory-context.js';
@@ -126,14 +126,4 @@ test('the search is told what will be asked of it', async () => {
   assert.deepEqual((await queryOf({ disliked: ['v1', 'unknown'] })).disliked, [index]);
   for (const request of [{ pins: [{ itemId: 'v1', position: 1 }] }, { exploration: { slots: 1, seed: 1 } }])
     assert.equal((await queryOf(request)).scoresOthers, true);
-});
-
-test('work without a deadline is waited for, and late work that fails later disturbs nobody', async () => {
-  assert.equal(await unlessLate(Promise.resolve('done'), { deadline: Infinity }), 'done');
-  assert.equal(await unlessLate(Promise.resolve('done'), { deadline: performance.now() + 60_000 }), 'done');
-  let fail = (_: Error): void => undefined;
-  const failing = new Promise<string>((_, reject) => (fail = reject));
-  assert.equal(await unlessLate(failing, { deadline: performance.now() - 1 }), 'late');
-  fail(new Error('too late'));
-  await assert.rejects(unlessLate(Promise.reject(new Error('in time')), { deadline: performance.now() + 60_000 }), /in time/);
 });

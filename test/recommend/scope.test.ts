@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { hashOf } from '../../src/domain/item-hash.js';
-import { isLate } from '../../src/recommend/deadline.js';
 import { memoryContext } from './memory-context.js';
 
 const ITEMS = [{ id: 'a' }, { id: 'b' }, { id: 'c' }];
@@ -22,12 +21,6 @@ test('a change is waited for until the deadline, without one for a second', asyn
   const [free, hurried] = waits;
   assert.deepEqual([sequence, free, waits.length], [9, 1000, 2]);
   assert.ok(hurried !== undefined && hurried <= 48);
-});
-
-test('a request is late when its deadline has passed, less the time for the fallback; without one never', async () => {
-  const { scopeOf } = await memoryContext(ITEMS);
-  const states = await Promise.all([scopeOf({}), scopeOf({ deadlineMs: 60_000 }), scopeOf({ deadlineMs: 0 })]);
-  assert.deepEqual(states.map(isLate), [false, false, true]);
 });
 
 test('whatever the request names is excluded, and nothing when it names nothing', async () => {

@@ -3,6 +3,7 @@ import type { ItemFields, StoredVector } from '../domain/item.js';
 import type { IndexChange, Retrieval } from '../retrieval/retrieval.js';
 import type { ItemStore } from '../store/items.js';
 import type { FusedItem, VectorStore } from '../store/vectors.js';
+import { createFuseEntries, type FuseEntry } from './fuse-entries.js';
 import { fuseItem, type ItemModel } from './item-fusing.js';
 import { knownByRow, type KnownItem } from './known-item.js';
 
@@ -10,9 +11,6 @@ import { knownByRow, type KnownItem } from './known-item.js';
 const LANES = 2;
 /** Items of one batch; bounds the hidden states in memory. */
 const LANE_BATCH = 256;
-/** Items that may wait while an indexer catches up. */
-const MAX_WAITING = 4096;
-
 /** Queue of items that have no vector of the model yet. It fuses them in batches, puts them into the retrieval and saves their vectors. */
 export interface FuseQueue {
   has(itemId: string): boolean;
@@ -49,74 +47,23 @@ export interface FuseQueueSetup {
   onError: (error: Error) => void;
 }
 
-interface Entry {
-  itemId: string;
-  known: KnownItem | null;
-  done: () => void;
-  waiters: { resolve: () => void; reject: (error: Error) => void }[];
-}
-
 type FuseOutcome = { stored: StoredVector | null; isNew: boolean } | { error: Error };
 
 export function createFuseQueue({ model, stores, retrieval, log, onError }: FuseQueueSetup): FuseQueue {
   const { fingerprint } = model.artifact;
-  /** By item id: waiting or being fused. */
-  const entries = new Map<string, Entry>();
-  const waiting = new Set<Entry>();
-  /** By item id: put, and not found by every search yet. */
-  const indexing = new Map<string, Entry>();
+  const entries = createFuseEntries();
   const failures = new Map<string, Error>();
   const lanes = new Set<Promise<void>>();
   let isStarting = false;
   let isClosed = false;
-  let ended: Error | null = null;
-  const forRoom: (() => void)[] = [];
 
   const discard = (itemId: string): void => {
     failures.delete(itemId);
-    const entry = entries.get(itemId);
-    if (entry !== undefined) finish(entry);
-  };
-  const remove = (entry: Entry): void => {
-    entries.delete(entry.itemId);
-    waiting.delete(entry);
-    if (entries.size > MAX_WAITING) return;
-    for (const resume of forRoom.splice(0)) resume();
-  };
-  const pending = (itemId: string): Entry | undefined => entries.get(itemId) ?? indexing.get(itemId);
-  const settle = ({ done, waiters }: Entry): void => {
-    done();
-    for (const { resolve } of waiters) resolve();
-  };
-  const finish = (entry: Entry): void => {
-    remove(entry);
-    settle(entry);
+    entries.discard(itemId);
   };
 
-  const nextBatch = (): Entry[] => {
-    const batch: Entry[] = [];
-    for (const entry of waiting) {
-      if (batch.length === LANE_BATCH) break;
-      waiting.delete(entry);
-      batch.push(entry);
-    }
-    return batch;
-  };
-  const runLane = async (): Promise<void> => {
-    for (let batch = nextBatch(); batch.length > 0 && !isClosed; batch = nextBatch()) await fuseBatch(batch);
-  };
-  const startLanes = (): void => {
-    isStarting = false;
-    while (lanes.size < LANES && waiting.size > 0 && !isClosed) {
-      const lane: Promise<void> = runLane()
-        .catch((error: unknown) => onError(error as Error))
-        .finally(() => lanes.delete(lane));
-      lanes.add(lane);
-    }
-  };
-
-  /** Reads the entries without a known item. Entries of deleted items are finished. */
-  const readUnknown = async (batch: readonly Entry[]): Promise<void> => {
+  /** Reads the entries without a known item. Entries of deleted items are discarded. */
+  const readUnknown = async (batch: readonly FuseEntry[]): Promise<void> => {
     const unknown = batch.filter(({ known }) => known === null);
     if (unknown.length === 0) return;
     const ids = unknown.map(({ itemId }) => itemId);
@@ -124,10 +71,10 @@ export function createFuseQueue({ model, stores, retrieval, log, onError }: Fuse
     for (const entry of unknown) {
       const row = rows.get(entry.itemId);
       if (row !== undefined) entry.known = knownByRow(row);
-      else if (entries.get(entry.itemId) === entry) finish(entry);
+      else if (entries.isCurrent(entry)) discard(entry.itemId);
     }
   };
-  const fuse = async ({ itemId, known }: Entry): Promise<FuseOutcome> => {
+  const fuse = async ({ itemId, known }: FuseEntry): Promise<FuseOutcome> => {
     if (known === null || known.stored !== null) return { stored: known?.stored ?? null, isNew: false };
     try {
       const stored = await fuseItem(model, itemId, known.hasStates ? await stores.items.hiddenStates(itemId) : null);
@@ -136,78 +83,79 @@ export function createFuseQueue({ model, stores, retrieval, log, onError }: Fuse
       return { error: error as Error };
     }
   };
-  const fuseBatch = async (batch: readonly Entry[]): Promise<void> => {
+  /** The vector to put. When fusing has failed, there is none: the vector of the item's old hidden states must not stay. */
+  const vectorOf = (itemId: string, outcome: FuseOutcome): StoredVector | null => {
+    if (!('error' in outcome)) return outcome.stored;
+    failures.set(itemId, outcome.error);
+    log.error({ err: outcome.error, fingerprint }, 'a stored item could not be fused: it has no vector until it is written again');
+    return null;
+  };
+  /** A vector that cannot be saved is searchable; the next start fuses the item again. */
+  const save = async (made: readonly FusedItem[]): Promise<void> => {
+    if (made.length === 0) return;
+    await stores.vectors
+      .save(fingerprint, made)
+      .catch((error: unknown) => log.error({ err: error, fingerprint }, 'fused vectors could not be saved'));
+  };
+  const fuseBatch = async (batch: readonly FuseEntry[]): Promise<void> => {
     await readUnknown(batch);
     const outcomes = await Promise.all(batch.map(fuse));
     const changes: IndexChange[] = [];
     const made: FusedItem[] = [];
-    const put: Entry[] = [];
+    const put: FuseEntry[] = [];
     batch.forEach((entry, n) => {
       const outcome = outcomes[n];
       const { itemId, known } = entry;
-      if (outcome === undefined || known === null || entries.get(itemId) !== entry) return; // superseded
-      remove(entry); // a change that comes from now on is applied after this one
-      indexing.set(itemId, entry);
+      if (outcome === undefined || known === null || !entries.isCurrent(entry)) return; // superseded
+      entries.beginIndexing(entry);
       put.push(entry);
-      const stored = 'error' in outcome ? null : outcome.stored;
-      // when fusing has failed, the item is put without a vector: the vector of its old hidden states must not stay
+      const stored = vectorOf(itemId, outcome);
       changes.push({ kind: 'put', fields: known.fields, created: known.created, stored });
-      if ('error' in outcome) {
-        failures.set(itemId, outcome.error);
-        log.error({ err: outcome.error, fingerprint }, 'a stored item could not be fused: it has no vector until it is written again');
-      } else if (outcome.isNew && stored !== null)
+      if (stored !== null && 'isNew' in outcome && outcome.isNew)
         made.push({ item_id: itemId, sequence: known.sequence, vector: stored.vector, id_share: stored.id_share });
     });
-    // a vector that cannot be saved is searchable; the next start fuses the item again
-    const saved =
-      made.length === 0
-        ? null
-        : stores.vectors
-            .save(fingerprint, made)
-            .catch((error: unknown) => log.error({ err: error, fingerprint }, 'fused vectors could not be saved'));
+    const saved = save(made);
     if (changes.length > 0) await retrieval.apply(changes);
-    for (const entry of put) {
-      if (indexing.get(entry.itemId) === entry) indexing.delete(entry.itemId);
-      settle(entry);
-    }
+    put.forEach(entries.endIndexing);
     await saved;
   };
 
+  const runLane = async (): Promise<void> => {
+    for (let batch = entries.take(LANE_BATCH); batch.length > 0 && !isClosed; batch = entries.take(LANE_BATCH)) await fuseBatch(batch);
+  };
+  const startLanes = (): void => {
+    isStarting = false;
+    while (lanes.size < LANES && entries.areWaiting && !isClosed) {
+      const lane: Promise<void> = runLane()
+        .catch((error: unknown) => onError(error as Error))
+        .finally(() => lanes.delete(lane));
+      lanes.add(lane);
+    }
+  };
+
+  const { has, updateFields, isPending, settled, fail, hasRoom } = entries;
   return {
-    has: (itemId) => entries.has(itemId),
+    has,
     add: (itemId, known, done) => {
-      discard(itemId);
-      const entry: Entry = { itemId, known, done, waiters: [] };
-      entries.set(itemId, entry);
-      waiting.add(entry);
+      failures.delete(itemId);
+      entries.add(itemId, known, done);
       if (isStarting) return;
       isStarting = true;
       queueMicrotask(startLanes); // items of one turn are fused in one batch
     },
-    updateFields: (itemId, fields, sequence) => {
-      const entry = entries.get(itemId);
-      if (entry !== undefined && entry.known !== null) entry.known = { ...entry.known, fields, sequence };
-    },
+    updateFields,
     discard,
-    isPending: (itemId) => pending(itemId) !== undefined,
-    settled: (itemId) => {
-      const entry = pending(itemId);
-      if (entry === undefined) return Promise.resolve();
-      if (ended !== null) return Promise.reject(ended);
-      return new Promise((resolve, reject) => void entry.waiters.push({ resolve, reject }));
-    },
-    fail: (error) => {
-      ended ??= error;
-      for (const { waiters } of [...entries.values(), ...indexing.values()]) for (const { reject } of waiters.splice(0)) reject(error);
-    },
+    isPending,
+    settled,
+    fail,
     get failure() {
       const [first = null] = failures.values();
       return first;
     },
-    hasRoom: () => (entries.size <= MAX_WAITING || isClosed ? Promise.resolve() : new Promise((resolve) => void forRoom.push(resolve))),
+    hasRoom,
     close: async () => {
       isClosed = true;
-      for (const resume of forRoom.splice(0)) resume();
+      entries.close();
       await Promise.all(lanes);
     },
   };

@@ -1,7 +1,7 @@
 import type { ItemFields, StoredVector } from '../domain/item.js';
 import type { ItemChange } from '../store/changes.js';
 import type { StoredItem } from '../store/items.js';
-import type { ItemWithVector } from '../store/vectors.js';
+import type { ItemWithVector, VectorStore } from '../store/vectors.js';
 
 /** A stored item as an indexer needs it. */
 export interface KnownItem {
@@ -29,7 +29,7 @@ export const knownByRow = (row: ItemWithVector): KnownItem => ({
 });
 
 /** Null: the change does not say what was written. */
-export function knownByChange({ sequence, written }: ItemChange, fingerprint: string): KnownItem | null {
+function knownByChange({ sequence, written }: ItemChange, fingerprint: string): KnownItem | null {
   if (written === null) return null;
   return {
     fields: written.fields,
@@ -38,4 +38,19 @@ export function knownByChange({ sequence, written }: ItemChange, fingerprint: st
     hasStates: written.has_hidden_states,
     stored: written.vectors.find((vector) => vector.fingerprint === fingerprint) ?? null,
   };
+}
+
+/** What is known of the item of each change, in their order. The store is read where a change does not say. Null: the item is deleted. */
+export async function readKnown(
+  changes: readonly ItemChange[],
+  fingerprint: string,
+  vectors: Pick<VectorStore, 'getMany'>,
+): Promise<(KnownItem | null)[]> {
+  const unread = changes.filter(({ kind, written }) => written === null && kind !== 'delete').map(({ item_id: itemId }) => itemId);
+  const rows = new Map<string, ItemWithVector>();
+  if (unread.length > 0) for (const row of await vectors.getMany(fingerprint, unread)) rows.set(row.item_id, row);
+  return changes.map((change) => {
+    const row = rows.get(change.item_id);
+    return row === undefined ? knownByChange(change, fingerprint) : knownByRow(row);
+  });
 }

@@ -7,47 +7,49 @@ import { PROBLEM_TYPE, problemBody } from './problem.js';
 import { closeLingering } from './lingering-close.js';
 import { closeAnswered } from './orderly-close.js';
 
-/** Requests that leave are counted for so long before they make a rate. */
+/** Time over which the rate of answered requests is measured. */
 const WINDOW_MS = 100;
-/** Weight of the newest window. */
+/** Weight of the newest window in the moving average. */
 const NEWEST = 0.3;
 const LOG_EVERY_MS = 1000;
-/** A request whose body has not come by then keeps no other one out. */
+/** Time after which a request without its body no longer counts as open. */
 const BODY_MS = 1000;
-/** Until the system asks whether a silent peer is still there. */
+/** Idle time until TCP keep-alive probes the peer. */
 const PROBE_AFTER_MS = 60_000;
 /** Longer than the idle time of usual load balancers, so that they close first. */
 const KEEP_ALIVE_MS = 72_000;
 
 export interface Admission {
-  /** Takes a place; false: whoever came now would wait too long. */
+  /** Counts a request as open. False: its expected wait is too long, and it must be refused. */
   enter(): boolean;
+  /** An open request was answered. */
   leave(): void;
-  /** Gives a place back for which nothing was done. */
+  /** An open request no longer counts, and was not answered: it does not enter the rate. */
   withdraw(): void;
 }
 
 export interface AdmissionSettings {
-  /** Never more open requests than this, also while nothing has been measured. */
+  /** Maximum number of open requests, also before a rate has been measured. */
   maxOpen: number;
   maxWaitMs: number;
-  /** So many are let in whatever they take: enough that no thread waits for work. */
+  /** This number of open requests is always admitted: enough that no thread waits for work. */
   always: number;
 }
 
 /**
- * Lets in as many requests as will be answered within `maxWaitMs`. With n inside and r leaving a millisecond, the next one
- * is answered after n / r; r is measured while there is a crowd, so it knows of every stage and of what requests ask for.
- * @param now milliseconds
+ * Admits the requests that can be answered within `maxWaitMs`, by Little's law: with n open requests and r answers per
+ * millisecond, the next request is answered after n / r. r is measured while at least `always` requests are open, so it covers every
+ * stage and the present mix of requests.
+ * @param now clock, milliseconds
  */
 export function createAdmission({ maxOpen, maxWaitMs, always }: AdmissionSettings, now = (): number => performance.now()): Admission {
   let open = 0;
   let limit = maxOpen;
-  /** Leaving a millisecond; null: there was no crowd yet. */
+  /** Answers per millisecond under load; null: there was no load yet. */
   let rate: number | null = null;
   let since = now();
   let left = 0;
-  /** The smallest number of open requests in this window: with less than a crowd, the rate is the callers', not the server's. */
+  /** Smallest number of open requests in this window. Below `always`, the callers bound the rate, not the server. */
   let lowest = 0;
 
   const measure = (elapsed: number): void => {
@@ -80,7 +82,7 @@ export function createAdmission({ maxOpen, maxWaitMs, always }: AdmissionSetting
   };
 }
 
-/** Until the answer is written; a body that does not come gives the place back, else a few stalled callers would shut everyone out. */
+/** Counts a request as open until its answer is written. A request whose body does not come is withdrawn, so that stalled callers keep no others out. */
 function holdPlace(request: IncomingMessage, response: ServerResponse, admission: Admission): void {
   let isHeld = true;
   const release = (giveBack: () => void): void => {
@@ -89,18 +91,18 @@ function holdPlace(request: IncomingMessage, response: ServerResponse, admission
   };
   response.once('close', () => release(admission.leave));
   const expectBody = (): void => void setTimeout(() => request.complete || release(admission.withdraw), BODY_MS).unref();
-  setImmediate(() => request.complete || expectBody()); // nearly all have come with their headers
+  setImmediate(() => request.complete || expectBody()); // nearly all bodies arrive with their headers
 }
 
-/** Requests that a recommender answers: one at a time is milliseconds, a crowd of them is what overloads a server. */
+/** Whether a recommender answers the request: only these can overload the server. */
 const isGuarded = ({ method, url = '' }: IncomingMessage): boolean =>
   method === 'POST'
     ? url.startsWith('/v1/recommendations') || (url.startsWith('/v1/items/') && url.endsWith('/similar'))
     : method === 'GET' && url.startsWith('/v1/users/') && url.includes('/recommendations');
 
 /**
- * An HTTP server that answers 503 before routing, parsing or logging begin: refusing must stay cheap, because in an
- * overload there are as many refusals as answers.
+ * An HTTP server that answers 503 before routing, parsing or logging begin. Refusing must be cheap: in an overload there can be
+ * more refusals than answers.
  */
 export function createGuardedServer(options: ServerOptions, handle: RequestListener, admission: Admission, metrics: Metrics, log: Logger): Server {
   const refusal = overloaded('recommender');
@@ -136,7 +138,7 @@ export function createGuardedServer(options: ServerOptions, handle: RequestListe
   return server;
 }
 
-/** One line a second for all of them. */
+/** Logs the number of refused requests once a second. */
 function countedInLog(log: Logger): () => void {
   let count = 0;
   const write = (): void => {

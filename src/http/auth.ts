@@ -12,12 +12,15 @@ declare module 'fastify' {
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
 
-/** `Authorization: Bearer …` or `X-API-Key`. Digests of equal length are compared, every key each time, in constant time. */
+/**
+ * Requires an API key in `Authorization: Bearer …` or `X-API-Key`. Every key is compared each time, in constant time, by digests of
+ * equal length.
+ */
 export function registerAuth(app: FastifyInstance, keys: readonly ApiKey[]): void {
   const known = keys.map(({ secret, scopes }) => ({ digest: digest(secret), scopes }));
   if (known.length === 0) return; // config.ts has made sure that only loopback is listened on
   app.addHook('onRequest', async (request) => {
-    // a route that forgot to name its scope is closed, not open
+    // a route without a scope needs the scope admin
     const needed = request.is404 ? 'public' : (request.routeOptions.config.scope ?? 'admin');
     if (needed === 'public') return;
     const header = request.headers['x-api-key'] ?? /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1];
@@ -30,7 +33,7 @@ export function registerAuth(app: FastifyInstance, keys: readonly ApiKey[]): voi
   });
 }
 
-/** Static pages of a plugin: no key needed, and not worth a log line each. */
+/** Opens the static pages of a plugin: they need no key and are not logged. */
 export function openToAll(scope: FastifyInstance): void {
   scope.addHook('onRoute', (route) => {
     route.config = { ...route.config, scope: 'public' };

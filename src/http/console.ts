@@ -4,8 +4,8 @@ import { openToAll } from './auth.js';
 import { packageFile } from '../package-root.js';
 
 /**
- * Nothing but the page's own files runs in it, text is never parsed as markup, and no other site may frame it. Pictures may come
- * from elsewhere, because an item may name one.
+ * Content security policy of the console: only scripts of this server run, text is never parsed as markup, and no site may frame
+ * the page. Pictures may come from other sites, because an item may name one.
  */
 const POLICY = [
   "default-src 'none'",
@@ -19,6 +19,7 @@ const POLICY = [
   "require-trusted-types-for 'script'",
 ].join('; ');
 
+/** Serves the console under / and /console/. */
 export async function registerConsole(app: FastifyInstance): Promise<void> {
   await app.register(async (scope) => {
     openToAll(scope);

@@ -1,7 +1,7 @@
 import { ReelfuseError, messageOf } from '../errors.js';
 
 export interface Line {
-  /** Counted from 0, blank lines too. */
+  /** 0-based; blank lines count. */
   row: number;
   text: string;
 }
@@ -14,7 +14,7 @@ const stopAt = (status: number, code: string, row: number, detail: string): Reel
 const megabytes = (bytes: number): string => `${bytes / 1024 / 1024} MiB`;
 
 /**
- * Lines of a stream as they arrive, without the blank ones. One line is in memory, and no more than `maxBytes` of it.
+ * Lines of a stream as they arrive, without blank ones. One line is in memory, at most `maxBytes` of it.
  * @throws ReelfuseError 413 `row_too_large`, 400 `stream_broken`; its pointer names the first row that was not read
  */
 export async function* linesOf(source: AsyncIterable<Buffer>, maxBytes: number): AsyncGenerator<Line> {
@@ -52,7 +52,11 @@ export async function* linesOf(source: AsyncIterable<Buffer>, maxBytes: number):
   if (last.text !== '') yield last;
 }
 
-/** @throws ReelfuseError 413 `too_many_rows` when there are more than `limit` */
+/**
+ * The first `limit` lines.
+ * @param wayOut what the caller can do instead, for the error
+ * @throws ReelfuseError 413 `too_many_rows` when there are more
+ */
 export async function* atMost(limit: number, lines: AsyncIterable<Line>, wayOut: string): AsyncGenerator<Line> {
   let count = 0;
   for await (const line of lines) {

@@ -7,9 +7,9 @@ const LINGER_MS = 2000;
 const discard = (): void => undefined;
 
 /**
- * Lets the last answer of a connection arrive although its caller is still sending, as RFC 9112, section 9.6, asks.
- * Node would close both directions at once: what then comes in is met by a reset, on which the caller may drop an answer it has not read.
- * Here only the sending direction ends; what comes in is thrown away, unparsed, until the caller has closed too or `lingerMs` are over.
+ * Delivers the last answer of a connection whose caller is still sending, as RFC 9112, section 9.6, recommends.
+ * Node closes both directions at once. Data that arrives afterwards causes a TCP reset, and the caller may lose the answer.
+ * This function ends the sending direction only. It discards incoming data until the caller has closed too, or `lingerMs` have passed.
  */
 export function closeLingering(server: Server, lingerMs = LINGER_MS): Server {
   return server.on('connection', (socket: Socket) => {
@@ -19,11 +19,11 @@ export function closeLingering(server: Server, lingerMs = LINGER_MS): Server {
         closeAtOnce();
         return;
       }
-      // a listener of one's own takes the socket away from the HTTP parser, which would read on for another request
+      // a `data` listener detaches the HTTP parser, which would read the next request
       socket.on('data', discard);
       for (const event of ['data', 'end'] as const) socket.removeAllListeners(event);
       socket.on('data', discard).resume();
-      socket._read(0); // where the parser had stopped the reading, `resume` alone does not begin it again
+      socket._read(0); // `resume` alone does not restart reading that the parser has stopped
       socket.once('end', closeAtOnce).end(() => {
         const timer = setTimeout(() => socket.destroy(), lingerMs);
         socket.once('close', () => clearTimeout(timer));

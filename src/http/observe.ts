@@ -7,7 +7,7 @@ const REQUEST_ID = /^[\w.:-]{1,128}$/;
 const CLASSES = ['other', '1xx', '2xx', '3xx', '4xx', '5xx'];
 const TRACE_PARENT = /^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}$/;
 
-/** The caller's id when it is harmless to log and echo, else a new one. */
+/** The request id: the caller's when it is safe to log and echo, else a new one. */
 export function requestId(request: Pick<IncomingMessage, 'headers'>): string {
   const given = request.headers['x-request-id'];
   return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
@@ -15,12 +15,15 @@ export function requestId(request: Pick<IncomingMessage, 'headers'>): string {
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Added to the request's line in the log. */
+    /** Fields added to the log line of the request. */
     logged: Record<string, string> | null;
   }
 }
 
-/** Echoes ids, measures every request and logs one line for it. The log names the route, not the URL: URLs hold user ids. */
+/**
+ * Echoes ids, measures every request and logs one line for it. The log names the route, not the URL: URLs hold user ids. Hooks take
+ * callbacks, not promises; with no child logger and selection without objects: 472 → 386 µs CPU a request (bench/LOG.md, 0fe811c).
+ */
 export function registerObservation(app: FastifyInstance, metrics: Metrics): void {
   app.decorateRequest('logged', null);
   app.addHook('onRequest', (request, reply, done) => {

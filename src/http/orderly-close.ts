@@ -1,19 +1,19 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** How long a caller may take to fetch an answer that was given before the end. */
+/** Time that callers have to read their last answer after `close`. */
 const FETCH_MS = 10_000;
 
 interface Connection {
-  /** Answers that are not with the network yet. */
+  /** Answers that are not handed to the network yet. */
   open: number;
   /** The newest of them. */
   latest: ServerResponse | null;
 }
 
 /**
- * Lets a server end as soon as its last answer is with the network, and no sooner. Node's own would cut off what is answered but not sent yet,
- * and keep a connection that answers after the call for as long as it may be idle.
+ * Lets `close` end a server when its last answer is handed to the network. Node's own implementation has two faults: it cuts off
+ * answers that are not sent yet, and it keeps a connection that answers after the call until its idle timeout.
  */
 export function closeAnswered(server: Server, fetchMs = FETCH_MS): Server {
   const connections = new Map<Socket, Connection>();
@@ -35,13 +35,13 @@ export function closeAnswered(server: Server, fetchMs = FETCH_MS): Server {
       if (isClosing && connection.open === 0) socket.destroySoon();
     });
   });
-  // what `close` calls
+  // `server.close` calls this method
   server.closeIdleConnections = () => {
     isClosing = true;
     for (const [socket, { open, latest }] of connections) {
       if (open === 0) socket.destroySoon();
       if (latest === null) continue;
-      if (!latest.headersSent) latest.shouldKeepAlive = false; // and says so
+      if (!latest.headersSent) latest.shouldKeepAlive = false; // the answer says so by `connection: close`
       if (latest.writableEnded) limit(socket);
       else latest.once('prefinish', () => limit(socket));
     }

@@ -5,17 +5,20 @@ import type { Answer } from './recommendation-schema.js';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Only there when requests are traced. */
+    /** Null when requests are not traced. */
     trace: RequestTrace | null;
   }
 }
 
-/** In the order in which they begin; one that a request went through more than once is drawn once, with its whole time. */
+/** Stages in the order in which they begin. A repeated stage is one span with the total time. */
 const PARTS = ['history', 'queue', 'user_tower', 'search', 'rules'] as const;
 
 const isAnswer = (payload: unknown): payload is Answer => typeof payload === 'object' && payload !== null && 'timings_ms' in payload;
 
-/** One span a request, and below that of a recommendation those of its stages. They name the route, not the URL: URLs hold user ids. */
+/**
+ * Makes one span for each request; the span of a recommendation has a child for each stage. Spans name the route, not the URL: URLs
+ * hold user ids.
+ */
 export function registerTracing(app: FastifyInstance, tracing: Tracing): void {
   app.decorateRequest('trace', null);
   app.addHook('onRequest', (request, reply, done) => {

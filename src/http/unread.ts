@@ -1,11 +1,11 @@
 import type { ServerResponse } from 'node:http';
 
-/** How long an answer may wait for its reader while nothing moves in either direction. */
+/** Time without traffic in either direction after which an unread answer is ended. */
 export const UNREAD_MS = 60_000;
 
 /**
- * Ends an answer that streams beside its request when its caller does not read: such a caller sends everything first, we stop
- * reading because the answer backs up, and both would wait for ever. A pause of a caller that reads is of any length.
+ * Ends a streamed answer when its caller does not read it. Such a caller sends its whole request first; the server stops reading
+ * because the answer backs up, and both would wait without end. A caller that reads may pause for any time.
  */
 export function endUnread(response: ServerResponse, ms: number, onEnd: () => void): void {
   response.setTimeout(ms, () => {

@@ -7,10 +7,10 @@ import type { FieldsWritten, SequenceCounter } from './write-operations.js';
 
 const bytesOf = (vector: Float32Array): Buffer => Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength);
 
-/** Items, their hidden states and their vectors. */
-/** No change of an item is newer. */
+/** Sequence that is greater than that of every change: the vector is stored unconditionally. */
 const NEWEST = Number.MAX_SAFE_INTEGER;
 
+/** Writes of items, their hidden states and their vectors; each runs within a transaction of the caller. */
 export interface ItemWrites {
   put(write: ItemWrite): ItemWritten;
   updateFields(item: ItemFields): FieldsWritten | null;
@@ -32,7 +32,7 @@ export function prepareItemWrites(database: Database.Database, sequence: Sequenc
   const dropStates = database.prepare('DELETE FROM hidden_states WHERE item_id = ?');
   const putStates = database.prepare('INSERT OR REPLACE INTO hidden_states (item_id, dtype, layers, width, data) VALUES (?, ?, ?, ?, ?)');
   const dropVectorsOf = database.prepare('DELETE FROM vectors WHERE item_id = ?');
-  // only for items that are as they were: a vector may arrive after its item was deleted, or got other hidden states
+  // only while the item is unchanged: it may have been deleted, or got other hidden states, while its vector was fused
   const putVector = database.prepare(
     'INSERT OR REPLACE INTO vectors (fingerprint, item_id, id_share, vector) SELECT ?, item_id, ?, ? FROM items WHERE item_id = ? AND sequence <= ?',
   );

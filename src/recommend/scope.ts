@@ -6,33 +6,33 @@ import { collectHistory, type History } from './history.js';
 import type { RecommendRequest } from './request.js';
 import { parseRules } from './rules.js';
 
-/** Time that a request with a deadline keeps for the fallback ranking and for its answer. */
+/** Time before the deadline that is reserved for the fallback ranking and the answer. */
 const DEADLINE_RESERVE_MS = 2;
-/** How long a request without a deadline waits for a change that it wants to see. */
+/** Longest wait for `at_least_sequence`. */
 const SEQUENCE_WAIT_MS = 1000;
 
-/** Everything that is known of a request before anything is searched for. No stage changes it. */
+/** All inputs of a request, collected before the search. No stage changes it. */
 export interface RequestScope {
   readonly context: RecommendContext;
   readonly request: RecommendRequest;
   /** performance.now() */
   readonly startedAt: number;
-  /** performance.now() after which nobody waits for the model; Infinity: the request has no deadline. */
+  /** performance.now() at which the fallback ranking answers; Infinity: the request has no deadline. */
   readonly deadline: number;
   /** Milliseconds since 1970. */
   readonly now: number;
-  /** Newest change of the store: whatever is newer may be missing. */
+  /** Sequence of the newest change: the answer may lack newer ones. */
   readonly sequence: number;
-  /** What the pages of one session have in common. */
+  /** Text of user, item and filter, which all pages of a session share. */
   readonly identity: string;
   /** Hashes of the ids that earlier pages have shown, in order. */
   readonly shown: readonly number[];
   readonly history: History;
   readonly rules: EligibilityRules;
   readonly boost: Boost | null;
-  /** Index of the item to search around; null: by the history. */
+  /** Index of the item of a similar-items request; null: rank by the history. */
   readonly similarTo: number | null;
-  /** Milliseconds until here. */
+  /** Time to collect the history and rules, milliseconds. */
   readonly historyMs: number;
 }
 
@@ -75,7 +75,7 @@ async function waitForSequence({ changes }: RecommendContext, wanted: number, de
   throw new ReelfuseError(503, 'sequence_not_reached', detail, { retryAfter: 1 });
 }
 
-/** What the request lists as history or example, searches around, or excludes. */
+/** Ids that the request names as history, example, similar item or exclusion. */
 function excludedIds({ exclude, history, liked, disliked, similarTo }: RecommendRequest): ReadonlySet<string> {
   if (exclude.length + history.length + liked.length + disliked.length === 0 && similarTo === null) return NO_IDS;
   return new Set([...exclude, ...history, ...liked, ...disliked, ...(similarTo === null ? [] : [similarTo])]);

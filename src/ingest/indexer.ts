@@ -3,15 +3,12 @@ import type { IndexChange, Retrieval } from '../retrieval/retrieval.js';
 import type { ChangeFeed, ItemChange } from '../store/changes.js';
 import type { ItemStore } from '../store/items.js';
 import type { ItemWithVector, VectorStore } from '../store/vectors.js';
+import { createFeedReader } from './feed-reader.js';
 import { createFuseQueue } from './fuse-queue.js';
+import { createIndexProgress, type ProgressRound } from './index-progress.js';
 import { loadFromStore, type LoadOptions } from './index-loading.js';
-import { createIndexRounds, type IndexRound } from './index-rounds.js';
-import { createIndexedLevel } from './indexed-level.js';
 import { isFusable, type ItemModel } from './item-fusing.js';
 import { knownByChange, knownByRow, type KnownItem } from './known-item.js';
-
-/** Changes read from the feed at once. */
-const FEED_BATCH = 1024;
 
 /** `applied`: fields and deletions hold for every later request. `searchable`: every search finds the item by its new vector. */
 export type IndexLevel = 'applied' | 'searchable';
@@ -22,7 +19,7 @@ export interface WrittenChange {
   sequence: number;
 }
 
-/** Keeps the retrieval of one model up to date: it reads the change feed, and fuses what nobody has fused for its model. */
+/** Keeps the retrieval of one model up to date: reads the change feed, and fuses items that have no vector of its model. */
 export interface Indexer {
   /**
    * Resolves when this change is at this level; it does not wait for other items that are being fused.
@@ -34,18 +31,18 @@ export interface Indexer {
    * @throws as `indexed`
    */
   caughtUp(): Promise<void>;
-  /** Why its model must not become the serving one: it has failed, or an item that it could not fuse is not searchable. */
+  /** Why its model must not become active: the indexer has failed, or could not fuse an item. Null: neither. */
   readonly failure: Error | null;
   /** Fills the retrieval from the store and follows the feed from there; resolves when both are done. @throws when an item cannot be fused */
   load(options: LoadOptions): Promise<{ fused: number }>;
   /**
-   * Follows the feed from this sequence; for a retrieval that holds everything up to it.
-   * @param missing items that it does not hold, whenever they were written
-   * @returns when it has caught up, how many items were replayed
+   * Follows the feed from this sequence, for a retrieval that holds everything up to it. Resolves when it has caught up.
+   * @param missing ids of items that the retrieval lacks
+   * @returns the number of replayed items
    * @throws when an item cannot be fused
    */
   follow(after: number, missing?: readonly string[]): Promise<{ replayed: number }>;
-  /** Ends it; resolves when it uses neither model nor retrieval any more. */
+  /** Ends the indexer. Resolves when it uses neither model nor retrieval any more. */
   close(): Promise<void>;
 }
 
@@ -58,39 +55,22 @@ export interface IndexerSetup {
   onFailure: (error: Error) => void;
 }
 
-interface Round {
-  /** Until everything in it is searchable. */
-  all: IndexRound;
-  /** Until the searches have followed what could be applied at once. */
-  index: IndexRound;
-}
-
 type VectorReads = Pick<VectorStore, 'list' | 'getMany' | 'save'>;
 
 export function createIndexer({ model, stores, retrieval, log, onFailure }: IndexerSetup): Indexer {
   const { vectors, changes } = stores;
   const { fingerprint } = model.artifact;
-  const applied = createIndexedLevel();
-  /** What was applied is found by every search, except for items that wait for their vector. */
-  const inIndex = createIndexedLevel();
-  const searchable = createIndexedLevel();
-  const rounds = createIndexRounds(searchable);
-  const indexRounds = createIndexRounds(inIndex);
-  /** What was read of the feed. */
-  let position = 0;
+  const progress = createIndexProgress();
+  /** Changes handled so far. */
   let handled = 0;
-  let isCatchingUp = false;
-  let hasNews = false;
-  let reading: Promise<void> | null = null;
-  let stopListening = (): void => undefined;
   let failed: Error | null = null;
   let isClosed = false;
-  /** While it loads: the items that have changed since. */
+  /** Items that have changed since loading began; null: it is not loading. */
   let claimedIds: Set<string> | null = null;
 
   const end = (error: Error): void => {
-    stopListening();
-    for (const level of [applied, inIndex, searchable]) level.fail(error);
+    reader.stop();
+    progress.fail(error);
     queue.fail(error);
   };
   const fail = (error: Error): void => {
@@ -103,16 +83,10 @@ export function createIndexer({ model, stores, retrieval, log, onFailure }: Inde
   const hasEnded = (): boolean => isClosed || failed !== null;
   const queue = createFuseQueue({ model, stores, retrieval, log, onError: fail });
 
-  const openRound = (): Round => ({ all: rounds.open(), index: indexRounds.open() });
-  const closeRound = ({ all, index }: Round, upTo: number): void => {
-    applied.advance(upTo);
-    index.close(upTo);
-    all.close(upTo);
-  };
-  /** In the order of these calls, whenever they resolve. */
-  const apply = async (list: readonly IndexChange[], { all, index }: Round): Promise<void> => {
+  /** Changes are applied in the order of the calls, not of their ends. */
+  const apply = async (list: readonly IndexChange[], { all, index }: ProgressRound): Promise<void> => {
     const releases = [index.hold(), all.hold()];
-    const waiting = new Set<string>(); // these will be put when they are fused
+    const waiting = new Set<string>(); // these are put when they are fused
     for (const change of list) if (change.kind === 'fields' && queue.has(change.fields.item_id)) waiting.add(change.fields.item_id);
     try {
       const { unknown } = await retrieval.apply(list);
@@ -123,14 +97,14 @@ export function createIndexer({ model, stores, retrieval, log, onFailure }: Inde
     }
   };
 
-  /** What the change asks of the retrieval; null: nothing. */
-  const indexChange = (change: ItemChange, known: KnownItem | null, { all }: Round): IndexChange | null => {
+  /** What the change requires of the retrieval; null: nothing. */
+  const indexChange = (change: ItemChange, known: KnownItem | null, { all }: ProgressRound): IndexChange | null => {
     const itemId = change.item_id;
     if (change.kind === 'delete') {
       queue.discard(itemId);
       return { kind: 'delete', itemId };
     }
-    if (known === null) return null; // deleted meanwhile: the feed will say so
+    if (known === null) return null; // deleted meanwhile; the feed has that change too
     const { fields, created, stored } = known;
     if (change.kind === 'fields') {
       queue.updateFields(itemId, fields, known.sequence);
@@ -138,14 +112,13 @@ export function createIndexer({ model, stores, retrieval, log, onFailure }: Inde
     }
     if (stored === null && isFusable(model, itemId, known.hasStates)) {
       queue.add(itemId, known, all.hold());
-      return { kind: 'fields', fields }; // an item that is known keeps its old vector until the new one is fused
+      return { kind: 'fields', fields }; // a known item keeps its old vector until the new one is fused
     }
     queue.discard(itemId);
     return { kind: 'put', fields, created, stored };
   };
 
-  /** Resolves when the changes are applied. @returns what resolves when the searches have followed; wrapped, or it would be awaited */
-  const take = async (batch: readonly ItemChange[], round: Round): Promise<{ indexed: Promise<void> }> => {
+  const handle = async (batch: readonly ItemChange[], round: ProgressRound): Promise<{ indexed: Promise<void> }> => {
     const unread = batch.filter(({ kind, written }) => written === null && kind !== 'delete').map(({ item_id: itemId }) => itemId);
     const rows = new Map<string, ItemWithVector>();
     if (unread.length > 0) for (const row of await vectors.getMany(fingerprint, unread)) rows.set(row.item_id, row);
@@ -154,61 +127,22 @@ export function createIndexer({ model, stores, retrieval, log, onFailure }: Inde
       claimedIds?.add(change.item_id);
       const row = rows.get(change.item_id);
       const known = row === undefined ? knownByChange(change, fingerprint) : knownByRow(row);
-      const asked = indexChange(change, known, round);
-      if (asked !== null) list.push(asked);
+      const required = indexChange(change, known, round);
+      if (required !== null) list.push(required);
     }
     handled += batch.length;
     return { indexed: list.length === 0 ? Promise.resolve() : apply(list, round) };
   };
 
-  /** Reads until there is nothing new. A level rises when all of it is read: a batch leaves out an item whose newest change comes later. */
-  const readFeed = async (): Promise<void> => {
-    const round = openRound();
-    while (!hasEnded()) {
-      const newest = changes.itemSequence;
-      const batch = await changes.since(position, FEED_BATCH);
-      const { indexed } = await take(batch, round);
-      position = batch.at(-1)?.sequence ?? Math.max(position, newest);
-      if (position >= newest) {
-        closeRound(round, position);
-        return;
-      }
-      if (!isCatchingUp) continue;
-      await indexed;
-      await queue.hasRoom();
-    }
-  };
-  const read = async (): Promise<void> => {
-    await null; // the changes of one commit are told one by one
-    try {
-      while (hasNews && !hasEnded()) {
-        hasNews = false;
-        await readFeed();
-      }
-    } catch (error) {
-      fail(error as Error);
-    } finally {
-      reading = null;
-    }
-  };
-  const wake = (): void => {
-    hasNews = true;
-    if (!hasEnded()) reading ??= read();
-  };
-
-  const start = (after: number): void => {
-    position = after;
-    stopListening = changes.onItemChange(wake);
-    wake();
-  };
-  const caughtUp = (): Promise<void> => searchable.reached(changes.itemSequence);
+  const reader = createFeedReader({ changes, progress, handle, hasRoom: queue.hasRoom, onError: fail });
+  const caughtUp = (): Promise<void> => progress.searchable(changes.itemSequence);
   const throwIfIncomplete = (): void => {
     if (queue.failure !== null) throw queue.failure;
   };
 
   return {
     indexed: async ({ itemId, sequence }, level) => {
-      await (level === 'applied' ? applied : inIndex).reached(sequence);
+      await (level === 'applied' ? progress.applied(sequence) : progress.inIndex(sequence));
       if (level === 'searchable' && queue.isPending(itemId)) await queue.settled(itemId);
     },
     caughtUp,
@@ -220,8 +154,8 @@ export function createIndexer({ model, stores, retrieval, log, onFailure }: Inde
       claimedIds = claimed;
       const { pace } = options;
       const before = changes.itemSequence;
-      closeRound(openRound(), before); // what is older is read from the store
-      start(before);
+      progress.closeRound(progress.openRound(), before); // what is older is read from the store
+      reader.start(before, false);
       const loaded = await loadFromStore(
         { model, stores, retrieval, isClaimed: (itemId) => claimed.has(itemId) },
         {
@@ -238,24 +172,23 @@ export function createIndexer({ model, stores, retrieval, log, onFailure }: Inde
       return loaded;
     },
     follow: async (after, missing = []) => {
-      const round = openRound();
-      isCatchingUp = true;
-      start(after);
+      const round = progress.openRound();
+      reader.start(after, true);
       for (const itemId of missing) {
         if (!queue.has(itemId)) queue.add(itemId, null, round.all.hold());
         await queue.hasRoom();
       }
-      closeRound(round, after);
+      progress.closeRound(round, after);
       await caughtUp();
       throwIfIncomplete();
-      isCatchingUp = false;
+      reader.endPacing();
       return { replayed: handled + missing.length };
     },
     close: async () => {
       isClosed = true;
       end(closedError());
-      const closing = queue.close(); // lets who waits for room go on
-      await reading;
+      const closing = queue.close(); // ends waits for room, also that of the reader
+      await reader.idle();
       await closing;
     },
   };

@@ -60,10 +60,10 @@ export async function buildApp({ config, log, metrics, tracing }: AppSetup, rout
   const app = Fastify({
     loggerInstance: log,
     serverFactory: (handle, { http }) => createGuardedServer(http ?? {}, handle, admission, metrics, log),
-    // observe.ts logs one line a request, without user ids
+    // observe.ts logs one line for each request, without user ids
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     genReqId: requestId,
-    // a child logger for each request costs more than the line that it writes: the lines name the request themselves
+    // a child logger for each request costs more than the line that it writes, so the lines carry the request id
     childLoggerFactory: (logger, bindings, options) =>
       options.level === undefined || options.level === '' ? logger : logger.child(bindings, options),
     bodyLimit: config.bodyLimitMb * 1024 * 1024,

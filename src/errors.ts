@@ -11,7 +11,7 @@ export interface ErrorDetails {
   cause?: unknown;
 }
 
-/** Every error that a caller may see. `http/problem.ts` is the only place that turns it into a response. */
+/** An error that a caller may see. Only `http/problem.ts` turns it into a response. */
 export class ReelfuseError extends Error {
   readonly errors: FieldError[];
   readonly retryAfter: number | undefined;
@@ -47,7 +47,7 @@ export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
 
-/** A model folder that must not be served; the message names the file and what does not hold. */
+/** A model folder that must not be used; the message names the file and the reason. */
 export class ArtifactError extends Error {
   override readonly name = 'ArtifactError';
 }
@@ -57,17 +57,17 @@ export class InputError extends Error {
   override readonly name = 'InputError';
 }
 
-/** A server that a command speaks to does not answer, or refuses. */
+/** The server that a command calls does not answer, or refuses. */
 export class ServerError extends Error {
   override readonly name = 'ServerError';
 }
 
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-/** How Node says that a package with machine code is not there, or not for this machine. */
+/** Error codes of Node for a native package that is missing or built for another machine. */
 const UNLOADABLE = new Set(['ERR_DLOPEN_FAILED', 'MODULE_NOT_FOUND', 'ERR_MODULE_NOT_FOUND']);
 
-/** Whether it, or what it was caused by, is a part of the installation that does not load. */
+/** Whether the error, or one of its causes, is a native package that does not load. */
 export const isUnloadable = (error: unknown): boolean =>
   error instanceof Error &&
   (UNLOADABLE.has((error as { code?: string }).code ?? '') ||

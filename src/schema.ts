@@ -4,16 +4,16 @@ import { timeOf } from './time.js';
 
 const OPTIONS = { allErrors: true, removeAdditional: false, useDefaults: true, strict: false } as const;
 
-/** Bodies and rows are taken as they are; what stands in a URL is text and is converted to the schema's types. */
+/** Bodies and rows are validated as they are. Text of URLs and headers is converted to the types of the schema. */
 const bodies = new Ajv({ ...OPTIONS, coerceTypes: false });
 const texts = new Ajv({ ...OPTIONS, coerceTypes: 'array' });
-// what passes is what can be read: the same function does both
+// validated by the function that parses times later on
 for (const ajv of [bodies, texts]) ajv.addFormat('date-time', (text) => timeOf(text) !== null);
 
 export const compileSchema = (schema: object, from: 'body' | 'text' = 'body'): ValidateFunction => (from === 'body' ? bodies : texts).compile(schema);
 
 const MAX_ERRORS = 20;
-/** A caller's names are repeated up to this length; a longer one is pointed at by what holds it. */
+/** Maximum length of a pointer, which may hold names of the caller. A longer one is cut to its parent. */
 const MAX_POINTER_LENGTH = 512;
 const escape = (key: string): string => key.replaceAll('~', '~0').replaceAll('/', '~1');
 
@@ -23,7 +23,7 @@ function boundedPointer(pointer: string): string {
   return bounded;
 }
 
-/** Ajv's errors as JSON pointers with a reason; a missing or unknown field is pointed at itself, not at its parent. */
+/** Ajv's errors as JSON pointers with a reason. The pointer of a missing or unknown field names the field, not its parent. */
 export function fieldErrors(errors: readonly ErrorObject[] | null | undefined, prefix = ''): FieldError[] {
   const found = (errors ?? [])
     .filter(({ keyword }) => keyword !== 'anyOf' && keyword !== 'propertyNames')
@@ -39,7 +39,7 @@ export function fieldErrors(errors: readonly ErrorObject[] | null | undefined, p
   return mergeAlternatives(found).slice(0, MAX_ERRORS);
 }
 
-/** The branches of a union complain one by one about the same place; say it once. */
+/** Joins the errors of the branches of a union, which have the same pointer. */
 function mergeAlternatives(errors: FieldError[]): FieldError[] {
   const byPointer = new Map<string, string[]>();
   for (const { pointer, detail } of errors) {

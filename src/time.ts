@@ -26,7 +26,7 @@ export function timeOf(text: string): number | null {
 
 const endsDay = (time: number): boolean => (time + 1) % (24 * 60 * MINUTE_MS) === 0;
 
-/** Of a text that a schema has let through as a time. */
+/** Milliseconds since 1970 of a text that a schema has validated as a time. */
 export function checkedTime(text: string): number {
   const time = timeOf(text);
   if (time === null) throw new Error(`${JSON.stringify(text)} passed as a time and is none`);

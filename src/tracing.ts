@@ -6,10 +6,10 @@ import type { Config } from './config.js';
 import { ConfigError, messageOf } from './errors.js';
 import { PACKAGE_VERSION } from './package-root.js';
 
-/** A request has up to eight spans; what does not fit until the next export is lost, not waited for. */
+/** Spans that may wait for the next export; further ones are dropped. A request has up to eight spans. */
 const MAX_WAITING_SPANS = 16_384;
 const LOG_EVERY_MS = 60_000;
-/** How long the end of the server waits for a receiver that may be gone. */
+/** Longest wait for the receiver when the server ends. */
 const FLUSH_MS = 3_000;
 
 export interface Tracing {
@@ -20,11 +20,11 @@ export interface Tracing {
 
 export interface RequestTrace {
   traceId: string;
-  /** What the next one in line has to be told. */
+  /** `traceparent` header for the next service. */
   traceParent: string;
   isRecording: boolean;
   note(attributes: Attributes): void;
-  /** Adds a span with its parts, one after the other, that ended just now. @param durations milliseconds */
+  /** Adds a span that has just ended, with its parts one after another. Durations are milliseconds. */
   addFinished(name: string, duration: number, parts: [name: string, duration: number][], attributes: Attributes): void;
   end(isFailed: boolean): void;
 }
@@ -94,7 +94,7 @@ export async function openTracing(config: Config, log: Logger): Promise<Tracing>
   };
 }
 
-/** Only who has named a receiver pays for them. */
+/** The packages are loaded only when a receiver is set. */
 async function loadPackages() {
   try {
     const [api, core, resources, sdk, exporter] = await Promise.all([
@@ -122,7 +122,7 @@ function samplerOf({ tracesSampler, tracesSamplerArg }: Config, sdk: typeof impo
   return tracesSampler.startsWith('parentbased') ? new ParentBasedSampler({ root }) : root;
 }
 
-/** A receiver that is gone fails every few seconds, and under load with each batch of spans. */
+/** Limits warnings to one a minute: a missing receiver fails with each batch of spans. */
 function onceAMinute(log: Logger) {
   let last = -Infinity;
   const warn = (message: string): void => {

@@ -77,90 +77,99 @@ interface Parser {
   parse(part: unknown, at: string, depth: number): Filter;
 }
 
+/** Notes an error. @returns a filter that stands in for the refused part */
+type Refuse = (pointer: string, detail: string) => Filter;
+
 function createParser(typesOf: AttributeTypesOf): Parser {
   const errors: FieldError[] = [];
   let conditions = 0;
-  const refuse = (pointer: string, detail: string): Filter => {
+  const refuse: Refuse = (pointer, detail) => {
     if (errors.length < MAX_ERRORS) errors.push({ pointer, detail });
     return REFUSED;
   };
-
   const parse = (part: unknown, at: string, depth: number): Filter => {
     if (depth > MAX_DEPTH) return refuse(at, `is nested deeper than ${MAX_DEPTH}`);
     if (!isObject(part)) return refuse(at, 'must be an object');
     const keys = Object.keys(part);
     const named = GROUPS.find((name) => name in part);
-    if (named === undefined) return condition(part, at);
+    if (named === undefined) {
+      if (++conditions > MAX_CONDITIONS) return refuse(at, `is condition number ${conditions}; at most ${MAX_CONDITIONS} are allowed`);
+      return parseCondition(part, at, typesOf, refuse);
+    }
     if (keys.length > 1) return refuse(at, `${named} must stand alone, found also ${keys.filter((key) => key !== named).join(', ')}`);
     if (named === 'not') return { not: parse(part.not, `${at}/not`, depth + 1) };
-    const parts = group(part[named], `${at}/${named}`, depth);
+    const parts = parseGroup(part[named], `${at}/${named}`, depth);
     return named === 'all' ? { all: parts } : { any: parts };
   };
-
-  const group = (parts: unknown, at: string, depth: number): Filter[] => {
+  const parseGroup = (parts: unknown, at: string, depth: number): Filter[] => {
     if (Array.isArray(parts) && parts.length > 0) return parts.map((part, index) => parse(part, `${at}/${index}`, depth + 1));
     return [refuse(at, 'must be a list with at least one filter')];
   };
-
-  const condition = (part: Record<string, unknown>, at: string): Filter => {
-    if (++conditions > MAX_CONDITIONS) return refuse(at, `is condition number ${conditions}; at most ${MAX_CONDITIONS} are allowed`);
-    const { field: name, ...rest } = part;
-    if (typeof name !== 'string' || name.length > MAX_FIELD) return refuse(`${at}/field`, 'is required: the name of an attribute or field');
-    const unknown = Object.keys(rest).find((key) => !OPERATORS.includes(key as Operator));
-    if (unknown !== undefined) return refuse(`${at}/${unknown}`, `is not an operator; known are ${OPERATORS.join(', ')}`);
-    const operators = Object.entries(rest) as [Operator, unknown][];
-    if (operators.length === 0) return refuse(at, `needs one of ${OPERATORS.join(', ')}`);
-    const field: FilterField = isBuiltIn(name) ? { builtIn: name } : { attribute: attributeName(name) };
-    const types = 'builtIn' in field ? BUILT_IN_TYPES[field.builtIn] : typesOf(field.attribute);
-    if (types === null) return refuse(`${at}/field`, `no item has the attribute ${JSON.stringify(attributeName(name))}`);
-    const parts = operators.map(([operator, operand]) => operation(field, operator, operand, types, `${at}/${operator}`));
-    return parts.length === 1 && parts[0] !== undefined ? parts[0] : { all: parts };
-  };
-
-  const operation = (field: FilterField, operator: Operator, operand: unknown, types: ReadonlySet<AttributeType>, at: string): Filter => {
-    switch (operator) {
-      case 'exists':
-        return typeof operand === 'boolean' ? { field, exists: operand } : refuse(at, 'must be true or false');
-      case 'eq':
-        return member(field, [operand], types, () => at);
-      case 'in':
-        if (!Array.isArray(operand) || operand.length === 0 || operand.length > MAX_VALUES)
-          return refuse(at, `must be a list of 1 to ${MAX_VALUES} values`);
-        return member(field, operand, types, (index) => `${at}/${index}`);
-      default:
-        return comparison(field, operator, operand, types, at);
-    }
-  };
-
-  const member = (field: FilterField, values: readonly unknown[], types: ReadonlySet<AttributeType>, at: (index: number) => string): Filter => {
-    const wanted: FilterValue[] = [];
-    const instants: number[] = [];
-    values.forEach((value, index) => {
-      if (!isScalar(value)) refuse(at(index), 'must be a string, a number or a boolean');
-      else if (types === TIME) {
-        const time = typeof value === 'string' ? timeOf(value) : null;
-        if (time === null) refuse(at(index), 'must be a time in RFC 3339');
-        else instants.push(time);
-      } else if (!types.has(typeof value as AttributeType) && !(typeof value === 'string' && types.has('list')))
-        refuse(at(index), `is a ${typeof value}, the attribute holds ${[...types].join(' or ')}`);
-      else {
-        wanted.push(value);
-        const instant = typeof value === 'string' ? timeOf(value) : null;
-        if (instant !== null) instants.push(instant);
-      }
-    });
-    return { field, in: wanted, instants };
-  };
-
-  const comparison = (field: FilterField, compare: Comparison, operand: unknown, types: ReadonlySet<AttributeType>, at: string): Filter => {
-    const as = typeof operand === 'string' ? 'time' : 'number';
-    const limit = typeof operand === 'string' ? timeOf(operand) : operand;
-    if (typeof limit !== 'number' || !Number.isFinite(limit)) return refuse(at, 'must be a number, or a time in RFC 3339');
-    if (!types.has(as)) return refuse(at, `compares with a ${as}, the attribute holds ${[...types].join(' or ')}`);
-    return { field, compare, as, limit };
-  };
-
   return { errors, parse };
+}
+
+/** One field with its operators. */
+function parseCondition(part: Record<string, unknown>, at: string, typesOf: AttributeTypesOf, refuse: Refuse): Filter {
+  const { field: name, ...rest } = part;
+  if (typeof name !== 'string' || name.length > MAX_FIELD) return refuse(`${at}/field`, 'is required: the name of an attribute or field');
+  const unknown = Object.keys(rest).find((key) => !OPERATORS.includes(key as Operator));
+  if (unknown !== undefined) return refuse(`${at}/${unknown}`, `is not an operator; known are ${OPERATORS.join(', ')}`);
+  const operators = Object.entries(rest) as [Operator, unknown][];
+  if (operators.length === 0) return refuse(at, `needs one of ${OPERATORS.join(', ')}`);
+  const field: FilterField = isBuiltIn(name) ? { builtIn: name } : { attribute: attributeName(name) };
+  const types = 'builtIn' in field ? BUILT_IN_TYPES[field.builtIn] : typesOf(field.attribute);
+  if (types === null) return refuse(`${at}/field`, `no item has the attribute ${JSON.stringify(attributeName(name))}`);
+  const parts = operators.map(([operator, operand]) => parseOperation({ field, types }, operator, operand, `${at}/${operator}`, refuse));
+  return parts.length === 1 && parts[0] !== undefined ? parts[0] : { all: parts };
+}
+
+/** A field with the types that its values have. */
+interface TypedField {
+  readonly field: FilterField;
+  readonly types: ReadonlySet<AttributeType>;
+}
+
+function parseOperation(typed: TypedField, operator: Operator, operand: unknown, at: string, refuse: Refuse): Filter {
+  switch (operator) {
+    case 'exists':
+      return typeof operand === 'boolean' ? { field: typed.field, exists: operand } : refuse(at, 'must be true or false');
+    case 'eq':
+      return parseMembers(typed, [operand], () => at, refuse);
+    case 'in':
+      if (!Array.isArray(operand) || operand.length === 0 || operand.length > MAX_VALUES)
+        return refuse(at, `must be a list of 1 to ${MAX_VALUES} values`);
+      return parseMembers(typed, operand, (index) => `${at}/${index}`, refuse);
+    default:
+      return parseComparison(typed, operator, operand, at, refuse);
+  }
+}
+
+function parseMembers({ field, types }: TypedField, values: readonly unknown[], at: (index: number) => string, refuse: Refuse): Filter {
+  const wanted: FilterValue[] = [];
+  const instants: number[] = [];
+  values.forEach((value, index) => {
+    if (!isScalar(value)) refuse(at(index), 'must be a string, a number or a boolean');
+    else if (types === TIME) {
+      const time = typeof value === 'string' ? timeOf(value) : null;
+      if (time === null) refuse(at(index), 'must be a time in RFC 3339');
+      else instants.push(time);
+    } else if (!types.has(typeof value as AttributeType) && !(typeof value === 'string' && types.has('list')))
+      refuse(at(index), `is a ${typeof value}, the attribute holds ${[...types].join(' or ')}`);
+    else {
+      wanted.push(value);
+      const instant = typeof value === 'string' ? timeOf(value) : null;
+      if (instant !== null) instants.push(instant);
+    }
+  });
+  return { field, in: wanted, instants };
+}
+
+function parseComparison({ field, types }: TypedField, compare: Comparison, operand: unknown, at: string, refuse: Refuse): Filter {
+  const as = typeof operand === 'string' ? 'time' : 'number';
+  const limit = typeof operand === 'string' ? timeOf(operand) : operand;
+  if (typeof limit !== 'number' || !Number.isFinite(limit)) return refuse(at, 'must be a number, or a time in RFC 3339');
+  if (!types.has(as)) return refuse(at, `compares with a ${as}, the attribute holds ${[...types].join(' or ')}`);
+  return { field, compare, as, limit };
 }
 
 /** Whether one item passes the filter. */

@@ -19,6 +19,7 @@ const POLICY = [
   "require-trusted-types-for 'script'",
 ].join('; ');
 
+/** Serves the console under / and /console/. */
 export async function registerConsole(app: FastifyInstance): Promise<void> {
   await app.register(async (scope) => {
     openToAll(scope);

@@ -1,4 +1,4 @@
-/** Every code that a problem may carry, with what the caller can make of it; the API description lists them. */
+/** Every code of a problem with its meaning. The API description lists them. */
 export const ERROR_CODES: Record<string, string> = {
   api_key_missing: '401: send `Authorization: Bearer` or `X-API-Key`',
   api_key_unknown: '401: the key is not known',
@@ -32,7 +32,7 @@ export const ERROR_CODES: Record<string, string> = {
   unsupported_media_type: '415: the content type of the body is not supported',
 };
 
-/** As Markdown. */
+/** The codes as Markdown. */
 export const describeErrors = (): string =>
   [
     'Errors are problems of RFC 9457; their `code` is one of:',

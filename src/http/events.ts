@@ -8,7 +8,7 @@ import { validatorCompiler } from './validation.js';
 const MAX_EVENTS = 10_000;
 
 const Body = Type.Object({ events: Type.Array(EventBody, { minItems: 1, maxItems: MAX_EVENTS }) }, { additionalProperties: false });
-/** Events are judged one by one. */
+/** The schema of the envelope only: each event is checked by itself. */
 const Envelope = Type.Object({ events: Type.Array(Type.Unknown(), { minItems: 1, maxItems: MAX_EVENTS }) }, { additionalProperties: false });
 const validateEnvelope = validatorCompiler({ schema: Envelope, httpPart: 'body' });
 

@@ -10,7 +10,7 @@ export const Field = Type.String({
   description: `${NAMES.join(', ')} or attributes.NAME`,
 });
 
-/** The same in a query string, separated by commas. */
+/** Fields in a query string, separated by commas. */
 export const FieldNames = Type.String({
   pattern: `^(${NAMES.join('|')}|attributes\\.[^,]{1,64})(,(${NAMES.join('|')}|attributes\\.[^,]{1,64})){0,31}$`,
 });

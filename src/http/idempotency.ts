@@ -16,13 +16,14 @@ export const IdempotencyKey = Type.Optional(
 export interface JsonAnswer {
   status: number;
   body: unknown;
-  /** Whether a retry may be given it: not when the retry could do better. */
+  /** Whether the answer may be kept for retries. False when a retry could succeed where this request failed. */
   isFinal: boolean;
 }
 
 export interface Idempotency {
   /**
-   * @param source what the digest is taken of; a stream is passed on as it is read
+   * Runs the task, or returns the kept answer of an earlier request with the same key and body.
+   * @param source the body, for the digest; a stream is passed on as it is read
    * @throws ReelfuseError 409 `idempotency_key_in_use`, 422 `idempotency_key_reused`
    */
   run(
@@ -35,11 +36,11 @@ export interface Idempotency {
 const KEPT_MS = 24 * 3_600_000;
 const KEY = /^[\x21-\x7e]{1,128}$/;
 
-/** A key is in use from its first request until that is answered, and then for a day. */
+/** Keeps answers by idempotency key for a day. A second request with a key that is being answered is refused. */
 export function createIdempotency(store: IdempotencyStore, log: Pick<Logger, 'error'>): Idempotency {
   const running = new Set<string>();
 
-  /** What the rows came to is told in any case: an error would only bring on the retry that the key is there to stop. */
+  /** The caller gets the answer even when it cannot be kept: an error would cause the retry that the key is meant to prevent. */
   const keep = async (answer: KeptAnswer): Promise<void> => {
     try {
       await store.keep(answer, answer.created_at - KEPT_MS);
@@ -76,7 +77,7 @@ export function createIdempotency(store: IdempotencyStore, log: Pick<Logger, 'er
   };
 }
 
-/** The digest is complete when the stream has ended. */
+/** Hashes the body while it is read. Call `digest` after the stream has ended. */
 function hashed(source: AsyncIterable<Buffer> | string): { digest: () => string; passed: AsyncIterable<Buffer> | string } {
   const hash = createHash('sha256');
   const digest = once(() => hash.digest('hex'));

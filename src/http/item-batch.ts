@@ -14,12 +14,12 @@ import { UNREAD_MS, endUnread } from './unread.js';
 import { validatorCompiler } from './validation.js';
 
 const MAX_BATCH_ROWS = 1000;
-/** Rows of a stream that are answered in one document. */
+/** Maximum number of rows of a stream that is answered by one document. */
 const MAX_COLLECTED = 10_000;
-/** Rows of a stream that are on their way to the store at once. Half of them go on while the other half is answered. */
+/** Rows of a stream that are written at once: one half is written while the other half is answered. */
 const STREAM_WINDOW = 256;
 
-/** The receipt of a row that landed, or why it did not. */
+/** The receipt of a stored row, or its error. */
 const RowResult = Type.Object({
   ...Type.Partial(ReceiptSchema).properties,
   status: Type.Integer(),
@@ -29,14 +29,14 @@ type RowResult = Static<typeof RowResult>;
 const BatchAnswer = Type.Object({ results: Type.Array(RowResult) });
 
 const Batch = Type.Object({ items: Type.Array(ItemRow, { minItems: 1, maxItems: MAX_BATCH_ROWS }) }, { additionalProperties: false });
-/** Rows are judged one by one, so that a bad one does not take the good ones down. */
+/** The schema of the envelope only: each row is checked by itself, so an invalid row does not stop the others. */
 const Envelope = Type.Object({ items: Type.Array(Type.Unknown(), { minItems: 1, maxItems: MAX_BATCH_ROWS }) }, { additionalProperties: false });
 const validateEnvelope = validatorCompiler({ schema: Envelope, httpPart: 'body' });
 const validateBody = (body: unknown) => isStream(body) || validateEnvelope(body);
 
 export interface ItemBatchRoutes extends Readiness {
   ingest: Pick<Ingest, 'put'>;
-  /** Of the hidden states that the serving model takes. */
+  /** Shape of the hidden states that the serving model takes. */
   expectedShape(): ExpectedShape | null;
   idempotency: Idempotency;
   config: { bodyLimitMb: number };
@@ -47,7 +47,7 @@ export function registerItemBatch(app: TypedApp, routes: ItemBatchRoutes): void 
   const putRow = async (value: unknown, prefix: string, options: WriteOptions): Promise<RowResult> => {
     const named = (value as { item_id?: unknown } | null)?.item_id;
     const id = typeof named === 'string' && named.length <= MAX_ID_LENGTH ? { item_id: named } : {};
-    // whatever happens is the row's result: nobody waits yet for a promise that could reject
+    // every error becomes the result of the row: a rejected promise would be unhandled until it is awaited
     try {
       const parsed = parseItemRow(value, prefix, routes.expectedShape());
       if (isErrors(parsed)) {
@@ -89,10 +89,10 @@ export function registerItemBatch(app: TypedApp, routes: ItemBatchRoutes): void 
       const body: unknown = request.body;
       const key = request.headers['idempotency-key'];
       const maxBytes = routes.config.bodyLimitMb * 1024 * 1024;
-      // a stream can wait for its rows, a caller with all of them in one body is told at once
+      // a stream waits when the queue is full; a body with all rows is refused at once
       const options: WriteOptions = { wait: request.query.wait, whenFull: isStream(body) ? 'wait' : 'refuse' };
       const put: PutRow = (value, prefix) => putRow(value, prefix, options);
-      // a body that is not read to its end cannot be followed by another request
+      // after a body that is not read to its end, the connection cannot be used again
       if (isStream(body)) void reply.header('connection', 'close');
       if (isStream(body) && wantsLines(request.headers.accept)) {
         if (key !== undefined)
@@ -101,7 +101,7 @@ export function registerItemBatch(app: TypedApp, routes: ItemBatchRoutes): void 
           request.log.warn({ request_id: request.id }, 'the results of a stream were not read: connection closed'),
         );
         const results = putLines(linesOf(kept(body), maxBytes), put, maxBytes);
-        return reply.type('application/x-ndjson').send(Readable.from(textOf(results)) as never); // a stream passes the serialiser by
+        return reply.type('application/x-ndjson').send(Readable.from(textOf(results)) as never); // a stream bypasses the serialiser
       }
       let isWhole = !isStream(body);
       async function* linesToTheEnd(source: AsyncIterable<Buffer>): AsyncGenerator<Line> {
@@ -122,12 +122,12 @@ export function registerItemBatch(app: TypedApp, routes: ItemBatchRoutes): void 
       const source = isStream(body) ? kept(body) : key === undefined ? '' : textOfBody(body);
       const { status, body: answered } = await (key === undefined ? answer(source) : routes.idempotency.run(key, source, answer));
       void reply.status(status);
-      return answered as Static<typeof BatchAnswer>; // made above, now or when the key came first
+      return answered as Static<typeof BatchAnswer>; // made above, by this request or by the first one with the key
     },
   );
 }
 
-/** @throws ReelfuseError where JSON can be read deeper than it can be written */
+/** The body as JSON text. @throws ReelfuseError 422 `invalid_request` when it is nested deeper than JSON.stringify can write */
 function textOfBody(body: unknown): string {
   try {
     return JSON.stringify(body);
@@ -138,17 +138,18 @@ function textOfBody(body: unknown): string {
 
 const isStream = (body: unknown): body is Readable => typeof (body as { pipe?: unknown } | null)?.pipe === 'function';
 
-/** To be read without being destroyed where reading stops: the answer goes over the same socket. */
+/** The body as an iterable that is not destroyed when reading stops: the answer uses the same socket. */
 const kept = (body: Readable): AsyncIterable<Buffer> => body.iterator({ destroyOnReturn: false });
 
-/** Whether the caller reads one result a line, as the rows are put. */
+/** Whether the caller asks for a stream of results, one on each line. */
 const wantsLines = (accept: string | undefined): boolean => accept?.includes('application/x-ndjson') === true;
 
 type PutRow = (value: unknown, prefix: string) => Promise<RowResult>;
 
 /**
- * Results of a window of rows at a time: whoever takes them decides how much is in memory. What ends the lines early is the last result.
- * @throws ReelfuseError when that is also the first
+ * Stores rows and yields their results, one window at a time, as fast as the consumer takes them. An error that ends the lines early
+ * becomes the last result.
+ * @throws ReelfuseError when that error comes before the first row
  */
 async function* putLines(lines: AsyncIterable<Line>, putRow: PutRow, maxBytes: number): AsyncGenerator<RowResult[]> {
   let pending: Promise<RowResult>[] = [];

@@ -4,7 +4,7 @@ import type { ParsedItem } from '../ingest/item-input.js';
 
 export const State = Type.String({ description: 'searchable | pending_features | stored | hidden' });
 
-/** What every write of an item is acknowledged with. */
+/** The acknowledgement of every write of an item. */
 export const ReceiptSchema = Type.Object({
   item_id: Type.String(),
   state: Type.String({ description: 'searchable | pending_features | stored | hidden | deleted' }),

@@ -30,7 +30,10 @@ const Item = Type.Object({
 });
 
 const etagOf = (sequence: number): string => `"${sequence}"`;
-/** If-Match takes one ETag of this server or `*`; If-None-Match only `*`, for a PUT that must create. */
+/**
+ * If-Match takes one ETag of this server or `*`. If-None-Match takes `*` only, for a PUT that must create.
+ * @throws ReelfuseError 422 `invalid_request`
+ */
 function preconditionOf(headers: Static<typeof Headers>): Precondition | undefined {
   const match = headers['if-match'];
   const none = headers['if-none-match'];
@@ -50,7 +53,7 @@ export interface ItemRoutes extends Readiness {
   ingest: Pick<Ingest, 'put' | 'patch' | 'remove'>;
   readItem(itemId: string): Promise<ReadItem | null>;
   listItems(query: ItemQuery): Promise<ItemPage>;
-  /** Of the hidden states that the serving model takes. */
+  /** Shape of the hidden states that the serving model takes. */
   expectedShape(): ExpectedShape | null;
 }
 

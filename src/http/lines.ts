@@ -52,7 +52,11 @@ export async function* linesOf(source: AsyncIterable<Buffer>, maxBytes: number):
   if (last.text !== '') yield last;
 }
 
-/** @throws ReelfuseError 413 `too_many_rows` when there are more than `limit` */
+/**
+ * The first `limit` lines.
+ * @param wayOut what the caller can do instead, for the error
+ * @throws ReelfuseError 413 `too_many_rows` when there are more
+ */
 export async function* atMost(limit: number, lines: AsyncIterable<Line>, wayOut: string): AsyncGenerator<Line> {
   let count = 0;
   for await (const line of lines) {

@@ -24,7 +24,7 @@ export function closeLingering(server: Server, lingerMs = LINGER_MS): Server {
       socket.on('data', discard);
       for (const event of ['data', 'end'] as const) socket.removeAllListeners(event);
       socket.on('data', discard).resume();
-      socket._read(0); // where the parser had stopped the reading, `resume` alone does not begin it again
+      socket._read(0); // `resume` alone does not restart reading that the parser has stopped
       socket.once('end', closeAtOnce).end(() => {
         const timer = setTimeout(() => socket.destroy(), lingerMs);
         socket.once('close', () => clearTimeout(timer));

@@ -27,7 +27,7 @@ const PositionsSchema = Type.Object({
   positions: Type.Array(Type.Object(Placed), { description: 'Positions of the items that have a vector, in the order of the request.' }),
 });
 
-/** Places are drawn, not calculated with. */
+/** Four decimals are enough for drawing. */
 const rounded = ({ x, y }: MapPoint) => ({ x: Math.round(x * 1e4) / 1e4, y: Math.round(y * 1e4) / 1e4 });
 
 const modelOf = ({ model: { fingerprint, version } }: ServingGeneration) => ({ fingerprint, version });

@@ -7,7 +7,7 @@ import { fieldErrors } from '../schema.js';
 
 export const FieldErrorSchema = Type.Object({ pointer: Type.String(), detail: Type.String() });
 
-/** RFC 9457. */
+/** Problem details of RFC 9457. */
 export const Problem = Type.Object(
   {
     type: Type.String(),
@@ -21,7 +21,7 @@ export const Problem = Type.Object(
   { title: 'Problem', description: 'RFC 9457 problem details' },
 );
 
-/** Documents the errors that every route may answer. */
+/** Responses of every route for errors. */
 export const problemResponses = { '4xx': Problem, '5xx': Problem };
 
 const TITLES: Record<number, string> = {
@@ -53,7 +53,7 @@ const FRAMEWORK: Record<string, [status: number, code: string]> = {
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: [400, 'invalid_content_length'],
 };
 
-/** Bytes of the query string and the headers: a cursor that has shown 5,000 items fits. Proxies often allow less. */
+/** Maximum size of query string and headers. A cursor that has shown 5,000 items fits. Proxies often allow less. */
 export const MAX_HEADER_BYTES = 64 * 1024;
 
 /** Errors of Node's HTTP parser by their code. */
@@ -66,7 +66,7 @@ const PARSER: Record<string, [status: number, code: string, detail: string]> = {
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'request_timeout', 'the request did not arrive in time'],
 };
 
-/** What a caller may know of an error. */
+/** The error that the caller sees. An unexpected error becomes 500 `internal_error` without its message. */
 export function toReelfuseError(error: FastifyError | ReelfuseError): ReelfuseError {
   if (error instanceof ReelfuseError) return error;
   if (error.validation !== undefined) {
@@ -100,7 +100,7 @@ function send(error: ReelfuseError, request: FastifyRequest, reply: FastifyReply
   return reply.status(error.status).header('content-type', PROBLEM_TYPE).serializer(JSON.stringify).send(body);
 }
 
-/** The one place where errors become responses. */
+/** Turns every error of a route into a problem response. */
 export function registerProblems(app: FastifyInstance): void {
   app.setErrorHandler<FastifyError | ReelfuseError>((error, request, reply) => {
     const known = toReelfuseError(error);
@@ -112,13 +112,13 @@ export function registerProblems(app: FastifyInstance): void {
   );
 }
 
-/** A URL that no route can be found for because it is not a URL. */
+/** Answers a request whose URL is malformed. */
 export function refuseUrl(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
   void reply.header('x-request-id', request.id);
   void send(toReelfuseError(error), request, reply);
 }
 
-/** What the HTTP parser refuses never becomes a request; it is answered in the same form, and the connection is closed. */
+/** Answers input that the HTTP parser refuses with a problem, and closes the connection. */
 export function refuseConnection(error: ConnectionError, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();

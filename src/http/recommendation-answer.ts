@@ -7,7 +7,7 @@ import type { Answer } from './recommendation-schema.js';
 /** Keeps an answer for replay and reports. @returns its recommendation id */
 export type LogServed = (entry: ServedEntry) => string;
 
-/** The items as the log of what was served keeps them too. */
+/** Items in the form that the answer and the served log share. */
 export const presentItems = ({ items }: RecommendAnswer): ServedItem[] => items.map(presentItem);
 
 function presentItem({ item, score, reason, propensity, movedBy }: Recommended): ServedItem {
@@ -17,6 +17,7 @@ function presentItem({ item, score, reason, propensity, movedBy }: Recommended):
   return entry;
 }
 
+/** The entry of the served log: the answer without user, history or examples. */
 export const servedEntryOf = (result: RecommendAnswer, { k, loggedOptions }: RecommendRequest, items: ServedItem[]): ServedEntry => ({
   at: Date.now(),
   fingerprint: result.model.fingerprint,
@@ -32,7 +33,7 @@ export const servedEntryOf = (result: RecommendAnswer, { k, loggedOptions }: Rec
   request: loggedOptions,
 });
 
-/** @param fields of each item, as asked for */
+/** The answer by the schema. @param fields names of the item fields to include */
 export function presentAnswer(result: RecommendAnswer, recommendationId: string, items: ServedItem[], fields: readonly string[]): Answer {
   const { arm, seed, explanations, model } = result;
   const isPlain = fields.length === 0 && explanations === null;
@@ -52,7 +53,7 @@ export function presentAnswer(result: RecommendAnswer, recommendationId: string,
   };
 }
 
-/** With the fields and the explanation that were asked for. */
+/** The item with its requested fields and explanation. */
 function detailed(entry: ServedItem, { items, explanations }: RecommendAnswer, rank: number, fields: readonly string[]) {
   const item = items[rank]?.item;
   const explanation = explanations?.[rank];

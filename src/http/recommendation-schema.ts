@@ -8,7 +8,7 @@ import { Field, FieldNames } from './fields.js';
 
 const HOUR_MS = 3_600_000;
 export const DEFAULT_K = 20;
-/** Most items whose layers are explained: the runs of the item tower wait in one queue with ingest. */
+/** Maximum k with explained layers: the runs of the item tower share one queue with ingest. */
 const MAX_LAYERS_K = 50;
 const K = Type.Integer({ minimum: 1, maximum: 500, default: DEFAULT_K });
 const Ids = (maxItems: number, description: string) => Type.Optional(Type.Array(Id, { maxItems, description }));
@@ -27,7 +27,7 @@ const Factor = Type.Number({
 });
 const Name = Type.String({ minLength: 1, maxLength: 64, pattern: '^[\\w.:-]+$' });
 
-/** Wishes that hold for users and for similar items. */
+/** Options of recommendations for users and of similar items. */
 const Shared = {
   k: Type.Optional(K),
   filter: Type.Optional(Filter),
@@ -175,7 +175,7 @@ export const SimilarBody = Type.Object(
 );
 export type SimilarBody = Static<typeof SimilarBody>;
 
-/** The commonest options in a query string; `filter` is the JSON of a filter. */
+/** The most common options as a query string; `filter` is the JSON of a filter. */
 export const RecommendQuery = Type.Object(
   {
     k: Type.Optional(K),
@@ -194,7 +194,7 @@ export const RecommendQuery = Type.Object(
 );
 export type RecommendQuery = Static<typeof RecommendQuery>;
 
-/** @throws ReelfuseError 422 `invalid_request` for what no schema can say */
+/** Applies defaults and checks relations between fields. @throws ReelfuseError 422 `invalid_request` */
 export function toRequest(body: RecommendBody & SimilarBody, similarTo: string | null): RecommendRequest {
   const { k = DEFAULT_K, pins = [], experiment, freshness, rotation, exploration, seen_window_hours: window, max_per_author: perAuthor } = body;
   const errors: FieldError[] = [];
@@ -268,14 +268,14 @@ const SHAPING = [
 ] as const satisfies readonly (keyof RecommendBody)[];
 const DEFAULTS: Partial<RecommendBody> = { exclude_seen: true, exact: false };
 
-/** What is kept with the answer, by the API's own names; what has its default is left out. */
+/** Options for the served log, by their API names, without those that have their defaults. */
 function loggedOptionsOf(body: RecommendBody & SimilarBody, similarTo: string | null): Record<string, unknown> {
   const options: Record<string, unknown> = similarTo === null ? {} : { similar_to: similarTo };
   for (const name of SHAPING) if (body[name] !== undefined && body[name] !== DEFAULTS[name]) options[name] = body[name];
   return options;
 }
 
-/** The query string's filter as a value. @throws ReelfuseError 422 `invalid_request` */
+/** A query string as a body: parses the filter. @throws ReelfuseError 422 `invalid_request` */
 export function bodyOfQuery(userId: string, { filter, fields: _, ...rest }: RecommendQuery): RecommendBody {
   if (filter === undefined) return { user_id: userId, ...rest };
   try {

@@ -34,7 +34,7 @@ const BatchAnswer = Type.Object({ results: Type.Array(BatchResult) });
 export interface RecommendationRoutes {
   recommend: Recommend;
   logServed: LogServed;
-  /** Null: nothing is kept of what was served. */
+  /** Null: no answers are kept. */
   servedLog: Pick<ServedLog, 'read'> | null;
 }
 
@@ -159,7 +159,7 @@ export function registerRecommendations(app: TypedApp, routes: RecommendationRou
 }
 
 function failed(error: unknown, http: FastifyRequest): BatchResult {
-  const { status, code, message, errors, retryAfter } = toReelfuseError(error as Error & { code: string }); // whatever else it is has no code
+  const { status, code, message, errors, retryAfter } = toReelfuseError(error as Error & { code: string }); // an error of another kind has no code
   if (code === 'internal_error') http.log.error({ err: error, request_id: http.id }, 'a request of a batch failed');
   return { status, error: { code, detail: message, errors, ...(retryAfter !== undefined && { retry_after: retryAfter }) } };
 }

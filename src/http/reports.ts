@@ -31,7 +31,7 @@ const QualitySchema = Type.Object({
 });
 
 export interface ReportRoutes {
-  /** Of what was served since that time; null: nothing is kept of it. */
+  /** Quality of the answers since a time in milliseconds since 1970; null: no answers are kept. */
   measureQuality: ((since: number) => Promise<Quality>) | null;
 }
 

@@ -5,7 +5,7 @@ export interface Validated {
   error?: Error;
 }
 
-/** One part of a request by its schema: bodies as they are, what stands in a URL or header converted to the schema's types. */
+/** Compiles the validator of one part of a request. Bodies are validated as they are; URL and header text is converted to the types of the schema. */
 export function validatorCompiler({ schema, httpPart }: { schema: unknown; httpPart?: string }): (data: unknown) => Validated {
   const validate = compileSchema(schema as object, httpPart === 'body' ? 'body' : 'text');
   return (data) => (validate(data) ? { value: data } : { error: Object.assign(new Error('invalid'), { validation: validate.errors }) });

@@ -3,23 +3,23 @@ import type { Item } from '../domain/item.js';
 /** Why the fallback ranking answered. */
 export type FallbackReason = 'no_history' | 'unknown_history' | 'starting' | 'deadline';
 
-/** Which option left fewer than k items; `catalogue_exhausted`: none, there are no more, or earlier pages have shown them. */
+/** Which option left fewer than k items. `catalogue_exhausted`: no option; there are no more items, or earlier pages have shown them. */
 export type ShortReason = 'catalogue_exhausted' | 'filter' | 'caps' | 'min_score';
 
 /** Why there is no further page; `session_full`: the cursor holds as many items as it can. */
 export type EndReason = 'exhausted' | 'session_full';
 
-/** `popular`: from the fallback ranking. */
+/** Source of an item. `popular`: the fallback ranking. */
 export type Reason = 'history' | 'popular' | 'similar' | 'exploration' | 'pinned';
 
 export interface Recommended {
   readonly item: Item;
-  /** Of the model: similarity over temperature. For `popular` the decayed number of positive events. */
+  /** Similarity divided by the temperature of the model. For `popular` the decayed number of positive events. */
   readonly score: number;
   readonly reason: Reason;
-  /** Rules that changed the item's place. */
+  /** Rules that changed the position of the item. */
   readonly movedBy: readonly string[];
-  /** Of an explored item: the probability that it was chosen among the eligible ones. */
+  /** Probability with which an explored item was drawn; absent for other items. */
   readonly propensity?: number;
 }
 
@@ -33,12 +33,12 @@ export interface Contribution {
 export interface Explanation {
   id_share: number | null;
   history: Contribution[];
-  /** Share of each layer in the item's vector; only when asked for. */
+  /** [L], share of each layer in the item vector; null: unknown; absent: not requested. */
   layers?: number[] | null;
   moved_by: readonly string[];
 }
 
-/** What an answer names of its model. */
+/** The part of a model that an answer names. */
 export interface ServingModel {
   fingerprint: string;
   version: string;
@@ -54,16 +54,16 @@ export interface RecommendAnswer {
   nextCursor: string | null;
   endReason: EndReason | null;
   arm: { name: string; arm: string } | null;
-  /** Of the exploration, when there was one. */
+  /** Seed of the exploration; null: there was none. */
   seed: number | null;
-  /** Items that earlier pages have shown. */
+  /** Number of items that earlier pages have shown. */
   offset: number;
-  /** Newest change of the store when the answer was begun. */
+  /** Sequence of the newest change when the answer was begun. */
   sequence: number;
   timings: Timings;
 }
 
-/** Milliseconds. user_tower and search are those of the batch that the request was part of. */
+/** Milliseconds. user_tower and search are those of the whole batch of the request. */
 export interface Timings {
   queue: number;
   history: number;

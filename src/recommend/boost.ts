@@ -5,16 +5,18 @@ import type { RecommendRequest } from './request.js';
 import type { ParsedRules } from './rules.js';
 
 export interface Boost {
-  /** The candidate with its gains in what it is ordered by. */
+  /** Returns the candidate with its gains added to `rankScore`. */
   apply(candidate: RankedItem): RankedItem;
-  /** No candidate gains more than this. */
+  /** Upper bound of the gain of any candidate. */
   maxGain: number;
 }
 
 /**
- * Scores are logits of the model's softmax, so a factor on the odds is a logarithm added to the score: 2 makes an item
- * twice as likely against any other. Freshness decays with the item's age; rotation counts once for each time that the
- * item was shown to the user within the window. Null: nothing is boosted.
+ * Boosts by filters, freshness and rotation. Scores are logits of the model's softmax, so a factor on the odds is a logarithm added to
+ * the score: a factor of 2 doubles the odds against any other item. The freshness gain halves with each half-life of the item's age.
+ * The rotation gain applies once for each impression of the item by the user within the window.
+ * @param now milliseconds since 1970
+ * @returns null when nothing is boosted
  */
 export async function createBoost(
   { events }: Pick<RecommendContext, 'events'>,

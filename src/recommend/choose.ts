@@ -3,12 +3,12 @@ import type { Retrieval } from '../retrieval/retrieval.js';
 import { chooseDiverse } from './diversify.js';
 import type { RankedItem } from './source.js';
 
-/** Diversity chooses from this many times k candidates, … */
+/** Diversity chooses from k times this number of candidates. */
 const CHOICE_FACTOR = 5;
-/** … and compares each chosen item with this many at most. */
+/** Maximum number of candidates that diversity compares with each chosen item. */
 export const MAX_CHOICE = 1000;
 
-/** The first k within the caps. @param caps counts them */
+/** The first k candidates within the caps. @param caps counts the chosen items; null: nothing is capped */
 export function chooseFirst(candidates: readonly RankedItem[], k: number, caps: CapCounter | null): RankedItem[] {
   if (caps === null) return candidates.slice(0, k);
   const chosen: RankedItem[] = [];
@@ -21,12 +21,12 @@ export function chooseFirst(candidates: readonly RankedItem[], k: number, caps: 
   return chosen;
 }
 
-/** Null: nothing is capped. @param factor each maximum times this */
+/** A counter of the caps; null: nothing is capped. @param factor multiplies the maximum of each cap */
 export const counterOf = (caps: readonly Cap[], factor = 1): CapCounter | null => (caps.length === 0 ? null : countCaps(caps, factor));
 
 /**
- * Up to k candidates within the caps, as different from each other as `diversity` asks for.
- * @param first what `chooseFirst` has chosen: an item that stands elsewhere was moved by diversity
+ * Chooses up to k candidates within the caps by maximal marginal relevance, see diversify.ts.
+ * @param first the choice of `chooseFirst`: an item at another position was moved by diversity
  */
 export async function chooseApart(
   candidates: readonly RankedItem[],
@@ -34,7 +34,7 @@ export async function chooseApart(
   { k, caps, diversity }: { k: number; caps: readonly Cap[]; diversity: number },
   retrieval: Pick<Retrieval, 'vectors'>,
 ): Promise<RankedItem[]> {
-  // some of each value more than the caps let through, so that there are k in the end and still a choice
+  // more items of each value than the caps admit, so that diversity has a choice and still finds k
   const choice = chooseFirst(candidates, Math.max(k, Math.min(k * CHOICE_FACTOR, MAX_CHOICE)), counterOf(caps, CHOICE_FACTOR));
   const counter = counterOf(caps);
   const chosen = await chooseDiverse(choice, k, diversity, counter, await retrieval.vectors(choice.map(({ item }) => item)));

@@ -8,12 +8,12 @@ import type { EventStore } from '../store/events.js';
 import type { ServingModel } from './answer.js';
 import type { Cursors } from './cursors.js';
 
-/** What the stages may use; of one generation for the whole answer. */
+/** What the stages of one answer use, all of one generation. */
 export interface RecommendContext {
   model: ServingModel;
   retrieval: Pick<Retrieval, 'search' | 'hydrate' | 'find' | 'vectors'>;
   catalogue: Pick<Catalogue, 'attributeTypes' | 'all'>;
-  /** Share of each layer in an item's vector, see layer-shares.ts; null: it has no hidden states that fit the model. */
+  /** [L], share of each layer in an item vector, see layer-shares.ts; null: the item has no hidden states that fit the model. */
   layerShares: (itemId: string) => Promise<number[] | null>;
   changes: Pick<ChangeFeed, 'sequence' | 'reached'>;
   events: Pick<EventStore, 'impressions'>;
@@ -21,7 +21,7 @@ export interface RecommendContext {
   histories: Histories;
   interner: Pick<ItemInterner, 'idOf'>;
   cursors: Cursors;
-  /** A new item is explored until it was shown `budget` times, and while it is younger than `maxAgeMs`. */
+  /** A new item is explored while it has fewer than `budget` impressions and is younger than `maxAgeMs`. */
   exploration: { budget: number; maxAgeMs: number };
   /** False until the catalogue is loaded: every answer is then a fallback. */
   isReady: () => boolean;

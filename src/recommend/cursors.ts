@@ -2,9 +2,9 @@ import { createHmac, createSecretKey, timingSafeEqual } from 'node:crypto';
 import { hashOf } from '../domain/item-hash.js';
 import { ReelfuseError, invalidRequest } from '../errors.js';
 
-/** What a cursor carries: all that the next page needs. A restart, a model swap or another replica can therefore continue a session. */
+/** Content of a cursor: all that the next page needs. A session therefore continues after a restart or a model swap, and on another replica. */
 export interface Session {
-  /** `hashOf` of each item that was shown, in the order of showing. */
+  /** `hashOf` of the ids of the shown items, in order. */
   shown: number[];
   /** Milliseconds since 1970. */
   expiresAt: number;
@@ -12,12 +12,13 @@ export interface Session {
 
 export interface Cursors {
   /**
-   * @param identity what must be the same for every page of a session: user, item and filter
+   * Verifies and reads a cursor.
+   * @param identity text of user, item and filter, which must be the same for every page of a session
    * @param now milliseconds since 1970
    * @throws ReelfuseError 422 `invalid_request`, 410 `cursor_expired`
    */
   open(cursor: string, identity: string, now: number): Session;
-  /** @returns null when the session has shown more than MAX_SHOWN items */
+  /** Makes the cursor of the next page. @returns null when the session has shown more than MAX_SHOWN items */
   seal(shown: readonly number[], identity: string, now: number): string | null;
 }
 
@@ -33,11 +34,11 @@ export const MAX_SHOWN = 5000;
 export const MAX_CURSOR_LENGTH = Math.ceil(((HEADER_BYTES + MAX_SHOWN * HASH_BYTES + MAC_BYTES) * 4) / 3) + 4;
 
 /**
- * The server keeps no state between pages: a cursor is a signed list of what was shown. It is not encrypted.
- * @param minutes until a cursor expires
+ * Makes and reads cursors. The server keeps no state between pages: a cursor is a signed list of the shown items. It is not encrypted.
+ * @param minutes time until a cursor expires
  */
 export function createCursors(secret: string, minutes: number): Cursors {
-  // not a secret and covered by the signature: two 32-bit hashes are enough to tell users, items and filters apart
+  // the signature protects the identity, so two 32-bit hashes are enough to tell users, items and filters apart
   const writeIdentity = (identity: string, bytes: Buffer, at: number): void => {
     bytes.writeUInt32BE(hashOf(identity) >>> 0, at);
     bytes.writeUInt32BE(hashOf(`${identity.length} ${identity}`) >>> 0, at + 4);

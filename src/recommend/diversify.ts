@@ -3,15 +3,15 @@ import type { CapCounter } from '../domain/caps.js';
 import { dotRows } from '../index/dot.js';
 import type { RankedItem } from './source.js';
 
-/** Similarities between two turns of the event loop: about a millisecond at 64 dimensions. */
+/** Similarities computed in one turn of the event loop: about a millisecond at 64 dimensions. */
 const SLICE = 16_384;
 
 /**
  * Maximal marginal relevance (Carbonell and Goldstein, 1998): each next item has the greatest
- * (1 - diversity) · relevance - diversity · (largest cosine with what is chosen), relevance being the score scaled to
- * 0 … 1 over the candidates. Items without a vector count as unlike everything.
+ * (1 - diversity) · relevance - diversity · (largest cosine with a chosen item). Relevance is the score, scaled to 0 … 1 over the
+ * candidates. The cosine of an item without a vector is 0.
  * @param candidates best first
- * @param caps counts what is chosen; null: nothing is capped
+ * @param caps counts the chosen items; null: nothing is capped
  * @param vectors [candidates, d]
  */
 export async function chooseDiverse(
@@ -58,7 +58,7 @@ export async function chooseDiverse(
   return chosen;
 }
 
-/** Each row of length 1; a row of zeros stays. */
+/** [rows, d], each row scaled to length 1; a row of zeros stays. */
 function unitRows(rows: Float32Array, dim: number): Float32Array {
   const units = new Float32Array(rows.length);
   for (let first = 0; first < rows.length; first += dim) {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Experiment } from './request.js';
 
-/** The same subject is always in the same arm of an experiment; arms get users in proportion to their weights. */
+/** Assigns an arm by a hash of experiment and subject: always the same one for a subject, in proportion to the weights of the arms. */
 export function assignArm({ name, arms }: Experiment, subject: string): { name: string; arm: string } {
   const total = arms.reduce((sum, { weight }) => sum + weight, 0);
   const digest = createHash('sha256').update(`${name}\n${subject}`).digest();

@@ -3,7 +3,7 @@ import { isLate, unlessLate } from './deadline.js';
 import type { Ranking } from './rank.js';
 import type { RequestScope } from './scope.js';
 
-/** Null: no explanation was asked for. */
+/** Explanations of the items, in order; null: none were requested. */
 export async function explain(scope: RequestScope, items: readonly Recommended[], ranking: Ranking): Promise<Explanation[] | null> {
   const { explain: isWanted, explainLayers } = scope.request;
   if (!isWanted) return null;
@@ -31,8 +31,8 @@ async function explainHistory({ context }: RequestScope, items: readonly Recomme
 }
 
 /**
- * Adds what each layer of the hidden states does to the item's vector; one item after another, because the item tower
- * is ingest's too. Null for the items whose turn comes too late.
+ * Adds the share of each layer in the item vectors. Items are explained one after another, because ingest shares the item tower.
+ * The shares are null for items that would miss the deadline.
  */
 async function addLayers(scope: RequestScope, items: readonly Recommended[], explanations: readonly Explanation[]): Promise<Explanation[]> {
   const explainAll = async (): Promise<Explanation[]> => {

@@ -7,16 +7,16 @@ import { counterOf } from './choose.js';
 import type { Ranking } from './rank.js';
 import type { RequestScope } from './scope.js';
 
-/** Freshest items looked at; the eligible among them are equally likely. */
+/** Number of freshest items to draw from. */
 const MAX_FRESH = 1000;
 
 export interface Explored {
   items: readonly Recommended[];
-  /** Of the draw; null: nothing was to be drawn. */
+  /** Seed of the draw; null: exploration was not requested. */
   seed: number | null;
 }
 
-/** mulberry32: the same seed gives the same choice. */
+/** Random numbers in [0, 1) by mulberry32: the same seed gives the same sequence. */
 function randomOf(seed: number): () => number {
   let state = seed | 0;
   return () => {
@@ -28,10 +28,9 @@ function randomOf(seed: number): () => number {
 }
 
 /**
- * Gives up to `slots` of k places, evenly spread, to new items that were shown less often than the budget. They are drawn
- * uniformly without replacement among the freshest that the caps leave room for beside the ranked items, so that each of
- * these is in the answer with probability slots / eligible. That propensity is returned and logged, for unbiased
- * estimates later on. Nothing is drawn that the ranking itself has brought, whatever its score.
+ * Gives up to `slots` of k positions, evenly spread, to new items whose impressions are below the budget. They are drawn uniformly
+ * without replacement among the freshest items that filter and caps admit and that the ranking does not hold. Each of these is in the
+ * answer with probability slots / eligible. That propensity is returned and logged, for unbiased estimates.
  */
 export async function explore(scope: RequestScope, ranking: Ranking, rules: EligibilityRules, k: number): Promise<Explored> {
   const { exploration, caps } = scope.request;
@@ -55,13 +54,13 @@ export async function explore(scope: RequestScope, ranking: Ranking, rules: Elig
   return { items: mixed, seed };
 }
 
-/** Fresh, shown less often than the budget, eligible, and not ranked. */
+/** Fresh items that are eligible, not in the ranking, and have fewer impressions than the budget. */
 async function unknownItems({ context, now }: RequestScope, ranked: readonly Recommended[], rules: EligibilityRules): Promise<Item[]> {
   const { popularity, catalogue, retrieval } = context;
   const { budget, maxAgeMs } = context.exploration;
   const present = new Set(ranked.map(({ item }) => item.index));
   const { fresh } = popularity.ranking(catalogue.all, now, RANKING_AGE_MS);
-  const items = await retrieval.hydrate(fresh.slice(0, MAX_FRESH)); // the ranking may be a moment old
+  const items = await retrieval.hydrate(fresh.slice(0, MAX_FRESH)); // the ranking may be up to RANKING_AGE_MS old
   return items.filter(
     (item) =>
       item !== undefined &&
@@ -72,13 +71,13 @@ async function unknownItems({ context, now }: RequestScope, ranked: readonly Rec
   ) as Item[]; // none is undefined
 }
 
-/** Without replacement. */
+/** Draws items uniformly without replacement. */
 function draw(eligible: readonly Item[], count: number, random: () => number): Item[] {
   const left = [...eligible];
   return Array.from({ length: count }, () => left.splice(Math.floor(random() * left.length), 1)).flat();
 }
 
-/** The more ranked items give way, the more new ones the caps let through: finds the most slots that can all be filled. */
+/** Finds the greatest number of slots that can all be filled: the caps admit more new items when fewer ranked ones are kept. */
 function makeRoom(
   items: readonly Recommended[],
   unknown: readonly Item[],

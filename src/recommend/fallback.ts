@@ -13,22 +13,22 @@ const MAX_REST = 10_000;
 type Context = Pick<RecommendContext, 'catalogue' | 'popularity' | 'retrieval'>;
 
 /**
- * The fallback ranking: popular with time decay, every fifth place the freshest; the score is the decayed number of
- * positive events. Items are ordered by -ln(place), so that a boost means the same as it does to a model's logits. When the
- * ranking is used up, the best of everything else that is eligible follows.
- * @param mixBy attribute whose values take turns; null: none
+ * The fallback ranking: popular items with time decay, and the freshest item at every fifth position. The score is the decayed number
+ * of positive events. `rankScore` is -ln(position), so that a boost has the same meaning as for a model's logits. After the end of the
+ * ranking, the best of all other eligible items follow.
+ * @param mixBy attribute whose values alternate; null: none
  */
 export async function popularItems(context: Context, rules: EligibilityRules, mixBy: string | null): Promise<ItemSource> {
   const { catalogue, popularity } = context;
   const now = Date.now();
   const returned = new Set<number>();
   const isFit = (item: Item): boolean => !returned.has(item.index) && isEligible(item, rules, now);
-  let place = 0;
+  let position = 0;
   let left = (await ranking(context, now, mixBy, isFit))[Symbol.iterator]();
   let isRest = false;
   let isEnd = false;
 
-  /** The ranking may be of a moment ago: what was deleted, hidden or replaced since must not slip through. */
+  /** The next items of the ranking, checked as they are now: they may have been deleted, hidden or replaced since it was computed. */
   const take = async (count: number): Promise<RankedItem[]> => {
     const named: Item[] = [];
     while (named.length < count) {
@@ -45,7 +45,7 @@ export async function popularItems(context: Context, rules: EligibilityRules, mi
       if (item === undefined || !isFit(item)) continue;
       returned.add(item.index);
       const score = popularity.weight(item.fields.item_id, now);
-      ranked.push({ item, score, rankScore: -Math.log(++place), reason: 'popular', movedBy: UNMOVED });
+      ranked.push({ item, score, rankScore: -Math.log(++position), reason: 'popular', movedBy: UNMOVED });
     }
     return named.length > 0 && ranked.length === 0 ? take(count) : ranked;
   };
@@ -65,7 +65,7 @@ export async function popularItems(context: Context, rules: EligibilityRules, mi
       await searchRest(count, admits);
       return take(count);
     },
-    upperBound: () => (isEnd ? -Infinity : -Math.log(place + 1)),
+    upperBound: () => (isEnd ? -Infinity : -Math.log(position + 1)),
   };
 }
 
@@ -79,7 +79,7 @@ async function ranking(
   return takeTurns(await popularity.byValue(catalogue.all, now, attributeName(mixBy), RANKING_AGE_MS), isFit);
 }
 
-/** The best of each group, then the second best of each, and so on, among those that fit; an item of several groups comes once. */
+/** The best fitting item of each group, then the second best of each, and so on. An item of several groups comes once. */
 function* takeTurns(groups: readonly (readonly Item[])[], fits: (item: Item) => boolean): Generator<Item> {
   const taken = new Set<Item>();
   const left = groups.map((group) => group.values());

@@ -4,17 +4,17 @@ import type { RecommendContext } from './context.js';
 import type { RecommendRequest } from './request.js';
 
 export interface History {
-  /** Indexes of positive items, newest first, each once. */
+  /** Item indexes of the positives, newest first, each once. */
   newestFirst: ArrayLike<number>;
-  /** Whether the user or the request named any item at all. */
+  /** Whether neither the user nor the request has named an item. */
   isEmpty: boolean;
-  /** What the user has seen and is not to get again. */
+  /** Items that the user has seen and must not get again. */
   seen: EligibilityRules['seen'];
 }
 
 const NOBODY: RecentIndexes = { positives: new Int32Array(0), seen: NOTHING_SEEN };
 
-/** The stored history of the user, and behind it what the request itself brings. */
+/** Joins the stored history of the user with the items of the request, which count as newer. */
 export async function collectHistory(
   context: Pick<RecommendContext, 'histories' | 'retrieval'>,
   request: RecommendRequest,
@@ -31,7 +31,7 @@ export async function collectHistory(
   };
 }
 
-/** Of what the user has seen, the part that is not to be recommended. */
+/** Seen items that the request excludes. */
 function seenSince({ seen }: RecentIndexes, { excludeSeen, seenWithinMs }: RecommendRequest, now: number): EligibilityRules['seen'] {
   if (!excludeSeen) return NOTHING_SEEN;
   return seenWithinMs === null ? seen : new Map([...seen].filter(([, at]) => at >= now - seenWithinMs));

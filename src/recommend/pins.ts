@@ -13,8 +13,8 @@ export interface Pin {
 const NO_PINS: readonly Pin[] = [];
 
 /**
- * Pinned items that can be served, by position. A pin overrides filter, caps and what the user has seen, but never serves
- * what is hidden, not available, excluded by the caller or shown on an earlier page.
+ * Servable pinned items, by position. A pin overrides filter, caps and seen items. It does not override hidden, unavailable, excluded
+ * and earlier shown items.
  */
 export async function findPins({ context, request, rules, now }: RequestScope): Promise<readonly Pin[]> {
   const { pins, exclude } = request;
@@ -29,11 +29,11 @@ export async function findPins({ context, request, rules, now }: RequestScope): 
     .sort((a, b) => a.position - b.position);
 }
 
-/** The rules for the other items: what is pinned has its place. By id, because an item that is written meanwhile is another object. */
+/** Rules for the other items, which exclude the pinned ones by id: an item that is written meanwhile is another object. */
 export const besidePins = (rules: EligibilityRules, pins: readonly Pin[]): EligibilityRules =>
   pins.length === 0 ? rules : { ...rules, excludedIds: new Set([...rules.excludedIds, ...pins.map(({ item }) => item.fields.item_id)]) };
 
-/** Puts the pinned items between the others, which leave room for them; at the end where the others are too few. */
+/** Inserts the pinned items at their positions; at the end when there are too few others. */
 export async function placePins(
   items: readonly Recommended[],
   pins: readonly Pin[],

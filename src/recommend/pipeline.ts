@@ -10,9 +10,9 @@ import type { RecommendRequest } from './request.js';
 import { openScope, type RequestScope } from './scope.js';
 
 /**
- * As many items as asked whenever that many are allowed; otherwise `shortReason` says why not.
- * @throws ReelfuseError 422 `invalid_request`, 410 `cursor_expired`, 503 `overloaded` or `sequence_not_reached`; around an
- *   item 404 `item_not_found`, 409 `item_without_vector`
+ * Answers a request with k items. When fewer are eligible, `shortReason` says why.
+ * @throws ReelfuseError 422 `invalid_request`, 410 `cursor_expired`, 503 `overloaded` or `sequence_not_reached`; for similar items also
+ *   404 `item_not_found`, 409 `item_without_vector`
  */
 export async function recommend(context: RecommendContext, request: RecommendRequest): Promise<RecommendAnswer> {
   const scope = await openScope(context, request);
@@ -40,14 +40,14 @@ export async function recommend(context: RecommendContext, request: RecommendReq
   };
 }
 
-/** Why there are fewer than k items, and how the next page is asked for. */
+/** Why there are fewer than k items, and the cursor of the next page. */
 function endOf(
   { context, request, shown, identity, now }: RequestScope,
   ranking: Ranking,
   items: readonly Recommended[],
 ): Pick<RecommendAnswer, 'shortReason' | 'nextCursor' | 'endReason'> {
   const shortReason = items.length < request.k ? ranking.shortReason : null;
-  // the caps begin anew with each page: what they kept out of this one may come in the next
+  // caps count from zero on each page: an item that they refused here may be on the next page
   const hasMore = shortReason === null || shortReason === 'caps';
   const nextCursor = hasMore ? context.cursors.seal([...shown, ...items.map(({ item }) => hashOf(item.fields.item_id))], identity, now) : null;
   return { shortReason, nextCursor, endReason: nextCursor !== null ? null : hasMore ? 'session_full' : 'exhausted' };

@@ -11,22 +11,22 @@ import { eligibleItems, type RankedItem } from './source.js';
 
 export interface Ranking {
   items: readonly RankedItem[];
-  /** Null: the model has ranked. */
+  /** Why the fallback ranking answered; null: the model did. */
   fallback: FallbackReason | null;
-  /** Which option is to blame when there are fewer than k items. */
+  /** Reason to give when there are fewer than k items. */
   shortReason: ShortReason;
-  /** Of the model; null where the fallback ranking has answered. */
+  /** Candidate stream of the model; null when the fallback ranking answered. */
   stream: CandidateStream | null;
-  /** Milliseconds for everything but the search. */
+  /** Time of the ranking without queue, user tower and search, milliseconds. */
   rulesMs: number;
-  /** The score of items that the ranking itself did not bring. */
+  /** Scores of items that are not in the ranking. */
   scoresOf(items: readonly Item[]): Promise<number[]>;
 }
 
 /**
- * Ranks by the model, or by popularity where the model cannot: no history, not ready, too late.
- * @param rules those of the scope, less what has its place already
- * @throws ReelfuseError 503 `overloaded`; 409 `item_without_vector` around an item
+ * Ranks by the model, or by popularity when there is no history, the catalogue is loading, or the deadline comes first.
+ * @param rules those of the scope without the pinned items
+ * @throws ReelfuseError 503 `overloaded`; for similar items 409 `item_without_vector`
  */
 export async function rank(scope: RequestScope, rules: EligibilityRules, k: number): Promise<Ranking> {
   const missing = missingFor(scope);
@@ -44,7 +44,7 @@ function missingFor({ context, request, history }: RequestScope): FallbackReason
   return request.similarTo === null && history.isEmpty ? 'no_history' : null;
 }
 
-/** Null: there is nothing to search by. */
+/** Null: no item of the history, or not the similar one, has a vector. */
 async function rankByModel(scope: RequestScope, rules: EligibilityRules, k: number): Promise<Ranking | 'late' | null> {
   const { context, request } = scope;
   const options = rerankOptions(scope, k);
@@ -68,7 +68,7 @@ async function rankByPopularity(scope: RequestScope, rules: EligibilityRules, k:
   const { context, request } = scope;
   const startedAt = performance.now();
   const source = await popularItems(context, rules, request.fallbackMix);
-  // scores of the ranking are counts, not the model's
+  // the scores of this ranking are counts, so the minimum score of the model does not apply
   const reranked = await rerank(source, { ...rerankOptions(scope, k), minScore: null }, context.retrieval);
   const now = Date.now();
   const scoresOf = async (items: readonly Item[]): Promise<number[]> => items.map(({ fields }) => context.popularity.weight(fields.item_id, now));
@@ -84,7 +84,7 @@ const rerankOptions = ({ request, boost }: RequestScope, k: number): RerankOptio
   boost,
 });
 
-/** On a later page it is not the filter that leaves too few: the rest was shown. */
+/** On a later page the filter is not the reason: earlier pages have shown the other items. */
 const shortReasonOf = ({ request: { filter, cursor } }: RequestScope, { limitedBy }: Reranked): ShortReason =>
   limitedBy ?? (filter === null || cursor !== null ? 'catalogue_exhausted' : 'filter');
 

@@ -12,14 +12,17 @@ export interface ServingGeneration {
   readonly retrieval: Retrieval;
   readonly catalogue: Catalogue;
   layerShares(itemId: string): Promise<number[] | null>;
-  /** Runs a task that the generation must outlive; called in the turn in which the generation was chosen. */
+  /** Runs a task; the generation stays open until it ends. Call it in the same turn of the event loop in which the generation was chosen. */
   lease<Value>(task: () => Promise<Value>): Promise<Value>;
 }
 
 /** @throws what `recommend` throws */
 export type Recommend = (request: RecommendRequest) => Promise<RecommendAnswer>;
 
-/** Every answer is of exactly one generation, the one that serves when its request comes. @param serving the same object for the same generation */
+/**
+ * Each answer uses one generation: the one that serves when its request arrives.
+ * @param serving returns the same object for the same generation
+ */
 export function createRecommender(
   serving: () => ServingGeneration,
   shared: Omit<RecommendContext, 'retrieval' | 'catalogue' | 'layerShares' | 'model'>,

@@ -1,13 +1,13 @@
 import type { Cap } from '../domain/caps.js';
 
-/** A caller's request, parsed and with its defaults. */
+/** A parsed request with its defaults. */
 export interface RecommendRequest {
   userId: string | null;
-  /** Search around this item instead of a user. */
+  /** Item id: rank by similarity to this item; null: by the history. */
   similarTo: string | null;
-  /** Item ids, oldest first; appended to the stored history when there is a user too. */
+  /** Item ids, oldest first; appended to the stored history of the user. */
   history: string[];
-  /** History items that are left out: what would be recommended without them? */
+  /** History items that are left out. */
   without: string[];
   /** Examples: appended to the history as if just watched. */
   liked: string[];
@@ -18,12 +18,12 @@ export interface RecommendRequest {
   filter: unknown;
   exclude: string[];
   excludeSeen: boolean;
-  /** Only what was seen within this time is excluded; null: whenever. */
+  /** Only items seen within this time are excluded; null: all seen items. */
   seenWithinMs: number | null;
   /** 0: by score alone, 1: by difference alone. */
   diversity: number;
   caps: Cap[];
-  /** Items that pass have the odds of being chosen multiplied. */
+  /** Each factor multiplies the odds of items that pass its filter. */
   boosts: { filter: unknown; factor: number }[];
   freshness: { halfLifeMs: number; factor: number } | null;
   rotation: { withinMs: number; factor: number } | null;
@@ -39,18 +39,19 @@ export interface RecommendRequest {
   atLeastSequence: number | null;
   cursor: string | null;
   experiment: Experiment | null;
-  /** The fallback ranking takes turns between the values of this attribute. */
+  /** Attribute whose values alternate in the fallback ranking; null: none. */
   fallbackMix: string | null;
-  /** Options that shape the answer, as the caller has sent them, for the log of what was served: no user, no items of a history. */
+  /** Options for the served log, as the caller sent them, without user and history. */
   loggedOptions: Record<string, unknown>;
 }
 
 export interface Experiment {
   name: string;
-  /** One arm: the caller has assigned it. Several: one of them is assigned by a stable hash of the user. */
+  /** One arm: assigned by the caller. Several: one is assigned by a stable hash of the user. */
   arms: { name: string; weight: number }[];
 }
 
+/** A request with defaults only. */
 export const plainRequest = (k: number): RecommendRequest => ({
   userId: null,
   similarTo: null,

@@ -17,59 +17,60 @@ export interface RerankOptions {
 
 export interface Reranked {
   items: readonly RankedItem[];
-  /** What kept eligible items out, when there are fewer than k; null: there are no more. */
+  /** Why there are fewer than k items although others are eligible; null: there are no others. */
   limitedBy: Extract<ShortReason, 'caps' | 'min_score'> | null;
 }
 
-/** Boosts and diversity choose from this many times k candidates, and from this many at least; from more when these do not settle the answer. */
+/** Boosts and diversity first choose from max(k · POOL_FACTOR, POOL_MIN) candidates; the pool grows by POOL_GROWTH until the choice is settled. */
 const POOL_FACTOR = 5;
 const POOL_MIN = 100;
 const POOL_GROWTH = 4;
-/** Boosts act among this many best at most: whatever scores less keeps its place behind them. */
+/** Boosts act among this number of best candidates. Those behind them keep their order. */
 const MAX_BOOSTED = 10_000;
-/** Asked for at once at least: some of them are not eligible. */
+/** Minimum size of a page of the source. */
 const MIN_PAGE = 16;
-/** Candidates taken between two turns of the event loop: about a millisecond. */
+/** Candidates taken in one turn of the event loop: about a millisecond. */
 const SLICE = 2048;
 
-/** Candidates to search for at first: stages that change the order need more than k. */
+/** Number of candidates of the first search. Boosts, diversity and caps need more than k. */
 export function depthOf({ k, diversity, caps, boost }: RerankOptions): number {
   if (diversity > 0 || boost !== null) return Math.max(k * POOL_FACTOR, POOL_MIN);
   return caps.length > 0 ? 2 * k : k;
 }
 
-/** Candidates whose order may change; those behind them are ordered by score. */
+/** Number of candidates whose order may change; those behind them stay ordered by score. */
 function reorderedOf({ k, diversity, boost }: RerankOptions): number {
   if (boost !== null) return MAX_BOOSTED;
   return diversity > 0 ? Math.max(k, MAX_CHOICE) : 0;
 }
 
-/** Candidates in the order that counts: the first ones by their boosted score, those behind them as they came. */
+/** Candidates in order: the reordered ones by boosted score, then the others as the source returned them. */
 interface Pool {
   readonly candidates: readonly RankedItem[];
-  /** A candidate scored less than is wanted, and so does all that follows. */
+  /** A candidate was below the minimum score, so all later ones are too. */
   readonly isCut: boolean;
+  /** The source has no further candidates. */
   readonly isDry: boolean;
 }
 
 interface Selection {
   readonly items: readonly RankedItem[];
-  /** The k-th best that the caps admit is ordered by this; -Infinity: there is none. */
+  /** `rankScore` of the k-th best candidate that the caps admit; -Infinity: there are fewer. */
   readonly floor: number;
-  /** What the caps still admit beside the items; null: everything. */
+  /** What the caps admit in addition to the items; null: everything. */
   readonly admits: Filter | null;
 }
 
 /**
- * Up to k items within the caps: by score, by score and boosts, or with diversity. Asks the source for more until nothing
- * that is still to come could change the choice.
+ * Chooses up to k items within the caps by score, boosts and diversity. It asks the source for more candidates until no later one
+ * can change the choice.
  */
 export async function rerank(source: ItemSource, options: RerankOptions, retrieval: Pick<Retrieval, 'vectors'>): Promise<Reranked> {
   const reordered = reorderedOf(options);
   let pool: Pool = { candidates: [], isCut: false, isDry: false };
   let selection: Selection = { items: [], floor: -Infinity, admits: null };
   for (let size = depthOf(options); ; size = nextSize(pool, selection, options, reordered)) {
-    // while the order may change, what the caps refuse now may be chosen in the end
+    // while the order may change, a candidate that the caps refuse now may still be chosen
     const admits = pool.candidates.length < reordered ? null : selection.admits;
     pool = await fill(pool, source, size, admits, options, reordered);
     selection = await select(pool, options, retrieval);
@@ -83,7 +84,7 @@ function nextSize({ candidates }: Pool, { items }: Selection, { k }: RerankOptio
   return candidates.length + k - items.length;
 }
 
-/** The pool with candidates of the source, up to a size. */
+/** The pool, filled with candidates of the source up to a size. */
 async function fill(pool: Pool, source: ItemSource, size: number, admits: Filter | null, options: RerankOptions, reordered: number): Promise<Pool> {
   const { minScore, boost } = options;
   const boosted = reordered === 0 ? [] : pool.candidates.slice(0, reordered);
@@ -118,7 +119,7 @@ async function select({ candidates, isCut, isDry }: Pool, options: RerankOptions
   return { items, floor, admits: own?.remaining() ?? null };
 }
 
-/** Whether nothing that is still to come can change what was chosen. */
+/** Whether no later candidate can change the choice. */
 function isSettled(
   { candidates, isCut, isDry }: Pool,
   { items, floor }: Selection,
@@ -142,6 +143,6 @@ async function limitOf(
   if (items.length >= k) return null;
   if (candidates.length > items.length) return 'caps';
   if (isCut) return 'min_score';
-  // a search among what the caps admit does not tell whether they have kept anything out
+  // a search among what the caps admit does not show whether they have refused anything, so ask without them
   return admits !== null && (await source.next(1, null)).length > 0 ? 'caps' : null;
 }

@@ -7,10 +7,10 @@ import type { RecommendRequest } from './request.js';
 
 const ANY_TYPE: ReadonlySet<AttributeType> = new Set(['string', 'number', 'boolean', 'list', 'time']);
 
-/** Characters of all filters of a request as JSON: bitmaps are found by them, and they are kept with the answer. */
+/** Maximum length of all filters of a request as JSON. They are keys of bitmaps, and are kept with the answer. */
 const MAX_FILTER_TEXT = 65_536;
 
-/** The caller's filters, ready to be asked. */
+/** The filters of a request, compiled. */
 export interface ParsedRules {
   filter: EligibilityRules['filter'];
   boosts: readonly FilteredBoost[];
@@ -18,7 +18,7 @@ export interface ParsedRules {
 
 export interface FilteredBoost {
   matches: Matcher;
-  /** Added to the score. */
+  /** Logarithm of the factor; added to the score. */
   gain: number;
   name: string;
 }
@@ -26,13 +26,13 @@ export interface FilteredBoost {
 const NO_RULES: ParsedRules = { filter: null, boosts: [] };
 
 /**
- * Parses filter and boosts against the attributes that items really have.
+ * Parses filter and boosts, and checks that each attribute exists with the used type.
  * @throws ReelfuseError 422 `invalid_request` with pointers
  */
 export function parseRules({ catalogue, isReady }: Pick<RecommendContext, 'catalogue' | 'isReady'>, request: RecommendRequest): ParsedRules {
   const { filter, boosts, caps, fallbackMix } = request;
   if (filter === null && boosts.length === 0 && caps.length === 0 && fallbackMix === null) return NO_RULES;
-  // while the catalogue loads nobody knows yet which attributes there are
+  // while the catalogue loads, its attributes are not known yet
   const typesOf: AttributeTypesOf = (name) => (isReady() ? catalogue.attributeTypes(name) : ANY_TYPE);
   const errors: FieldError[] = [];
   const requireKnown = (field: string, pointer: string): void => {

@@ -18,18 +18,18 @@ export interface RequestScope extends Timed {
   readonly startedAt: number;
   /** Milliseconds since 1970. */
   readonly now: number;
-  /** Newest change of the store: whatever is newer may be missing. */
+  /** Sequence of the newest change: the answer may lack newer ones. */
   readonly sequence: number;
-  /** What the pages of one session have in common. */
+  /** Text of user, item and filter, which all pages of a session share. */
   readonly identity: string;
   /** Hashes of the ids that earlier pages have shown, in order. */
   readonly shown: readonly number[];
   readonly history: History;
   readonly rules: EligibilityRules;
   readonly boost: Boost | null;
-  /** Index of the item to search around; null: by the history. */
+  /** Index of the item of a similar-items request; null: rank by the history. */
   readonly similarTo: number | null;
-  /** Milliseconds until here. */
+  /** Time to collect the history and rules, milliseconds. */
   readonly historyMs: number;
 }
 
@@ -70,7 +70,7 @@ async function waitForSequence({ changes }: RecommendContext, wanted: number, de
   throw new ReelfuseError(503, 'sequence_not_reached', detail, { retryAfter: 1 });
 }
 
-/** What the request lists as history or example, searches around, or excludes. */
+/** Ids that the request names as history, example, similar item or exclusion. */
 function excludedIds({ exclude, history, liked, disliked, similarTo }: RecommendRequest): ReadonlySet<string> {
   if (exclude.length + history.length + liked.length + disliked.length === 0 && similarTo === null) return NO_IDS;
   return new Set([...exclude, ...history, ...liked, ...disliked, ...(similarTo === null ? [] : [similarTo])]);

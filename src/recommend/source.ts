@@ -4,7 +4,7 @@ import type { Item } from '../domain/item.js';
 import type { Candidate, CandidateStream, Retrieval } from '../retrieval/retrieval.js';
 import { UNMOVED, type Reason, type Recommended } from './answer.js';
 
-/** A recommended item with what it is ordered by. */
+/** A recommended item with the score that orders it. */
 export interface RankedItem extends Recommended {
   readonly rankScore: number;
 }
@@ -12,15 +12,15 @@ export interface RankedItem extends Recommended {
 /** Eligible items, best first, from a model's candidate stream or from the fallback ranking. */
 export interface ItemSource {
   /**
-   * The next eligible items, about `count`; none: there are no more.
+   * The next eligible items, about `count`; empty: there are no more.
    * @param admits what the caps still admit; null: everything
    */
   next(count: number, admits: Filter | null): Promise<readonly RankedItem[]>;
-  /** What is still to come is ordered by no more than this; -Infinity: nothing is to come. */
+  /** Upper bound of `rankScore` of all later items; -Infinity: there are none. */
   upperBound(): number;
 }
 
-/** Hydrates the candidates of a stream, and decides on the items as they are now who is eligible. */
+/** Hydrates the candidates of a stream and keeps those that are eligible now. */
 export function eligibleItems(retrieval: Pick<Retrieval, 'hydrate'>, stream: CandidateStream, rules: EligibilityRules, reason: Reason): ItemSource {
   return {
     next: async (count, admits) => {

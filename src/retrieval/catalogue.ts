@@ -2,26 +2,26 @@ import type { AttributeTypesOf } from '../domain/attributes.js';
 import type { Availability, Item, ItemState } from '../domain/item.js';
 
 export interface CatalogueStatus {
-  /** All items. */
+  /** Number of items. */
   size: number;
   states: Record<ItemState, number>;
-  /** Items that a search can find now. */
+  /** Number of items that a search can find now. */
   findable: number;
-  /** Nodes of the index that no search finds any more; they slow it down until it is rebuilt. */
+  /** Number of graph nodes of items that no search may return. They slow searches down until a rebuild. */
   deadNodes: number;
 }
 
-/** What is known of all items of a generation, beside searching them. */
+/** Counts, samples and iterations over all items of a generation. */
 export interface Catalogue {
-  /** Cheap: asked by every probe. */
+  /** Cheap: every readiness probe calls it. */
   status(): Promise<CatalogueStatus>;
-  /** Items that are not hidden, but outside their time. */
+  /** Numbers of items that are not hidden but scheduled or expired. */
   countUnavailable(now: number): Promise<Record<Exclude<Availability, 'now'>, number>>;
   readonly attributeTypes: AttributeTypesOf;
   /** Up to `count` servable items with a vector, spread over the order in which they came. */
   sample(count: number, now: number): Promise<Item[]>;
   /** One item with a vector; undefined: there is none. */
   random(): Promise<Item | undefined>;
-  /** For rankings that go through everything, in slices; items may come and go meanwhile. */
+  /** All items, for rankings. Callers iterate in slices; items may be added and removed between two of them. */
   readonly all: { readonly size: number; items(): Iterable<Item> };
 }

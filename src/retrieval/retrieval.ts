@@ -2,21 +2,21 @@ import type { EligibilityRules } from '../domain/eligibility.js';
 import type { Filter } from '../domain/filter.js';
 import type { Item, ItemFields, StoredVector } from '../domain/item.js';
 
-/** What to search by. Items are named by their index, see ItemInterner. */
+/** What to search by. Items are given by their index, see ItemInterner. */
 export interface Query {
-  /** Newest first, each once. The newest T that have a vector are embedded. Ignored where `similarTo` is given. */
+  /** Newest first, each once. The newest `max_history` items with a vector are embedded. Ignored when `similarTo` is given. */
   history: ArrayLike<number>;
-  /** Search around this item's vector instead of a user's; null: by the history. */
+  /** Search by the vector of this item; null: by the user vector of the history. */
   similarTo: number | null;
   /** Examples that the query moves away from. */
   disliked: readonly number[];
-  /** Score every item that may be in the answer, with the user tower in full precision, instead of asking an approximate index. */
+  /** Score every allowed item with the user tower in full precision, instead of searching an approximate index. */
   exact: boolean;
-  /** `scoresWithout` will be asked. */
+  /** Whether `scoresWithout` will be called. */
   explain: boolean;
-  /** `score` will be asked. */
+  /** Whether `score` will be called. */
   scoresOthers: boolean;
-  /** Asked before work is begun: a search that nobody waits for any more is not made. */
+  /** Called before the search begins; true ends it, because the request no longer waits for it. */
   isLate(): boolean;
 }
 
@@ -24,54 +24,54 @@ export interface Query {
 export interface Candidate {
   /** The item's index, see ItemInterner. */
   index: number;
-  /** Similarity over the model's temperature; around an item the similarity itself. */
+  /** Similarity divided by the temperature of the model; with `similarTo` the similarity itself. */
   score: number;
 }
 
-/** Milliseconds that a stream has spent so far; those of a batch count for each request in it. */
+/** Milliseconds of all rounds of a stream so far. Each request of a batch counts the whole batch. */
 export interface SearchTimings {
-  /** Waiting for an engine, and the way there and back. */
+  /** Waiting for an engine, including messages to and from it. */
   queue: number;
   user_tower: number;
   search: number;
 }
 
 /**
- * Candidates by falling score, more on demand. How the stream widens (over-fetch, a deeper walk, an exact scan, an engine's
- * next page) is the engine's business. It may return items that the rules forbid, and never one item twice.
+ * Candidates by falling score, more on demand. Each engine decides how to find more: over-fetch, a deeper graph search, an exact scan,
+ * or a next page. A stream may return items that the rules forbid, but no item twice.
  */
 export interface CandidateStream {
   /**
-   * Up to `count` further candidates; none: there are no more.
-   * @param admits what the caps still admit, a hint for a wider search; null: everything
+   * Up to `count` further candidates; empty: there are no more.
+   * @param admits what the caps still admit, a hint for an expanded search; null: everything
    * @throws ReelfuseError 503 `overloaded`; SearchEnded when the query is late, or has nothing to search by any more
    */
   next(count: number, admits: Filter | null): Promise<readonly Candidate[]>;
-  /** What is still to come scores no more than this, as far as the engine can tell; -Infinity: nothing is to come. */
+  /** Upper bound of the scores of later candidates, as far as the engine knows; -Infinity: there are none. */
   upperBound(): number;
-  /** The items that were embedded, oldest first; empty around an item. */
+  /** Indexes of the embedded history items, oldest first; empty with `similarTo`. */
   readonly history: readonly number[];
-  /** Scores of items from elsewhere by the same query; 0 where an item has no vector. */
+  /** [items], scores of other items by the same query; 0 for an item without a vector. */
   score(items: readonly Item[]): Promise<number[]>;
   /**
-   * Leave-one-out: the score that each item would have without history item n, in the order of `history`. Empty where an item
-   * has no vector, and for a history of one item.
+   * Leave-one-out, [items, history]: the score of each item without history item n, in the order of `history`. Empty for an item without
+   * a vector, and for a history of one item.
    */
   scoresWithout(items: readonly Item[]): Promise<number[][]>;
   readonly timings: Readonly<SearchTimings>;
 }
 
-/** The search came to nothing: its request is late, or every item that it was to search by is gone. */
+/** The search has ended without a result: its request is late, or every item to search by was deleted. */
 export class SearchEnded extends Error {}
 
 /** A change of one item, in the order of the change feed. */
 export type IndexChange =
   | { kind: 'put'; fields: ItemFields; created: number; stored: StoredVector | null }
-  /** Keeps the vector. */
+  /** Replaces the fields and keeps the vector. */
   | { kind: 'fields'; fields: ItemFields }
   | { kind: 'delete'; itemId: string };
 
-/** The vectors of one model, searched and kept up to date. One folder an engine. */
+/** Searches the vectors of one model and applies changes to them. Each engine is one folder. */
 export interface Retrieval {
   /**
    * Opens a stream with its first `count` candidates.
@@ -79,16 +79,16 @@ export interface Retrieval {
    * @throws ReelfuseError 503 `overloaded`; SearchEnded
    */
   search(query: Query, rules: EligibilityRules, count: number): Promise<CandidateStream | null>;
-  /** The items as they are now, in the order asked for; undefined: gone. */
+  /** The items as they are now, in the order of the indexes; undefined: deleted. */
   hydrate(named: readonly { readonly index: number }[]): Promise<readonly (Item | undefined)[]>;
-  /** The same by id; undefined: there is no such item. */
+  /** The items as they are now, in the order of the ids; undefined: there is no such item. */
   find(itemIds: readonly string[]): Promise<readonly (Item | undefined)[]>;
-  /** [n, d], scaled as the similarity compares them (to length 1 for cosine); zeros where an item has no vector. */
+  /** [items, d], scaled as the similarity compares them (to length 1 for cosine); zeros for an item without a vector. */
   vectors(items: readonly Item[]): Promise<Float32Array>;
   /**
-   * Fields and deletions hold for every request from this call on; resolves when every search finds the items by their new
-   * vectors and none finds what is gone.
-   * @returns ids of `fields` changes whose item is not known here: it has to be put
+   * Applies changes. Fields and deletions are in effect for every request after this call. Resolves when every search finds the items by
+   * their new vectors and none finds deleted items.
+   * @returns ids of `fields` changes whose item is not known here; they need a `put`
    */
   apply(changes: readonly IndexChange[]): Promise<{ unknown: string[] }>;
   close(): Promise<void>;

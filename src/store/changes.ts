@@ -4,9 +4,9 @@ import type { ItemFields, StoredVector } from '../domain/item.js';
 export interface ItemChange {
   sequence: number;
   item_id: string;
-  /** `put`: hidden states and vectors may be others; `fields`: they are as they were. */
+  /** `put`: hidden states and vectors may have changed. `fields`: they are unchanged. */
   kind: 'put' | 'fields' | 'delete';
-  /** What was written, where this process has written it a moment ago: it need not be read again. */
+  /** The written item, when the feed still has it in memory; null: read it from the store. */
   written: WrittenItem | null;
 }
 
@@ -14,27 +14,27 @@ export interface WrittenItem {
   fields: ItemFields;
   created_at: number;
   has_hidden_states: boolean;
-  /** Those of the write; of a change of fields none. */
+  /** Vectors of the write; empty for a change of fields. */
   vectors: readonly (StoredVector & { fingerprint: string })[];
 }
 
 /**
- * The change feed. Every change of an item, of events and every erasure has a sequence; sequences rise with the order in which
- * changes become visible, so a reader that keeps the newest one that it has read skips nothing.
+ * The change feed. Every change of an item, every event and every erasure has a sequence. Sequences rise in the order in which
+ * changes become visible, so a reader that continues after its newest sequence misses no change.
  */
 export interface ChangeFeed {
-  /** The newest change of anything that reads of this process see. A number in memory: every answer names it. */
+  /** Sequence of the newest change that reads of this process see. It is kept in memory: every answer names it. */
   readonly sequence: number;
-  /** The newest change of an item. */
+  /** Sequence of the newest change of an item. */
   readonly itemSequence: number;
-  /** Resolves to true when this change is visible, to false when it is not after `timeoutMs`. */
+  /** Resolves to true when this change is visible; to false after `timeoutMs`. */
   reached(sequence: number, timeoutMs: number): Promise<boolean>;
   /**
-   * Items that have changed after this sequence, by sequence, each once, with its newest change; of an item that changes twice,
-   * a page may hold the earlier change and the next page the newer one. A page may hold fewer than `limit` before the end. A
-   * change that comes while they are read is among them or comes with the next call.
+   * Changed items after this sequence, by sequence, each once with its newest change. When an item changes twice, one page may
+   * hold the earlier change and the next page the newer one. A page before the end may hold fewer than `limit` items. A change
+   * that is made during the call is in this page or in a later one.
    */
   since(sequence: number, limit: number): Promise<ItemChange[]>;
-  /** The listener is called after an item has changed, before the write resolves. @returns a function that ends it */
+  /** Calls the listener after an item has changed, before the write resolves. @returns a function that removes the listener */
   onItemChange(listener: () => void): () => void;
 }

@@ -4,16 +4,16 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { InputError, isUnloadable, messageOf } from '../errors.js';
 
-/** An empty database. SQLite's lock on it is the operating system's: it ends with the process, and holds across containers. */
+/** An empty database. SQLite locks it by the operating system: the lock ends with the process and holds across containers. */
 const LOCK = 'lock.sqlite';
 /** Names the process that holds the lock, for the error message. */
 const HOLDER = 'reelfuse.lock';
 
-/** What a lock leaves behind in an empty folder. */
+/** Files that a lock leaves in an empty folder. */
 export const LOCK_FILES: readonly string[] = [LOCK, HOLDER];
 
 /**
- * One process owns a data folder, because a second one would not see its writes. The lock ends with the process, however that ends.
+ * Locks a data folder for this process, because a second process would not see its writes. The lock ends with the process.
  * @returns a function that releases the lock
  * @throws InputError naming the process that holds the lock, or why the folder cannot be used
  */
@@ -36,7 +36,7 @@ export function lockDataDir(dataDir: string): () => void {
   try {
     writeFileSync(holder, `${process.pid} on ${hostname()}`);
   } catch {
-    // the disk is full: the lock holds all the same, and the items can be read
+    // the disk is full: the lock holds without the file, and items can be read
   }
   return () => void locked.close();
 }

@@ -1,6 +1,6 @@
 export interface CopiedDatabase {
   schema_version: number;
-  /** The model that serves. */
+  /** Folder of the active model; null: none was chosen yet. */
   model_dir: string | null;
   models: ModelFolder[];
 }
@@ -14,8 +14,8 @@ export interface ModelFolder {
 export interface DatabaseCopier {
   /** Name of the database's file in a data folder. */
   readonly file: string;
-  /** A consistent copy, taken while another process may be writing. */
+  /** Makes a consistent copy; another process may write meanwhile. */
   copy(dataDir: string, target: string): CopiedDatabase;
-  /** Lets a restored database name the folders where its models now are. @param active the one that serves; null: as it was */
+  /** Sets the model folders of a restored database. @param active fingerprint of the active model; null: unchanged */
   moveModels(file: string, models: readonly ModelFolder[], active: string | null): void;
 }

@@ -1,9 +1,9 @@
 import type { UserEvent } from '../domain/event.js';
 
 export interface EventsWritten {
-  /** One for each event, in order; false: its event_id was known already. */
+  /** [events], in order; false: the event_id was known already. */
   accepted: boolean[];
-  /** Of the newest event of this call, or of the store when all were duplicates. */
+  /** Sequence of the newest event of this call; of the store when all were duplicates. */
   sequence: number;
 }
 
@@ -17,7 +17,7 @@ export interface HistoryEntry {
 export interface RecentItems {
   /** Items of positive events, newest first, each once. */
   positives: readonly string[];
-  /** When each item was last seen in any way but an impression, milliseconds since 1970; the positives are among them. */
+  /** When each item was last seen, milliseconds since 1970: its newest event that is not an impression. Positives are included. */
   seen: ReadonlyMap<string, number>;
 }
 
@@ -28,7 +28,7 @@ export interface PositiveEvent {
   recommendation_id: string | null;
 }
 
-/** What an erasure took out of the store; popularity has to let go of the positives and impressions. */
+/** What an erasure has removed from the store. Popularity must be reduced by the positives and impressions. */
 export interface Erased {
   events: number;
   positives: { item_id: string; at: number }[];
@@ -37,27 +37,27 @@ export interface Erased {
   sequence: number;
 }
 
-/** A number for an item id; `is_item` 0: there is no such item. */
+/** A sum over the events of an item id; `is_item` is 0 when the store has no such item, else 1. */
 export interface ItemTotal {
   item_id: string;
   total: number;
   is_item: number;
 }
 
-/** What users did. A write resolves when it is durable; reads see every write that has resolved. */
+/** Events of users. A write resolves when it is durable; reads see every write that has resolved. */
 export interface EventStore {
   /** Idempotent by event_id; all events of one call become visible together. @throws ReelfuseError 503 `overloaded`, 507 `storage_full` */
   append(events: readonly UserEvent[]): Promise<EventsWritten>;
   /**
-   * Erases up to `limit` events of a user; fewer when no others are known. No read finds them when this resolves; the files
-   * are clean when `purgeErased` says so. @throws ReelfuseError 503 `overloaded`
+   * Erases up to `limit` events of a user; fewer when the user has no more. When this resolves, no read finds them; the files still
+   * hold them until `purgeErased` resolves to true. @throws ReelfuseError 503 `overloaded`
    */
   eraseUser(userId: string, limit: number): Promise<Erased>;
   /** Drops up to `limit` events older than `before`, oldest first. */
   expire(before: number, limit: number): Promise<Erased>;
   /**
-   * True when everything erased before this call is gone from the files too; false when it is not after `timeoutMs`, because a
-   * reader holds an older state. The attempt goes on until it succeeds; other writes are not held up.
+   * Removes everything erased before this call from the files. Resolves to true when that is done; to false after `timeoutMs`,
+   * because a reader holds an older state. The attempts go on until one succeeds. Other writes do not wait.
    */
   purgeErased(timeoutMs: number): Promise<boolean>;
   /** Newest positives of a user, newest first. */
@@ -67,16 +67,16 @@ export interface EventStore {
    * newest 1,000 positives.
    */
   recent(userId: string): Promise<RecentItems>;
-  /** How often each item was shown to the user since that time. */
+  /** Number of impressions of each item by the user since a time, milliseconds since 1970. */
   impressions(userId: string, since: number): Promise<{ item_id: string; shown: number }[]>;
-  /** Positive events since that time, by sequence after the given one. */
+  /** Positive events since a time, by sequence, after the given sequence. */
   positives(since: number, after: number, limit: number): Promise<PositiveEvent[]>;
   /** Users by user_id after the given one, with their number of positives. */
   users(after: string | null, limit: number): Promise<{ user_id: string; events: number }[]>;
   /** Σ 2^((at - origin) / halfLife) over the positive events of each item, in pages. */
   popularity(origin: number, halfLifeMs: number): AsyncIterable<readonly ItemTotal[]>;
-  /** How often each item was shown to anybody, in pages. */
+  /** Number of impressions of each item by all users, in pages. */
   impressionCounts(): AsyncIterable<readonly ItemTotal[]>;
-  /** The listener hears whose events have changed, before the write resolves; null: anybody's. */
+  /** Calls the listener with the user whose events have changed, before the write resolves; null: those of any user may have. */
   onUserChange(listener: (userId: string | null) => void): void;
 }

@@ -1,7 +1,7 @@
 /** The answer to a request with an Idempotency-Key. */
 export interface KeptAnswer {
   key: string;
-  /** Of the request's body. */
+  /** SHA-256 of the request's body, hexadecimal. */
   digest: string;
   status: number;
   answer: string;
@@ -11,6 +11,6 @@ export interface KeptAnswer {
 export interface IdempotencyStore {
   /** Null: no answer was kept under this key. */
   get(key: string): Promise<KeptAnswer | null>;
-  /** Also drops some of those that were kept before the given time. */
+  /** Keeps an answer, and drops some answers that were kept before the given time, milliseconds since 1970. */
   keep(answer: KeptAnswer, dropBefore: number): Promise<void>;
 }

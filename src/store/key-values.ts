@@ -1,4 +1,4 @@
-/** Small settings that outlive a process: the model that serves, the secret of cursors, how far an import has come. */
+/** Small values that outlive a process: the active model, the secret of cursors, the progress of imports. */
 export interface KeyValueStore {
   /** Null: never set. */
   get(key: string): Promise<string | null>;

@@ -1,14 +1,14 @@
-/** An artifact that was verified once. */
+/** A registered artifact. Its digests were verified when it was registered. */
 export interface ModelRecord {
   fingerprint: string;
   folder: string;
-  /** model.json */
+  /** Content of model.json. */
   manifest: string;
   registered_at: number;
 }
 
 export interface ModelStore {
-  /** A fingerprint that is known gets the new folder. */
+  /** Adds a model; a known fingerprint gets the new folder. */
   register(model: ModelRecord): Promise<void>;
   /** Oldest first. */
   list(): Promise<ModelRecord[]>;

@@ -7,8 +7,8 @@ import type { ModelStore } from './models.js';
 import type { VectorStore } from './vectors.js';
 
 /**
- * One database behind the contracts of this folder; who needs a part takes that part. Ids are ordered by their UTF-8 bytes.
- * `test/store/conformance` says what each engine has to keep to, `test/store/memory` is a small one.
+ * The contracts of this folder, implemented by one engine. A user takes the parts that it needs. Ids are ordered by their UTF-8 bytes.
+ * `test/store/conformance` tests what each engine must satisfy; `test/store/memory` is a small engine.
  */
 export interface Stores {
   items: ItemStore;
@@ -18,6 +18,6 @@ export interface Stores {
   changes: ChangeFeed;
   keyValues: KeyValueStore;
   idempotency: IdempotencyStore;
-  /** Waits for writes on their way. */
+  /** Waits for writes under way, then closes the engine. */
   close(): Promise<void>;
 }

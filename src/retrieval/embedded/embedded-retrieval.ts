@@ -15,7 +15,7 @@ import { openStream } from './stream.js';
 export interface EmbeddedRetrieval {
   retrieval: Retrieval;
   catalogue: Catalogue;
-  /** For snapshots. */
+  /** The generation as snapshots read and fill it. */
   image: GenerationImage;
   table: ItemTable;
 }
@@ -68,7 +68,7 @@ export function createEmbeddedRetrieval({ manifest, pool, interner, clock }: Emb
   return { retrieval, catalogue, image: createGenerationImage(table, pool, interner), table };
 }
 
-/** The newest that have a vector, oldest first. */
+/** Indexes of the newest history items that have a vector, oldest first. */
 function embeddable({ slots }: ItemTable, { history }: Query, maxHistory: number): number[] {
   const newest: number[] = [];
   for (let n = 0; n < history.length && newest.length < maxHistory; n++) {
@@ -78,13 +78,13 @@ function embeddable({ slots }: ItemTable, { history }: Query, maxHistory: number
   return newest.reverse();
 }
 
-/** What a page needs at most; of more, the first would have left the caches before they are used. */
+/** Maximum items of a page. With more, the first ones would leave the caches before they are used. */
 const MAX_READ_AHEAD = 500;
 const read = new Float64Array(1);
 
 /**
- * Brings items into the caches: 7,892 → 8,771 requests/s at 32 connections. What they consist of lies all over the heap: reads
- * that depend on nothing overlap, where one candidate after the other would wait for each of its parts.
+ * Reads items ahead into the CPU caches: 7,892 → 8,771 requests/s at 32 connections (bench/LOG.md, 943ff59). Their parts are scattered
+ * over the heap. Independent reads overlap; without them each candidate would wait for each of its parts.
  */
 function readAhead(items: readonly (EmbeddedItem | undefined)[]): void {
   const end = Math.min(items.length, MAX_READ_AHEAD);
@@ -92,7 +92,7 @@ function readAhead(items: readonly (EmbeddedItem | undefined)[]): void {
   for (let n = 0; n < end; n++) sum += items[n]?.index ?? 0;
   for (let n = 0; n < end; n++) sum += items[n]?.fields.hidden === true ? 1 : 0;
   for (let n = 0; n < end; n++) sum += items[n]?.fields.item_id.length ?? 0;
-  read[0] = sum; // without a use the reads would be left out
+  read[0] = sum; // the compiler would remove reads without a use
 }
 
 function vectorsOf({ slots }: ItemTable, items: readonly Item[]): Float32Array {

@@ -6,33 +6,33 @@ import type { RecommenderPool } from '../../model/recommender-pool.js';
 import type { ItemTable } from './item-table.js';
 import { noChange } from './membership.js';
 
-/** A generation as a snapshot reads it, and as a restart fills it. */
+/** A generation as snapshots read and fill it. */
 export interface GenerationImage {
-  /** Slots that were ever given out; their vectors are the first rows of the chunks. */
+  /** Number of slots that were ever used; their vectors are the first rows of the chunks. */
   readonly slots: number;
-  /** Items, with or without a vector. */
+  /** Number of items, with or without a vector. */
   readonly items: number;
   readonly chunks: readonly VectorChunk[];
-  /** Ids and ID shares of the items in slots [first, first + count); '' and 0 where no item is. */
+  /** Ids and ID shares of the items in slots [first, first + count); '' and 0 for an empty slot. */
   slice(first: number, count: number): { ids: string[]; shares: Float32Array };
-  /** Writes the graph of one replica. @returns the slots that it finds */
+  /** Writes the graph of one replica to a file. @returns the slots that searches of this graph find */
   saveGraph(file: string): Promise<Int32Array>;
-  /** Makes room in an empty generation. */
+  /** Reserves slots in an empty generation and begins to fill it. */
   restore(slots: number): Promise<ImageRestore>;
 }
 
-/** Fills an empty generation: vectors into the chunks, then the graph, then each item, then the end. */
+/** Fills an empty generation. Order of calls: write the vectors into the chunks, loadGraph, restoreItem for each item, finish. */
 export interface ImageRestore {
   readonly chunks: readonly VectorChunk[];
-  /** @param findable the slots that the graph finds; their vectors are in the chunks */
+  /** Loads the graph into every replica. @param findable slots that searches of this graph find; their vectors are in the chunks */
   loadGraph(file: string, findable: Int32Array): Promise<void>;
-  /** Numbers the items of this process, see ItemInterner. */
+  /** Gives the item indexes, see ItemInterner. */
   readonly interner: ItemInterner;
-  /** An item whose vector stands in this slot. */
+  /** Adds an item whose vector is in this slot. */
   restoreItem(fields: ItemFields, created: number, index: number, slot: number, idShare: number | null): void;
   /**
-   * After the last item, or when there will be none: the replicas get what they lack and lose what they should not hold, and
-   * slots that no item has taken can be used again.
+   * Ends the restore, also a failed one. Replicas add the slots that they lack and remove those that they must not hold; slots
+   * without an item become free.
    */
   finish(): Promise<void>;
 }
@@ -63,7 +63,7 @@ export function createGenerationImage(table: ItemTable, pool: Pick<RecommenderPo
         loadGraph: async (file, findable) => {
           for (const slot of findable) held.add(slot);
           membership.restoreNodes(findable);
-          slots.measure(findable); // the recommenders round the vectors as they take the slots, by their norms
+          slots.measure(findable); // the recommenders need the norms of the vectors to round them
           membership.restoreNodes(await pool.load(file, findable));
         },
         interner,

@@ -9,13 +9,13 @@ import { createMembership, noChange, type Membership, type SlotChange } from './
 import { createSlots, type Slots } from './slots.js';
 import { createTotals, type Totals } from './totals.js';
 
-/** The replicas of the index, in threads of their own. */
+/** The replicas of the index, one in each recommender thread. */
 export interface Replicas {
   grow(chunk: VectorChunk): Promise<void>;
   update(change: SlotChange): Promise<void>;
 }
 
-/** The items of one generation by their index, the slots of their vectors, and what the replicas of the index hold of them. */
+/** The items of one generation by item index, the slots of their vectors, and their membership in the replicas of the index. */
 export interface ItemTable {
   readonly size: number;
   get(index: number): EmbeddedItem | undefined;
@@ -24,9 +24,9 @@ export interface ItemTable {
   readonly slots: Slots;
   readonly membership: Membership;
   readonly totals: Totals;
-  /** As Retrieval.apply. */
+  /** See Retrieval.apply. */
   apply(changes: readonly IndexChange[]): Promise<{ unknown: string[] }>;
-  /** Takes an item whose vector stands in its slot already; the replicas are told nothing. */
+  /** Adds an item whose vector is already in its slot. The replicas are not notified. */
   restoreItem(item: EmbeddedItem): void;
   close(): void;
 }
@@ -50,13 +50,13 @@ export function createItemTable({ dim, normalised, takesFeatures, replicas, inte
   const totals = createTotals(takesFeatures);
 
   const keep = (item: EmbeddedItem): void => {
-    while (byIndex.length <= item.index) byIndex.push(undefined); // no holes: an array with holes is a slow one
+    while (byIndex.length <= item.index) byIndex.push(undefined); // V8 is slower on arrays with holes
     if (byIndex[item.index] === undefined) size++;
     byIndex[item.index] = item;
     slots.setSlot(item.index, item.slot);
     totals.add(item);
   };
-  /** Slots that were left, indexed or not: when the replicas have answered, no search is using them any more. */
+  /** Releases a slot. It can be reused when the replicas have confirmed the change, because no search uses it any more. */
   const leave = (slot: number, left: number[]): void => {
     slots.releaseSlot(slot);
     membership.forgetSlot(slot);
@@ -65,7 +65,7 @@ export function createItemTable({ dim, normalised, takesFeatures, replicas, inte
 
   const put = (fields: ItemFields, created: number, stored: StoredVector | null, change: SlotChange, left: number[]): void => {
     const old = find(fields.item_id);
-    const slot = stored === null ? null : slots.take();
+    const slot = stored === null ? null : slots.allocate();
     const index = old?.index ?? interner.indexOf(fields.item_id);
     const item: EmbeddedItem = { fields, created, index, idShare: stored?.id_share ?? null, slot };
     if (stored !== null && slot !== null) slots.write(slot, stored.vector, item);

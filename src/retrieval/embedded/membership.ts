@@ -6,7 +6,7 @@ import { createSchedule } from './schedule.js';
 import { createSlotFilters, type SlotFilters } from './slot-filters.js';
 import type { Slots } from './slots.js';
 
-/** What the replicas of the index have to do. */
+/** Slots that the replicas of the index must add and remove. */
 export interface SlotChange {
   add: number[];
   remove: number[];
@@ -14,35 +14,34 @@ export interface SlotChange {
 export const noChange = (): SlotChange => ({ add: [], remove: [] });
 
 /**
- * Which items the replicas of the index hold: only what can be served now, because among items that cannot, a search would
- * have to look far for others. A hidden, expired or not yet available item keeps its slot and vector; it comes and goes as its
- * fields and the time say.
+ * Which items the replicas of the index hold. They hold servable items only, because a search among many others would have to go far.
+ * A hidden, expired or scheduled item keeps its slot and vector, and is added or removed when its fields or the time change that.
  */
 export interface Membership {
   /** Bitmaps over the slots that a search can find. */
   readonly filters: SlotFilters;
-  /** Items that a search can find. */
+  /** Number of items that a search can find. */
   readonly findable: number;
-  /** Nodes that the graph keeps of what no search finds any more. */
+  /** Number of graph nodes whose slots no search may return. */
   readonly deadNodes: number;
-  /** Adds to the change what puts the item into the index when it can be served, and takes it out when not. */
+  /** Adds to the change what puts a servable item into the index, or removes another one. */
   syncItem(item: EmbeddedItem, change: SlotChange): void;
-  /** The item is gone. */
+  /** Cancels the timer of a deleted item. */
   forgetItem(itemId: string): void;
-  /** The slot is nobody's any more. */
+  /** The slot has no item any more. */
   forgetSlot(slot: number): void;
-  /** Posted in the turn in which it was decided, so that the replicas hear of changes in their order. Resolves when they have followed. */
+  /** Posts the change to the replicas. Call it in the turn of the decision, so that changes arrive in order. Resolves when all have applied it. */
   notifyReplicas(change: SlotChange): Promise<void>;
 
-  /** The replicas hold this slot already. */
+  /** Marks a slot that the replicas hold already. */
   restoreFindable(slot: number): void;
-  /** The graph has a node for each of these, live or dead. */
+  /** Marks slots that have a node in the graph, live or dead. */
   restoreNodes(slots: Int32Array): void;
-  /** Ends the watch over items that come and go with time. */
+  /** Stops the timers of scheduled and expiring items. */
   close(): void;
 }
 
-/** When the item begins or ceases to be servable by the time alone; null: never. */
+/** Next time (milliseconds since 1970) at which the item becomes or ceases to be servable without a write; null: never. */
 function nextChange({ hidden, available_from: from, expires_at: until }: ItemFields, now: number): number | null {
   if (hidden || (until !== null && until <= now)) return null;
   return from !== null && from > now ? from : until;
@@ -54,9 +53,9 @@ export function createMembership(
   update: (change: SlotChange) => Promise<void>,
   clock: Clock,
 ): Membership {
-  /** What the replicas hold once they have done what they were told so far. */
+  /** Slots that the replicas hold once they have applied all posted changes. */
   const findable = createSlotSet();
-  /** Slots that the graph has a node for. */
+  /** Slots with a node in the graph. */
   const nodes = createSlotSet();
   const findableAt = (slot: number): EmbeddedItem | undefined => (findable.has(slot) ? slots.itemAt(slot) : undefined);
   const filters = createSlotFilters({ capacity: () => slots.table.capacity, slots: () => slots.count, atSlot: findableAt });
@@ -74,7 +73,7 @@ export function createMembership(
   };
   const notifyReplicas = async ({ add, remove }: SlotChange): Promise<void> => {
     if (add.length + remove.length === 0) return;
-    // replicas remove first: what one change has added and taken out again must not be added
+    // replicas remove before they add: a slot that this change added and removed again must not be added
     const lasting = [...new Set(add)].filter((slot) => findable.has(slot));
     await Promise.all([slots.grown(), update({ add: lasting, remove })]);
   };
@@ -84,7 +83,7 @@ export function createMembership(
       const item = find(itemId);
       if (item !== undefined) syncItem(item, change);
     }
-    await notifyReplicas(change).catch(() => undefined); // a replica that is gone is reported by its thread
+    await notifyReplicas(change).catch(() => undefined); // the thread of a failed replica reports it
   });
 
   return {

@@ -2,12 +2,12 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { EmbeddedItem } from './embedded-item.js';
 import type { Slots } from './slots.js';
 
-/** Slots looked at between two turns of the event loop. */
+/** Slots read in one turn of the event loop. */
 const SLICE = 4096;
-/** Tries to hit a slot that is taken, before a nearly empty table is gone through. */
+/** Random tries before the slots are read one after another. */
 const TRIES = 64;
 
-/** The first wanted item of each stretch of slots, so that old and new items have their share. */
+/** The first wanted item of each of `count` ranges of slots, so that old and new items are represented. */
 export async function sampleItems(slots: Slots, count: number, isWanted: (item: EmbeddedItem) => boolean): Promise<EmbeddedItem[]> {
   const drawn: EmbeddedItem[] = [];
   const total = slots.count;
@@ -23,7 +23,7 @@ export async function sampleItems(slots: Slots, count: number, isWanted: (item: 
       break;
     }
   }
-  // some may have left meanwhile
+  // an item may have lost its slot in an earlier turn
   return drawn.filter((item) => item.slot !== null && slots.itemAt(item.slot) === item);
 }
 

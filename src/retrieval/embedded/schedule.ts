@@ -1,16 +1,16 @@
 import TinyQueue from 'tinyqueue';
 import type { Clock } from '../../clock.js';
 
-/** Keys with a time at which something must be done. */
+/** Calls back when the time of a key has come. */
 export interface Schedule {
   /** Replaces the key's time; null removes the key. */
   set(key: string, at: number | null): void;
   close(): void;
 }
 
-/** Keys that one call of `onDue` gets. Other work comes in between. */
+/** Maximum keys of one call of `onDue`. */
 const SLICE = 128;
-/** Outdated entries are swept when there are more of them than of valid ones, and more than this. */
+/** Stale entries are removed when they outnumber both the valid ones and this number. */
 const MIN_STALE = 1024;
 
 interface Entry {
@@ -21,8 +21,8 @@ interface Entry {
 const earliestFirst = (a: Entry, b: Entry): number => a.at - b.at;
 
 /**
- * One timer for the earliest time of all keys.
- * @param onDue gets the keys whose time has come; the next call waits until it is done
+ * Uses one timer, for the earliest time of all keys.
+ * @param onDue called with the keys whose time has come; the next call waits for its end
  */
 export function createSchedule(clock: Clock, onDue: (keys: string[]) => Promise<void>): Schedule {
   const times = new Map<string, number>();

@@ -5,11 +5,11 @@ import { SearchEnded, type Query } from '../retrieval.js';
 import type { SlotBitmap } from './slot-filters.js';
 import type { Slots } from './slots.js';
 
-/** How one round of a stream searches. */
+/** Parameters of one round of a stream. */
 export interface SearchScope {
-  /** Candidates wanted, beside those that the rules will refuse. */
+  /** Number of wanted candidates, in addition to those that the rules will refuse. */
   count: number;
-  /** Score all that may be in the answer instead of asking the graph. */
+  /** Score all allowed slots instead of searching the graph. */
   isExact: boolean;
   /** Search among these slots only; null: among all. */
   among: SlotBitmap | null;
@@ -17,15 +17,15 @@ export interface SearchScope {
 
 export interface SearchRound {
   found: Searched;
-  /** The items found, read at once: a slot may be another item's a turn later. -1: nobody's. */
+  /** Item indexes of the found slots; -1: no item. Read in the same turn, because a slot may get another item later. */
   indexes: Int32Array;
-  /** Nothing else matches what was searched among. */
+  /** The search has found all items that match. */
   isComplete: boolean;
-  /** The graph brought fewer than were asked for. That does not mean that there are no more: it may have lost its way to them. */
+  /** The search has found fewer than requested. A graph search may miss further items. */
   isShort: boolean;
 }
 
-/** What an embedded search of one query needs, the same for every round. */
+/** Inputs of all rounds of one query. */
 export interface SearchTask {
   slots: Slots;
   pool: Pick<RecommenderPool, 'search'>;
@@ -36,18 +36,18 @@ export interface SearchTask {
 }
 
 /**
- * Embeds and searches, in one hop to a worker. More than wanted are asked for, because hidden, seen and excluded items are among
- * what is found.
- * @param isFirst later rounds know the vectors that explain and score
+ * Embeds the query and searches, in one call of a recommender thread. It requests more than `count` candidates, because seen, excluded
+ * and earlier shown items may be among them.
+ * @param isFirst the first round also returns the vectors that explain and score
  * @throws ReelfuseError 503 `overloaded`; SearchEnded
  */
 export async function searchRound(task: SearchTask, { count, isExact: wantsExact, among }: SearchScope, isFirst: boolean): Promise<SearchRound> {
   const { rules, query, pool, slots } = task;
   const overFetch = rules.seen.size + rules.excludedIds.size + rules.shownEarlier.size;
   const total = count + overFetch;
-  const isExact = wantsExact || total >= slots.count - slots.free; // the graph would have to go through all of itself
+  const isExact = wantsExact || total >= slots.count - slots.free; // a graph search would visit every node
   let asked = 0;
-  // slots are looked up when a worker takes the job, as late as possible
+  // slots are looked up as late as possible, when a worker takes the job
   const found = await pool.search(() => {
     const job = query.isLate() ? null : jobOf(task, total, isExact, among, isFirst);
     asked = job?.count ?? 0;
@@ -57,13 +57,13 @@ export async function searchRound(task: SearchTask, { count, isExact: wantsExact
   const indexes = new Int32Array(found.count);
   for (let n = 0; n < found.count; n++) indexes[n] = slots.indexAt(found.batch.slots[found.first + n] as number); // n < count
   const isShort = found.count < asked;
-  // among few allowed slots the search is exact where the graph brings too little
+  // among allowed slots the search falls back to an exact one when the graph returns too few
   return { found, indexes, isShort, isComplete: isShort && (isExact || among !== null) };
 }
 
 const NONE: readonly number[] = [];
 
-/** Null: nothing to search by any more. */
+/** Null: every item to search by has lost its slot. */
 function jobOf(
   { slots, query, rules, ...task }: SearchTask,
   total: number,
@@ -85,7 +85,7 @@ function jobOf(
   return { ...asked, options: { similarTo, disliked: Int32Array.from(slotsOf(slots, disliked)), allowed, exact, float32, explain, wantsUser } };
 }
 
-/** Of the items that still have one. */
+/** Slots of items, without those that have none. */
 function slotsOf(slots: Slots, indexes: readonly number[]): number[] {
   const found: number[] = [];
   for (const index of indexes) {

@@ -3,25 +3,25 @@ import { LRUCache } from 'lru-cache';
 import type { Matcher } from '../../domain/filter.js';
 import type { EmbeddedItem } from './embedded-item.js';
 
-/** The slots of servable items that pass a filter, one bit each, in memory that the recommenders read too. */
+/** Slots of servable items that pass a filter, one bit for each slot, in memory shared with the recommenders. */
 export interface SlotBitmap {
   readonly words: Uint32Array;
   readonly count: number;
 }
 
-/** Bitmaps of the filters that were used last, kept up to date with every change of an item. */
+/** Bitmaps of the last used filters, updated with every change of an item. */
 export interface SlotFilters {
-  /** The first use of a filter builds its bitmap, in slices between other work. */
+  /** The bitmap of a filter. Its first use builds it, in slices between other work. */
   bitmap(filter: { key: string; matches: Matcher }): Promise<SlotBitmap>;
-  /** Builds a bitmap for one request, in slices too. It is neither kept nor updated. */
+  /** Builds a bitmap for one request, in slices. It is neither kept nor updated. */
   once(matches: (item: EmbeddedItem) => boolean): Promise<SlotBitmap>;
-  /** Must be called when the slot gets another item, its item gets other fields, or its item ceases to be servable (undefined). */
+  /** Call it when the item of a slot or its fields change; with undefined when the item ceases to be servable. */
   changed(slot: number, item: EmbeddedItem | undefined): void;
 }
 
-/** Bitmaps that are kept up to date. Each costs one test with every written item. */
+/** Maximum number of kept bitmaps. Each costs one test with every written item. */
 const MAX_KEPT = 64;
-/** Slots tested between two turns of the event loop: about a millisecond. */
+/** Slots tested in one turn of the event loop: about a millisecond. */
 const SLICE = 8192;
 
 interface Entry extends SlotBitmap {
@@ -36,7 +36,7 @@ const wordsFor = (slots: number): Uint32Array => new Uint32Array(new SharedArray
 export function createSlotFilters(catalogue: {
   capacity: () => number;
   slots: () => number;
-  /** The item of a slot if it can be served. */
+  /** The item of a slot if it is servable. */
   atSlot: (slot: number) => EmbeddedItem | undefined;
 }): SlotFilters {
   const kept = new LRUCache<string, Entry>({ max: MAX_KEPT });
@@ -59,7 +59,7 @@ export function createSlotFilters(catalogue: {
   const fill = async (entry: Entry): Promise<void> => {
     for (let slot = 0; slot < catalogue.slots(); slot++) {
       set(entry, slot, catalogue.atSlot(slot));
-      if (slot % SLICE === SLICE - 1) await nextTurn(); // `changed` tells the entry of changes meanwhile
+      if (slot % SLICE === SLICE - 1) await nextTurn(); // `changed` updates the entry meanwhile
     }
   };
   const open = (matches: (item: EmbeddedItem) => boolean): Entry => {

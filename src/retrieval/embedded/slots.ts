@@ -5,47 +5,47 @@ const FIRST_CAPACITY = 1024;
 const NONE = -1;
 
 /**
- * Rows of the vector table and whose they are. A changed vector gets a new slot: searches on their way keep the old one, which
- * is used again only when every replica of the index has let go of it.
+ * Slots are the rows of the vector table. A changed vector gets a new slot, because searches under way still use the old one. The old
+ * slot is reused when every replica of the index has confirmed its removal.
  */
 export interface Slots {
   readonly table: VectorTable;
-  /** Slots that were ever given out. */
+  /** Number of slots that were ever used. */
   readonly count: number;
-  /** Slots that wait to be used again. */
+  /** Number of slots that can be reused. */
   readonly free: number;
   readonly chunks: readonly VectorChunk[];
-  /** The item whose vector stands here now. */
+  /** The item whose vector is in this slot; undefined: none. */
   itemAt(slot: number): EmbeddedItem | undefined;
-  /** Its index; -1: nobody's. */
+  /** Index of the item in this slot; -1: none. */
   indexAt(slot: number): number;
-  /** Where the vector of the item with this index stands; -1: nowhere. */
+  /** Slot of the item with this index; -1: none. */
   slotOf(index: number): number;
-  /** A slot for a vector that is written next. */
-  take(): number;
+  /** Allocates a slot, to be written next. */
+  allocate(): number;
   write(slot: number, vector: Float32Array, item: EmbeddedItem): void;
-  /** The item with this index has its vector in this slot, or none. */
+  /** Sets the slot of the item with this index; null: none. */
   setSlot(index: number, slot: number | null): void;
-  /** The slot is nobody's from here on, but searches may still be using it. */
+  /** Takes the item out of the slot. Searches may still use it, so it is not free yet. */
   releaseSlot(slot: number): void;
-  /** No search uses these slots any more. */
+  /** Makes released slots free: no search uses them any more. */
   reuse(slots: readonly number[]): void;
-  /** Resolves when every replica knows the chunks that were made so far. */
+  /** Resolves when every replica has attached the present chunks. */
   grown(): Promise<void>;
 
-  /** Makes room for this many slots, whose vectors are then filled in from outside. */
+  /** Reserves the first `count` slots, whose vectors the caller writes into the chunks. */
   reserve(count: number): Promise<void>;
-  /** Takes the norms of vectors that were filled in from outside: before the replicas are told of their slots. */
+  /** Computes the norms of vectors that the caller has written. Call it before the replicas get these slots. */
   measure(slots: Int32Array): void;
-  /** The item's vector stands in its slot already. */
+  /** Sets the item of a slot whose vector is already there. */
   restore(slot: number, item: EmbeddedItem): void;
-  /** Slots that no item has taken can be used again. */
+  /** Makes all slots without an item free. */
   finishRestore(): void;
 }
 
 /**
  * @param normalised whether the similarity is cosine
- * @param grow hands a new chunk to every replica; posted before any update that needs it
+ * @param grow posts a new chunk to every replica, before any update that needs it
  */
 export function createSlots(dim: number, normalised: boolean, grow: (chunk: VectorChunk) => Promise<void>): Slots {
   const table = createVectorTable(dim);
@@ -84,7 +84,7 @@ export function createSlots(dim: number, normalised: boolean, grow: (chunk: Vect
     itemAt: (slot) => items[slot],
     indexAt: (slot) => indexes[slot] ?? NONE,
     slotOf: (index) => slots[index] ?? NONE,
-    take: () => {
+    allocate: () => {
       const reused = free.pop();
       if (reused !== undefined) return reused;
       const slot = items.length;

@@ -6,43 +6,43 @@ import type { EmbeddedItem } from './embedded-item.js';
 import { searchRound, type SearchRound, type SearchScope, type SearchTask } from './search-round.js';
 import type { SlotBitmap, SlotFilters } from './slot-filters.js';
 
-/** A wider search of the graph asks for this many times more, and is worth it while it is cheaper than scoring everything. */
+/** Factor of candidates by which a search is expanded. */
 const WIDEN = 16;
-/** One candidate of the graph costs as much as scoring this many items. */
+/** Cost of one candidate of a graph search, in scored items. The graph is searched while that is cheaper than scoring everything. */
 const GRAPH_COST = 16;
-/** Candidates of one exhaustive round at most. */
+/** Maximum candidates of one exhaustive round. */
 const MAX_EXHAUSTIVE = 10_000;
 
 export interface StreamTask extends SearchTask {
   filters: SlotFilters;
-  /** Similarities are divided by it. */
+  /** Scores are similarities divided by it. */
   temperature: number;
 }
 
-/** What the rounds so far have gone through: `admitted`, all that the caps of the last one let through. */
+/** What the rounds so far have covered. `admitted`: all items that the caps of the last round admitted. */
 type Coverage = 'some' | 'admitted' | 'everything';
 
-/** Where a stream stands. */
+/** State of a stream. */
 interface State {
   readonly task: StreamTask;
-  /** Slots that the caller's filter lets through; null: it has none. */
+  /** Slots that pass the filter of the request; null: it has none. */
   readonly allowed: SlotBitmap | null;
   readonly timings: SearchTimings;
   scope: SearchScope;
   round: SearchRound;
   coverage: Coverage;
-  /** Of the next candidate in the round. */
+  /** Rank of the next candidate in the round. */
   rank: number;
   lastScore: number;
-  /** Of the next search among what the caps admit: with tight caps there is little to find. */
+  /** Number of candidates of the next search among items that the caps admit. It starts small: tight caps admit few. */
   admittedCount: number;
-  /** Indexes of what was returned, from the second round on: in one round nothing comes twice. */
+  /** Indexes of the returned items, kept from the second round on: one round returns no item twice. */
   returned: Set<number> | null;
 }
 
 /**
- * Opens with one search. When its candidates are used up, the graph is asked for more while that is cheaper than scoring
- * everything; then everything is scored, or what rules and caps admit of it.
+ * Opens a stream with one search. When its candidates are exhausted, the stream searches the graph for more while that is cheaper
+ * than scoring everything. After that it scores all items, or those that rules and caps admit.
  * @throws ReelfuseError 503 `overloaded`; SearchEnded
  */
 export async function openStream(task: StreamTask, count: number): Promise<CandidateStream> {
@@ -68,20 +68,20 @@ async function next(state: State, wanted: number, admits: Filter | null): Promis
   for (;;) {
     const page = drain(state, wanted);
     if (page.length > 0 || state.coverage === 'everything') return page;
-    if (state.coverage === 'admitted' && admits !== null) return page; // caps only get fuller
+    if (state.coverage === 'admitted' && admits !== null) return page; // the caps of one answer never admit more than before
     await expandSearch(state, wanted, admits);
   }
 }
 
-/** Of what is left of the round. */
+/** Takes the next candidates of the round. */
 function drain(state: State, wanted: number): Candidate[] {
   const { round, returned, task } = state;
   const { batch, first, count } = round.found;
   const page: Candidate[] = [];
   for (; page.length < wanted && state.rank < count; state.rank++) {
     const index = round.indexes[state.rank] as number; // rank < count
-    if (index < 0 || returned?.has(index) === true) continue; // gone, or known
-    // a millionth is finer than what two runs of a tower agree on, and shorter to write
+    if (index < 0 || returned?.has(index) === true) continue; // deleted, or returned before
+    // two runs of a tower differ by more than a millionth, and six decimals are short to write
     const score = Math.round(((batch.similarities[first + state.rank] as number) / task.temperature) * 1e6) / 1e6; // rank < count
     returned?.add(index);
     page.push({ index, score });
@@ -108,7 +108,7 @@ async function expandSearch(state: State, wanted: number, admits: Filter | null)
   state.rank = 0;
 }
 
-/** Adds what the round took. */
+/** Adds the times of the round. */
 function timed(round: SearchRound, timings: SearchTimings): SearchRound {
   timings.queue += round.found.queueMs;
   timings.user_tower += round.found.towerMs;
@@ -116,7 +116,7 @@ function timed(round: SearchRound, timings: SearchTimings): SearchRound {
   return round;
 }
 
-/** What rules and caps admit and was not returned yet. */
+/** Matches items that rules and caps admit and that were not returned yet. */
 function remaining({ rules }: StreamTask, returned: ReadonlySet<number>, admits: Filter): (item: EmbeddedItem) => boolean {
   const now = Date.now();
   const isAdmitted = matcherOf(admits);
@@ -128,7 +128,7 @@ const NO_SCORES: number[] = [];
 const scoresWithout = (task: StreamTask, without: readonly Float32Array[], item: Item): number[] =>
   task.slots.slotOf(item.index) < 0 ? NO_SCORES : without.map((vector) => scoreOf(task, vector, item));
 
-/** 0 where there is nothing to compare. */
+/** 0 when the query or the item has no vector. */
 function scoreOf({ slots, temperature }: StreamTask, vector: Float32Array | null, { index }: Item): number {
   const slot = slots.slotOf(index);
   return vector === null || slot < 0 ? 0 : slots.table.similarity(vector, slot) / temperature;

@@ -3,20 +3,20 @@ import { createAttributeTypes, type AttributeTypesOf } from '../../domain/attrib
 import { availabilityOf, stateOf, type Availability, type ItemState } from '../../domain/item.js';
 import type { EmbeddedItem } from './embedded-item.js';
 
-/** Items between two turns of the event loop while those outside their time are counted. */
+/** Items counted in one turn of the event loop. */
 const SLICE = 4096;
 
-/** What is counted over all items, kept up to date with each. */
+/** Counts over all items, updated with each change. */
 export interface Totals {
   add(item: EmbeddedItem): void;
   remove(item: EmbeddedItem): void;
   states(): Record<ItemState, number>;
   readonly attributeTypes: AttributeTypesOf;
-  /** Goes through the items that have a time, in slices. */
+  /** Counts scheduled and expired items: iterates over the items with a time, in slices. */
   countUnavailable(now: number): Promise<Record<Exclude<Availability, 'now'>, number>>;
 }
 
-/** @param takesFeatures whether the model places items by hidden states */
+/** @param takesFeatures whether the model fuses items from hidden states */
 export function createTotals(takesFeatures: boolean): Totals {
   const states: Record<ItemState, number> = { searchable: 0, pending_features: 0, stored: 0, hidden: 0 };
   const attributes = createAttributeTypes();

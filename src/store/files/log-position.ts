@@ -5,20 +5,20 @@ const NONCE_BYTES = 6;
 const OFFSET_AT = 4;
 const NONCE_AT = OFFSET_AT + 6;
 const ID_BYTES = NONCE_AT + NONCE_BYTES;
-/** Drawn at once: a call for each costs more than its bytes. */
+/** Nonces drawn in one call: a call for each costs more than its bytes. */
 const NONCES = 512;
 
-/** Where an entry stands; an id is this in base64url. */
+/** Position of an entry in the log. A recommendation id is the position in base64url. */
 export interface LogPosition {
-  /** Since 1970; names the file. */
+  /** Hours since 1970; names the file. */
   hour: number;
   /** Bytes from the beginning of the file. */
   offset: number;
-  /** Hexadecimal; the entry holds it too, so that an id cannot be made up. */
+  /** Hexadecimal. The entry holds it too, so that an id cannot be guessed. */
   nonce: string;
 }
 
-/** @param id what `createIds` has made, or anything else; then null */
+/** The position of an id; null when `createIds` cannot have made it. */
 export function positionOf(id: string): LogPosition | null {
   const bytes = Buffer.from(id.slice(PREFIX.length), 'base64url');
   if (!id.startsWith(PREFIX) || bytes.length !== ID_BYTES) return null;
@@ -26,12 +26,13 @@ export function positionOf(id: string): LogPosition | null {
 }
 
 export interface Ids {
-  /** Draws the nonce of the next id. @returns its digits */
+  /** Draws the nonce of the next id. @returns it in hexadecimal */
   nextNonce(): string;
-  /** The id with the nonce that was drawn last. */
+  /** The id of a position, with the nonce that was drawn last. */
   idAt(hour: number, offset: number): string;
 }
 
+/** Makes ids for the entries of one log. */
 export function createIds(): Ids {
   const nonces = Buffer.alloc(NONCE_BYTES * NONCES);
   let digits = '';

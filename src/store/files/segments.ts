@@ -9,10 +9,10 @@ const FLUSH_BYTES = 256 * 1024;
 const NEWLINE = 10;
 
 const pathOf = (folder: string, hour: number): string => join(folder, `${hour}.ndjson`);
-/** NaN for a file that is none of the log's. */
+/** Hours since 1970; NaN when the file is not a segment. */
 const hourOf = (name: string): number => Number(/^(\d+)\.ndjson$/.exec(name)?.[1] ?? NaN);
 
-/** The hours that have a segment, oldest first. */
+/** Hours with a segment, oldest first. */
 export const hoursIn = async (folder: string): Promise<number[]> =>
   (await readdir(folder))
     .map(hourOf)
@@ -21,7 +21,7 @@ export const hoursIn = async (folder: string): Promise<number[]> =>
 
 export const removeSegment = (folder: string, hour: number): Promise<void> => rm(pathOf(folder, hour), { force: true });
 
-/** Null when the hour has no segment: expired, or never written. */
+/** Runs a task on the segment of an hour. @returns null when there is no such segment: it has expired, or was never written */
 export async function withSegment<Value>(folder: string, hour: number, task: (file: FileHandle) => Promise<Value>): Promise<Value | null> {
   let file: FileHandle;
   try {
@@ -39,23 +39,23 @@ export async function withSegment<Value>(folder: string, hour: number, task: (fi
 interface Segment {
   hour: number;
   descriptor: number;
-  /** Bytes, those that wait included. */
+  /** Length in bytes, including waiting lines. */
   end: number;
   waiting: string[];
   waitingBytes: number;
 }
 
 export interface SegmentWriter {
-  /** Where the next line of this hour will stand. @throws when its segment cannot be opened */
+  /** Offset of the next line in the segment of this hour, in bytes. @throws when the segment cannot be opened */
   endOf(hour: number): number;
-  /** Adds a line to the segment that `endOf` was last asked for. */
+  /** Adds a line to the segment of the last call of `endOf`. */
   append(line: string): void;
-  /** Writes what waits into the page cache, where readers find it. */
+  /** Writes waiting lines to the page cache, where readers find them. */
   flush(): void;
   close(): void;
 }
 
-/** Appends lines to one file an hour; they are written in the background, many at once. */
+/** Appends lines to one file for each hour. Lines are written in the background, many at once. */
 export function createSegmentWriter(folder: string, onError: (error: unknown) => void): SegmentWriter {
   let segment: Segment | null = null;
   let timer: NodeJS.Timeout | null = null;
@@ -75,7 +75,7 @@ export function createSegmentWriter(folder: string, onError: (error: unknown) =>
       for (let at = 0; at < bytes.length;) at += writeSync(segment.descriptor, bytes, at);
     } catch (error) {
       onError(error);
-      closeSegment(); // where the file ends is looked up anew
+      closeSegment(); // the next `endOf` looks up the length of the file
     }
   };
 

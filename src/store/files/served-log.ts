@@ -10,8 +10,8 @@ const MAX_ENTRY_BYTES = 1024 * 1024;
 const NEWLINE = 10;
 
 /**
- * Files of one hour each, appended to in the background; an id says where its entry stands.
- * @param onError told of entries that could not be written; their answers are given all the same
+ * A log of one file for each hour, appended to in the background. An id holds the position of its entry.
+ * @param onError called when entries could not be written; their answers are given without being kept
  */
 export function openServedLog(folder: string, onError: (error: unknown) => void): ServedLog {
   mkdirSync(folder, { recursive: true });
@@ -28,7 +28,7 @@ export function openServedLog(folder: string, onError: (error: unknown) => void)
         return id;
       } catch (error) {
         onError(error);
-        return ids.idAt(hour, 0); // whatever stands there has another nonce
+        return ids.idAt(hour, 0); // the entry there has another nonce, so the id finds nothing
       }
     },
     read: async (wanted) => {
@@ -60,7 +60,7 @@ export function openServedLog(folder: string, onError: (error: unknown) => void)
   };
 }
 
-/** Each segment is opened once. */
+/** Groups ids by segment, so that each segment is opened once. Invalid ids are left out. */
 function byHour(ids: Iterable<string>): Map<number, [id: string, position: LogPosition][]> {
   const hours = new Map<number, [string, LogPosition][]>();
   for (const id of ids) {
@@ -73,7 +73,7 @@ function byHour(ids: Iterable<string>): Map<number, [id: string, position: LogPo
   return hours;
 }
 
-/** @param nonce what the entry must have been given; null: any */
+/** @param nonce the nonce that the entry must have; null: any. @returns null when there is no such entry */
 async function readEntry(file: FileHandle, offset: number, nonce: string | null): Promise<ServedEntry | null> {
   let text = Buffer.alloc(0);
   while (text.length < MAX_ENTRY_BYTES && !text.includes(NEWLINE)) {

@@ -4,16 +4,16 @@ import type { CopiedDatabase, ModelFolder } from '../database-copier.js';
 import { DATABASE_FILE } from './database.js';
 
 /**
- * The copy of DatabaseCopier: one file that holds everything acknowledged before the call, while
- * a server, or another process, goes on writing. Takes no lock of the data folder and needs free space for the whole database.
+ * Implements `copy` of DatabaseCopier. The copy is one file with everything acknowledged before the call. A server or another process
+ * may write meanwhile. It takes no lock of the data folder and needs free space for the whole database.
  * @param target must not exist
- * @throws when there is no database, or the copy cannot be written; what there is of it then must be removed by the caller
+ * @throws when there is no database, or the copy cannot be written; the caller must then remove the incomplete file
  */
 export function copyDatabase(dataDir: string, target: string): CopiedDatabase {
   const source = new Database(join(dataDir, DATABASE_FILE), { readonly: true, fileMustExist: true });
   try {
     source.pragma('busy_timeout = 5000');
-    source.prepare('VACUUM INTO ?').run(target); // one read transaction: writers go on, the copy does not see them
+    source.prepare('VACUUM INTO ?').run(target); // one read transaction: writes go on, and the copy does not contain them
   } finally {
     source.close();
   }
@@ -28,9 +28,8 @@ export function copyDatabase(dataDir: string, target: string): CopiedDatabase {
 }
 
 /**
- * For a restore: the database names the folders where its models now are. Only on a database that
- * nobody has opened.
- * @param active the fingerprint of the model that serves; null: as it was
+ * Implements `moveModels` of DatabaseCopier, for a restore. No process may have the database open.
+ * @param active fingerprint of the active model; null: unchanged
  */
 export function moveModels(file: string, models: readonly ModelFolder[], active: string | null): void {
   const database = new Database(file, { fileMustExist: true });

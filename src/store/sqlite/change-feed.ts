@@ -4,12 +4,12 @@ import { createWatermark } from '../watermark.js';
 import { changeOf, createRecentChanges } from './recent-changes.js';
 import type { DoneWrite } from './write-operations.js';
 
-/** Kept in memory: what one reader misses in a few seconds of the fastest import. Each holds an item's fields and fused vectors. */
+/** Changes kept in memory, each with fields and fused vectors: a few seconds of the fastest import. */
 const RECENT_CHANGES = 4096;
 
 export interface SqliteChangeFeed {
   feed: ChangeFeed;
-  /** Notes writes that can be read now, and tells the listeners. */
+  /** Takes committed writes and calls the listeners. */
   note(done: readonly DoneWrite[]): void;
 }
 
@@ -35,7 +35,7 @@ export function createChangeFeed(database: Database.Database, capacity = RECENT_
         const known = recent.since(sequence, limit);
         if (known !== null) return known;
         const { changes, upTo } = readTables(sequence, limit);
-        // a full page may pass a put that fields have covered since; the recent changes would go on with the fields alone
+        // a full page may end between a put and a later change of fields; the recent changes would then return the fields alone
         if (changes.length === limit) recent.restart(upTo);
         return changes;
       },
@@ -60,7 +60,7 @@ export function createChangeFeed(database: Database.Database, capacity = RECENT_
   };
 }
 
-/** The newest change of an item, and of anything; 0: there was none. */
+/** Sequences of the newest change of an item and of anything; 0: there was none. */
 function newestSequences(database: Database.Database): { items: number; any: number } {
   const of = (table: 'items' | 'tombstones' | 'events' | 'erasures'): number =>
     database.prepare<[], number | null>(`SELECT max(sequence) FROM ${table}`).pluck().get() ?? 0;
@@ -70,7 +70,7 @@ function newestSequences(database: Database.Database): { items: number; any: num
 
 type ChangeRow = [sequence: number, itemId: string, exists: number];
 
-/** Items stand with their newest change only; whether it was of the fields alone cannot be told, so each counts as a put. */
+/** Reads changes from the tables. They hold the newest change of an item only, without its kind, so each counts as a put. */
 function createTableReader(database: Database.Database): (sequence: number, limit: number) => { changes: ItemChange[]; upTo: number } {
   const page = database
     .prepare<[number, number, number], ChangeRow>(

@@ -3,16 +3,16 @@ import Database from 'better-sqlite3';
 export const DATABASE_FILE = 'reelfuse.sqlite';
 
 const BUSY_MS = 5000;
-/** Readers of this process end within it; those that read an older state for long are waited for between attempts. */
+/** Busy timeout of one attempt to truncate. Reads of this process end within it. */
 const TRUNCATE_MS = 20;
 
-/** synchronous = FULL: a commit is on the disk, not only in its cache, before it is acknowledged. */
+/** Opens a database in WAL mode. By synchronous = FULL a commit is on the disk before it is acknowledged. */
 export function openDatabase(file: string, options: { readonly?: boolean } = {}): Database.Database {
   const database = new Database(file, options);
   if (!options.readonly) {
     database.pragma('journal_mode = WAL');
     database.pragma('synchronous = FULL');
-    database.pragma('secure_delete = ON'); // what is erased is overwritten, not only unlinked
+    database.pragma('secure_delete = ON'); // erased content is overwritten with zeros
   }
   database.pragma('foreign_keys = ON');
   database.pragma(`busy_timeout = ${BUSY_MS}`);
@@ -21,7 +21,7 @@ export function openDatabase(file: string, options: { readonly?: boolean } = {})
   return database;
 }
 
-/** Folds the write-ahead log into the database and empties it. @returns false when a reader of an older state is in the way */
+/** Checkpoints the write-ahead log and truncates it. @returns false when a reader of an older state prevents that */
 export function truncateWal(database: Database.Database): boolean {
   database.pragma(`busy_timeout = ${TRUNCATE_MS}`);
   try {

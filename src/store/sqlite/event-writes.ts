@@ -11,7 +11,7 @@ interface ErasedRow {
   positive: number;
 }
 
-/** Events by user stand in two partial indexes, met_by_user and impressions_by_user; asked for by halves, each finds its own. */
+/** Conditions of the two partial indexes of events by user: met_by_user (seen items) and impressions_by_user. A query needs one of them to use its index. */
 const KINDS_BY_USER = [`type <> 'impression'`, `type = 'impression'`] as const;
 
 export interface EventWrites {

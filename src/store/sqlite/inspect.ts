@@ -11,9 +11,9 @@ export interface InspectedDatabase {
 }
 
 /**
- * Offered to the doctor: looks into a database without changing it, also while a server writes to it. Reads the whole file.
- * @param migrations the folder of this program's migrations: how new a schema it knows
- * @throws InputError when it is damaged, or newer than this program
+ * Checks a database for the doctor without changing it; a server may write to it meanwhile. Reads the whole file.
+ * @param migrations folder of the migrations, whose number is the newest known schema version
+ * @throws InputError when the database is damaged or newer than this program
  */
 export function inspectDatabase(dataDir: string, migrations: string): InspectedDatabase {
   const database = openDatabase(join(dataDir, DATABASE_FILE), { readonly: true });

@@ -3,7 +3,7 @@ import type { HiddenStates, StoredVector } from '../../domain/item.js';
 import type { ItemStore, StoredItem } from '../items.js';
 import type { ItemWithVector, VectorStore } from '../vectors.js';
 
-/** As in COLUMNS: rows as arrays take half of the time that rows as objects do. */
+/** A row by the order of COLUMNS. better-sqlite3 returns rows as arrays in half of the time that it takes for objects. */
 type ItemColumns = [
   itemId: string,
   title: string | null,

@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ItemTotal } from '../events.js';
 import { openDatabase } from './database.js';
 
-/** Totals read between two turns of the event loop: about two milliseconds. */
+/** Totals read in one turn of the event loop: about two milliseconds. */
 const PAGE = 2048;
 
 const TOTALS = (total: string, where: string): string =>
@@ -16,10 +16,10 @@ export interface ItemTotals {
 }
 
 /**
- * Sums over all events, as they are when the iteration begins. It has a connection of its own: while a statement is being
- * iterated, every read of its connection sees the state of its beginning. The first step sums, which no turn interrupts:
+ * Sums over all events, of the state in which the iteration begins. Each iteration opens a connection, because all reads of a
+ * connection see the state in which its open statement began. The first step computes all sums and blocks the event loop:
  * 60 ms for 330,000 positives of 50,000 items, two cores, 30 November 2026.
- * @param closing ends iterations that are under way
+ * @param closing its abort ends iterations that are under way
  */
 export function createItemTotals(file: string, closing: AbortSignal): ItemTotals {
   const iterate = async function* (sql: string, ...values: readonly number[]): AsyncGenerator<ItemTotal[]> {

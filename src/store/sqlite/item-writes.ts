@@ -31,7 +31,7 @@ export function prepareItemWrites(database: Database.Database, sequence: Sequenc
   const dropStates = database.prepare('DELETE FROM hidden_states WHERE item_id = ?');
   const putStates = database.prepare('INSERT OR REPLACE INTO hidden_states (item_id, dtype, layers, width, data) VALUES (?, ?, ?, ?, ?)');
   const dropVectorsOf = database.prepare('DELETE FROM vectors WHERE item_id = ?');
-  // only for items that are as they were: a vector may arrive after its item was deleted, or got other hidden states
+  // only while the item is unchanged: it may have been deleted, or got other hidden states, while its vector was fused
   const putVector = database.prepare(
     'INSERT OR REPLACE INTO vectors (fingerprint, item_id, id_share, vector) SELECT ?, item_id, ?, ? FROM items WHERE item_id = ? AND sequence <= ?',
   );

@@ -4,7 +4,7 @@ import type Database from 'better-sqlite3';
 import { InputError } from '../../errors.js';
 
 /**
- * Applies the numbered files that the database does not have yet, each in its own transaction.
+ * Applies the migrations that the database lacks, each in one transaction.
  * @throws InputError when the database was written by a newer version, or the folder skips a number
  */
 export function migrate(database: Database.Database, folder: string): void {

@@ -2,19 +2,19 @@ import type { ItemChange, WrittenItem } from '../changes.js';
 import type { ItemWritten } from '../items.js';
 import type { DoneWrite, FieldsWritten } from './write-operations.js';
 
-/** The newest changes of items, in memory, with what was written. Hidden states are not among it. */
+/** The newest changes of items in memory, with the written fields and vectors but without hidden states. */
 export interface RecentChanges {
   add(change: ItemChange): void;
-  /** Null: not all changes after this sequence are here. */
+  /** Changes after this sequence; null: some of them are no longer in memory. */
   since(sequence: number, limit: number): ItemChange[] | null;
-  /** Forgets all: changes up to this sequence are read from the tables. */
+  /** Drops all changes; those up to this sequence must be read from the tables. */
   restart(sequence: number): void;
 }
 
-/** @param start the newest change when there is none here yet */
+/** @param start sequence of the newest change at the start */
 export function createRecentChanges(capacity: number, start: number): RecentChanges {
   let changes: ItemChange[] = [];
-  /** Every change after it is here. */
+  /** All changes after this sequence are in memory. */
   let floor = start;
   return {
     add: (change) => {
@@ -27,7 +27,7 @@ export function createRecentChanges(capacity: number, start: number): RecentChan
     since: (sequence, limit) => {
       if (sequence < floor) return null;
       const first = firstAfter(changes, sequence);
-      // the range is cut before items are merged: cut afterwards, the reader could pass a put that fields have covered
+      // cut before the items are merged: a cut after it could skip a put that was merged with a later change of fields
       return mergeByItem(changes.slice(first, first + limit));
     },
     restart: (sequence) => {
@@ -37,7 +37,7 @@ export function createRecentChanges(capacity: number, start: number): RecentChan
   };
 }
 
-/** Binary search; changes stand by sequence. */
+/** Position of the first change after a sequence, by binary search. */
 function firstAfter(changes: readonly ItemChange[], sequence: number): number {
   let from = 0;
   let to = changes.length;
@@ -59,14 +59,14 @@ function mergeByItem(changes: readonly ItemChange[]): ItemChange[] {
   return [...newest.values()];
 }
 
-/** Fields written over a put leave its hidden states and vectors to be read. */
+/** A put followed by a change of fields is a put with the newer fields. */
 function merge(older: ItemChange, newer: ItemChange): ItemChange {
   if (newer.kind !== 'fields' || older.kind !== 'put') return newer;
   const written = older.written && newer.written && { ...newer.written, vectors: older.written.vectors };
   return { ...newer, kind: 'put', written };
 }
 
-/** The change that a write has made to an item; null: it has made none. */
+/** The item change of a write; null: it changed no item. */
 export function changeOf({ operation, value }: DoneWrite): ItemChange | null {
   if (value === null) return null; // there was no such item
   switch (operation.type) {

@@ -1,14 +1,14 @@
 import type Database from 'better-sqlite3';
 import type { RecentItems } from '../events.js';
 
-/** Items, and positives, that requests know of. */
+/** Maximum number of seen items, and of positives, that requests use. */
 const RECENT_ITEMS = 1000;
-/** Events that are read for them: nearly every user has no more than the first number, few need the last. */
+/** Numbers of events to read, one after another until there are enough items. Nearly every user needs the first only. */
 const RECENT_EVENTS = [1000, 4000, 16_000];
 
 type SeenRow = [itemId: string, at: number, positive: number];
 
-/** Reads what a user has seen lately. */
+/** @returns a function that reads the recent items of a user */
 export function createRecentItems(database: Database.Database): (userId: string) => RecentItems {
   const newest = database
     .prepare<[string, number], SeenRow>(
@@ -26,13 +26,13 @@ export function createRecentItems(database: Database.Database): (userId: string)
     const positives = new Set<string>();
     for (const limit of RECENT_EVENTS) {
       const rows = newest.all(userId, limit);
-      seen.clear(); // read again from the newest on, which keeps them in order
+      seen.clear(); // filled again from the newest event, to keep the order
       positives.clear();
       addUntilFull(rows, seen, positives);
-      if (rows.length < limit && seen.size < RECENT_ITEMS) return { positives: [...positives], seen }; // these are all
+      if (rows.length < limit && seen.size < RECENT_ITEMS) return { positives: [...positives], seen }; // the user has no further events
       if (seen.size === RECENT_ITEMS) break;
     }
-    // older than what was seen lately, but still the history
+    // positives older than the events above belong to the history too
     for (const [itemId, at] of newestPositives.all(userId, RECENT_ITEMS)) {
       positives.add(itemId);
       if (!seen.has(itemId)) seen.set(itemId, at);
@@ -41,7 +41,7 @@ export function createRecentItems(database: Database.Database): (userId: string)
   };
 }
 
-/** One item may have many events: more of them are read until there are enough different items. */
+/** Adds the items of events, newest first, until there are enough different ones. */
 function addUntilFull(rows: readonly SeenRow[], seen: Map<string, number>, positives: Set<string>): void {
   for (const [itemId, at, positive] of rows) {
     if (!seen.has(itemId)) {

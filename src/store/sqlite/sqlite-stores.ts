@@ -22,13 +22,13 @@ export interface SqliteSetup {
   metrics: Metrics;
   /** The writer thread has died. */
   onCrash: (error: Error) => void;
-  /** Events, and erasures, that may wait for the disk at once; Infinity: whoever brings them waits for them. */
+  /** Maximum number of events and erasures that wait for the disk; more are refused. Infinity: no limit. */
   maxEventQueue?: number;
 }
 
 /**
- * SQLite in WAL mode: this thread reads, one worker writes. Events and erasures are refused when too many wait; writes of items
- * are bounded where they are accepted, and what finishes an accepted request is never refused.
+ * Opens SQLite in WAL mode: this thread reads, one worker writes. Events and erasures are refused when too many wait. Writes of items
+ * are bounded by ingest, and later writes of an accepted request are never refused.
  * @throws InputError when the database is of a newer version
  */
 export function openSqliteStores({ dataDir, metrics, onCrash, maxEventQueue = Infinity }: SqliteSetup): Stores {
@@ -52,11 +52,11 @@ export function openSqliteStores({ dataDir, metrics, onCrash, maxEventQueue = In
     try {
       return await worker.call<boolean>({ type: 'truncateWal' });
     } catch {
-      return false; // a full disk, or a dead writer, which onCrash is told of: the log is not empty either way
+      return false; // the disk is full or the writer has died (see onCrash): the log is not truncated
     }
   };
   const cleaner = createWalCleaner(truncateWal, (calls) => metrics.erasuresPending.set(calls));
-  void cleaner.clean(0); // an erasure before the last end may not have come so far
+  void cleaner.clean(0); // an erasure may have been cut off by the end of the last process
   const settings = prepareSettingReads(database);
   const closing = new AbortController();
 
@@ -99,7 +99,7 @@ export function openSqliteStores({ dataDir, metrics, onCrash, maxEventQueue = In
   };
 }
 
-/** Whose events an operation has changed; null: anybody's. */
+/** Users whose events an operation has changed; null: any user's. */
 function usersOf(operation: WriteOperation): (string | null)[] {
   if (operation.type === 'appendEvents') return operation.events.map(({ user_id: userId }) => userId);
   if (operation.type === 'eraseUser') return [operation.userId];

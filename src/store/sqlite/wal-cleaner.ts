@@ -1,27 +1,26 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { createWatermark } from '../watermark.js';
 
-/** Between two attempts. Writes come in between, and a reader of an older state may end. */
+/** Pause between two attempts. Writes go on, and a reader of an older state may end. */
 const RETRY_MS = 100;
 
 /**
- * Truncates the write-ahead log, which keeps erased data until then. SQLite can truncate it only in a moment when no reader uses an
- * older state.
+ * Truncates the write-ahead log, which holds erased data until then. SQLite can truncate it only while no reader uses an older state.
  */
 export interface WalCleaner {
   /**
-   * Resolves to true when the log was truncated after this call, to false after `timeoutMs`. The attempts go on until one succeeds.
+   * Resolves to true when the log was truncated after this call; to false after `timeoutMs`. The attempts go on until one succeeds.
    */
   clean(timeoutMs: number): Promise<boolean>;
   close(): Promise<void>;
 }
 
 /**
- * @param truncateWal one short attempt; false when a reader was in the way
- * @param onPending gets the number of `clean` calls for which the log has not been truncated yet
+ * @param truncateWal makes one short attempt; false when a reader prevented it
+ * @param onPending called with the number of `clean` calls that the log was not truncated for yet
  */
 export function createWalCleaner(truncateWal: () => Promise<boolean>, onPending: (calls: number) => void): WalCleaner {
-  /** Calls of `clean` so far, and how many of them are served. */
+  /** Number of calls of `clean`; `cleaned` is the number of those whose log was truncated. */
   let calls = 0;
   const cleaned = createWatermark(0);
   const closing = new AbortController();

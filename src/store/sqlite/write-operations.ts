@@ -6,7 +6,7 @@ import type { ItemWrite, ItemWritten } from '../items.js';
 import type { ModelRecord } from '../models.js';
 import type { FusedItem } from '../vectors.js';
 
-/** What the writer thread is asked for; each operation is applied whole or not at all. */
+/** Operations of the writer thread. Each is applied as a whole or not at all. */
 export type WriteOperation =
   | { type: 'putItem'; write: ItemWrite }
   | { type: 'updateItem'; item: ItemFields }
@@ -20,7 +20,7 @@ export type WriteOperation =
   | { type: 'keepAnswer'; answer: KeptAnswer; dropBefore: number }
   | { type: 'setValue'; key: string; value: string };
 
-/** An item whose fields alone have changed keeps what else it has. */
+/** Result of a change of fields. */
 export interface FieldsWritten extends ItemWritten {
   has_hidden_states: boolean;
 }
@@ -28,7 +28,7 @@ export interface FieldsWritten extends ItemWritten {
 export type WriteValue = ItemWritten | FieldsWritten | EventsWritten | Erased | { dropped: number } | { sequence: number } | null;
 export type WriteOutcome = { value: WriteValue } | { error: string };
 
-/** A write that is on the disk, with what it is answered with. */
+/** A durable write with its result. */
 export interface DoneWrite {
   operation: WriteOperation;
   value: WriteValue;

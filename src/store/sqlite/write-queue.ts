@@ -3,10 +3,10 @@ import type { Metrics } from '../../metrics.js';
 import type { WorkerClient } from '../../threads/worker-client.js';
 import type { DoneWrite, WriteOperation, WriteOutcome } from './write-operations.js';
 
-/** SQLite's message for SQLITE_FULL; workers hand on messages only. */
+/** Whether SQLite failed by SQLITE_FULL; workers pass on messages, not codes. */
 const isFull = (message: string): boolean => message.includes('disk is full');
 
-/** Writes, and rows of them, taken into one commit; bounds the time that the first of them waits for the last. */
+/** Maximum writes, and rows of them, of one commit: bounds the time that the first one waits for the last. */
 const MAX_GROUP = 1024;
 const MAX_GROUP_ROWS = 20_000;
 
@@ -19,18 +19,18 @@ interface Waiting {
 }
 
 /**
- * Group commit without a timer: whatever arrives while a commit is on its way to the disk goes into the next one.
+ * Group commit without a timer: writes that arrive during a commit go into the next one.
  */
 export interface WriteQueue {
   /** Resolves when the operation is durable. @throws ReelfuseError 507 `storage_full` */
   write<Value>(operation: WriteOperation): Promise<Value>;
-  /** The same, refused when too many rows of such writes wait. @throws ReelfuseError 503 `overloaded` */
+  /** As `write`, but refuses when too many rows of bounded writes wait. @throws ReelfuseError 503 `overloaded`, 507 `storage_full` */
   writeBounded<Value>(operation: WriteOperation): Promise<Value>;
   /** Resolves when no write is under way. */
   idle(): Promise<void>;
 }
 
-/** @param onCommit told of each group that is on the disk, before any of its writes resolves */
+/** @param onCommit called with each durable group, before any of its writes resolves */
 export function createWriteQueue(
   worker: WorkerClient,
   metrics: Metrics,
@@ -95,7 +95,7 @@ export function createWriteQueue(
 const doneOf = (operation: WriteOperation, outcome: WriteOutcome | undefined): DoneWrite[] =>
   outcome !== undefined && 'value' in outcome ? [{ operation, value: outcome.value }] : [];
 
-/** At least one, whatever its rows. */
+/** Number of writes of the next group; at least one. */
 function sizeOfGroup(queue: readonly Waiting[]): number {
   let rows = 0;
   let size = 0;

@@ -7,7 +7,7 @@ import type { WriteOperation, WriteOutcome, WriteValue } from './write-operation
 const NEWEST_SEQUENCE = `SELECT max(sequence) FROM (SELECT max(sequence) AS sequence FROM items UNION ALL SELECT max(sequence) FROM tombstones
   UNION ALL SELECT max(sequence) FROM events UNION ALL SELECT max(sequence) FROM erasures)`;
 
-/** Applies groups of operations to the database, each group in one transaction; what one operation fails with is its own. */
+/** @returns a function that applies a group of operations in one transaction. An operation that fails does not affect the others. */
 export function createWriter(database: Database.Database): (operations: readonly WriteOperation[]) => WriteOutcome[] {
   let newest = database.prepare<[], number | null>(NEWEST_SEQUENCE).pluck().get() ?? 0;
   const sequence = {
@@ -58,7 +58,7 @@ export function createWriter(database: Database.Database): (operations: readonly
       try {
         return { value: savepoint(operation) };
       } catch (error) {
-        // a full disk rolls the whole group back: going on would begin another transaction
+        // a full disk rolls the whole group back; the next savepoint would begin another transaction
         if (!database.inTransaction) throw error;
         newest = before;
         return { error: error instanceof Error ? error.message : String(error) };
@@ -70,7 +70,7 @@ export function createWriter(database: Database.Database): (operations: readonly
     try {
       return group.immediate(operations);
     } catch (error) {
-      newest = before; // the commit itself failed: nothing of the group is there
+      newest = before; // the commit failed: no operation of the group was applied
       throw error;
     }
   };

@@ -20,7 +20,7 @@ export interface WrittenChange {
   sequence: number;
 }
 
-/** Keeps the retrieval of one model up to date: reads the change feed, and fuses items that have no vector of its model. */
+/** Keeps the retrieval of one model up to date: it reads the change feed, and fuses what nobody has fused for its model. */
 export interface Indexer {
   /**
    * Resolves when this change is at this level; it does not wait for other items that are being fused.
@@ -32,18 +32,18 @@ export interface Indexer {
    * @throws as `indexed`
    */
   caughtUp(): Promise<void>;
-  /** Why its model must not become active: the indexer has failed, or could not fuse an item. Null: neither. */
+  /** Why its model must not become the serving one: it has failed, or an item that it could not fuse is not searchable. */
   readonly failure: Error | null;
   /** Fills the retrieval from the store and follows the feed from there; resolves when both are done. @throws when an item cannot be fused */
   load(options: LoadOptions): Promise<{ fused: number }>;
   /**
-   * Follows the feed from this sequence, for a retrieval that holds everything up to it. Resolves when it has caught up.
-   * @param missing ids of items that the retrieval lacks
-   * @returns the number of replayed items
+   * Follows the feed from this sequence; for a retrieval that holds everything up to it.
+   * @param missing items that it does not hold, whenever they were written
+   * @returns when it has caught up, how many items were replayed
    * @throws when an item cannot be fused
    */
   follow(after: number, missing?: readonly string[]): Promise<{ replayed: number }>;
-  /** Ends the indexer. Resolves when it uses neither model nor retrieval any more. */
+  /** Ends it; resolves when it uses neither model nor retrieval any more. */
   close(): Promise<void>;
 }
 
@@ -66,7 +66,7 @@ export function createIndexer({ model, stores, retrieval, log, onFailure }: Inde
   let isCatchingUp = false;
   let failed: Error | null = null;
   let isClosed = false;
-  /** Items that have changed since loading began; null: it is not loading. */
+  /** While it loads: the items that have changed since. */
   let claimedIds: Set<string> | null = null;
 
   const end = (error: Error): void => {
@@ -162,7 +162,7 @@ export function createIndexer({ model, stores, retrieval, log, onFailure }: Inde
       round.close(after);
       await caughtUp();
       throwIfIncomplete();
-      reader.endPacing();
+      isCatchingUp = false;
       return { replayed: handled + missing.length };
     },
     close: async () => {

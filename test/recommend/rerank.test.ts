@@ -52,20 +52,20 @@ test('k items that end a page end the search', async () => {
 });
 
 test('just as many items as there are is not too few', async () => {
+  const authors = (n: number): Partial<ItemFields> => ({ author_id: `a${n}` });
   for (const isBlind of [false, true]) {
-    const exact = await run(sourceOf(scored(10), isBlind), { k: 10, caps: onePerAuthor });
+    const exact = await run(sourceOf(scored(10, authors), isBlind), { caps: onePerAuthor });
     assert.deepEqual([exact.items.length, exact.limitedBy], [10, null]);
-    const short = await run(sourceOf(scored(9), isBlind), { k: 10 });
+    const short = await run(sourceOf(scored(9, authors), isBlind), { caps: onePerAuthor });
     assert.deepEqual([short.items.length, short.limitedBy], [9, null], 'nothing kept any out');
   }
 });
 
 test('a source that says that nothing is to come is not asked again', async () => {
-  const source = sourceOf(scored(5));
-  await run(source, { k: 50 });
-  assert.equal(source.taken(), 5);
-  const empty = sourceOf([]);
-  assert.deepEqual(await run(empty, {}), { items: [], limitedBy: null });
+  const source = sourceOf(scored(20, () => ({ author_id: 'busy' })));
+  const { items, limitedBy } = await run(source, { k: 10, caps: onePerAuthor });
+  assert.deepEqual([idsOf(items), limitedBy, source.asked.length], [['v0'], 'caps', 1]);
+  assert.deepEqual(await run(sourceOf([]), {}), { items: [], limitedBy: null });
 });
 
 test('an item of just the least score wanted is kept, and what follows ends the search', async () => {
@@ -80,6 +80,8 @@ test('an item of just the least score wanted is kept, and what follows ends the 
 test('caps are to blame where they kept out what scored enough, else the least score is', async () => {
   const busy = await run(sourceOf(scored(100, () => ({ author_id: 'busy' }))), { minScore: 98, caps: onePerAuthor });
   assert.deepEqual([idsOf(busy.items), busy.limitedBy], [['v0'], 'caps']);
+  const single = await run(sourceOf(scored(100, () => ({ author_id: 'busy' }))), { minScore: 99, caps: onePerAuthor });
+  assert.deepEqual([idsOf(single.items), single.limitedBy], [['v0'], 'caps'], 'a single one');
   const various = await run(sourceOf(scored(100, (n) => ({ author_id: `a${n}` }))), { minScore: 98, caps: onePerAuthor });
   assert.deepEqual([idsOf(various.items), various.limitedBy], [range(3), 'min_score']);
 });

@@ -5,6 +5,7 @@ import type { ItemStore } from '../store/items.js';
 import type { FusedItem, VectorStore } from '../store/vectors.js';
 import { fuseItem, type ItemModel } from './item-fusing.js';
 import { knownByRow, type KnownItem } from './known-item.js';
+import { createLanes } from './lanes.js';
 
 /** Two lanes: one batch is fused while the previous one is saved. */
 const LANES = 2;
@@ -66,8 +67,6 @@ export function createFuseQueue({ model, stores, retrieval, log, onError }: Fuse
   /** By item id: put, and not found by every search yet. */
   const indexing = new Map<string, Entry>();
   const failures = new Map<string, Error>();
-  const lanes = new Set<Promise<void>>();
-  let isStarting = false;
   let isClosed = false;
   let ended: Error | null = null;
   const forRoom: (() => void)[] = [];
@@ -93,26 +92,14 @@ export function createFuseQueue({ model, stores, retrieval, log, onError }: Fuse
     settle(entry);
   };
 
-  const nextBatch = (): Entry[] => {
+  const nextBatch = (): Entry[] | null => {
     const batch: Entry[] = [];
     for (const entry of waiting) {
       if (batch.length === LANE_BATCH) break;
       waiting.delete(entry);
       batch.push(entry);
     }
-    return batch;
-  };
-  const runLane = async (): Promise<void> => {
-    for (let batch = nextBatch(); batch.length > 0 && !isClosed; batch = nextBatch()) await fuseBatch(batch);
-  };
-  const startLanes = (): void => {
-    isStarting = false;
-    while (lanes.size < LANES && waiting.size > 0 && !isClosed) {
-      const lane: Promise<void> = runLane()
-        .catch((error: unknown) => onError(error as Error))
-        .finally(() => lanes.delete(lane));
-      lanes.add(lane);
-    }
+    return batch.length === 0 ? null : batch;
   };
 
   /** Reads the entries without a known item. Entries of deleted items are finished. */
@@ -127,18 +114,9 @@ export function createFuseQueue({ model, stores, retrieval, log, onError }: Fuse
       else if (entries.get(entry.itemId) === entry) finish(entry);
     }
   };
-  const fuse = async ({ itemId, known }: Entry): Promise<FuseOutcome> => {
-    if (known === null || known.stored !== null) return { stored: known?.stored ?? null, isNew: false };
-    try {
-      const stored = await fuseItem(model, itemId, known.hasStates ? await stores.items.hiddenStates(itemId) : null);
-      return { stored, isNew: stored !== null };
-    } catch (error) {
-      return { error: error as Error };
-    }
-  };
   const fuseBatch = async (batch: readonly Entry[]): Promise<void> => {
     await readUnknown(batch);
-    const outcomes = await Promise.all(batch.map(fuse));
+    const outcomes = await Promise.all(batch.map((entry) => fuseEntry(entry, model, stores.items)));
     const changes: IndexChange[] = [];
     const made: FusedItem[] = [];
     const put: Entry[] = [];
@@ -173,6 +151,8 @@ export function createFuseQueue({ model, stores, retrieval, log, onError }: Fuse
     await saved;
   };
 
+  const lanes = createLanes({ count: LANES, next: nextBatch, hasNext: () => waiting.size > 0, run: fuseBatch, onError });
+
   return {
     has: (itemId) => entries.has(itemId),
     add: (itemId, known, done) => {
@@ -180,9 +160,7 @@ export function createFuseQueue({ model, stores, retrieval, log, onError }: Fuse
       const entry: Entry = { itemId, known, done, waiters: [] };
       entries.set(itemId, entry);
       waiting.add(entry);
-      if (isStarting) return;
-      isStarting = true;
-      queueMicrotask(startLanes); // items of one turn are fused in one batch
+      lanes.start();
     },
     updateFields: (itemId, fields, sequence) => {
       const entry = entries.get(itemId);
@@ -207,8 +185,20 @@ export function createFuseQueue({ model, stores, retrieval, log, onError }: Fuse
     hasRoom: () => (entries.size <= MAX_WAITING || isClosed ? Promise.resolve() : new Promise((resolve) => void forRoom.push(resolve))),
     close: async () => {
       isClosed = true;
+      const closing = lanes.close();
       for (const resume of forRoom.splice(0)) resume();
-      await Promise.all(lanes);
+      await closing;
     },
   };
+}
+
+/** The vector of an entry: the stored one, or a new one where the model can fuse the item. Never rejects. */
+async function fuseEntry({ itemId, known }: Entry, model: ItemModel, items: Pick<ItemStore, 'hiddenStates'>): Promise<FuseOutcome> {
+  if (known === null || known.stored !== null) return { stored: known?.stored ?? null, isNew: false };
+  try {
+    const stored = await fuseItem(model, itemId, known.hasStates ? await items.hiddenStates(itemId) : null);
+    return { stored, isNew: stored !== null };
+  } catch (error) {
+    return { error: error as Error };
+  }
 }

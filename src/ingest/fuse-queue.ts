@@ -6,7 +6,6 @@ import type { FusedItem, VectorStore } from '../store/vectors.js';
 import { createFuseEntries, type FuseEntry } from './fuse-entries.js';
 import { fuseItem, type ItemModel } from './item-fusing.js';
 import { knownByRow, type KnownItem } from './known-item.js';
-import { createLanes } from './lanes.js';
 
 /** Two lanes: one batch is fused while the previous one is saved. */
 const LANES = 2;
@@ -54,6 +53,8 @@ export function createFuseQueue({ model, stores, retrieval, log, onError }: Fuse
   const { fingerprint } = model.artifact;
   const entries = createFuseEntries();
   const failures = new Map<string, Error>();
+  const lanes = new Set<Promise<void>>();
+  let isStarting = false;
   let isClosed = false;
 
   const discard = (itemId: string): void => {
@@ -98,7 +99,7 @@ export function createFuseQueue({ model, stores, retrieval, log, onError }: Fuse
   };
   const fuseBatch = async (batch: readonly FuseEntry[]): Promise<void> => {
     await readUnknown(batch);
-    const outcomes = await Promise.all(batch.map((entry) => fuseEntry(entry, model, stores.items)));
+    const outcomes = await Promise.all(batch.map(fuse));
     const changes: IndexChange[] = [];
     const made: FusedItem[] = [];
     const put: FuseEntry[] = [];
@@ -158,15 +159,4 @@ export function createFuseQueue({ model, stores, retrieval, log, onError }: Fuse
       await Promise.all(lanes);
     },
   };
-}
-
-/** The vector of an entry: the stored one, or a new one where the model can fuse the item. Never rejects. */
-async function fuseEntry({ itemId, known }: Entry, model: ItemModel, items: Pick<ItemStore, 'hiddenStates'>): Promise<FuseOutcome> {
-  if (known === null || known.stored !== null) return { stored: known?.stored ?? null, isNew: false };
-  try {
-    const stored = await fuseItem(model, itemId, known.hasStates ? await items.hiddenStates(itemId) : null);
-    return { stored, isNew: stored !== null };
-  } catch (error) {
-    return { error: error as Error };
-  }
 }

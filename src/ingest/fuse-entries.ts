@@ -26,7 +26,6 @@ export interface FuseEntries {
   discard(itemId: string): void;
   /** Takes the oldest entries that wait. */
   take(limit: number): FuseEntry[];
-  readonly areWaiting: boolean;
   /** Whether no newer change has settled the item. */
   isCurrent(entry: FuseEntry): boolean;
   /** A change that comes from now on is applied after this entry. */
@@ -92,9 +91,6 @@ export function createFuseEntries(): FuseEntries {
         batch.push(entry);
       }
       return batch;
-    },
-    get areWaiting() {
-      return waiting.size > 0;
     },
     isCurrent: (entry) => entries.get(entry.itemId) === entry,
     beginIndexing: (entry) => {

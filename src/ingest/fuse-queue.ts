@@ -5,6 +5,7 @@ import type { ItemStore } from '../store/items.js';
 import type { FusedItem, VectorStore } from '../store/vectors.js';
 import { createFuseEntries, type FuseEntry } from './fuse-entries.js';
 import { fuseItem, type ItemModel } from './item-fusing.js';
+import { createLanes } from './lanes.js';
 import { knownByRow, type KnownItem } from './known-item.js';
 
 /** Two lanes: one batch is fused while the previous one is saved. */
@@ -53,9 +54,6 @@ export function createFuseQueue({ model, stores, retrieval, log, onError }: Fuse
   const { fingerprint } = model.artifact;
   const entries = createFuseEntries();
   const failures = new Map<string, Error>();
-  const lanes = new Set<Promise<void>>();
-  let isStarting = false;
-  let isClosed = false;
 
   const discard = (itemId: string): void => {
     failures.delete(itemId);
@@ -120,18 +118,7 @@ export function createFuseQueue({ model, stores, retrieval, log, onError }: Fuse
     await saved;
   };
 
-  const runLane = async (): Promise<void> => {
-    for (let batch = entries.take(LANE_BATCH); batch.length > 0 && !isClosed; batch = entries.take(LANE_BATCH)) await fuseBatch(batch);
-  };
-  const startLanes = (): void => {
-    isStarting = false;
-    while (lanes.size < LANES && entries.areWaiting && !isClosed) {
-      const lane: Promise<void> = runLane()
-        .catch((error: unknown) => onError(error as Error))
-        .finally(() => lanes.delete(lane));
-      lanes.add(lane);
-    }
-  };
+  const lanes = createLanes({ count: LANES, take: () => entries.take(LANE_BATCH), run: fuseBatch, onError });
 
   const { has, updateFields, isPending, settled, fail, hasRoom } = entries;
   return {
@@ -139,9 +126,7 @@ export function createFuseQueue({ model, stores, retrieval, log, onError }: Fuse
     add: (itemId, known, done) => {
       failures.delete(itemId);
       entries.add(itemId, known, done);
-      if (isStarting) return;
-      isStarting = true;
-      queueMicrotask(startLanes); // items of one turn are fused in one batch
+      lanes.start();
     },
     updateFields,
     discard,
@@ -154,9 +139,8 @@ export function createFuseQueue({ model, stores, retrieval, log, onError }: Fuse
     },
     hasRoom,
     close: async () => {
-      isClosed = true;
       entries.close();
-      await Promise.all(lanes);
+      await lanes.close();
     },
   };
 }

@@ -6,29 +6,31 @@ export interface Lanes {
   close(): Promise<void>;
 }
 
-export interface LanesSetup<Batch> {
+export interface LanesSetup<Element> {
   count: number;
-  /** Takes the next batch; null: there is none. */
-  next: () => Batch | null;
-  hasNext: () => boolean;
-  run: (batch: Batch) => Promise<void>;
+  /** The next batch; empty: there is none, and the lane ends. */
+  take: () => readonly Element[];
+  run: (batch: readonly Element[]) => Promise<void>;
   /** A batch has failed; its lane has ended. */
   onError: (error: Error) => void;
 }
 
 /** No lane runs before `start`. */
-export function createLanes<Batch>({ count, next, hasNext, run, onError }: LanesSetup<Batch>): Lanes {
+export function createLanes<Element>({ count, take, run, onError }: LanesSetup<Element>): Lanes {
   const lanes = new Set<Promise<void>>();
   let isStarting = false;
   let isClosed = false;
 
-  const runLane = async (): Promise<void> => {
-    for (let batch = next(); batch !== null && !isClosed; batch = next()) await run(batch);
+  const next = (): readonly Element[] => (isClosed ? [] : take());
+  const runLane = async (first: readonly Element[]): Promise<void> => {
+    for (let batch = first; batch.length > 0; batch = next()) await run(batch);
   };
   const startLanes = (): void => {
     isStarting = false;
-    while (lanes.size < count && hasNext() && !isClosed) {
-      const lane: Promise<void> = runLane()
+    while (lanes.size < count) {
+      const first = next();
+      if (first.length === 0) return;
+      const lane: Promise<void> = runLane(first)
         .catch((error: unknown) => onError(error as Error))
         .finally(() => lanes.delete(lane));
       lanes.add(lane);

@@ -27,7 +27,7 @@ const POOL_MIN = 100;
 const POOL_GROWTH = 4;
 /** Boosts act among this number of best candidates. Those behind them keep their order. */
 const MAX_BOOSTED = 10_000;
-/** Minimum size of a page of the source. */
+/** Minimum size of a page of the source, where a longer pool does not change the choice. */
 const MIN_PAGE = 16;
 /** Candidates taken in one turn of the event loop: about a millisecond. */
 const SLICE = 2048;
@@ -90,9 +90,10 @@ async function fill(pool: Pool, source: ItemSource, size: number, admits: Filter
   const boosted = reordered === 0 ? [] : pool.candidates.slice(0, reordered);
   const behind = pool.candidates.slice(reordered);
   let { isCut, isDry } = pool;
+  const minPage = reordered === 0 ? MIN_PAGE : 1; // who is not eligible must not change what the choice is made from
   while (boosted.length + behind.length < size && !isCut && !isDry) {
     const missing = size - boosted.length - behind.length;
-    const page = await source.next(Math.min(Math.max(missing, MIN_PAGE), SLICE), admits);
+    const page = await source.next(Math.min(Math.max(missing, minPage), SLICE), admits);
     isDry = page.length === 0;
     for (const candidate of page) {
       isCut = minScore !== null && candidate.score < minScore;

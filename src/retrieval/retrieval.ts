@@ -43,11 +43,11 @@ export interface SearchTimings {
 export interface CandidateStream {
   /**
    * Up to `count` further candidates; empty: there are no more.
-   * @param admits what the caps still admit, a hint for an expanded search; null: everything
+   * @param admits what the caps still admit: an engine may keep all else for a later call with null, whatever its score; null: everything
    * @throws ReelfuseError 503 `overloaded`; SearchEnded when the query is late, or has nothing to search by any more
    */
   next(count: number, admits: Filter | null): Promise<readonly Candidate[]>;
-  /** Upper bound of the scores of later candidates, as far as the engine knows; -Infinity: there are none. */
+  /** Upper bound of the scores of later candidates of the last call's `admits`, as far as the engine knows; -Infinity: there are none. */
   upperBound(): number;
   /** Indexes of the embedded history items, oldest first; empty with `similarTo`. */
   readonly history: readonly number[];

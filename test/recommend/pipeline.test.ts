@@ -81,6 +81,20 @@ test('a boost that cannot change the answer costs no wider search, nor does a sc
   assert.deepEqual([cut.items.length, cut.shortReason, feed.searches.length], [5, 'min_score', 2]);
 });
 
+test('what is not eligible does not change what boosts and diversity choose from', async () => {
+  const items = Array.from({ length: 300 }, (_, n) => ({
+    id: `i${String(n).padStart(3, '0')}`,
+    similarity: 1 - n / 300,
+    aside: Math.sin(n),
+    attributes: { late: n >= 100 },
+  }));
+  const wanted = { k: 20, diversity: 0.8, boosts: [{ filter: { field: 'late', eq: true }, factor: 10 }] };
+  const others = Array.from({ length: 30 }, (_, n) => ({ id: `out${n}`, similarity: n < 5 ? 0.9 : 0 }));
+  const expected = await (await memoryFeed(items)).ids(wanted);
+  const feed = await memoryFeed([...items, ...others]);
+  assert.deepEqual(await feed.ids({ ...wanted, exclude: others.map(({ id }) => id) }), expected);
+});
+
 test('diversity says that it has moved an item only where the order by score would be another', async () => {
   const feed = await memoryFeed(falling(100, 0.001, (n) => ({ author: `author-${Math.floor(n / 5)}`, aside: n % 3 })));
   const capped = await feed.ask({ k: 10, caps: onePerAuthor, diversity: 0.000001 });

@@ -74,10 +74,11 @@ export function createItemTable({ dim, normalised, takesFeatures, replicas, inte
     keep(item);
     membership.syncItem(item, change);
   };
-  const updateFields = (item: EmbeddedItem, fields: ItemFields, change: SlotChange): void => {
-    totals.remove(item);
-    item.fields = fields;
-    totals.add(item);
+  const updateFields = (old: EmbeddedItem, fields: ItemFields, change: SlotChange): void => {
+    const item: EmbeddedItem = { ...old, fields };
+    totals.remove(old);
+    if (item.slot !== null) slots.replaceItem(item.slot, item);
+    keep(item);
     membership.syncItem(item, change);
   };
   const remove = (item: EmbeddedItem, left: number[]): void => {

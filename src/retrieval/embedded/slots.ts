@@ -24,6 +24,8 @@ export interface Slots {
   /** Allocates a slot, to be written next. */
   allocate(): number;
   write(slot: number, vector: Float32Array, item: EmbeddedItem): void;
+  /** The slot's item with other fields. */
+  replaceItem(slot: number, item: EmbeddedItem): void;
   /** Sets the slot of the item with this index; null: none. */
   setSlot(index: number, slot: number | null): void;
   /** Takes the item out of the slot. Searches may still use it, so it is not free yet. */
@@ -96,6 +98,7 @@ export function createSlots(dim: number, normalised: boolean, grow: (chunk: Vect
       table.write(slot, vector, normalised);
       own(slot, item);
     },
+    replaceItem: own,
     setSlot,
     releaseSlot: (slot) => {
       own(slot, undefined);

@@ -135,6 +135,16 @@ function tests(behaves: (title: string, body: (open: Open) => Promise<void>) => 
       assert.equal(await retrieval.search({ ...QUERY, ...query }, ANYTHING, 10), null, JSON.stringify(query));
   });
 
+  behaves('an item that a request holds stays as it was read; who reads it anew gets what it is now', async (open) => {
+    const { retrieval, put, itemOf } = open();
+    await put('a', turned(0), { author_id: 'before' });
+    const held = await itemOf('a');
+    await retrieval.apply([{ kind: 'fields', fields: fields('a', { author_id: 'after' }) }]);
+    const [hydrated] = await retrieval.hydrate([held]);
+    const authors = [held, hydrated, await itemOf('a')].map((item) => item?.fields.author_id);
+    assert.deepEqual(authors, ['before', 'after', 'after']);
+  });
+
   behaves('candidates come by falling score, none twice, however they are asked for', async (open) => {
     const opened = open();
     const history = await fan(opened, 60);

@@ -1,11 +1,11 @@
-/** The time, and a call when it has come. */
+/** Time and timers, replaceable in tests. */
 export interface Clock {
   now(): number;
-  /** Calls once, at this time or soon after. @returns a function that calls it off */
+  /** Calls once, at this time or soon after. @returns a function that cancels the call */
   at(time: number, task: () => void): () => void;
 }
 
-/** Looked at again after this at the latest: wall time may be set meanwhile, and timers do not follow it. */
+/** Longest timer. Wall time can be set meanwhile, and timers do not follow it. */
 const MAX_TIMER_MS = 60_000;
 
 export const systemClock: Clock = {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, readSync } from 'node:fs';
 
-/** Files are read, written and synced in pieces of this size: a commit of the store must not wait behind a long flush. */
+/** Bytes that are read, written and synced at once: a commit of the store must not wait for a long flush. */
 export const PIECE_BYTES = 4 * 1024 * 1024;
 
 export interface FileDigest {

@@ -1,7 +1,7 @@
 import type { Metric, Registry } from 'prom-client';
 
 export interface TimingHistogram {
-  /** Counters of one set of label values; to be kept by whoever observes often. */
+  /** The series of one set of label values. Keep it where observations are frequent. */
   series(...values: string[]): TimingSeries;
 }
 
@@ -18,8 +18,8 @@ interface Settings {
 }
 
 /**
- * A histogram for what every request observes several times: a count in a flat array, where prom-client's own one validates
- * and hashes the labels each time. The registry reads it as any other of its metrics.
+ * A histogram for values that every request observes several times. It counts in a flat array, where prom-client's histogram validates
+ * and hashes the labels each time. The registry reads it like its other metrics.
  */
 export function createTimingHistogram(registry: Registry, { name, help, labelNames, buckets }: Settings): TimingHistogram {
   const known = new Map<string, { labels: Record<string, string>; counts: Float64Array; sum: number; observe: (seconds: number) => void }>();

@@ -10,7 +10,7 @@ import { demoFile } from '../src/generations/model-choice.js';
 import { systemClock, type Clock } from '../src/clock.js';
 import { readConfig } from '../src/config.js';
 import type { TypedApp } from '../src/http/typed-app.js';
-import { openEmbedded, type EmbeddedServer, type Loaded } from '../src/composition/embedded.js';
+import { openEmbedded, type EmbeddedServer, type LoadedCatalogue } from '../src/composition/embedded.js';
 import { api, type Api } from './api.js';
 import { writeOtherModel, type OtherModel } from './other-model.js';
 import { temporaryFolder } from './temporary-folder.js';
@@ -98,7 +98,7 @@ export function buildForSuite(
   };
 }
 
-const restoredBy = ({ snapshot, restored, replayed }: Loaded): Built['restored'] =>
+const restoredBy = ({ snapshot, restored, replayed }: LoadedCatalogue): Built['restored'] =>
   snapshot === null ? null : { snapshot, adopted: restored, replayed };
 
 let demo: Features | undefined;

@@ -4,13 +4,13 @@ import { buildApp, type Routes } from '../app.js';
 import { readConfig } from '../config.js';
 import { createMetrics } from '../metrics.js';
 
-/** Stands for what a file of routes needs: describing them asks for none of it. */
+/** Stands in for the dependencies of a route file: registering routes reads none of them. */
 const unopened = (name: string): never =>
   new Proxy(
     {},
     {
       get: (_, member) => {
-        throw new Error(`the routes of ${name} were asked for ${String(member)} while they were described`);
+        throw new Error(`the routes ${name} read ${String(member)} while they were registered`);
       },
     },
   ) as never; // nothing is ever read of it
@@ -28,7 +28,7 @@ const NAMES = {
   operations: true,
 } as const satisfies Record<keyof Routes, true>;
 
-/** The OpenAPI description by the routes alone: no model, thread, database or file is opened. */
+/** The OpenAPI description as YAML, from the routes alone: no model, thread, database or file is opened. */
 export async function describeRoutes(): Promise<string> {
   const routes: Routes = Object.fromEntries(Object.keys(NAMES).map((name) => [name, unopened(name)])) as never; // one for each name
   const app = await buildApp({ config: readConfig({}), log: pino({ level: 'silent' }), metrics: createMetrics(), tracing: null }, routes);

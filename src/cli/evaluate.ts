@@ -8,10 +8,10 @@ import type { AddCommand } from './command.js';
 import { originOf, readKey } from './remote-server.js';
 import { examples, openToAppend } from './terminal.js';
 
-/** The deepest rank that is reported; one more is asked for, to see ties at the edge. */
+/** The deepest reported rank. One more item is requested, to see ties at the end. */
 const DEPTH = 20;
 const MIN_INTERACTIONS = 5;
-/** The server's limit for a history in a request; the newest are what the tower looks at. */
+/** Maximum history of a request; the newest items are sent. */
 const MAX_HISTORY = 1000;
 
 interface Options {
@@ -19,7 +19,7 @@ interface Options {
   url: string;
   users?: string;
   concurrency: string;
-  /** True: on standard output, instead of the table. */
+  /** True: JSON on standard output instead of the table. Text: a file for the JSON. */
   json?: string | true;
   quiet?: boolean;
   apiKeyFile?: string;
@@ -72,7 +72,7 @@ export const addEvaluate: AddCommand = (program) => {
       ),
     )
     .action(async (options: Options) => {
-      if (typeof options.json === 'string') closeSync(openToAppend('--json', options.json)); // before the work that would be lost
+      if (typeof options.json === 'string') closeSync(openToAppend('--json', options.json)); // fail before the work, not after it
       const evaluation = await evaluate(options);
       if (options.json === true) process.stdout.write(`${JSON.stringify(evaluation)}\n`);
       else if (options.quiet !== true) process.stdout.write(table(evaluation));
@@ -150,10 +150,10 @@ async function activeModel(pool: Pool, headers: Record<string, string>, url: str
   }
 }
 
-/** A refused connection has its reason in a code where both addresses of a name were tried. */
+/** The reason of an error. When all addresses of a name refuse a connection, the message is empty and the code holds the reason. */
 const reasonOf = (error: unknown): string => messageOf(error) || ((error as { code?: string }).code ?? 'no reason given');
 
-/** Closed loop: `concurrency` requests are always on their way. */
+/** Sends requests in a closed loop with `concurrency` in flight. */
 async function replay(
   pool: Pool,
   headers: Record<string, string>,

@@ -1,4 +1,4 @@
-/** What a script may decide by. Signals end a command with 128 and their number, as shells have it. */
+/** Exit codes for scripts. A signal ends a command with 128 plus its number, as in shells. */
 export const EXIT = { done: 0, partly: 1, usage: 2, server: 3, failed: 70, interrupted: 130, terminated: 143 } as const;
 
 export const EXIT_CODES: readonly [code: number, meaning: string][] = [

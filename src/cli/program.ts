@@ -13,7 +13,7 @@ import { addReport } from './report.js';
 import { addDemo, addServe } from './serve.js';
 import { examples, paint, printError } from './terminal.js';
 
-/** Errors whose message says everything; a stack would only hide it. */
+/** Errors that are printed without a stack: their message is enough. */
 const EXPECTED: readonly [kind: new (...given: never[]) => Error, exitCode: number][] = [
   [ArtifactError, EXIT.usage],
   [ConfigError, EXIT.usage],

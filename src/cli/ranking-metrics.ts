@@ -1,4 +1,4 @@
-/** Mean over users; one relevant item each. */
+/** Means over users with one relevant item each. */
 export interface RankingSummary {
   'hr@10': number;
   'ndcg@10': number;

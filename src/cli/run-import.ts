@@ -39,7 +39,7 @@ export async function runImport(options: ImportOptions): Promise<number> {
   const unbounded = { ...config, maxEventQueue: Infinity }; // an import waits for its own writes
   const stores = openStores(unbounded, createMetrics(), pino({ level: 'warn' }, process.stderr));
   const stop = firstSignal();
-  const kept = rejects === undefined ? null : openToAppend('--rejects', rejects); // a resumed import does not come by the earlier ones again
+  const kept = rejects === undefined ? null : openToAppend('--rejects', rejects); // appended to, because a resumed import does not read the earlier rejected rows again
   const imported: ImportedFile[] = [];
   try {
     const model = config.modelDir === '' ? null : await chooseModel(config.modelDir, stores);
@@ -79,7 +79,7 @@ export async function runImport(options: ImportOptions): Promise<number> {
   return imported.some(({ rejectedRows }) => rejectedRows > 0) ? EXIT.partly : EXIT.done;
 }
 
-/** The first one is obeyed between two windows of rows, a second one at once. */
+/** The first signal stops the import between two windows of rows; a second one ends the process at once. */
 function firstSignal(): { signal: () => keyof typeof SIGNALS | null; release: () => void } {
   let received: keyof typeof SIGNALS | null = null;
   const handlers = (['SIGINT', 'SIGTERM'] as const).map((name) => {
@@ -96,7 +96,7 @@ function firstSignal(): { signal: () => keyof typeof SIGNALS | null; release: ()
   return { signal: () => received, release };
 }
 
-/** Drawn on standard error, and only where that is a terminal. */
+/** Runs an import with a progress bar on standard error, if that is a terminal. */
 async function underBar(file: string, progress: ImportProgress, start: (progress: ImportProgress) => Promise<ImportReport>): Promise<ImportReport> {
   const bar = new SingleBar({ format: `${file} {bar} {percentage}% | {eta_formatted} left`, hideCursor: true, noTTYOutput: false });
   bar.start(1, 0);

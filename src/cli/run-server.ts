@@ -6,7 +6,7 @@ import { buildApp } from '../app.js';
 import type { Config } from '../config.js';
 import { openEmbedded, type EmbeddedServer } from '../composition/embedded.js';
 
-/** Of the bundled demo, in a folder that is thrown away. */
+/** Serves the bundled demo from a temporary folder, which is deleted afterwards. */
 export async function serveDemo(config: Config): Promise<void> {
   const dataDir = mkdtempSync(join(tmpdir(), 'reelfuse-demo-'));
   try {
@@ -36,7 +36,7 @@ export async function serve(config: Config): Promise<void> {
   }
 }
 
-/** Whoever ends a server that is still fusing a million items does not wait for the rest. */
+/** Loads the catalogue. A signal ends the loading early: fusing a million items can take hours. */
 async function loadUntil(stopped: Promise<string>, server: EmbeddedServer): Promise<void> {
   const stop = new AbortController();
   void stopped.then(() => stop.abort());

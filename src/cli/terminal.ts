@@ -5,7 +5,7 @@ import { InputError, messageOf } from '../errors.js';
 const COLOURS = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33 } as const;
 export type Colour = keyof typeof COLOURS;
 
-/** Only where a terminal reads it; Node looks at NO_COLOR, FORCE_COLOR and TERM. */
+/** Whether the stream is a terminal with colours; Node evaluates NO_COLOR, FORCE_COLOR and TERM. */
 const hasColours = (stream: NodeJS.WriteStream): boolean => stream.isTTY && stream.hasColors();
 
 export const paint = (stream: NodeJS.WriteStream, colour: Colour, text: string): string =>
@@ -16,7 +16,7 @@ export interface OutputOptions {
   quiet?: boolean;
 }
 
-/** The result of a command: text for people, one line of JSON for programs, nothing for those who only want the exit code. */
+/** Prints the result of a command: text, one line of JSON with `json`, or nothing with `quiet`. */
 export function printResult({ json, quiet }: OutputOptions, text: () => string, value: () => unknown): void {
   if (json === true) process.stdout.write(`${JSON.stringify(value())}\n`);
   else if (quiet !== true) process.stdout.write(text());
@@ -24,7 +24,7 @@ export function printResult({ json, quiet }: OutputOptions, text: () => string, 
 
 export const printError = (message: string): void => void process.stderr.write(`${paint(process.stderr, 'red', 'error:')} ${message}\n`);
 
-/** The descriptor of a file that an option names. @throws InputError when it cannot be written: told before the work that would be lost */
+/** Opens the file of an option for appending, before the work begins. @returns its descriptor @throws InputError when it cannot be written */
 export function openToAppend(option: string, file: string): number {
   try {
     return openSync(file, 'a');
@@ -33,7 +33,7 @@ export function openToAppend(option: string, file: string): number {
   }
 }
 
-/** Under the help of a command. */
+/** Text of the examples in the help of a command. */
 export function examples(...lines: readonly [command: string, meaning: string][]): string {
   const width = Math.max(...lines.map(([command]) => command.length));
   return `\nExamples:\n${lines.map(([command, meaning]) => `  ${command.padEnd(width)}   ${meaning}`.trimEnd()).join('\n')}\n`;

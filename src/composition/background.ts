@@ -1,12 +1,12 @@
 import type { Logger } from 'pino';
 import type { Erasure } from '../ingest/erasure.js';
 
-/** Stops a task that is repeated, and waits for its end. */
+/** Stops a repeated task and waits for its end. */
 export type Stop = () => Promise<void>;
 
 const RETENTION_CHECK_MS = 3600_000;
 
-/** Runs the task once in each interval, never twice at once; 0 ms: never. */
+/** Runs the task once in each interval, one run at a time; 0 ms: never. */
 export function repeat(task: () => Promise<void>, milliseconds: number): Stop {
   if (milliseconds === 0) return async () => {};
   let running = Promise.resolve();
@@ -19,7 +19,7 @@ export function repeat(task: () => Promise<void>, milliseconds: number): Stop {
   };
 }
 
-/** Now and every hour. */
+/** Runs the task now and every hour. */
 export function hourly(task: () => Promise<void>): Stop {
   const first = task();
   const stop = repeat(task, RETENTION_CHECK_MS);
@@ -29,7 +29,7 @@ export function hourly(task: () => Promise<void>): Stop {
   };
 }
 
-/** Expires events of more than these days; 0: none. */
+/** Expires events older than `days` every hour; 0: never. */
 export function keepRetention(erasure: Erasure, days: number, log: Logger): Stop {
   if (days === 0) return async () => {};
   return hourly(async () => {

@@ -14,14 +14,14 @@ import { hourly } from './background.js';
 const DAY_MS = 24 * 3_600_000;
 const CURSOR_SECRET_KEY = 'cursor_secret';
 
-/** A dead engine thread cannot be papered over: end, so that the supervisor starts a clean process. Acknowledged writes are on the disk. */
+/** Ends the process when an engine thread has died, so that the supervisor starts a new one. Acknowledged writes are on the disk. */
 export const endProcess = (log: Logger) => (error: Error) => {
   log.fatal({ err: error }, 'an engine thread has died');
   process.exitCode = 70;
   process.kill(process.pid, 'SIGTERM');
 };
 
-/** Opens the stores of a data folder, which is this process's until they are closed. @throws InputError when it cannot be used */
+/** Locks the data folder for this process and opens its stores. @throws InputError when the folder cannot be used */
 export function openStores(config: Pick<Config, 'dataDir' | 'maxEventQueue'>, metrics: Metrics, log: Logger): Stores {
   const { dataDir, maxEventQueue } = config;
   const unlock = lockDataDir(dataDir);
@@ -40,7 +40,7 @@ export function openStores(config: Pick<Config, 'dataDir' | 'maxEventQueue'>, me
   }
 }
 
-/** The log of what was served, whose old entries go every hour. Null: nothing is kept. */
+/** Opens the served log and expires its old entries every hour. Null: no answers are kept. */
 export function openServed({ dataDir, servedDays }: Config, metrics: Metrics, log: Logger): ServedLog | null {
   if (servedDays === 0) return null;
   const onError = (what: string) => (error: unknown) => {
@@ -58,7 +58,7 @@ export function openServed({ dataDir, servedDays }: Config, metrics: Metrics, lo
   };
 }
 
-/** The secret that signs cursors: the one of the settings, or one that is made once and kept. */
+/** The secret that signs cursors: that of the settings, or one that is drawn once and stored. */
 export async function cursorSecret({ cursorSecret: given }: Pick<Config, 'cursorSecret'>, keyValues: KeyValueStore): Promise<string> {
   const known = given === '' ? await keyValues.get(CURSOR_SECRET_KEY) : given;
   if (known !== null) return known;

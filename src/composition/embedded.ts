@@ -38,13 +38,13 @@ import { openGeneration, servingOf, snapshotSubject, type EmbeddedGeneration } f
 import { cursorSecret, endProcess, openServed, openStores } from './embedded-stores.js';
 import { positiveRule } from './settings.js';
 
-/** How the catalogue came into memory. */
-export interface Loaded {
-  /** The snapshot it came from; null: all of it was read from the store. */
+/** How the catalogue was loaded into memory. */
+export interface LoadedCatalogue {
+  /** Name of the snapshot; null: all items were read from the store. */
   snapshot: string | null;
-  /** Items taken from the snapshot as they were. */
+  /** Number of items taken from the snapshot unchanged. */
   restored: number;
-  /** Items read from the store because they have changed since. */
+  /** Number of items read from the store because they have changed since. */
   replayed: number;
 }
 
@@ -57,20 +57,20 @@ export interface EmbeddedServer {
   routes: Routes;
   stores: Stores;
   generations: Generations;
-  /** The one that serves now, with what it keeps in memory. */
+  /** The generation that serves now, with its state in memory. */
   readonly generation: EmbeddedGeneration;
   ingest: Ingest;
   popularity: Popularity;
   erasure: Erasure;
   snapshots: Snapshots;
   isReady: () => boolean;
-  /** Fills vectors and index from a snapshot or else from the store; until it is done, requests are answered by the fallback. The signal ends it early. */
-  load: (signal?: AbortSignal) => Promise<Loaded>;
+  /** Fills vectors and index from a snapshot or else from the store. Until it resolves, the fallback answers requests. The signal ends it early. */
+  load: (signal?: AbortSignal) => Promise<LoadedCatalogue>;
   close: () => Promise<void>;
 }
 
 /**
- * Opens everything in order and undoes it when a later step fails.
+ * Opens all parts in order, and closes them when a later step fails.
  * @throws ArtifactError, InputError, ConfigError when the model, the database or a setting must not be used
  */
 export async function openEmbedded(config: Config, log: Logger, clock: Clock = systemClock): Promise<EmbeddedServer> {
@@ -79,7 +79,7 @@ export async function openEmbedded(config: Config, log: Logger, clock: Clock = s
     while (closers.length > 0) await closers.pop()?.();
   };
   try {
-    return Object.assign(await openParts(config, log, clock, closers), { close }); // a copy would hold on to the first generation
+    return Object.assign(await openParts(config, log, clock, closers), { close }); // a spread would evaluate the getter `generation` once
   } catch (error) {
     await close().catch((problem: unknown) => log.error({ reason: messageOf(problem) }, 'closing failed'));
     throw error;
@@ -130,10 +130,10 @@ async function openParts(config: Config, log: Logger, clock: Clock, closers: (()
   const cursors = createCursors(await cursorSecret(config, stores.keyValues), config.cursorMinutes);
   const parts = { config, log, metrics, tracing, stores, generations, ingest, popularity, erasure, snapshots, isReady };
   const routes = routesOf(parts, { interner, cursors, servedLog, describe });
-  const load = async (signal?: AbortSignal): Promise<Loaded> => {
+  const load = async (signal?: AbortSignal): Promise<LoadedCatalogue> => {
     const loaded = await loadCatalogue(parts, current(), signal);
     ready = true;
-    // built from scratch: the next start should not have to
+    // built from the store: a snapshot makes the next start faster
     if (loaded.snapshot === null && loaded.size > 0) void snapshots.writeIfStale();
     return loaded;
   };
@@ -147,7 +147,7 @@ async function openParts(config: Config, log: Logger, clock: Clock, closers: (()
   };
 }
 
-/** The model of this start, with its threads; and the bundled demo's catalogue where it is the first start of the demo. */
+/** Opens the model of this start with its threads; imports the bundled catalogue at the first start of the demo. */
 async function openModel(config: Config, stores: Stores, interner: ItemInterner, clock: Clock, metrics: Metrics, log: Logger) {
   const model = await chooseModel(config.modelDir, stores);
   const artifact = await readArtifact(model.folder);
@@ -187,7 +187,7 @@ async function openModel(config: Config, stores: Stores, interner: ItemInterner,
   return { generations, current };
 }
 
-/** Whether the folder was known, but never with these files. */
+/** Whether the folder is registered, but with another model. */
 const isReplaced = ({ folder, fingerprint }: Artifact, known: readonly ModelRecord[]): boolean =>
   known.some((model) => model.folder === folder) && known.every((model) => model.fingerprint !== fingerprint);
 
@@ -197,7 +197,7 @@ function openPopularity(config: Config, { events }: Stores, current: () => Embed
   return createPopularity({
     origin,
     halfLifeMs,
-    // while the catalogue loads, nobody knows yet which items there are
+    // while the catalogue loads, its items are not known yet
     isKnown: (itemId) => !isReady() || current().table.find(itemId) !== undefined,
     initial: { positives: events.popularity(origin, halfLifeMs), impressions: events.impressionCounts() },
   });
@@ -212,7 +212,7 @@ async function loadCatalogue(
   { snapshots, stores, generations, log }: Parts,
   generation: EmbeddedGeneration,
   signal?: AbortSignal,
-): Promise<Loaded & { size: number }> {
+): Promise<LoadedCatalogue & { size: number }> {
   const started = performance.now();
   const before = stores.changes.itemSequence; // no item is written before the catalogue is ready
   const found = await snapshots.restore();
@@ -278,7 +278,7 @@ function routesOf(parts: Parts, { interner, cursors, servedLog, describe }: Rout
   };
 }
 
-/** The metrics as Prometheus reads them, with those that are only looked at when it asks. */
+/** The metrics in Prometheus' text format. Gauges of state are set here, at each scrape. */
 async function scrape({ metrics, config, generations, snapshots, isReady }: Parts): Promise<string> {
   const { catalogue } = generations.current;
   metrics.ready.set(isReady() ? 1 : 0);

@@ -17,7 +17,7 @@ const SNAPSHOTS = 'snapshots';
 const SERVED = 'served';
 /** Unfinished files. The folder is inside the target, because the target may be a mount point with a read-only parent. */
 const STAGING = '.partial';
-/** A folder that holds only these counts as empty: files of its lock, and what a file system itself makes. */
+/** Names that an empty folder may hold: files of its lock, and those that a file system makes. */
 const IGNORED: readonly string[] = [...LOCK_FILES, 'lost+found'];
 
 const BackupManifest = Type.Object({
@@ -29,13 +29,13 @@ const BackupManifest = Type.Object({
   model: Type.Union([Type.String(), Type.Null()]),
   /** Fingerprints of the models that are in the folder `models`. */
   models: Type.Array(Type.String()),
-  /** Registered models that could not be kept. */
+  /** Registered models that could not be copied. */
   left_out: Type.Array(Type.Object({ fingerprint: Type.String(), reason: Type.String() })),
   files: Type.Record(Type.String(), Type.Object({ sha256: Type.String(), bytes: Type.Integer() })),
 });
 export type BackupManifest = Static<typeof BackupManifest>;
 
-/** Paths below the folder, of files or of everything. */
+/** Paths below the folder: of files, or of files and folders. */
 const namesIn = (folder: string, wanted: 'files' | 'all'): string[] =>
   readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => wanted === 'all' || entry.isFile())

@@ -3,9 +3,9 @@ import type { Catalogue } from '../retrieval/catalogue.js';
 import type { Retrieval } from '../retrieval/retrieval.js';
 import { principalAxes, type Axes } from './principal-axes.js';
 
-/** Items that a map shows; more would hide each other. */
+/** Maximum items of a map; more would hide each other. */
 const SAMPLE = 1500;
-/** A map is made anew when the catalogue has changed by this share of its size: the axes were another catalogue's. */
+/** Relative change of the catalogue's size after which a map is computed again. */
 const TOLERATED_CHANGE = 0.5;
 
 export interface MapPoint {
@@ -14,25 +14,25 @@ export interface MapPoint {
   y: number;
 }
 
-/** A catalogue on a plane: the two directions in which the fused vectors of a sample of it differ most. */
+/** A catalogue on a plane: the first two principal components of the fused vectors of a sample. */
 export interface ItemMap {
   readonly madeAt: number;
   /** Share of the sample's variance along each axis. */
   readonly variance: readonly [number, number];
-  /** Those of the sample that still exist, where their vectors are now. */
+  /** Points of the sample, by present vectors; deleted items are left out. */
   sample(): Promise<MapPoint[]>;
-  /** Where these items stand; those without a vector are left out. */
+  /** Points of items; those without a vector are left out. */
   pointsOf(items: readonly Item[]): Promise<MapPoint[]>;
 }
 
-/** Of one generation. */
+/** What a map needs of a generation. */
 export interface MapSource {
   retrieval: Pick<Retrieval, 'hydrate' | 'vectors'>;
   catalogue: Pick<Catalogue, 'sample' | 'status'>;
   lease<Value>(task: () => Promise<Value>): Promise<Value>;
 }
 
-/** Keeps one map a generation. Making one takes slices of the request thread, each of about a millisecond. */
+/** Keeps one map for each generation. Computing one runs in slices of about a millisecond on the request thread. */
 export interface ItemMaps {
   of(source: MapSource): Promise<ItemMap>;
 }

@@ -1,24 +1,24 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
-/** Values gone through between two turns of the event loop: about a millisecond. */
+/** Values handled in one turn of the event loop: about a millisecond. */
 const SLICE_VALUES = 2 ** 16;
 const MAX_ROUNDS = 60;
-/** Rounds end when neither axis turns by more than this: by less than anyone sees. */
+/** Rounds end when neither axis turns by more than this, which is not visible. */
 const SETTLED = 1e-3;
 
 export interface Axes {
-  /** [d], of the rows. */
+  /** [d], mean of the rows. */
   mean: Float64Array;
   /** [d] each, of length 1 and orthogonal; the largest component is positive, so that the same rows give the same map. */
   x: Float64Array;
   y: Float64Array;
-  /** Share of the whole variance along each. */
+  /** Share of the total variance along each axis. */
   variance: [number, number];
 }
 
 /**
- * The first two principal components of `rows` [n, d], by orthogonal iteration: without the d × d covariance, which at
- * d 2048 would cost more than all rounds together.
+ * The first two principal components of `rows` [n, d], by orthogonal iteration. It needs no d × d covariance, which would cost more
+ * than all rounds together at d = 2048.
  */
 export async function principalAxes(rows: Float32Array, dim: number): Promise<Axes> {
   const count = rows.length / dim;
@@ -56,7 +56,7 @@ export async function principalAxes(rows: Float32Array, dim: number): Promise<Ax
       along[0] += a * a;
       along[1] += b * b;
     });
-    // with no variance left there is no direction to turn to
+    // without variance there is no direction
     const turnedX = along[0] > total * 1e-12 ? unit(nextX) : x;
     const turnedY = along[1] > total * 1e-12 ? orthogonal(nextY, turnedX) : orthogonal(y, turnedX);
     const isSettled = distance(turnedX, x) < SETTLED && distance(turnedY, y) < SETTLED;
@@ -82,7 +82,7 @@ function unit(vector: Float64Array): Float64Array {
   return norm === 0 ? vector : vector.map((value) => value / norm);
 }
 
-/** Twice, because what rounding leaves of a nearly parallel part grows when it is made a unit. */
+/** Orthogonalises twice, because scaling to length 1 magnifies the rounding error of a nearly parallel part. */
 function orthogonal(vector: Float64Array, to: Float64Array): Float64Array {
   const once = unit(without(vector, to));
   return unit(without(once, to));

@@ -13,10 +13,10 @@ export interface QualityGroup {
   model: { fingerprint: string; version: string };
   experiment: string | null;
   arm: string | null;
-  /** Answers of the fallback ranking, and those around an item, are judged apart. */
+  /** Answers of the fallback ranking, and similar items, are groups of their own kind. */
   fallback: boolean;
   surface: 'feed' | 'similar';
-  /** Items with a positive event that names an answer of this group, each item once an answer. */
+  /** Number of items with a positive event that names an answer of this group; each item counts once for an answer. */
   events: number;
   hr_at_10: Estimate;
   hr_at_20: Estimate;
@@ -26,17 +26,17 @@ export interface QualityGroup {
 export interface Quality {
   since: number;
   groups: QualityGroup[];
-  /** Positive events that name no answer, one that is not known any more, or one that was served after them. */
+  /** Number of positive events that name no answer, an answer that is no longer kept, or one that was served after them. */
   unattributed: number;
-  /** There were more events than one report goes through: the oldest are left out. */
+  /** True: there were more events than one report reads, and the oldest are left out. */
   truncated: boolean;
 }
 
-/** Events read between two turns of the event loop: about a millisecond. */
+/** Events read in one turn of the event loop: about a millisecond. */
 const PAGE = 1000;
 const MAX_EVENTS = 200_000;
 const Z = 1.96;
-/** Clocks of phones and servers differ: an event may seem to come so long before the answer that it names. */
+/** Tolerated clock difference between phones and servers: an event may seem to precede its answer by this time. */
 const CLOCK_TOLERANCE_MS = 5 * 60_000;
 
 /**

@@ -3,10 +3,10 @@ import type { ItemCounts } from './item-counts.js';
 /** Half-lives between the origin and an event after which the origin is moved: the largest double is 2^1024. */
 const MAX_HALF_LIVES = 512;
 
-/** For each item a number of events, of which each counts half as much after every half-life. */
+/** A weight for each item: its number of events, each halved with every half-life of its age. */
 export interface DecayedWeights {
   add(itemId: string, at: number): void;
-  /** Takes back what was added for an event. */
+  /** Subtracts the weight of an event. */
   remove(itemId: string, at: number): void;
   /** For comparisons between items only. */
   relativeWeight(itemId: string): number;

@@ -25,7 +25,7 @@ export function createHistories(events: Pick<EventStore, 'recent' | 'onUserChang
   });
   if (maxItems === 0) return { of: async (userId) => toIndexes(await events.recent(userId)) };
   const cache = new LRUCache<string, RecentIndexes>({ maxSize: maxItems, sizeCalculation: ({ seen }) => seen.size + 1 });
-  /** Changes so far: what was read before one of them may be out of date. */
+  /** Number of changes so far. A read that began before a change may be stale. */
   let changes = 0;
   events.onUserChange((userId) => {
     changes++;

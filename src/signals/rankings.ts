@@ -5,10 +5,10 @@ import { createBestItems, type BestItems } from './best-items.js';
 
 /** Items that are ranked for each value of an attribute. */
 const VALUE_LENGTH = 1000;
-/** Items, and values, between two turns of the event loop. */
+/** Items, and values, handled in one turn of the event loop. */
 const SLICE = 1000;
 const VALUE_SLICE = 100;
-/** Every fifth place of a ranking goes to a fresh item. */
+/** Every fifth position of a ranking goes to a fresh item. */
 const FRESH_EVERY = 5;
 
 /** Where rankings take their items from. */
@@ -18,7 +18,7 @@ export interface AllItems {
 }
 
 export interface FallbackRanking {
-  /** By falling weight; every fifth place has the freshest item that is not there yet. */
+  /** By falling weight; every fifth position has the freshest item that is not in the ranking yet. */
   mixed: Item[];
   /** Freshest first. */
   fresh: Item[];

@@ -11,7 +11,7 @@ const NO_BYTES = 64 * MIB;
 
 const nearestFolder = (path: string): string => (existsSync(path) ? path : nearestFolder(dirname(path)));
 
-/** Whether it can be written to, or made; nothing is left behind. */
+/** Checks that the folder can be written to, or made. No file or folder remains. */
 export function checkDataFolder(dataDir: string): Check {
   const folder = resolve(dataDir);
   const standing = nearestFolder(folder);
@@ -31,7 +31,7 @@ export function checkDataFolder(dataDir: string): Check {
   return ok(NAME, isThere ? `${folder}, writable` : `${folder} is not there yet, and can be made`);
 }
 
-/** From the innermost to the outermost that was made; one that somebody uses by now stays. */
+/** Removes the made folders, innermost first. A folder that another process uses by now stays. */
 function removeEmpty(folder: string, outermost: string): void {
   try {
     for (let path = folder; path.startsWith(outermost); path = dirname(path)) rmdirSync(path);
@@ -42,7 +42,7 @@ function removeEmpty(folder: string, outermost: string): void {
 
 const whoAmI = (): string => (process.getuid === undefined ? 'this user' : `user ${process.getuid()}`);
 
-/** What is acknowledged must be on the disk: a folder that cannot be synced is none. */
+/** Checks that the folder can be synced: acknowledged writes must be on the disk. */
 function writeProbe(folder: string): void {
   const file = join(folder, `.doctor-${process.pid}`);
   const descriptor = openSync(file, 'w');
@@ -55,7 +55,7 @@ function writeProbe(folder: string): void {
   }
 }
 
-/** Room on its file system. */
+/** Checks the free space of its file system. */
 export function checkDiskSpace(dataDir: string): Check {
   const name = 'disk space';
   const { bavail, bsize } = statfsSync(nearestFolder(resolve(dataDir)));
@@ -67,7 +67,7 @@ export function checkDiskSpace(dataDir: string): Check {
   return ok(name, detail);
 }
 
-/** Of the files in it; what cannot be looked at is not counted. */
+/** Bytes of the files in the folder; unreadable files are not counted. */
 function usedBy(folder: string): number {
   try {
     const entries = readdirSync(folder, { recursive: true, withFileTypes: true });

@@ -14,8 +14,8 @@ const NEEDS_SETTINGS = ['data folder', 'disk space', 'port'];
 const NEEDS_ENGINES = ['data lock', 'database', 'model files', 'model engines'];
 
 /**
- * Everything that a start needs, in the order in which it is needed. Nothing is changed.
- * @param loadProbes loads the native parts into this process: called only where they are known to load
+ * Checks everything that a start needs, in the order in which it is needed. Nothing is changed.
+ * @param loadProbes loads the native parts into this process; called only when they are known to load
  */
 export async function examine(loadProbes: () => Promise<EngineProbes>, environment?: NodeJS.ProcessEnv): Promise<Check[]> {
   const { check, config } = checkSettings(environment);

@@ -9,7 +9,7 @@ const DATABASE = 'database';
 const MODEL = 'model files';
 const TOWERS = 'model engines';
 
-/** What a look into the database of a data folder finds. */
+/** What the inspection of a database finds. */
 export interface InspectedDatabase {
   schemaVersion: number;
   items: number;
@@ -17,11 +17,11 @@ export interface InspectedDatabase {
   meta: ReadonlyMap<string, string>;
 }
 
-/** The engines that a start would use, for a look that changes nothing. The composition root makes it. */
+/** Read-only checks of the engines that a start would use. The composition root makes it. */
 export interface EngineProbes {
-  /** Whether the data folder is there. */
+  /** Whether the data folder exists. */
   isThere(dataDir: string): boolean;
-  /** Takes the lock of the data folder and gives it back. @throws InputError naming the process that holds it */
+  /** Locks the data folder and releases it. @throws InputError naming the process that holds the lock */
   tryLock(dataDir: string): void;
   databaseFile(dataDir: string): string;
   /** Null: there is no database yet. @throws InputError when it is damaged, or newer than this program */
@@ -30,7 +30,7 @@ export interface EngineProbes {
   tryTowers(config: Config, artifact: Artifact): Promise<{ itemTower: string; userTower: string; precision: string; passedOver: readonly string[] }>;
 }
 
-/** Everything that needs the native parts: the lock of the data folder, its database, and the model as a start would choose and run it. */
+/** The checks that need the native parts: the lock of the data folder, its database, and the model that a start would choose. */
 export async function checkEngines(config: Config, probes: EngineProbes): Promise<Check[]> {
   const { check: database, found } = checkDatabase(config.dataDir, probes);
   const isReadable = database.status !== 'failed';
@@ -88,7 +88,7 @@ async function checkModel(
   }
 }
 
-/** On the providers that would serve. */
+/** Runs the towers on the providers that would serve. */
 async function checkTowers(config: Config, artifact: Artifact, probes: EngineProbes): Promise<Check> {
   try {
     const { itemTower, userTower, precision, passedOver } = await probes.tryTowers(config, artifact);

@@ -3,7 +3,7 @@ import { arch, platform } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { failed, ok, type Check } from './check.js';
 
-/** Packages with machine code of their own, and how one that does not load is made again. */
+/** Packages with native code, and the command that rebuilds each. */
 const PARTS: Record<string, string> = {
   'better-sqlite3': 'npm rebuild better-sqlite3   (needs a C++ compiler and Python)',
   'hnswlib-node': 'HNSWLIB_MARCH=portable npm rebuild hnswlib-node   (needs a C++ compiler)',
@@ -13,7 +13,7 @@ const PARTS: Record<string, string> = {
 const PROBE = fileURLToPath(new URL('./probe-part.js', import.meta.url));
 const PROBE_MS = 60_000;
 
-/** Loads and uses each part in a process of its own: what was built for another CPU ends the process that loads it. */
+/** Loads and uses each part in a child process: a part that was built for another CPU ends the process that loads it. */
 export const checkNativeParts = (): Promise<Check[]> => Promise.all(Object.entries(PARTS).map(([name, remedy]) => checkPart(name, remedy)));
 
 const checkPart = (name: string, remedy: string): Promise<Check> =>

@@ -4,7 +4,7 @@ import { failed, ok, type Check } from './check.js';
 const NAME = 'port';
 const ASK_MS = 2000;
 
-/** Listens for a moment where the server would. */
+/** Checks the address by listening on it for a moment. */
 export async function checkPort(host: string, port: number): Promise<Check> {
   const problem = await new Promise<NodeJS.ErrnoException | null>((resolve) => {
     const server = createServer();

@@ -1,6 +1,6 @@
 import { messageOf } from '../../errors.js';
 
-/** Each as it is used here, on next to nothing. @returns what to show */
+/** Uses each part once on a tiny input. @returns the detail to show */
 const PROBES: Record<string, () => Promise<string>> = {
   'better-sqlite3': async () => {
     const { default: Database } = await import('better-sqlite3');

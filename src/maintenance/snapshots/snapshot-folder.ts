@@ -18,21 +18,21 @@ export interface FoundSnapshot {
   manifest: SnapshotManifest | null;
 }
 
-/** A snapshot on its way. */
+/** Prefix of a snapshot that is being written. */
 const TEMPORARY = '.writing';
-/** One that must not be used, kept for whoever wants to know why until the next one is written. */
+/** Prefix of a damaged snapshot, kept for inspection until the next snapshot is written. */
 const DAMAGED = '.damaged-';
 
 /** The folder that holds a folder for each snapshot. */
 export interface SnapshotFolder {
   pathOf(name: string): string;
-  /** Of the one on its way. */
+  /** Path of the snapshot that is being written. */
   readonly temporary: string;
-  /** Newest first, those that cannot be read last. */
+  /** Newest first; unreadable ones last. */
   find(): FoundSnapshot[];
   list(): Snapshot[];
   setAside(name: string): void;
-  /** Removes all but the newest `kept`, and what was set aside. */
+  /** Removes all but the newest `kept` snapshots, and those that were set aside. */
   prune(kept: number): void;
 }
 
@@ -67,7 +67,7 @@ function namesIn(folder: string): string[] {
   try {
     return readdirSync(folder);
   } catch {
-    return []; // nothing was written yet, or the folder cannot be read: writing will say so
+    return []; // no snapshot was written yet, or the folder cannot be read; then the next write fails with the reason
   }
 }
 

@@ -15,7 +15,7 @@ export const SnapshotManifest = Type.Object({
   hnsw: Type.Object({ m: count, ef_construction: count }),
   slots: count,
   items: count,
-  /** Of the first self-checks since the graph was built. */
+  /** Recall@20 of the first self-checks since the graph was built. */
   first_recalls: Type.Optional(Type.Array(Type.Number())),
   files: Type.Record(Type.String(), Type.Object({ sha256: Type.String(), bytes: count })),
 });
@@ -27,6 +27,6 @@ export function parseSnapshotManifest(text: string): SnapshotManifest | null {
     const json: unknown = JSON.parse(text);
     return Value.Check(SnapshotManifest, json) ? json : null;
   } catch {
-    return null; // told by the caller, which knows the file
+    return null; // the caller reports it with the name of the file
   }
 }

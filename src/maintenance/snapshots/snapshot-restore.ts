@@ -11,19 +11,19 @@ import type { SnapshotManifest } from './snapshot-manifest.js';
 import type { SnapshotSubject } from './snapshot-subject.js';
 import type { SnapshotContent } from './snapshot-worker.js';
 
-/** Items handled between two turns of the event loop: a few milliseconds. */
+/** Items handled in one turn of the event loop: a few milliseconds. */
 const SLICE = 2048;
 
 export interface RestoredItems {
-  /** Taken as the snapshot has them. */
+  /** Number of items taken from the snapshot unchanged. */
   restored: number;
-  /** Items that have changed since, or had no vector: they have to be read from the store. */
+  /** Ids of items that have changed since, or had no vector. They must be read from the store. */
   changed: string[];
 }
 
 /**
- * Fills an empty generation: vectors and graph by other threads, fields from the store meanwhile.
- * @throws InputError when the snapshot is not what was written
+ * Fills an empty generation: other threads load vectors and graph, while this one reads fields from the store.
+ * @throws InputError when a digest of the snapshot does not match
  */
 export async function restoreSnapshot(
   path: string,
@@ -35,7 +35,7 @@ export async function restoreSnapshot(
   const restore = await subject.image.restore(manifest.slots);
   const failed = new AbortController();
   const reading = readItems(items, restore.interner, failed.signal);
-  reading.catch(() => undefined); // it matters only where the snapshot is used
+  reading.catch(() => undefined); // the error matters only when the snapshot is used
   let content: SnapshotContent;
   try {
     content = await worker.call<SnapshotContent>({ type: 'read', folder: path, manifest, chunks: [...restore.chunks] });
@@ -58,7 +58,7 @@ interface ReadItem {
   sequence: number;
 }
 
-/** All items, a slice at a time. No item is written before the catalogue is ready. */
+/** All items of the store, one slice at a time. No item is written before the catalogue is ready. */
 async function readItems(items: Pick<ItemStore, 'list'>, interner: ItemInterner, signal: AbortSignal): Promise<ReadItem[]> {
   const read: ReadItem[] = [];
   let after: string | null = null;

@@ -8,7 +8,7 @@ import { serveRequests, type Answered } from '../../threads/worker-loop.js';
 import { GRAPH, IDS, INDEXED, MANIFEST, SHARES, VECTORS } from './snapshot-files.js';
 import type { SnapshotManifest } from './snapshot-manifest.js';
 
-/** Hundreds of megabytes are written and checked on a separate thread, so that no request waits for it. */
+/** Writes and checks hundreds of megabytes on a separate thread, so that no request waits. */
 export type SnapshotRequest = { id: number } & (
   | { type: 'slots'; folder: string; ids: string; shares: Float32Array }
   | { type: 'finish'; folder: string; target: string; manifest: Omit<SnapshotManifest, 'files'>; indexed: Int32Array; chunks: VectorChunk[] }
@@ -16,7 +16,7 @@ export type SnapshotRequest = { id: number } & (
 );
 
 export interface SnapshotContent {
-  /** By slot; '' where no item is. */
+  /** Item ids by slot; '' for a slot without an item. */
   ids: string;
   shares: Float32Array;
   indexed: Int32Array;
@@ -36,7 +36,7 @@ function append(path: string, pieces: Iterable<Uint8Array>): void {
   }
 }
 
-/** The vectors of slots [0, slots), in pieces. Copies, because a file cannot be written from shared memory. */
+/** The vectors of slots [0, slots), in pieces. They are copies, because Node cannot write a file from shared memory. */
 function* vectorPieces(chunks: readonly VectorChunk[], slots: number, dim: number): Generator<Uint8Array> {
   for (const [number, { vectors }] of chunks.entries()) {
     const bytes = Math.min(CHUNK_SLOTS, slots - number * CHUNK_SLOTS) * dim * 4;
@@ -57,7 +57,7 @@ function finish({ folder, target, manifest, indexed, chunks }: Extract<SnapshotR
   return { answer: Object.values(files).reduce((sum, { bytes }) => sum + bytes, 0) };
 }
 
-/** Fills the chunks. @throws InputError naming the file whose digest does not match */
+/** Reads the vectors into the chunks. @throws InputError naming the file whose digest does not match */
 function read({ folder, manifest, chunks }: Extract<SnapshotRequest, { type: 'read' }>): Answered {
   const verified = (name: string, take: (piece: Uint8Array, position: number) => void): void => {
     const expected = manifest.files[name];

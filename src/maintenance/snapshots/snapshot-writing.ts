@@ -6,10 +6,10 @@ import type { SnapshotManifest } from './snapshot-manifest.js';
 import type { Snapshot, SnapshotFolder } from './snapshot-folder.js';
 import type { SnapshotSubject } from './snapshot-subject.js';
 
-/** Slots handled between two turns of the event loop: a few milliseconds. */
+/** Slots handled in one turn of the event loop: a few milliseconds. */
 const SLICE = 2048;
 
-/** Writes vectors, slots and graph of a generation, beside reads and writes. @param sequence the newest item change, which the snapshot will hold */
+/** Writes vectors, slots and graph of a generation; reads and writes go on. @param sequence newest item change that the snapshot holds */
 export async function writeSnapshot(folder: SnapshotFolder, subject: SnapshotSubject, sequence: number, worker: WorkerClient): Promise<Snapshot> {
   const { temporary } = folder;
   const { fingerprint, dim, hnsw, image, firstRecalls } = subject;

@@ -18,19 +18,19 @@ export interface RestoredSnapshot extends RestoredItems {
 }
 
 /**
- * The vectors, slots and HNSW graph of the serving generation on the disk, so that a restart need not build them again.
- * The store stays the truth: what has changed since a snapshot is read from it, by the change sequence.
+ * Vectors, slots and HNSW graph of the serving generation on the disk, so that a restart need not build them again. The store is
+ * authoritative: a restart reads the changes since the snapshot from it, by the change sequence.
  */
 export interface Snapshots {
-  /** Writes one now, beside reads and writes. @throws ReelfuseError 409 `snapshot_in_progress`, 503 `snapshot_failed` */
+  /** Writes a snapshot now; reads and writes go on. @throws ReelfuseError 409 `snapshot_in_progress`, 503 `snapshot_failed` */
   write(): Promise<Snapshot>;
   /** Fills an empty generation from the newest intact snapshot of its model. Null: there is none. Damaged ones are set aside. */
   restore(): Promise<RestoredSnapshot | null>;
   /** Newest first. */
   list(): Snapshot[];
-  /** Writes one when items have changed since the last, or the index was built anew. */
+  /** Writes a snapshot when items have changed since the last one, or the index was rebuilt. */
   writeIfStale(): Promise<void>;
-  /** Stops the schedule and waits for a snapshot on its way. */
+  /** Stops the schedule and waits for a snapshot that is being written. */
   close(): Promise<void>;
 }
 
@@ -39,7 +39,7 @@ export interface SnapshotsSetup {
   items: Pick<ItemStore, 'list'>;
   changes: Pick<ChangeFeed, 'itemSequence'>;
   current: () => SnapshotSubject;
-  /** 0: only when asked. */
+  /** Minutes between two snapshots; 0: no schedule. */
   minutes: number;
   kept: number;
   metrics: Metrics;
@@ -52,7 +52,7 @@ export function openSnapshots({ items, changes, current, minutes, kept, metrics,
   const folder = openSnapshotFolder(setup.folder);
   let running: Promise<Snapshot> | null = null;
   /** Item sequence and image of the last one that was written or restored. */
-  let last: { sequence: number; of: WeakRef<SnapshotSubject['image']> } | null = null; // a retired one is to be freed
+  let last: { sequence: number; of: WeakRef<SnapshotSubject['image']> } | null = null; // weak, so that a retired generation is freed
   const remember = (sequence: number, { image }: SnapshotSubject): void => {
     last = { sequence, of: new WeakRef(image) };
   };
@@ -117,16 +117,16 @@ export function openSnapshots({ items, changes, current, minutes, kept, metrics,
       remember(manifest.sequence, subject);
       return { snapshot: name, ...restored };
     } catch (error) {
-      if (!(error instanceof InputError)) throw error; // not the snapshot's fault
+      if (!(error instanceof InputError)) throw error; // the snapshot is not the reason
       setAside(name, error.message);
       return null;
     }
   };
 
   const writeIfStale = async (): Promise<void> => {
-    // a generation that was built anew has another graph, even of the same items
+    // a rebuilt generation has another graph, even with the same items
     if (running !== null || (last?.sequence === changes.itemSequence && last.of.deref() === current().image)) return;
-    await begin().catch(() => undefined); // logged and counted; asked for by nobody
+    await begin().catch(() => undefined); // logged and counted; there is no caller to tell
   };
   let scheduled = Promise.resolve();
   const timer =
@@ -145,7 +145,7 @@ export function openSnapshots({ items, changes, current, minutes, kept, metrics,
     restore: async () => {
       for (const { name, manifest } of folder.find()) if (manifest === null) setAside(name, `${MANIFEST} is missing or malformed`);
       for (const { name, manifest } of folder.find()) {
-        const restored = manifest === null ? null : await tryRestore(current(), name, manifest); // null: could not even be set aside
+        const restored = manifest === null ? null : await tryRestore(current(), name, manifest); // null: it is damaged and could not be set aside
         if (restored !== null) return restored;
       }
       return null;

@@ -44,25 +44,6 @@ export interface ItemBatchRoutes extends Readiness {
 }
 
 export function registerItemBatch(app: TypedApp, routes: ItemBatchRoutes): void {
-  const putRow = async (value: unknown, prefix: string, options: WriteOptions): Promise<RowResult> => {
-    const named = (value as { item_id?: unknown } | null)?.item_id;
-    const id = typeof named === 'string' && named.length <= MAX_ID_LENGTH ? { item_id: named } : {};
-    // every error becomes the result of the row: a rejected promise would be unhandled until it is awaited
-    try {
-      const parsed = parseItemRow(value, prefix, routes.expectedShape());
-      if (isErrors(parsed)) {
-        const { pointer, detail } = parsed[0] ?? { pointer: prefix, detail: 'is not valid' };
-        return { ...id, status: 422, error: { code: 'invalid_request', pointer, detail } };
-      }
-      const { created, ...receipt } = await routes.ingest.put(parsed.fields, parsed.hiddenStates, options);
-      return { ...receipt, status: created ? 201 : 200 };
-    } catch (error) {
-      if (error instanceof ReelfuseError) return { ...id, ...refused(error, prefix) };
-      routes.log.error({ err: error }, 'an item of a batch could not be stored');
-      return { ...id, status: 500, error: { code: 'internal_error', pointer: prefix, detail: 'the item could not be stored' } };
-    }
-  };
-
   app.post(
     '/v1/items/batch',
     {
@@ -91,7 +72,7 @@ export function registerItemBatch(app: TypedApp, routes: ItemBatchRoutes): void 
       const maxBytes = routes.config.bodyLimitMb * 1024 * 1024;
       // a stream waits when the queue is full; a body with all rows is refused at once
       const options: WriteOptions = { wait: request.query.wait, whenFull: isStream(body) ? 'wait' : 'refuse' };
-      const put: PutRow = (value, prefix) => putRow(value, prefix, options);
+      const put: PutRow = (value, prefix) => storeRow(routes, value, prefix, options);
       // after a body that is not read to its end, the connection cannot be used again
       if (isStream(body)) void reply.header('connection', 'close');
       if (isStream(body) && wantsLines(request.headers.accept)) {
@@ -125,6 +106,26 @@ export function registerItemBatch(app: TypedApp, routes: ItemBatchRoutes): void 
       return answered as Static<typeof BatchAnswer>; // made above, by this request or by the first one with the key
     },
   );
+}
+
+/** Stores one row. Never rejects: an error becomes the result of the row. */
+async function storeRow(routes: ItemBatchRoutes, value: unknown, prefix: string, options: WriteOptions): Promise<RowResult> {
+  const named = (value as { item_id?: unknown } | null)?.item_id;
+  const id = typeof named === 'string' && named.length <= MAX_ID_LENGTH ? { item_id: named } : {};
+  // every error becomes the result of the row: a rejected promise would be unhandled until it is awaited
+  try {
+    const parsed = parseItemRow(value, prefix, routes.expectedShape());
+    if (isErrors(parsed)) {
+      const { pointer, detail } = parsed[0] ?? { pointer: prefix, detail: 'is not valid' };
+      return { ...id, status: 422, error: { code: 'invalid_request', pointer, detail } };
+    }
+    const { created, ...receipt } = await routes.ingest.put(parsed.fields, parsed.hiddenStates, options);
+    return { ...receipt, status: created ? 201 : 200 };
+  } catch (error) {
+    if (error instanceof ReelfuseError) return { ...id, ...refused(error, prefix) };
+    routes.log.error({ err: error }, 'an item of a batch could not be stored');
+    return { ...id, status: 500, error: { code: 'internal_error', pointer: prefix, detail: 'the item could not be stored' } };
+  }
 }
 
 /** The body as JSON text. @throws ReelfuseError 422 `invalid_request` when it is nested deeper than JSON.stringify can write */

@@ -23,7 +23,8 @@ export const WaitQuery = Type.Object(
   {
     wait: Type.Optional(
       Type.Union([Type.Literal('searchable'), Type.Literal('stored')], {
-        description: 'searchable: answer when every search finds the item. stored: answer when the write is durable and its fields are in effect; the vector follows.',
+        description:
+          'searchable: answer when every search finds the item. stored: answer when the write is durable and its fields are in effect; the vector follows.',
       }),
     ),
   },

@@ -8,7 +8,8 @@ export interface Timed {
 }
 
 /** @param deadlineMs of the request, in milliseconds after its start; null: none */
-export const deadlineOf = (startedAt: number, deadlineMs: number | null): number => (deadlineMs === null ? Infinity : startedAt + deadlineMs - RESERVE_MS);
+export const deadlineOf = (startedAt: number, deadlineMs: number | null): number =>
+  deadlineMs === null ? Infinity : startedAt + deadlineMs - RESERVE_MS;
 
 export const isLate = ({ deadline }: Timed): boolean => performance.now() > deadline;
 

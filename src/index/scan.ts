@@ -52,6 +52,7 @@ export function createScanIndex(table: VectorTable): ScanIndex {
   const rescore = (query: Float32Array, slots: Int32Array, { count, excluded }: ScanRequest, output: Neighbours): Neighbours | null => {
     if (slots.length < Math.min(count, rows.size - excluded.length)) return null;
     const keys = keyScratch(slots.length);
+    table.prefetch(slots);
     for (let n = 0; n < slots.length; n++) {
       const slot = slots[n] as number; // n < length
       keys[n] = similarityKey(table.similarity(query, slot), slot);

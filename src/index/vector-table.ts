@@ -23,6 +23,8 @@ export interface VectorTable {
   vector(slot: number): Float32Array;
   /** Copies the slot's vector, [d], to `target[first]` and after. */
   copy(slot: number, target: Float32Array, first: number): void;
+  /** Brings the vectors of slots into the CPU caches. */
+  prefetch(slots: Int32Array): void;
   /** Copies the vectors of many slots, [slots, d], to `target[first]` and after. */
   gather(slots: Int32Array, target: Float32Array, first: number): void;
   scale(slot: number): number;
@@ -60,7 +62,7 @@ export function createVectorTable(dim: number): VectorTable {
     measure(chunk, row, normalised);
     chunk.live[row] = 1;
   };
-  const { copy, gather } = createGather(dim, locate);
+  const { copy, prefetch, gather } = createGather(dim, locate);
 
   return {
     dim,
@@ -80,6 +82,7 @@ export function createVectorTable(dim: number): VectorTable {
       return chunk.vectors.subarray(row * dim, (row + 1) * dim);
     },
     copy,
+    prefetch,
     gather,
     scale: (slot) => {
       const { chunk, row } = locate(slot);

@@ -11,6 +11,8 @@ export interface Boost {
   maxGain: number;
 }
 
+export const isBoosted = ({ boosts, freshness, rotation }: RecommendRequest): boolean => boosts.length > 0 || freshness !== null || rotation !== null;
+
 /**
  * Boosts by filters, freshness and rotation. Scores are logits of the model's softmax, so a factor on the odds is a logarithm added to
  * the score: a factor of 2 doubles the odds against any other item. The freshness gain halves with each half-life of the item's age.
@@ -24,7 +26,6 @@ export async function createBoost(
   { boosts }: ParsedRules,
   now: number,
 ): Promise<Boost | null> {
-  if (boosts.length === 0 && freshness === null && rotation === null) return null;
   const shown = rotation === null || userId === null ? [] : await events.impressions(userId, now - rotation.withinMs);
   const timesShown = new Map(shown.map(({ item_id: itemId, shown: times }) => [itemId, times]));
   if (boosts.length === 0 && freshness === null && timesShown.size === 0) return null;

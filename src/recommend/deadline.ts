@@ -14,8 +14,11 @@ export const deadlineOf = (startedAt: number, deadlineMs: number | null): number
 export const isLate = ({ deadline }: Timed): boolean => performance.now() > deadline;
 
 /** What the work comes to before the deadline. It goes on after it, unwatched. */
-export async function unlessLate<Value>(work: Promise<Value>, { deadline }: Timed): Promise<Value | 'late'> {
-  if (deadline === Infinity) return work;
+export function unlessLate<Value>(work: Promise<Value>, { deadline }: Timed): Promise<Value | 'late'> {
+  return deadline === Infinity ? work : beforeDeadline(work, deadline);
+}
+
+async function beforeDeadline<Value>(work: Promise<Value>, deadline: number): Promise<Value | 'late'> {
   work.catch(() => undefined); // nobody waits for it after the deadline
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<'late'>((resolve) => {

@@ -16,6 +16,8 @@ export interface Explored {
   seed: number | null;
 }
 
+export const unexplored = ({ items }: Pick<Ranking, 'items'>): Explored => ({ items, seed: null });
+
 /** Random numbers in [0, 1) by mulberry32: the same seed gives the same sequence. */
 function randomOf(seed: number): () => number {
   let state = seed | 0;
@@ -34,7 +36,7 @@ function randomOf(seed: number): () => number {
  */
 export async function explore(scope: RequestScope, ranking: Ranking, rules: EligibilityRules, k: number): Promise<Explored> {
   const { exploration, caps } = scope.request;
-  if (exploration === null) return { items: ranking.items, seed: null };
+  if (exploration === null) return unexplored(ranking);
   const seed = exploration.seed ?? Math.floor(Math.random() * 2 ** 32);
   const unknown = await unknownItems(scope, ranking.items, rules);
   const { kept, eligible, slots } = makeRoom(ranking.items, unknown, { k, caps, slots: exploration.slots });

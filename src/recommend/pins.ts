@@ -10,7 +10,7 @@ export interface Pin {
   position: number;
 }
 
-const NO_PINS: readonly Pin[] = [];
+export const NO_PINS: readonly Pin[] = [];
 
 /**
  * Servable pinned items, by position. A pin overrides filter, caps and seen items. It does not override hidden, unavailable, excluded
@@ -18,7 +18,6 @@ const NO_PINS: readonly Pin[] = [];
  */
 export async function findPins({ context, request, rules, now }: RequestScope): Promise<readonly Pin[]> {
   const { pins, exclude } = request;
-  if (pins.length === 0) return NO_PINS;
   const own: EligibilityRules = { ...rules, seen: NOTHING_SEEN, excludedIds: new Set(exclude), filter: null };
   const items = await context.retrieval.find(pins.map(({ itemId }) => itemId));
   return pins
@@ -39,7 +38,6 @@ export async function placePins(
   pins: readonly Pin[],
   { scoresOf }: Pick<Ranking, 'scoresOf'>,
 ): Promise<readonly Recommended[]> {
-  if (pins.length === 0) return items;
   const scores = await scoresOf(pins.map(({ item }) => item));
   const placed = [...items];
   pins.forEach(({ item, position }, n) => placed.splice(position - 1, 0, { item, score: scores[n] ?? 0, reason: 'pinned', movedBy: ['pin'] }));

@@ -3,8 +3,8 @@ import { STAGES, type RecommendAnswer, type Recommended, type Timings } from './
 import type { RecommendContext } from './context.js';
 import { assignArm } from './experiment.js';
 import { explain } from './explain.js';
-import { explore } from './explore.js';
-import { besidePins, findPins, placePins } from './pins.js';
+import { explore, unexplored } from './explore.js';
+import { NO_PINS, besidePins, findPins, placePins } from './pins.js';
 import { rank, type Ranking } from './rank.js';
 import type { RecommendRequest } from './request.js';
 import { openScope, type RequestScope } from './scope.js';
@@ -16,13 +16,14 @@ import { openScope, type RequestScope } from './scope.js';
  */
 export async function recommend(context: RecommendContext, request: RecommendRequest): Promise<RecommendAnswer> {
   const scope = await openScope(context, request);
-  const pins = await findPins(scope);
+  // a stage that is not asked for is not awaited: every await of an answer costs promises, which must be collected
+  const pins = request.pins.length === 0 ? NO_PINS : await findPins(scope);
   const rules = besidePins(scope.rules, pins);
   const k = request.k - pins.length;
   const ranking = await rank(scope, rules, k);
-  const explored = await explore(scope, ranking, rules, k);
-  const items = await placePins(explored.items, pins, ranking);
-  const explanations = await explain(scope, items, ranking);
+  const explored = request.exploration === null ? unexplored(ranking) : await explore(scope, ranking, rules, k);
+  const items = pins.length === 0 ? explored.items : await placePins(explored.items, pins, ranking);
+  const explanations = request.explain ? await explain(scope, items, ranking) : null;
   const { shortReason, nextCursor, endReason } = endOf(scope, ranking, items);
   return {
     model: context.model,

@@ -50,7 +50,11 @@ async function rankByModel(scope: RequestScope, rules: EligibilityRules, k: numb
   const options = rerankOptions(scope, k);
   const startedAt = performance.now();
   try {
-    const stream = await context.retrieval.search(await queryOf(scope), rules, depthOf(options));
+    const stream = await context.retrieval.search(
+      queryOf(scope, request.disliked.length === 0 ? NONE : await indexesOf(scope, request.disliked)),
+      rules,
+      depthOf(options),
+    );
     if (stream === null) return null;
     const source = eligibleItems(context.retrieval, stream, rules, request.similarTo === null ? 'history' : 'similar');
     const reranked = await rerank(source, options, context.retrieval);
@@ -88,13 +92,13 @@ const rerankOptions = ({ request, boost }: RequestScope, k: number): RerankOptio
 const shortReasonOf = ({ request: { filter, cursor } }: RequestScope, { limitedBy }: Reranked): ShortReason =>
   limitedBy ?? (filter === null || cursor !== null ? 'catalogue_exhausted' : 'filter');
 
-async function queryOf(scope: RequestScope): Promise<Query> {
-  const { context, request, history, similarTo } = scope;
-  const { disliked } = request;
+/** @param disliked indexes of the disliked examples */
+function queryOf(scope: RequestScope, disliked: readonly number[]): Query {
+  const { request, history, similarTo } = scope;
   return {
     history: history.newestFirst,
     similarTo,
-    disliked: disliked.length === 0 ? NONE : (await context.retrieval.find(disliked)).flatMap((item) => item?.index ?? []),
+    disliked,
     exact: request.exact,
     explain: request.explain,
     scoresOthers: request.pins.length > 0 || request.exploration !== null,
@@ -103,3 +107,7 @@ async function queryOf(scope: RequestScope): Promise<Query> {
 }
 
 const NONE: readonly number[] = [];
+
+/** Unknown items are left out. */
+const indexesOf = async ({ context }: RequestScope, itemIds: readonly string[]): Promise<number[]> =>
+  (await context.retrieval.find(itemIds)).flatMap((item) => item?.index ?? []);

@@ -73,10 +73,11 @@ export async function rerank(source: ItemSource, options: RerankOptions, retriev
     // while the order may change, a candidate that the caps refuse now may still be chosen
     const admits = pool.candidates.length < reordered ? null : selection.admits;
     pool = await fill(pool, source, size, admits, options, reordered);
-    selection = await select(pool, options, retrieval);
+    const chosen = select(pool, options, retrieval);
+    selection = chosen instanceof Promise ? await chosen : chosen;
     if (isSettled(pool, selection, source, options, reordered)) break;
   }
-  return { items: selection.items, limitedBy: await limitOf(pool, selection, source, options) };
+  return { items: selection.items, limitedBy: selection.items.length === options.k ? null : await limitOf(pool, selection, source) };
 }
 
 function nextSize({ candidates }: Pool, { items }: Selection, { k }: RerankOptions, reordered: number): number {
@@ -107,17 +108,23 @@ async function fill(pool: Pool, source: ItemSource, size: number, admits: Filter
   return { candidates: boosted.length === 0 ? behind : boosted.concat(behind), isCut, isDry };
 }
 
-async function select({ candidates, isCut, isDry }: Pool, options: RerankOptions, retrieval: Pick<Retrieval, 'vectors'>): Promise<Selection> {
+/** At once unless diversity compares vectors. */
+function select(pool: Pool, options: RerankOptions, retrieval: Pick<Retrieval, 'vectors'>): Selection | Promise<Selection> {
+  const { candidates, isCut, isDry } = pool;
   const { k, caps, diversity } = options;
   const counter = counterOf(caps);
-  const first = chooseFirst(candidates, k, counter);
-  const floor = first.length < k ? -Infinity : (first.at(-1)?.rankScore ?? Infinity);
-  const isWorthComparing = first.length === k || isCut || isDry || candidates.length >= MAX_CHOICE;
-  if (diversity === 0 || !isWorthComparing) return { items: first, floor, admits: counter?.remaining() ?? null };
-  const items = await chooseApart(candidates, first, options, retrieval);
-  const own = counterOf(caps);
-  for (const { item } of items) own?.count(item);
-  return { items, floor, admits: own?.remaining() ?? null };
+  const items = chooseFirst(candidates, k, counter);
+  const floor = items.length < k ? -Infinity : (items.at(-1)?.rankScore ?? Infinity);
+  const first: Selection = { items, floor, admits: counter?.remaining() ?? null };
+  const isWorthComparing = items.length === k || isCut || isDry || candidates.length >= MAX_CHOICE;
+  return diversity > 0 && isWorthComparing ? diversify(first, pool, options, retrieval) : first;
+}
+
+async function diversify(first: Selection, { candidates }: Pool, options: RerankOptions, retrieval: Pick<Retrieval, 'vectors'>): Promise<Selection> {
+  const items = await chooseApart(candidates, first.items, options, retrieval);
+  const counter = counterOf(options.caps);
+  for (const { item } of items) counter?.count(item);
+  return { items, floor: first.floor, admits: counter?.remaining() ?? null };
 }
 
 /** Whether no later candidate can change the choice. */
@@ -135,13 +142,7 @@ function isSettled(
   return boost === null || candidates.length >= reordered || floor >= upperBound + boost.maxGain;
 }
 
-async function limitOf(
-  { candidates, isCut }: Pool,
-  { items, admits }: Selection,
-  source: ItemSource,
-  { k }: RerankOptions,
-): Promise<Reranked['limitedBy']> {
-  if (items.length >= k) return null;
+async function limitOf({ candidates, isCut }: Pool, { items, admits }: Selection, source: ItemSource): Promise<Reranked['limitedBy']> {
   if (candidates.length > items.length) return 'caps';
   if (isCut) return 'min_score';
   // a search among what the caps admit does not show whether they have refused anything, so ask without them

@@ -1,6 +1,6 @@
 import type { EligibilityRules } from '../domain/eligibility.js';
 import { ReelfuseError, notFound } from '../errors.js';
-import { createBoost, type Boost } from './boost.js';
+import { createBoost, isBoosted, type Boost } from './boost.js';
 import type { RecommendContext } from './context.js';
 import { deadlineOf, type Timed } from './deadline.js';
 import { collectHistory, type History } from './history.js';
@@ -47,7 +47,7 @@ export async function openScope(context: RecommendContext, request: RecommendReq
   const identity = JSON.stringify([request.userId, request.similarTo, request.filter]);
   const shown = request.cursor === null ? NOTHING_SHOWN : context.cursors.open(request.cursor, identity, now).shown;
   const history = await collectHistory(context, request, now);
-  const boost = await createBoost(context, request, parsed, now);
+  const boost = isBoosted(request) ? await createBoost(context, request, parsed, now) : null;
   const similarTo = request.similarTo === null || !context.isReady() ? null : await indexOf(context, request.similarTo);
   const rules: EligibilityRules = {
     seen: history.seen,

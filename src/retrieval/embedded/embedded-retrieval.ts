@@ -32,9 +32,9 @@ export function createEmbeddedRetrieval({ manifest, pool, interner, clock }: Emb
   const table = createItemTable({ dim, normalised: similarity === 'cosine', takesFeatures: variant !== 'id', replicas: pool, interner, clock });
   const { slots, membership, totals } = table;
   const retrieval: Retrieval = {
-    search: async (query, rules, count) => {
+    search: (query, rules, count) => {
       const history = query.similarTo === null ? embeddable(table, query, maxHistory) : [];
-      if (query.similarTo === null ? history.length === 0 : slots.slotOf(query.similarTo) < 0) return null;
+      if (query.similarTo === null ? history.length === 0 : slots.slotOf(query.similarTo) < 0) return NOTHING;
       const task = { slots, filters: membership.filters, pool, query, rules, history, temperature: query.similarTo === null ? temperature : 1 };
       return openStream(task, count);
     },
@@ -67,6 +67,8 @@ export function createEmbeddedRetrieval({ manifest, pool, interner, clock }: Emb
   };
   return { retrieval, catalogue, image: createGenerationImage(table, pool, interner), table };
 }
+
+const NOTHING = Promise.resolve(null);
 
 /** Indexes of the newest history items that have a vector, oldest first. */
 function embeddable({ slots }: ItemTable, { history }: Query, maxHistory: number): number[] {

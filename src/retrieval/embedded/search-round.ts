@@ -18,7 +18,7 @@ export interface SearchScope {
 export interface SearchRound {
   found: Searched;
   /** Item indexes of the found slots; -1: no item. Read in the same turn, because a slot may get another item later. */
-  indexes: Int32Array;
+  indexes: readonly number[];
   /** The search has found all items that match. */
   isComplete: boolean;
   /** The search has found fewer than requested. A graph search may miss further items. */
@@ -54,8 +54,8 @@ export async function searchRound(task: SearchTask, { count, isExact: wantsExact
     return job;
   });
   if (found === null) throw new SearchEnded();
-  const indexes = new Int32Array(found.count);
-  for (let n = 0; n < found.count; n++) indexes[n] = slots.indexAt(found.batch.slots[found.first + n] as number); // n < count
+  const indexes: number[] = []; // a typed array of this size would have memory of its own
+  for (let n = 0; n < found.count; n++) indexes.push(slots.indexAt(found.batch.slots[found.first + n] as number)); // n < count
   const isShort = found.count < asked;
   // among allowed slots the search falls back to an exact one when the graph returns too few
   return { found, indexes, isShort, isComplete: isShort && (isExact || among !== null) };

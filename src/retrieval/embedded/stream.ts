@@ -93,7 +93,7 @@ function drain(state: State, wanted: number): Candidate[] {
 async function expandSearch(state: State, wanted: number, admits: Filter | null): Promise<void> {
   const { task, scope, round, allowed, timings } = state;
   const { slots, filters } = task;
-  state.returned ??= new Set(round.indexes.subarray(0, state.rank));
+  state.returned ??= new Set(round.indexes.slice(0, state.rank));
   const isDear = scope.isExact || round.isShort || scope.count * WIDEN * GRAPH_COST > slots.count - slots.free;
   const wider = Math.max(wanted, scope.count * WIDEN);
   if (!isDear) state.scope = { count: wider, isExact: false, among: allowed };

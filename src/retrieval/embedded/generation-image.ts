@@ -3,6 +3,7 @@ import type { ItemFields } from '../../domain/item.js';
 import { createSlotSet } from '../../index/slot-set.js';
 import type { VectorChunk } from '../../index/vector-table.js';
 import type { RecommenderPool } from '../../model/recommender-pool.js';
+import type { EmbeddedItem } from './embedded-item.js';
 import type { ItemTable } from './item-table.js';
 import { noChange } from './membership.js';
 
@@ -68,7 +69,7 @@ export function createGenerationImage(table: ItemTable, pool: Pick<RecommenderPo
         },
         interner,
         restoreItem: (fields, created, index, slot, idShare) => {
-          const item = { fields, created, index, slot, idShare };
+          const item: EmbeddedItem = { fields, created, index, idShare, slot }; // in the order of the item table: one hidden class
           table.restoreItem(item);
           if (held.has(slot)) membership.restoreFindable(slot);
           membership.syncItem(item, change);

@@ -6,7 +6,7 @@ import type { FusedItem, VectorStore } from '../store/vectors.js';
 import { createFuseEntries, type FuseEntry } from './fuse-entries.js';
 import { fuseItem, type ItemModel } from './item-fusing.js';
 import { createLanes } from './lanes.js';
-import { knownByRow, type KnownItem } from './known-item.js';
+import { readItems, type KnownItem } from './known-item.js';
 
 /** Two lanes: one batch is fused while the previous one is saved. */
 const LANES = 2;
@@ -65,10 +65,10 @@ export function createFuseQueue({ model, stores, retrieval, log, onError }: Fuse
     const unknown = batch.filter(({ known }) => known === null);
     if (unknown.length === 0) return;
     const ids = unknown.map(({ itemId }) => itemId);
-    const rows = new Map((await stores.vectors.getMany(fingerprint, ids)).map((row) => [row.item_id, row]));
+    const stored = await readItems(ids, fingerprint, stores.vectors);
     for (const entry of unknown) {
-      const row = rows.get(entry.itemId);
-      if (row !== undefined) entry.known = knownByRow(row);
+      const known = stored.get(entry.itemId);
+      if (known !== undefined) entry.known = known;
       else if (entries.isCurrent(entry)) discard(entry.itemId);
     }
   };

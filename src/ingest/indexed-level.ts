@@ -1,6 +1,5 @@
 /** Sequence up to which an indexer has applied changes. It only grows; writes wait for it. */
 export interface IndexedLevel {
-  readonly at: number;
   advance(sequence: number): void;
   /** Resolves when the level has reached this sequence; rejects after `fail`. */
   reached(sequence: number): Promise<void>;
@@ -21,9 +20,6 @@ export function createIndexedLevel(): IndexedLevel {
   let failure: Error | null = null;
   let waiters: Waiter[] = [];
   return {
-    get at() {
-      return at;
-    },
     advance: (sequence) => {
       if (sequence <= at) return;
       at = sequence;

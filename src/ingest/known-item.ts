@@ -20,7 +20,7 @@ export function fieldsOfStored(item: StoredItem): ItemFields {
   return { item_id, title, author_id, attributes, available_from, expires_at, hidden };
 }
 
-export const knownByRow = (row: ItemWithVector): KnownItem => ({
+const knownByRow = (row: ItemWithVector): KnownItem => ({
   fields: fieldsOfStored(row),
   created: row.created_at,
   sequence: row.sequence,
@@ -40,6 +40,18 @@ function knownByChange({ sequence, written }: ItemChange, fingerprint: string): 
   };
 }
 
+/** Items of the store by id; without those that it does not have. */
+export async function readItems(
+  itemIds: readonly string[],
+  fingerprint: string,
+  vectors: Pick<VectorStore, 'getMany'>,
+): Promise<ReadonlyMap<string, KnownItem>> {
+  if (itemIds.length === 0) return NO_ITEMS;
+  return new Map((await vectors.getMany(fingerprint, itemIds)).map((row) => [row.item_id, knownByRow(row)]));
+}
+
+const NO_ITEMS: ReadonlyMap<string, KnownItem> = new Map();
+
 /** What is known of the item of each change, in their order. The store is read where a change does not say. Null: the item is deleted. */
 export async function readKnown(
   changes: readonly ItemChange[],
@@ -47,10 +59,6 @@ export async function readKnown(
   vectors: Pick<VectorStore, 'getMany'>,
 ): Promise<(KnownItem | null)[]> {
   const unread = changes.filter(({ kind, written }) => written === null && kind !== 'delete').map(({ item_id: itemId }) => itemId);
-  const rows = new Map<string, ItemWithVector>();
-  if (unread.length > 0) for (const row of await vectors.getMany(fingerprint, unread)) rows.set(row.item_id, row);
-  return changes.map((change) => {
-    const row = rows.get(change.item_id);
-    return row === undefined ? knownByChange(change, fingerprint) : knownByRow(row);
-  });
+  const stored = await readItems(unread, fingerprint, vectors);
+  return changes.map((change) => stored.get(change.item_id) ?? knownByChange(change, fingerprint));
 }

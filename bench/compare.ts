@@ -13,7 +13,7 @@ const SCRIPT = packageFile('bench', 'peer', 'load.lua');
 const WARM_SECONDS = 2;
 const K = 20;
 /** Items of one ingest measurement. */
-const INGESTED = 3000;
+const INGESTED = 12_000;
 
 interface Build {
   name: 'before' | 'after';

@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict';
-import { cpSync } from 'node:fs';
-import { basename } from 'node:path';
 import type { TestContext } from 'node:test';
 import { messageOf } from '../src/errors.js';
-import { LOCK_FILES } from '../src/store/data-lock.js';
 import { build, clip, demoStates, otherModel } from './build.js';
+import { copyWhileOpen } from './copy-while-open.js';
 import { randomOf } from './random.js';
 import { temporaryFolder } from './temporary-folder.js';
 
@@ -138,11 +136,10 @@ export async function runOperations(t: Pick<TestContext, 'after'>, seed: number,
     reopen: { weight: 1, run: () => reopen() },
     kill: {
       weight: 1,
-      // the folder as kill -9 leaves it: copied while everything is open, without what an orderly end writes
       run: async () => {
         await server.services.generations.idle();
         const copy = temporaryFolder(t);
-        cpSync(dataDir, copy, { recursive: true, filter: (path) => !LOCK_FILES.includes(basename(path)) });
+        copyWhileOpen(dataDir, copy);
         await reopen(copy);
       },
     },

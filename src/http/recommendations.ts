@@ -39,16 +39,16 @@ export interface RecommendationRoutes {
 }
 
 export function registerRecommendations(app: TypedApp, routes: RecommendationRoutes): void {
-  const answer = async (request: RecommendRequest, fields: readonly string[]): Promise<[Answer, RecommendAnswer]> => {
-    const result = await routes.recommend(request);
+  const present = (result: RecommendAnswer, request: RecommendRequest, fields: readonly string[]): Answer => {
     const items = presentItems(result);
-    return [presentAnswer(result, routes.logServed(servedEntryOf(result, request, items)), items, fields), result];
+    return presentAnswer(result, routes.logServed(servedEntryOf(result, request, items)), items, fields);
   };
   const reply = async (request: RecommendRequest, fields: readonly string[], http: FastifyRequest, response: FastifyReply): Promise<Answer> => {
-    const [presented, { arm, timings }] = await answer(request, fields);
+    const result = await routes.recommend(request);
+    const { arm, timings } = result;
     if (arm !== null) http.logged = { ...http.logged, experiment: arm.name, arm: arm.arm };
     void response.header('server-timing', serverTiming(timings)).type(JSON_TYPE).serializer(answerJson);
-    return presented;
+    return present(result, request, fields);
   };
 
   app.post(
@@ -124,8 +124,8 @@ export function registerRecommendations(app: TypedApp, routes: RecommendationRou
         request.body.requests.map(async (body): Promise<BatchResult> => {
           try {
             if (body.explain === 'layers') throw invalidRequest([{ pointer: '/explain', detail: 'layers are not explained in a batch' }]);
-            const [presented] = await answer(toRequest(body, null), body.fields ?? []);
-            return { status: 200, answer: presented };
+            const asked = toRequest(body, null);
+            return { status: 200, answer: present(await routes.recommend(asked), asked, body.fields ?? []) };
           } catch (error) {
             return failed(error, request);
           }

@@ -5,7 +5,7 @@ import type { Histories } from '../signals/histories.js';
 import type { Popularity } from '../signals/popularity.js';
 import type { ChangeFeed } from '../store/changes.js';
 import type { EventStore } from '../store/events.js';
-import type { ServingModel } from './answer.js';
+import type { RecommendAnswer, ServingModel } from './answer.js';
 import type { Cursors } from './cursors.js';
 
 /** What the stages of one answer use, all of one generation. */
@@ -25,4 +25,6 @@ export interface RecommendContext {
   exploration: { budget: number; maxAgeMs: number };
   /** False until the catalogue is loaded: every answer is then a fallback. */
   isReady: () => boolean;
+  /** Told each answer, for the metrics. */
+  count: (answer: RecommendAnswer) => void;
 }

@@ -11,21 +11,24 @@ export interface Timed {
 export const deadlineOf = (startedAt: number, deadlineMs: number | null): number =>
   deadlineMs === null ? Infinity : startedAt + deadlineMs - RESERVE_MS;
 
+const LATE = Symbol('late');
+
 export const isLate = ({ deadline }: Timed): boolean => performance.now() > deadline;
 
-/** What the work comes to before the deadline. It goes on after it, unwatched. */
-export function unlessLate<Value>(work: Promise<Value>, { deadline }: Timed): Promise<Value | 'late'> {
-  return deadline === Infinity ? work : beforeDeadline(work, deadline);
+/** What the work comes to before the deadline, else what is there instead. The work goes on after it, unwatched. */
+export function beforeDeadline<Value>(work: Promise<Value>, { deadline }: Timed, instead: () => Promise<Value>): Promise<Value> {
+  return deadline === Infinity ? work : race(work, deadline, instead);
 }
 
-async function beforeDeadline<Value>(work: Promise<Value>, deadline: number): Promise<Value | 'late'> {
+async function race<Value>(work: Promise<Value>, deadline: number, instead: () => Promise<Value>): Promise<Value> {
   work.catch(() => undefined); // nobody waits for it after the deadline
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<'late'>((resolve) => {
-    timer = setTimeout(() => resolve('late'), Math.max(0, deadline - performance.now()));
+  const late = new Promise<typeof LATE>((resolve) => {
+    timer = setTimeout(() => resolve(LATE), Math.max(0, deadline - performance.now()));
   });
   try {
-    return await Promise.race([work, late]);
+    const first = await Promise.race([work, late]);
+    return first === LATE ? await instead() : first;
   } finally {
     clearTimeout(timer);
   }

@@ -1,5 +1,5 @@
 import type { Explanation, Recommended } from './answer.js';
-import { isLate, unlessLate } from './deadline.js';
+import { beforeDeadline, isLate } from './deadline.js';
 import type { Ranking } from './rank.js';
 import type { RequestScope } from './scope.js';
 
@@ -34,7 +34,7 @@ async function explainHistory({ context }: RequestScope, items: readonly Recomme
  * Adds the share of each layer in the item vectors. Items are explained one after another, because ingest shares the item tower.
  * The shares are null for items that would miss the deadline.
  */
-async function addLayers(scope: RequestScope, items: readonly Recommended[], explanations: readonly Explanation[]): Promise<Explanation[]> {
+function addLayers(scope: RequestScope, items: readonly Recommended[], explanations: readonly Explanation[]): Promise<Explanation[]> {
   const explainAll = async (): Promise<Explanation[]> => {
     const layered: Explanation[] = [];
     for (const [rank, explanation] of explanations.entries()) {
@@ -43,6 +43,5 @@ async function addLayers(scope: RequestScope, items: readonly Recommended[], exp
     }
     return layered;
   };
-  const layered = await unlessLate(explainAll(), scope);
-  return layered === 'late' ? explanations.map((explanation) => ({ ...explanation, layers: null })) : layered;
+  return beforeDeadline(explainAll(), scope, async () => explanations.map((explanation) => ({ ...explanation, layers: null })));
 }

@@ -12,23 +12,22 @@ export interface History {
   seen: EligibilityRules['seen'];
 }
 
-const NOBODY: RecentIndexes = { positives: new Int32Array(0), seen: NOTHING_SEEN };
+export const NOBODY: RecentIndexes = { positives: new Int32Array(0), seen: NOTHING_SEEN };
 
-/** Joins the stored history of the user with the items of the request, which count as newer. */
-export async function collectHistory(
-  context: Pick<RecommendContext, 'histories' | 'retrieval'>,
+/** Joins the stored history of the user with the items of the request, which count as newer. At once unless the request names items. */
+export function collectHistory(
+  recent: RecentIndexes,
   request: RecommendRequest,
+  retrieval: RecommendContext['retrieval'],
   now: number,
-): Promise<History> {
-  const { history, liked, without, userId } = request;
-  const recent = userId === null ? NOBODY : await context.histories.of(userId);
+): History | Promise<History> {
+  const { history, liked, without } = request;
+  const { positives } = recent;
   const given = [...history, ...liked];
-  const isPlain = given.length + without.length === 0;
-  return {
-    newestFirst: isPlain ? recent.positives : await merge(context, given, without, recent.positives),
-    isEmpty: recent.positives.length + given.length === 0,
-    seen: seenSince(recent, request, now),
-  };
+  const isEmpty = positives.length + given.length === 0;
+  const seen = seenSince(recent, request, now);
+  if (given.length + without.length === 0) return { newestFirst: positives, isEmpty, seen };
+  return merge(retrieval, given, without, positives).then((newestFirst) => ({ newestFirst, isEmpty, seen }));
 }
 
 /** Seen items that the request excludes. */
@@ -39,7 +38,7 @@ function seenSince({ seen }: RecentIndexes, { excludeSeen, seenWithinMs }: Recom
 
 /** @param given ids of the request, oldest first; unknown ones are left out */
 async function merge(
-  { retrieval }: Pick<RecommendContext, 'retrieval'>,
+  retrieval: RecommendContext['retrieval'],
   given: readonly string[],
   without: readonly string[],
   stored: Int32Array,

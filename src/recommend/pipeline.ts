@@ -25,7 +25,7 @@ export async function recommend(context: RecommendContext, request: RecommendReq
   const items = pins.length === 0 ? explored.items : await placePins(explored.items, pins, ranking);
   const explanations = request.explain ? await explain(scope, items, ranking) : null;
   const { shortReason, nextCursor, endReason } = endOf(scope, ranking, items);
-  return {
+  const answer: RecommendAnswer = {
     model: context.model,
     items,
     explanations,
@@ -39,6 +39,8 @@ export async function recommend(context: RecommendContext, request: RecommendReq
     sequence: scope.sequence,
     timings: timingsOf(scope, ranking),
   };
+  context.count(answer);
+  return answer;
 }
 
 /** Why there are fewer than k items, and the cursor of the next page. */

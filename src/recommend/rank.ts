@@ -3,7 +3,7 @@ import { ReelfuseError } from '../errors.js';
 import { SearchEnded, type CandidateStream, type Query } from '../retrieval/retrieval.js';
 import type { EligibilityRules } from '../domain/eligibility.js';
 import type { FallbackReason, ShortReason } from './answer.js';
-import { isLate, unlessLate } from './deadline.js';
+import { beforeDeadline, isLate } from './deadline.js';
 import { popularItems } from './fallback.js';
 import { depthOf, rerank, type Reranked, type RerankOptions } from './rerank.js';
 import type { RequestScope } from './scope.js';
@@ -28,15 +28,10 @@ export interface Ranking {
  * @param rules those of the scope without the pinned items
  * @throws ReelfuseError 503 `overloaded`; for similar items 409 `item_without_vector`
  */
-export async function rank(scope: RequestScope, rules: EligibilityRules, k: number): Promise<Ranking> {
+export function rank(scope: RequestScope, rules: EligibilityRules, k: number): Promise<Ranking> {
   const missing = missingFor(scope);
   if (missing !== null) return rankByPopularity(scope, rules, k, missing);
-  const ranked = await unlessLate(rankByModel(scope, rules, k), scope);
-  if (ranked === 'late') return rankByPopularity(scope, rules, k, 'deadline');
-  if (ranked !== null) return ranked;
-  const { similarTo } = scope.request;
-  if (similarTo !== null) throw new ReelfuseError(409, 'item_without_vector', `item ${similarTo} has no vector yet: it waits for hidden states`);
-  return rankByPopularity(scope, rules, k, 'unknown_history');
+  return beforeDeadline(rankByModel(scope, rules, k), scope, () => rankByPopularity(scope, rules, k, 'deadline'));
 }
 
 function missingFor({ context, request, history }: RequestScope): FallbackReason | null {
@@ -44,8 +39,8 @@ function missingFor({ context, request, history }: RequestScope): FallbackReason
   return request.similarTo === null && history.isEmpty ? 'no_history' : null;
 }
 
-/** Null: no item of the history, or not the similar one, has a vector. */
-async function rankByModel(scope: RequestScope, rules: EligibilityRules, k: number): Promise<Ranking | 'late' | null> {
+/** By popularity when no item of the history has a vector, or when the search ended because the deadline had passed. */
+async function rankByModel(scope: RequestScope, rules: EligibilityRules, k: number): Promise<Ranking> {
   const { context, request } = scope;
   const options = rerankOptions(scope, k);
   const startedAt = performance.now();
@@ -55,7 +50,7 @@ async function rankByModel(scope: RequestScope, rules: EligibilityRules, k: numb
       rules,
       depthOf(options),
     );
-    if (stream === null) return null;
+    if (stream === null) return rankWithoutVector(scope, rules, k);
     const source = eligibleItems(context.retrieval, stream, rules, request.similarTo === null ? 'history' : 'similar');
     const reranked = await rerank(source, options, context.retrieval);
     const { queue, user_tower: userTower, search } = stream.timings;
@@ -64,8 +59,15 @@ async function rankByModel(scope: RequestScope, rules: EligibilityRules, k: numb
     return { items: reranked.items, shortReason, fallback: null, stream, rulesMs, scoresOf: (items) => stream.score(items) };
   } catch (error) {
     if (!(error instanceof SearchEnded)) throw error;
-    return isLate(scope) ? 'late' : null;
+    return isLate(scope) ? rankByPopularity(scope, rules, k, 'deadline') : rankWithoutVector(scope, rules, k);
   }
+}
+
+/** No item of the history, or not the similar one, has a vector. */
+async function rankWithoutVector(scope: RequestScope, rules: EligibilityRules, k: number): Promise<Ranking> {
+  const { similarTo } = scope.request;
+  if (similarTo !== null) throw new ReelfuseError(409, 'item_without_vector', `item ${similarTo} has no vector yet: it waits for hidden states`);
+  return rankByPopularity(scope, rules, k, 'unknown_history');
 }
 
 async function rankByPopularity(scope: RequestScope, rules: EligibilityRules, k: number, fallback: FallbackReason): Promise<Ranking> {

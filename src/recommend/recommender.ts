@@ -25,7 +25,7 @@ export type Recommend = (request: RecommendRequest) => Promise<RecommendAnswer>;
  */
 export function createRecommender(
   serving: () => ServingGeneration,
-  shared: Omit<RecommendContext, 'retrieval' | 'catalogue' | 'layerShares' | 'model'>,
+  shared: Omit<RecommendContext, 'retrieval' | 'catalogue' | 'layerShares' | 'model' | 'count'>,
   metrics: Metrics,
 ): Recommend {
   const contexts = new WeakMap<ServingGeneration, RecommendContext>();
@@ -33,17 +33,13 @@ export function createRecommender(
     const known = contexts.get(generation);
     if (known !== undefined) return known;
     const { model, retrieval, catalogue, layerShares } = generation;
-    const context: RecommendContext = { ...shared, model, retrieval, catalogue, layerShares };
+    const context: RecommendContext = { ...shared, model, retrieval, catalogue, layerShares, count: (answer) => count(answer, metrics) };
     contexts.set(generation, context);
     return context;
   };
   return (request) => {
     const generation = serving();
-    return generation.lease(async () => {
-      const answer = await recommend(contextOf(generation), request);
-      count(answer, metrics);
-      return answer;
-    });
+    return generation.lease(() => recommend(contextOf(generation), request));
   };
 }
 

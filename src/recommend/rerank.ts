@@ -72,7 +72,11 @@ export async function rerank(source: ItemSource, options: RerankOptions, retriev
   for (let size = depthOf(options); ; size = nextSize(pool, selection, options, reordered)) {
     // while the order may change, a candidate that the caps refuse now may still be chosen
     const admits = pool.candidates.length < reordered ? null : selection.admits;
-    pool = await fill(pool, source, size, admits, options, reordered);
+    while (pool.candidates.length < size && !pool.isCut && !pool.isDry) {
+      const page = await source.next(pageSize(pool, size, reordered), admits);
+      pool = withPage(pool, page, options, reordered);
+      if (page.length === SLICE) await nextTurn();
+    }
     const chosen = select(pool, options, retrieval);
     selection = chosen instanceof Promise ? await chosen : chosen;
     if (isSettled(pool, selection, source, options, reordered)) break;
@@ -85,27 +89,23 @@ function nextSize({ candidates }: Pool, { items }: Selection, { k }: RerankOptio
   return candidates.length + k - items.length;
 }
 
-/** The pool, filled with candidates of the source up to a size. */
-async function fill(pool: Pool, source: ItemSource, size: number, admits: Filter | null, options: RerankOptions, reordered: number): Promise<Pool> {
-  const { minScore, boost } = options;
-  const boosted = reordered === 0 ? [] : pool.candidates.slice(0, reordered);
-  const behind = pool.candidates.slice(reordered);
-  let { isCut, isDry } = pool;
+/** Number of candidates to ask the source for, so that the pool grows to a size. */
+function pageSize({ candidates }: Pool, size: number, reordered: number): number {
   const minPage = reordered === 0 ? MIN_PAGE : 1; // who is not eligible must not change what the choice is made from
-  while (boosted.length + behind.length < size && !isCut && !isDry) {
-    const missing = size - boosted.length - behind.length;
-    const page = await source.next(Math.min(Math.max(missing, minPage), SLICE), admits);
-    isDry = page.length === 0;
-    for (const candidate of page) {
-      isCut = minScore !== null && candidate.score < minScore;
-      if (isCut) break;
-      if (boosted.length < reordered) boosted.push(boost === null ? candidate : boost.apply(candidate));
-      else behind.push(candidate);
-    }
-    if (page.length === SLICE) await nextTurn();
-  }
-  if (boost !== null) boosted.sort((a, b) => b.rankScore - a.rankScore);
-  return { candidates: boosted.length === 0 ? behind : boosted.concat(behind), isCut, isDry };
+  return Math.min(Math.max(size - candidates.length, minPage), SLICE);
+}
+
+/** The pool with the next page of the source. */
+function withPage(pool: Pool, page: readonly RankedItem[], { minScore, boost }: RerankOptions, reordered: number): Pool {
+  const end = minScore === null ? -1 : page.findIndex(({ score }) => score < minScore);
+  const isCut = end >= 0;
+  const isDry = page.length === 0;
+  const added = isCut ? page.slice(0, end) : page;
+  if (boost === null) return { candidates: pool.candidates.length === 0 ? added : pool.candidates.concat(added), isCut, isDry };
+  const boostable = Math.max(reordered - pool.candidates.length, 0);
+  const boosted = pool.candidates.slice(0, reordered).concat(added.slice(0, boostable).map((candidate) => boost.apply(candidate)));
+  boosted.sort((a, b) => b.rankScore - a.rankScore);
+  return { candidates: boosted.concat(pool.candidates.slice(reordered), added.slice(boostable)), isCut, isDry };
 }
 
 /** At once unless diversity compares vectors. */

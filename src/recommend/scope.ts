@@ -3,7 +3,7 @@ import { ReelfuseError, notFound } from '../errors.js';
 import { createBoost, isBoosted, type Boost } from './boost.js';
 import type { RecommendContext } from './context.js';
 import { deadlineOf, type Timed } from './deadline.js';
-import { collectHistory, type History } from './history.js';
+import { NOBODY, collectHistory, type History } from './history.js';
 import type { RecommendRequest } from './request.js';
 import { parseRules } from './rules.js';
 
@@ -46,7 +46,9 @@ export async function openScope(context: RecommendContext, request: RecommendReq
   const parsed = parseRules(context, request);
   const identity = JSON.stringify([request.userId, request.similarTo, request.filter]);
   const shown = request.cursor === null ? NOTHING_SHOWN : context.cursors.open(request.cursor, identity, now).shown;
-  const history = await collectHistory(context, request, now);
+  const recent = request.userId === null ? NOBODY : await context.histories.of(request.userId);
+  const collected = collectHistory(recent, request, context.retrieval, now);
+  const history = collected instanceof Promise ? await collected : collected;
   const boost = isBoosted(request) ? await createBoost(context, request, parsed, now) : null;
   const similarTo = request.similarTo === null || !context.isReady() ? null : await indexOf(context, request.similarTo);
   const rules: EligibilityRules = {

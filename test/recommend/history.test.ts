@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { collectHistory, type History } from '../../src/recommend/history.js';
+import { NOBODY, collectHistory, type History } from '../../src/recommend/history.js';
 import type { RecommendRequest } from '../../src/recommend/request.js';
 import { memoryContext, type MemoryContext } from './memory-context.js';
 
@@ -12,7 +12,8 @@ const open = (): Promise<MemoryContext> =>
 
 async function collect(request: Partial<RecommendRequest>): Promise<{ history: History; newest: string[]; seen: string[] }> {
   const { context, requestOf } = await open();
-  const history = await collectHistory(context, requestOf({ history: [], ...request }), NOW);
+  const recent = request.userId === undefined ? NOBODY : await context.histories.of(request.userId ?? '');
+  const history = await collectHistory(recent, requestOf({ history: [], ...request }), context.retrieval, NOW);
   const seen = ['a', 'b', 'c', 'd'].filter((itemId, n) => history.seen.has(n + 1) && context.interner.idOf(n + 1) === itemId);
   return { history, newest: Array.from(history.newestFirst, context.interner.idOf), seen };
 }

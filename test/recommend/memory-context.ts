@@ -100,6 +100,7 @@ export async function memoryContext(
     cursors: createCursors('secret', 60),
     exploration: { budget: 10, maxAgeMs: HOUR },
     isReady: () => true,
+    count: () => undefined,
     ...options.context,
   };
   const requestOf = (request: Partial<RecommendRequest>): RecommendRequest => ({ ...plainRequest(request.k ?? 10), history: ['me'], ...request });

@@ -78,6 +78,7 @@ export async function memoryFeed(items: readonly MemoryItem[], reach = Infinity)
     cursors: createCursors('secret', 60),
     exploration: { budget: 10, maxAgeMs: 3_600_000 },
     isReady: () => true,
+    count: () => undefined,
   };
   const ask = (request: Partial<RecommendRequest>): Promise<RecommendAnswer> =>
     recommend(context, { ...plainRequest(request.k ?? 10), history: ['me'], ...request });

@@ -16,8 +16,10 @@ import { validatorCompiler } from './validation.js';
 const MAX_BATCH_ROWS = 1000;
 /** Maximum number of rows of a stream that is answered by one document. */
 const MAX_COLLECTED = 10_000;
-/** Rows of a stream that are written at once: one half is written while the other half is answered. */
-const STREAM_WINDOW = 256;
+/** Rows of a stream that are answered together. */
+const GROUP_ROWS = 64;
+/** Groups of a stream that are written at once, so that the item tower, the disk and the index all have work (bench/LOG.md, 2026-12-01). */
+const OPEN_GROUPS = 8;
 
 /** The receipt of a stored row, or its error. */
 const RowResult = Type.Object({
@@ -148,32 +150,32 @@ const wantsLines = (accept: string | undefined): boolean => accept?.includes('ap
 type PutRow = (value: unknown, prefix: string) => Promise<RowResult>;
 
 /**
- * Stores rows and yields their results, one window at a time, as fast as the consumer takes them. An error that ends the lines early
+ * Stores rows and yields their results, one group at a time, as fast as the consumer takes them. An error that ends the lines early
  * becomes the last result.
  * @throws ReelfuseError when that error comes before the first row
  */
 async function* putLines(lines: AsyncIterable<Line>, putRow: PutRow, maxBytes: number): AsyncGenerator<RowResult[]> {
-  let pending: Promise<RowResult>[] = [];
-  let waiting: Promise<RowResult>[] = [];
+  const open: Promise<RowResult>[][] = [];
+  let newest: Promise<RowResult>[] = [];
   let bytes = 0;
   let isFirst = true;
   let end: RowResult | null = null;
   try {
     for await (const { row, text } of lines) {
-      pending.push(putLine(text, `/${row}`, putRow));
+      newest.push(putLine(text, `/${row}`, putRow));
       isFirst = false;
       bytes += text.length;
-      if (pending.length < STREAM_WINDOW / 2 && bytes < maxBytes / 2) continue;
-      yield await Promise.all(waiting);
-      waiting = pending;
-      pending = [];
+      if (newest.length < GROUP_ROWS && bytes < maxBytes / OPEN_GROUPS) continue;
+      open.push(newest);
+      newest = [];
       bytes = 0;
+      if (open.length === OPEN_GROUPS) yield await Promise.all(open.shift() ?? []);
     }
   } catch (error) {
     if (isFirst || !(error instanceof ReelfuseError)) throw error;
     end = refused(error, '');
   }
-  yield await Promise.all([...waiting, ...pending]);
+  for (const group of [...open, newest]) yield await Promise.all(group);
   if (end !== null) yield [end];
 }
 

@@ -7,6 +7,8 @@ import type { Logger } from 'pino';
 import type { Config } from './config.js';
 import { createAdmission, createGuardedServer } from './http/admission.js';
 import { openToAll, registerAuth } from './http/auth.js';
+import { registerGunzip } from './http/body/gzip.js';
+import { registerJsonBodies } from './http/body/json-body.js';
 import { registerConsole } from './http/console.js';
 import { describeErrors } from './http/error-codes.js';
 import { registerEvents, type EventRoutes } from './http/events.js';
@@ -75,13 +77,15 @@ export async function buildApp({ config, log, metrics, tracing }: AppSetup, rout
   }).withTypeProvider<TypeBoxTypeProvider>() as unknown as TypedApp; // the logger's type differs, its interface does not
 
   app.setValidatorCompiler(validatorCompiler);
+  registerGunzip(app);
+  registerJsonBodies(app, config.bodyLimitMb);
   app.addContentTypeParser('application/x-ndjson', (_request, payload, done) => done(null, payload));
 
   registerProblems(app);
   registerObservation(app, metrics);
   if (tracing !== null) registerTracing(app, tracing);
   registerAuth(app, config.apiKeys);
-  await app.register(compress, { threshold: COMPRESS_FROM_BYTES, encodings: ['gzip'], requestEncodings: ['gzip'] });
+  await app.register(compress, { threshold: COMPRESS_FROM_BYTES, encodings: ['gzip'], globalDecompression: false });
   await registerDescription(app);
   await app.register(async (scope) => registerRoutes(scope as unknown as TypedApp, routes)); // plugins lose the type provider
   app.get('/openapi.json', { config: { scope: 'public' }, schema: { hide: true } }, async () => app.swagger());

@@ -2,7 +2,21 @@ import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import type { FieldError } from './errors.js';
 import { timeOf } from './time.js';
 
-const OPTIONS = { allErrors: true, removeAdditional: false, useDefaults: true, strict: false } as const;
+/** Errors after which a validator stops. Branches of unions count too, so there are more of them than MAX_ERRORS. */
+const MAX_RAW_ERRORS = 256;
+
+/** What the code of a validator throws when it has found enough. */
+interface Enough {
+  found: ErrorObject[];
+}
+
+/**
+ * With `allErrors` Ajv collects every error, of a body with millions of wrong values millions. It has no limit for them, so its generated
+ * code gets one: a branch of a union whose errors are dropped later never has this many.
+ */
+const stopping = (code: string): string => code.replaceAll('errors++;', `if (++errors === ${MAX_RAW_ERRORS}) throw { found: vErrors };`);
+
+const OPTIONS = { allErrors: true, removeAdditional: false, useDefaults: true, strict: false, code: { process: stopping } } as const;
 
 /** Bodies and rows are validated as they are. Text of URLs and headers is converted to the types of the schema. */
 const bodies = new Ajv({ ...OPTIONS, coerceTypes: false });
@@ -10,8 +24,23 @@ const texts = new Ajv({ ...OPTIONS, coerceTypes: 'array' });
 // validated by the function that parses times later on
 for (const ajv of [bodies, texts]) ajv.addFormat('date-time', (text) => timeOf(text) !== null);
 
-export const compileSchema = (schema: object, from: 'body' | 'text' = 'body'): ValidateFunction => (from === 'body' ? bodies : texts).compile(schema);
+/** @returns null: the value is valid */
+export type Validate = (value: unknown) => readonly ErrorObject[] | null;
 
+export function compileSchema(schema: object, from: 'body' | 'text' = 'body'): Validate {
+  const validate: ValidateFunction = (from === 'body' ? bodies : texts).compile(schema);
+  return (value) => {
+    try {
+      return validate(value) ? null : (validate.errors ?? []);
+    } catch (error) {
+      const { found } = error as Partial<Enough>;
+      if (found === undefined) throw error;
+      return found;
+    }
+  };
+}
+
+/** Errors that are reported at once. */
 const MAX_ERRORS = 20;
 /** Maximum length of a pointer, which may hold names of the caller. A longer one is cut to its parent. */
 const MAX_POINTER_LENGTH = 512;
@@ -24,8 +53,8 @@ function boundedPointer(pointer: string): string {
 }
 
 /** Ajv's errors as JSON pointers with a reason. The pointer of a missing or unknown field names the field, not its parent. */
-export function fieldErrors(errors: readonly ErrorObject[] | null | undefined, prefix = ''): FieldError[] {
-  const found = (errors ?? [])
+export function fieldErrors(errors: readonly ErrorObject[], prefix = ''): FieldError[] {
+  const found = errors
     .filter(({ keyword }) => keyword !== 'anyOf' && keyword !== 'propertyNames')
     .map(({ instancePath, keyword, params, message, propertyName }): FieldError => {
       const base = boundedPointer(prefix + instancePath);

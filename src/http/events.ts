@@ -1,11 +1,15 @@
 import { Type } from 'typebox';
 import { EventBody } from '../ingest/event-input.js';
 import type { IngestedEvents } from '../ingest/events.js';
+import { MIB, type BodyLimits } from './body/limits.js';
 import { FieldErrorSchema, problemResponses } from './problem.js';
 import type { TypedApp } from './typed-app.js';
 import { validatorCompiler } from './validation.js';
 
 const MAX_EVENTS = 10_000;
+
+/** An event has up to 9 fields. */
+const EVENTS_BODY: BodyLimits = { maxBytes: 16 * MIB, maxValues: 15 * MAX_EVENTS, rows: { maxBytes: 16 * 1024, maxValues: 1000 } };
 
 const Body = Type.Object({ events: Type.Array(EventBody, { minItems: 1, maxItems: MAX_EVENTS }) }, { additionalProperties: false });
 /** The schema of the envelope only: each event is checked by itself. */
@@ -27,7 +31,7 @@ export function registerEvents(app: TypedApp, routes: EventRoutes): void {
   app.post(
     '/v1/events',
     {
-      config: { scope: 'write' },
+      config: { scope: 'write', body: EVENTS_BODY },
       schema: {
         tags: ['events'],
         operationId: 'sendEvents',

@@ -1,9 +1,12 @@
 import { Readable } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { Type, type Static } from 'typebox';
 import { ReelfuseError, invalidRequest, messageOf } from '../errors.js';
 import { type ExpectedShape, ItemRow, MAX_ID_LENGTH, parseItemRow } from '../ingest/item-input.js';
 import type { Ingest, WriteOptions } from '../ingest/items.js';
+import { createJsonMeter } from './body/json-meter.js';
+import { CHEAP_BYTES, ITEM_BODY, MIB, type BodyLimits } from './body/limits.js';
 import { IdempotencyKey, type Idempotency, type JsonAnswer } from './idempotency.js';
 import { ReceiptSchema, WaitQuery, isErrors } from './item-receipt.js';
 import { atMost, linesOf, type Line } from './lines.js';
@@ -14,8 +17,12 @@ import { UNREAD_MS, endUnread } from './unread.js';
 import { validatorCompiler } from './validation.js';
 
 const MAX_BATCH_ROWS = 1000;
+/** Of any size that REELFUSE_BODY_LIMIT_MB allows. */
+const BATCH_BODY: BodyLimits = { maxBytes: Infinity, maxValues: 500 * MAX_BATCH_ROWS, rows: ITEM_BODY };
 /** Maximum number of rows of a stream that is answered by one document. */
 const MAX_COLLECTED = 10_000;
+/** Rows that are decoded in one turn of the event loop. */
+const SLICE_ROWS = 16;
 /** Rows of a stream that are answered together. */
 const GROUP_ROWS = 64;
 /** Groups of a stream that are written at once, so that the item tower, the disk and the index all have work (bench/LOG.md, 2026-12-01). */
@@ -49,7 +56,7 @@ export function registerItemBatch(app: TypedApp, routes: ItemBatchRoutes): void 
   app.post(
     '/v1/items/batch',
     {
-      config: { scope: 'write' },
+      config: { scope: 'write', body: BATCH_BODY },
       schema: {
         tags: ['items'],
         operationId: 'putItems',
@@ -71,7 +78,8 @@ export function registerItemBatch(app: TypedApp, routes: ItemBatchRoutes): void 
       requireReady(routes);
       const body: unknown = request.body;
       const key = request.headers['idempotency-key'];
-      const maxBytes = routes.config.bodyLimitMb * 1024 * 1024;
+      const maxBytes = routes.config.bodyLimitMb * MIB;
+      const maxRowBytes = Math.min(ITEM_BODY.maxBytes, maxBytes);
       // a stream waits when the queue is full; a body with all rows is refused at once
       const options: WriteOptions = { wait: request.query.wait, whenFull: isStream(body) ? 'wait' : 'refuse' };
       const put: PutRow = (value, prefix) => storeRow(routes, value, prefix, options);
@@ -83,12 +91,12 @@ export function registerItemBatch(app: TypedApp, routes: ItemBatchRoutes): void 
         endUnread(reply.raw, UNREAD_MS, () =>
           request.log.warn({ request_id: request.id }, 'the results of a stream were not read: connection closed'),
         );
-        const results = putLines(linesOf(kept(body), maxBytes), put, maxBytes);
+        const results = putLines(linesOf(kept(body), maxRowBytes), put, maxBytes);
         return reply.type('application/x-ndjson').send(Readable.from(textOf(results)) as never); // a stream bypasses the serialiser
       }
       let isWhole = !isStream(body);
       async function* linesToTheEnd(source: AsyncIterable<Buffer>): AsyncGenerator<Line> {
-        yield* atMost(MAX_COLLECTED, linesOf(source, maxBytes), 'send Accept: application/x-ndjson for an answer of any length');
+        yield* atMost(MAX_COLLECTED, linesOf(source, maxRowBytes), 'send Accept: application/x-ndjson for an answer of any length');
         isWhole = true;
         void reply.removeHeader('connection');
       }
@@ -97,12 +105,12 @@ export function registerItemBatch(app: TypedApp, routes: ItemBatchRoutes): void 
         if (typeof source !== 'string') for await (const group of putLines(linesToTheEnd(source), put, maxBytes)) results.push(...group);
         else {
           const { items } = body as { items: unknown[] }; // validated above
-          results.push(...(await Promise.all(items.map((row, index) => put(row, `/items/${index}`)))));
+          results.push(...(await putRows(items, put)));
         }
         const status = results.some(({ error }) => error !== undefined) ? 207 : 200;
         return { status, body: { results }, isFinal: isWhole && results.every((row) => row.status < 500) };
       };
-      const source = isStream(body) ? kept(body) : key === undefined ? '' : textOfBody(body);
+      const source = isStream(body) ? kept(body) : (request.bodyDigest ?? '');
       const { status, body: answered } = await (key === undefined ? answer(source) : routes.idempotency.run(key, source, answer));
       void reply.status(status);
       return answered as Static<typeof BatchAnswer>; // made above, by this request or by the first one with the key
@@ -130,15 +138,6 @@ async function storeRow(routes: ItemBatchRoutes, value: unknown, prefix: string,
   }
 }
 
-/** The body as JSON text. @throws ReelfuseError 422 `invalid_request` when it is nested deeper than JSON.stringify can write */
-function textOfBody(body: unknown): string {
-  try {
-    return JSON.stringify(body);
-  } catch (error) {
-    throw invalidRequest([{ pointer: '/items', detail: `is nested too deeply: ${messageOf(error)}` }]);
-  }
-}
-
 const isStream = (body: unknown): body is Readable => typeof (body as { pipe?: unknown } | null)?.pipe === 'function';
 
 /** The body as an iterable that is not destroyed when reading stops: the answer uses the same socket. */
@@ -148,6 +147,16 @@ const kept = (body: Readable): AsyncIterable<Buffer> => body.iterator({ destroyO
 const wantsLines = (accept: string | undefined): boolean => accept?.includes('application/x-ndjson') === true;
 
 type PutRow = (value: unknown, prefix: string) => Promise<RowResult>;
+
+/** Stores the rows of one body. Between slices others have their turn: the hidden states of many rows take long to decode. */
+async function putRows(rows: readonly unknown[], put: PutRow): Promise<RowResult[]> {
+  const results: Promise<RowResult>[] = [];
+  for (const [index, row] of rows.entries()) {
+    results.push(put(row, `/items/${index}`));
+    if (results.length % SLICE_ROWS === 0) await nextTurn();
+  }
+  return Promise.all(results);
+}
 
 /**
  * Stores rows and yields their results, one group at a time, as fast as the consumer takes them. An error that ends the lines early
@@ -191,8 +200,10 @@ const refused = (error: ReelfuseError, prefix: string): RowResult => ({
 function putLine(text: string, prefix: string, putRow: PutRow): Promise<RowResult> {
   let value: unknown;
   try {
+    if (text.length > CHEAP_BYTES) createJsonMeter(ITEM_BODY).add(Buffer.from(text));
     value = JSON.parse(text);
   } catch (error) {
+    if (error instanceof ReelfuseError) return Promise.resolve(refused(error, prefix));
     return Promise.resolve({ status: 422, error: { code: 'invalid_request', pointer: prefix, detail: `is not JSON: ${messageOf(error)}` } });
   }
   return putRow(value, prefix);

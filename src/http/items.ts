@@ -6,6 +6,7 @@ import type { ItemPage, ItemQuery, ReadItem } from '../ingest/item-reading.js';
 import type { Ingest } from '../ingest/items.js';
 import type { Precondition } from '../ingest/preconditions.js';
 import type { StoredItem } from '../store/items.js';
+import { ITEM_BODY } from './body/limits.js';
 import { ReceiptSchema, State, WaitQuery, isErrors } from './item-receipt.js';
 import { problemResponses } from './problem.js';
 import { requireReady, type Readiness } from './readiness.js';
@@ -61,7 +62,7 @@ export function registerItems(app: TypedApp, routes: ItemRoutes): void {
   app.put(
     '/v1/items/:item_id',
     {
-      config: { scope: 'write' },
+      config: { scope: 'write', body: ITEM_BODY },
       schema: {
         tags: ['items'],
         operationId: 'putItem',
@@ -87,7 +88,7 @@ export function registerItems(app: TypedApp, routes: ItemRoutes): void {
   app.patch(
     '/v1/items/:item_id',
     {
-      config: { scope: 'write' },
+      config: { scope: 'write', body: ITEM_BODY },
       schema: {
         tags: ['items'],
         operationId: 'patchItem',

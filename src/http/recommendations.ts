@@ -6,6 +6,7 @@ import type { Recommend } from '../recommend/recommender.js';
 import type { RecommendRequest } from '../recommend/request.js';
 import type { ServedLog } from '../store/served-log.js';
 import { answerJson, numberJson } from './answer-json.js';
+import { MIB, type BodyLimits } from './body/limits.js';
 import { Id } from '../ingest/item-input.js';
 import { problemResponses, toReelfuseError } from './problem.js';
 import { presentAnswer, presentItems, servedEntryOf, type LogServed } from './recommendation-answer.js';
@@ -13,6 +14,9 @@ import { Answer, RecommendBody, RecommendQuery, Replay, SimilarBody, bodyOfQuery
 import type { TypedApp } from './typed-app.js';
 
 const MAX_BATCH = 100;
+/** 4,000 ids of 128 characters and filters of 65,536. */
+const REQUEST_BODY: BodyLimits = { maxBytes: 2 * MIB, maxValues: 25_000 };
+const BATCH_BODY: BodyLimits = { maxBytes: 16 * MIB, maxValues: 200_000, rows: REQUEST_BODY };
 const JSON_TYPE = 'application/json; charset=utf-8';
 
 const BatchBody = Type.Object({ requests: Type.Array(RecommendBody, { minItems: 1, maxItems: MAX_BATCH }) }, { additionalProperties: false });
@@ -54,7 +58,7 @@ export function registerRecommendations(app: TypedApp, routes: RecommendationRou
   app.post(
     '/v1/recommendations',
     {
-      config: { scope: 'recommend' },
+      config: { scope: 'recommend', body: REQUEST_BODY },
       schema: {
         tags: ['recommendations'],
         operationId: 'recommend',
@@ -91,7 +95,7 @@ export function registerRecommendations(app: TypedApp, routes: RecommendationRou
   app.post(
     '/v1/items/:item_id/similar',
     {
-      config: { scope: 'recommend' },
+      config: { scope: 'recommend', body: REQUEST_BODY },
       schema: {
         tags: ['recommendations'],
         operationId: 'similarItems',
@@ -107,7 +111,7 @@ export function registerRecommendations(app: TypedApp, routes: RecommendationRou
   app.post(
     '/v1/recommendations/batch',
     {
-      config: { scope: 'recommend' },
+      config: { scope: 'recommend', body: BATCH_BODY },
       schema: {
         tags: ['recommendations'],
         operationId: 'recommendBatch',

@@ -9,9 +9,15 @@ import { Id } from './item-input.js';
 /** Clocks of phones are wrong; a day is tolerated, a year in the future is a mistake. */
 const MAX_FUTURE_MS = 24 * 3600 * 1000;
 
+export const MAX_EVENT_ID_LENGTH = 128;
+
 export const EventBody = Type.Object(
   {
-    event_id: Type.String({ minLength: 1, maxLength: 128, description: 'Id chosen by the sender. Events with the same id count once.' }),
+    event_id: Type.String({
+      minLength: 1,
+      maxLength: MAX_EVENT_ID_LENGTH,
+      description: 'Id chosen by the sender. Events with the same id count once.',
+    }),
     user_id: Id,
     item_id: Id,
     type: Type.Union(EVENT_NAMES.map((type) => Type.Literal(type))),
@@ -46,7 +52,8 @@ export type SentEvent = Omit<UserEvent, 'positive'>;
 
 /** @param prefix JSON pointer of the event within the input */
 export function parseEvent(value: unknown, prefix: string, now: number): SentEvent | FieldError[] {
-  if (!validate(value)) return fieldErrors(validate.errors, prefix);
+  const errors = validate(value);
+  if (errors !== null) return fieldErrors(errors, prefix);
   const body = value as EventBody; // validated above
   const at = checkedTime(body.at);
   if (at > now + MAX_FUTURE_MS) return [{ pointer: `${prefix}/at`, detail: 'lies more than a day in the future' }];

@@ -1,10 +1,16 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { PositiveRule } from '../domain/event.js';
 import type { FieldError } from '../errors.js';
 import type { Popularity } from '../signals/popularity.js';
 import type { ChangeFeed } from '../store/changes.js';
 import type { EventStore } from '../store/events.js';
 import { itemDurations, type DurationSetup } from './durations.js';
-import { completeEvent, parseEvent, type SentEvent } from './event-input.js';
+import { MAX_EVENT_ID_LENGTH, completeEvent, parseEvent, type SentEvent } from './event-input.js';
+
+/** Events that are checked in one turn of the event loop. */
+const SLICE_ROWS = 512;
+/** Rejected events with all of their errors; later ones have the first one only. */
+const MAX_DETAILED = 100;
 
 export interface RejectedEvent {
   index: number;
@@ -33,7 +39,7 @@ export interface EventIngestSetup extends DurationSetup {
  * @throws ReelfuseError 503 `overloaded`, 507 `storage_full`
  */
 export async function ingestEvents(rows: readonly unknown[], setup: EventIngestSetup): Promise<IngestedEvents> {
-  const { sent, rejected } = parseRows(rows);
+  const { sent, rejected } = await parseRows(rows);
   if (sent.length === 0) return { accepted: 0, duplicates: 0, rejected, sequence: setup.changes.sequence };
   const durations = await itemDurations(sent, setup);
   const events = sent.map((event, n) => completeEvent(event, durations[n] ?? null, setup.positives));
@@ -46,17 +52,19 @@ export async function ingestEvents(rows: readonly unknown[], setup: EventIngestS
   return { accepted: counted.length, duplicates: events.length - counted.length, rejected, sequence };
 }
 
-function parseRows(rows: readonly unknown[]): { sent: SentEvent[]; rejected: RejectedEvent[] } {
+async function parseRows(rows: readonly unknown[]): Promise<{ sent: SentEvent[]; rejected: RejectedEvent[] }> {
   const now = Date.now();
   const sent: SentEvent[] = [];
   const rejected: RejectedEvent[] = [];
-  rows.forEach((row, index) => {
+  for (const [index, row] of rows.entries()) {
     const parsed = parseEvent(row, `/events/${index}`, now);
     if (!Array.isArray(parsed)) sent.push(parsed);
     else {
       const id = (row as { event_id?: unknown } | null)?.event_id;
-      rejected.push({ index, ...(typeof id === 'string' && { event_id: id }), errors: parsed });
+      const isNamed = typeof id === 'string' && id.length <= MAX_EVENT_ID_LENGTH;
+      rejected.push({ index, ...(isNamed && { event_id: id }), errors: rejected.length < MAX_DETAILED ? parsed : parsed.slice(0, 1) });
     }
-  });
+    if (index % SLICE_ROWS === SLICE_ROWS - 1) await nextTurn();
+  }
   return { sent, rejected };
 }

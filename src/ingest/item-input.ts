@@ -214,7 +214,8 @@ export interface ParsedItem {
 
 /** Parses one item of a batch or an import. @param prefix JSON pointer of the item within the input */
 export function parseItemRow(value: unknown, prefix: string, expected: ExpectedShape | null): ParsedItem | FieldError[] {
-  if (!validateRow(value)) return fieldErrors(validateRow.errors, prefix);
+  const errors = validateRow(value);
+  if (errors !== null) return fieldErrors(errors, prefix);
   const { item_id: itemId, ...body } = value as ItemRow; // validated above
   return parseItem(itemId, body, prefix, expected);
 }

@@ -1,0 +1,83 @@
+import { isUtf8 } from 'node:buffer';
+import { parse } from 'secure-json-parse';
+import { ReelfuseError } from '../../errors.js';
+import type { ArraySpan } from './json-meter.js';
+import type { Steps } from './slices.js';
+
+const malformed = (detail: string): ReelfuseError => new ReelfuseError(400, 'malformed_json', detail);
+
+/** @throws ReelfuseError 400 `malformed_json` */
+export function parseWhole(bytes: Buffer): unknown {
+  requireUtf8(bytes);
+  return parsed(bytes.toString('utf8'));
+}
+
+/**
+ * Parses a body row by row: the arrays that are members of the outermost object are cut out of the text and parsed element by element.
+ * @param arrays of `JsonMeter`
+ * @throws ReelfuseError 400 `malformed_json`
+ */
+export function* parseRows(bytes: Buffer, arrays: readonly ArraySpan[]): Steps<unknown> {
+  requireUtf8(bytes);
+  yield;
+  const pieces: string[] = [];
+  let from = 0;
+  for (const [position, { start, end }] of arrays.entries()) {
+    if (end < 0) throw malformed('the body is not JSON: its brackets do not match');
+    pieces.push(bytes.toString('utf8', from, start), String(position));
+    from = end;
+  }
+  pieces.push(bytes.toString('utf8', from));
+  // in this text each array holds one number, by which it is found again
+  const outer = parsed(pieces.join('')) as Record<string, unknown>;
+  for (const [name, value] of Object.entries(outer)) {
+    if (!Array.isArray(value)) continue;
+    const span = arrays[value[0] as number];
+    if (span !== undefined) outer[name] = yield* parseElements(bytes, span);
+  }
+  return outer;
+}
+
+function* parseElements(bytes: Buffer, { start, end, commas }: ArraySpan): Steps<unknown[]> {
+  const elements: unknown[] = [];
+  let from = start;
+  for (const to of [...commas, end]) {
+    const text = bytes.toString('utf8', from, to);
+    if (commas.length === 0 && text.trim() === '') return elements;
+    elements.push(parsed(text));
+    from = to + 1;
+    yield;
+  }
+  return elements;
+}
+
+/** Names that would change prototypes are refused. */
+function parsed(text: string): unknown {
+  if (text === '') throw malformed('the body is empty');
+  try {
+    return parse(text);
+  } catch (error) {
+    throw malformed(`the body is not JSON: ${(error as Error).message.slice(0, 200)}`);
+  }
+}
+
+function requireUtf8(bytes: Buffer): void {
+  if (!isUtf8(bytes)) throw malformed(`the body is not UTF-8: byte ${firstBadByte(bytes)}`);
+}
+
+/** Number of the first byte, from 1, that belongs to no UTF-8 character: where decoding makes a replacement character that is not in the bytes. */
+function firstBadByte(bytes: Buffer): number {
+  const text = bytes.toString('utf8');
+  let from = 0;
+  let offset = 0;
+  for (let at = text.indexOf(REPLACEMENT); at >= 0; at = text.indexOf(REPLACEMENT, from)) {
+    offset += Buffer.byteLength(text.slice(from, at));
+    const isGiven = bytes[offset] === 0xef && bytes[offset + 1] === 0xbf && bytes[offset + 2] === 0xbd;
+    if (!isGiven) return offset + 1;
+    offset += 3;
+    from = at + 1;
+  }
+  return bytes.length;
+}
+
+const REPLACEMENT = '\ufffd';

@@ -109,7 +109,11 @@ const SETTINGS = {
     secret: true as const,
   },
   logLevel: setting('info', oneOf(LOG_LEVELS), `Log level: ${LOG_LEVELS.join(', ')}.`),
-  bodyLimitMb: setting('64', integer(1, 1024), 'Maximum size of a request body after decompression, MiB.'),
+  bodyLimitMb: setting(
+    '64',
+    integer(1, 1024),
+    'Maximum size of a request body after decompression, MiB. Most routes take less: see docs/guarantees.md.',
+  ),
   userTowerPrecision: setting(
     'auto',
     oneOf(['auto', 'float32'] as const),

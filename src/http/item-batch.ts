@@ -21,8 +21,6 @@ const MAX_BATCH_ROWS = 1000;
 const BATCH_BODY: BodyLimits = { maxBytes: Infinity, maxValues: 500 * MAX_BATCH_ROWS, rows: ITEM_BODY };
 /** Maximum number of rows of a stream that is answered by one document. */
 const MAX_COLLECTED = 10_000;
-/** Time that rows of a stream are read in one turn of the event loop, milliseconds. */
-const SLICE_MS = 2;
 /** Rows that are decoded in one turn of the event loop. */
 const SLICE_ROWS = 16;
 /** Rows of a stream that are answered together. */
@@ -169,7 +167,6 @@ async function* putLines(lines: AsyncIterable<Line>, putRow: PutRow, maxBytes: n
   const open: Promise<RowResult>[][] = [];
   let newest: Promise<RowResult>[] = [];
   let bytes = 0;
-  let turnBegan = performance.now();
   let isFirst = true;
   let end: RowResult | null = null;
   try {
@@ -181,11 +178,11 @@ async function* putLines(lines: AsyncIterable<Line>, putRow: PutRow, maxBytes: n
       open.push(newest);
       newest = [];
       bytes = 0;
-      if (open.length === OPEN_GROUPS) yield await Promise.all(open.shift() ?? []);
-      // refused rows cost no input or output, so that nobody else would have a turn while a chunk of them is read
-      if (performance.now() - turnBegan < SLICE_MS) continue;
-      await nextTurn();
-      turnBegan = performance.now();
+      if (open.length < OPEN_GROUPS) continue;
+      const results = await Promise.all(open.shift() ?? []);
+      yield results;
+      // refused rows wait for nothing, so that nobody else would have a turn while a chunk of them is read
+      if (results.every(({ status }) => status === 422)) await nextTurn();
     }
   } catch (error) {
     if (isFirst || !(error instanceof ReelfuseError)) throw error;

@@ -11,11 +11,11 @@ const CHUNK_BYTES = 64 * 1024;
 
 /** Bodies with `Content-Encoding: gzip` reach parsers and routes decompressed. Other codings are refused. */
 export function registerGunzip(app: FastifyInstance): void {
-  app.addHook('preParsing', async (request, reply, payload) => {
+  app.addHook('preParsing', (request, reply, payload, done) => {
     const coding = request.headers['content-encoding']?.trim().toLowerCase();
-    if (coding === undefined || coding === '' || coding === 'identity') return payload;
-    if (coding !== 'gzip' && coding !== 'x-gzip') throw refusedCoding(coding, reply);
-    return gunzipped(payload);
+    if (coding === undefined || coding === '' || coding === 'identity') done(null, payload);
+    else if (coding === 'gzip' || coding === 'x-gzip') done(null, gunzipped(payload));
+    else done(refusedCoding(coding, reply));
   });
 }
 

@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { ReelfuseError } from '../../errors.js';
 import { createJsonMeter, type JsonMeter } from './json-meter.js';
 import { parseRows, parseWhole } from './json-text.js';
-import { CHEAP_BYTES, MIB, SMALL_BODY } from './limits.js';
+import { CHEAP_BYTES, MIB, SMALL_BODY, type BodyLimits } from './limits.js';
 import { createSlices } from './slices.js';
 
 declare module 'fastify' {
@@ -25,7 +25,6 @@ export function registerJsonBodies(app: FastifyInstance, bodyLimitMb: number): v
   app.addContentTypeParser('application/json', (request: FastifyRequest, payload: Readable, done) => {
     const limits = request.routeOptions.config.body ?? SMALL_BODY;
     const maxBytes = Math.min(limits.maxBytes, bodyLimitMb * MIB);
-    const meter = createJsonMeter(limits);
     const length = plainLength(request);
     try {
       requireUtf8Charset(request.headers['content-type'] ?? '');
@@ -34,7 +33,7 @@ export function registerJsonBodies(app: FastifyInstance, bodyLimitMb: number): v
       done(error as Error, undefined);
       return;
     }
-    readAll(payload, maxBytes, meter, (error, bytes) => {
+    readAll(payload, maxBytes, limits, (error, bytes, arrays) => {
       if (error !== null) {
         done(error, undefined);
         return;
@@ -52,7 +51,7 @@ export function registerJsonBodies(app: FastifyInstance, bodyLimitMb: number): v
         }
         return;
       }
-      inSlices(parseRows(bytes, meter.arrays)).then(
+      inSlices(parseRows(bytes, arrays)).then(
         (body) => done(null, body),
         (refused: unknown) => done(refused as Error, undefined),
       );
@@ -68,6 +67,7 @@ function plainLength({ headers }: FastifyRequest): number | null {
 
 /** @throws ReelfuseError 415 `unsupported_media_type` */
 function requireUtf8Charset(contentType: string): void {
+  if (contentType === 'application/json') return;
   const [, charset] = /;\s*charset\s*=\s*"?([^";\s]*)/i.exec(contentType) ?? [];
   if (charset !== undefined && !/^utf-?8$/i.test(charset))
     throw new ReelfuseError(
@@ -84,14 +84,18 @@ function requireSize(bytes: number, maxBytes: number): void {
 
 const sizeOf = (bytes: number): string => (bytes < MIB ? `${bytes / 1024} KiB` : `${bytes / MIB} MiB`);
 
+type Read = (error: Error | null, bytes: Buffer, arrays: JsonMeter['arrays']) => void;
+
 /** Reads a body to its end, or until it exceeds a limit. The payload is not destroyed: the answer uses the same socket. */
-function readAll(payload: Readable, maxBytes: number, meter: JsonMeter, done: (error: Error | null, bytes: Buffer) => void): void {
+function readAll(payload: Readable, maxBytes: number, limits: BodyLimits, done: Read): void {
+  let meter: JsonMeter | null = null;
   const chunks: Buffer[] = [];
   let size = 0;
   const end = (error: Error | null): void => {
     payload.off('data', onData).off('end', onEnd).off('error', onError);
     if (error !== null) payload.on('error', () => undefined); // what comes later concerns nobody
-    done(error, error === null ? Buffer.concat(chunks, size) : NOTHING);
+    const [first = NOTHING] = chunks;
+    done(error, error !== null ? NOTHING : chunks.length <= 1 ? first : Buffer.concat(chunks, size), meter?.arrays ?? []);
   };
   const onData = (chunk: Buffer): void => {
     chunks.push(chunk);
@@ -99,9 +103,11 @@ function readAll(payload: Readable, maxBytes: number, meter: JsonMeter, done: (e
     try {
       requireSize(size, maxBytes);
       if (size <= CHEAP_BYTES) return;
-      // from the beginning, once it is no longer cheap
-      if (size - chunk.length <= CHEAP_BYTES) for (const earlier of chunks) meter.add(earlier);
-      else meter.add(chunk);
+      if (meter !== null) meter.add(chunk);
+      else {
+        meter = createJsonMeter(limits); // from the beginning, now that it is no longer cheap
+        for (const earlier of chunks) meter.add(earlier);
+      }
     } catch (error) {
       end(error as Error);
     }

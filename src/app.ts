@@ -29,6 +29,7 @@ import { validatorCompiler } from './http/validation.js';
 import type { Metrics } from './metrics.js';
 import { PACKAGE_VERSION } from './package-root.js';
 import type { Tracing } from './tracing.js';
+import { createTurnstile } from './turnstile.js';
 
 const COMPRESS_FROM_BYTES = 4096;
 
@@ -78,7 +79,7 @@ export async function buildApp({ config, log, metrics, tracing }: AppSetup, rout
 
   app.setValidatorCompiler(validatorCompiler);
   registerGunzip(app);
-  registerJsonBodies(app, config.bodyLimitMb);
+  registerJsonBodies(app, config.bodyLimitMb, createTurnstile());
   app.addContentTypeParser('application/x-ndjson', (_request, payload, done) => done(null, payload));
 
   registerProblems(app);

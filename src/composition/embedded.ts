@@ -33,6 +33,7 @@ import type { ModelRecord } from '../store/models.js';
 import type { ServedLog } from '../store/served-log.js';
 import type { Stores } from '../store/stores.js';
 import { openTracing, type Tracing } from '../tracing.js';
+import { createTurnstile } from '../turnstile.js';
 import { keepRetention, repeat } from './background.js';
 import { openGeneration, servingOf, snapshotSubject, type EmbeddedGeneration } from './embedded-generation.js';
 import { cursorSecret, endProcess, openServed, openStores } from './embedded-stores.js';
@@ -253,6 +254,7 @@ function routesOf(parts: Parts, { interner, cursors, servedLog, describe }: Rout
       histories: createHistories(events, interner, config.historyCacheItems),
       interner,
       cursors,
+      ownTurn: createTurnstile(),
       exploration: { budget: config.explorationBudget, maxAgeMs: config.explorationDays * 24 * 3_600_000 },
       isReady,
     },

@@ -3,6 +3,7 @@ import type { Catalogue } from '../retrieval/catalogue.js';
 import type { Retrieval } from '../retrieval/retrieval.js';
 import type { Histories } from '../signals/histories.js';
 import type { Popularity } from '../signals/popularity.js';
+import type { OwnTurn } from '../turnstile.js';
 import type { ChangeFeed } from '../store/changes.js';
 import type { EventStore } from '../store/events.js';
 import type { RecommendAnswer, ServingModel } from './answer.js';
@@ -25,6 +26,8 @@ export interface RecommendContext {
   exploration: { budget: number; maxAgeMs: number };
   /** False until the catalogue is loaded: every answer is then a fallback. */
   isReady: () => boolean;
+  /** What takes long awaits it now and then. */
+  ownTurn: OwnTurn;
   /** Told each answer, for the metrics. */
   count: (answer: RecommendAnswer) => void;
 }

@@ -3,6 +3,9 @@ import { beforeDeadline, isLate } from './deadline.js';
 import type { Ranking } from './rank.js';
 import type { RequestScope } from './scope.js';
 
+/** Items that are explained in one turn of the event loop: with 50 items in the history 5,000 scores. */
+const SLICE_ITEMS = 100;
+
 /** Explanations of the items, in order; null: none were requested. */
 export async function explain(scope: RequestScope, items: readonly Recommended[], ranking: Ranking): Promise<Explanation[] | null> {
   const { explain: isWanted, explainLayers } = scope.request;
@@ -16,7 +19,11 @@ export async function explain(scope: RequestScope, items: readonly Recommended[]
  * user tower gives without that item. With a single item it is the score itself.
  */
 async function explainHistory({ context }: RequestScope, items: readonly Recommended[], { stream }: Ranking): Promise<Explanation[]> {
-  const scores = stream === null ? [] : await stream.scoresWithout(items.map(({ item }) => item));
+  const scores: number[][] = [];
+  for (let from = 0; stream !== null && from < items.length; from += SLICE_ITEMS) {
+    await context.ownTurn();
+    scores.push(...(await stream.scoresWithout(items.slice(from, from + SLICE_ITEMS).map(({ item }) => item))));
+  }
   return items.map(({ item, score, movedBy, reason }, n) => {
     const isExplained = stream !== null && reason === 'history';
     const contributions = !isExplained

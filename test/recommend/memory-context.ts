@@ -101,6 +101,7 @@ export async function memoryContext(
     exploration: { budget: 10, maxAgeMs: HOUR },
     isReady: () => true,
     count: () => undefined,
+    ownTurn: async () => undefined,
     ...options.context,
   };
   const requestOf = (request: Partial<RecommendRequest>): RecommendRequest => ({ ...plainRequest(request.k ?? 10), history: ['me'], ...request });

@@ -79,6 +79,7 @@ export async function memoryFeed(items: readonly MemoryItem[], reach = Infinity)
     exploration: { budget: 10, maxAgeMs: 3_600_000 },
     isReady: () => true,
     count: () => undefined,
+    ownTurn: async () => undefined,
   };
   const ask = (request: Partial<RecommendRequest>): Promise<RecommendAnswer> =>
     recommend(context, { ...plainRequest(request.k ?? 10), history: ['me'], ...request });

@@ -5,7 +5,7 @@ import { ReelfuseError } from '../../errors.js';
 import { createJsonMeter, type JsonMeter } from './json-meter.js';
 import { parseRows, parseWhole } from './json-text.js';
 import { CHEAP_BYTES, MIB, SMALL_BODY, type BodyLimits } from './limits.js';
-import { createSlices } from './slices.js';
+import type { OwnTurn } from '../../turnstile.js';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -18,8 +18,7 @@ declare module 'fastify' {
  * Reads JSON bodies within the limits of their route: size, number of values and depth are checked while the body arrives, and
  * a large one is parsed in slices.
  */
-export function registerJsonBodies(app: FastifyInstance, bodyLimitMb: number): void {
-  const inSlices = createSlices();
+export function registerJsonBodies(app: FastifyInstance, bodyLimitMb: number, ownTurn: OwnTurn): void {
   app.decorateRequest('bodyDigest', null);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', (request: FastifyRequest, payload: Readable, done) => {
@@ -51,7 +50,7 @@ export function registerJsonBodies(app: FastifyInstance, bodyLimitMb: number): v
         }
         return;
       }
-      inSlices(parseRows(bytes, arrays)).then(
+      parseRows(bytes, arrays, ownTurn).then(
         (body) => done(null, body),
         (refused: unknown) => done(refused as Error, undefined),
       );

@@ -2,7 +2,10 @@ import { isUtf8 } from 'node:buffer';
 import { parse } from 'secure-json-parse';
 import { ReelfuseError } from '../../errors.js';
 import type { ArraySpan } from './json-meter.js';
-import type { Steps } from './slices.js';
+import type { OwnTurn } from '../../turnstile.js';
+
+/** Time in which rows are parsed in one turn of the event loop, milliseconds. */
+const SLICE_MS = 2;
 
 const malformed = (detail: string): ReelfuseError => new ReelfuseError(400, 'malformed_json', detail);
 
@@ -13,13 +16,14 @@ export function parseWhole(bytes: Buffer): unknown {
 }
 
 /**
- * Parses a body row by row: the arrays that are members of the outermost object are cut out of the text and parsed element by element.
+ * Parses a body row by row, in slices of a few milliseconds: the arrays that are members of the outermost object are cut out of the text
+ * and parsed element by element.
  * @param arrays of `JsonMeter`
  * @throws ReelfuseError 400 `malformed_json`
  */
-export function* parseRows(bytes: Buffer, arrays: readonly ArraySpan[]): Steps<unknown> {
+export async function parseRows(bytes: Buffer, arrays: readonly ArraySpan[], ownTurn: OwnTurn): Promise<unknown> {
+  await ownTurn();
   requireUtf8(bytes);
-  yield;
   const pieces: string[] = [];
   let from = 0;
   for (const [position, { start, end }] of arrays.entries()) {
@@ -31,22 +35,24 @@ export function* parseRows(bytes: Buffer, arrays: readonly ArraySpan[]): Steps<u
   // in this text each array holds one number, by which it is found again
   const outer = parsed(pieces.join('')) as Record<string, unknown>;
   for (const [name, value] of Object.entries(outer)) {
-    if (!Array.isArray(value)) continue;
-    const span = arrays[value[0] as number];
-    if (span !== undefined) outer[name] = yield* parseElements(bytes, span);
+    const span = Array.isArray(value) ? arrays[value[0] as number] : undefined;
+    if (span !== undefined) outer[name] = await parseElements(bytes, span, ownTurn);
   }
   return outer;
 }
 
-function* parseElements(bytes: Buffer, { start, end, commas }: ArraySpan): Steps<unknown[]> {
+async function parseElements(bytes: Buffer, { start, end, commas }: ArraySpan, ownTurn: OwnTurn): Promise<unknown[]> {
   const elements: unknown[] = [];
   let from = start;
+  let sliceEnd = performance.now() + SLICE_MS;
   for (const to of [...commas, end]) {
     const text = bytes.toString('utf8', from, to);
     if (commas.length === 0 && text.trim() === '') return elements;
     elements.push(parsed(text));
     from = to + 1;
-    yield;
+    if (performance.now() < sliceEnd) continue;
+    await ownTurn();
+    sliceEnd = performance.now() + SLICE_MS;
   }
   return elements;
 }

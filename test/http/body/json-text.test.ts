@@ -3,21 +3,18 @@ import { test } from 'node:test';
 import { ReelfuseError } from '../../../src/errors.js';
 import { createJsonMeter } from '../../../src/http/body/json-meter.js';
 import { parseRows, parseWhole } from '../../../src/http/body/json-text.js';
+import { createTurnstile } from '../../../src/turnstile.js';
 
-function byRows(text: string | Buffer): unknown {
+function byRows(text: string | Buffer): Promise<unknown> {
   const bytes = Buffer.from(text);
   const meter = createJsonMeter({ maxValues: 1000, rows: { maxBytes: 1000, maxValues: 1000 } });
   meter.add(bytes);
-  const steps = parseRows(bytes, meter.arrays);
-  for (;;) {
-    const step = steps.next();
-    if (step.done === true) return step.value;
-  }
+  return parseRows(bytes, meter.arrays, createTurnstile());
 }
 
-const outcome = (parse: () => unknown): unknown => {
+const outcome = async (parse: () => unknown): Promise<unknown> => {
   try {
-    return parse();
+    return await parse();
   } catch (error) {
     assert.ok(error instanceof ReelfuseError, String(error));
     assert.deepEqual([error.status, error.code], [400, 'malformed_json']);
@@ -25,7 +22,7 @@ const outcome = (parse: () => unknown): unknown => {
   }
 };
 
-test('row by row gives what parsing as a whole gives, for JSON and for what is none', () => {
+test('row by row gives what parsing as a whole gives, for JSON and for what is none', async () => {
   const texts = [
     '{"items":[]}',
     '{ "items" : [ ] , "a": [[1],[2,[3]]] }',
@@ -55,20 +52,13 @@ test('row by row gives what parsing as a whole gives, for JSON and for what is n
     '\ufeff{"items":[1]}',
   ];
   for (const text of texts) {
-    const whole = outcome(() => parseWhole(Buffer.from(text)));
-    assert.deepEqual(
-      outcome(() => byRows(text)),
-      whole,
-      text,
-    );
+    const whole = await outcome(() => parseWhole(Buffer.from(text)));
+    assert.deepEqual(await outcome(() => byRows(text)), whole, text);
   }
-  assert.equal(
-    outcome(() => parseWhole(Buffer.from('{"items":[1}'))),
-    'refused',
-  );
+  assert.equal(await outcome(() => parseWhole(Buffer.from('{"items":[1}'))), 'refused');
 });
 
-test('bytes that are not UTF-8 are refused by their number, in a short and in a long body', () => {
+test('bytes that are not UTF-8 are refused by their number, in a short and in a long body', async () => {
   for (const [before, bad] of [
     ['{"a":"', [0xff]],
     [`{"a":"${'é'.repeat(5000)}`, [0xe9, 0x22]],
@@ -77,7 +67,7 @@ test('bytes that are not UTF-8 are refused by their number, in a short and in a 
   ] as const) {
     const bytes = Buffer.concat([Buffer.from(before), Buffer.from(bad), Buffer.from('"}')]);
     const number = Buffer.byteLength(before) + 1;
-    for (const parse of [() => parseWhole(bytes), () => byRows(bytes)])
-      assert.throws(parse, { status: 400, code: 'malformed_json', message: `the body is not UTF-8: byte ${number}` });
+    for (const parse of [async () => parseWhole(bytes), () => byRows(bytes)])
+      await assert.rejects(parse, { status: 400, code: 'malformed_json', message: `the body is not UTF-8: byte ${number}` });
   }
 });

@@ -1,5 +1,5 @@
 import { ReelfuseError } from '../../errors.js';
-import { MAX_DEPTH, MAX_ENVELOPE_VALUES, type BodyLimits } from './limits.js';
+import { ENVELOPE, MAX_DEPTH, type BodyLimits } from './limits.js';
 
 /** Where the elements of an array stand in the text. */
 export interface ArraySpan {
@@ -45,6 +45,8 @@ export function createJsonMeter({ maxValues, rows }: Pick<BodyLimits, 'maxValues
   let values = 0;
   /** Members of the outermost value. */
   let members = 0;
+  /** Bytes within arrays that are closed. */
+  let inRows = 0;
   let isInString = false;
   let isEscaped = false;
   let isObject = false;
@@ -54,8 +56,8 @@ export function createJsonMeter({ maxValues, rows }: Pick<BodyLimits, 'maxValues
 
   const count = (): void => {
     if (++values > maxValues) throw tooComplex(`the body has more than the ${maxValues.toLocaleString('en')} values that this route takes`);
-    if (rows !== undefined && depth === 1 && ++members > MAX_ENVELOPE_VALUES)
-      throw tooComplex(`the body has more than ${MAX_ENVELOPE_VALUES.toLocaleString('en')} fields`);
+    if (rows !== undefined && depth === 1 && ++members > ENVELOPE.maxValues)
+      throw tooComplex(`the body has more than ${ENVELOPE.maxValues.toLocaleString('en')} fields`);
     if (open !== null && rows !== undefined && values - rowValues > rows.maxValues)
       throw tooComplex(`row ${open.commas.length} has more than ${rows.maxValues.toLocaleString('en')} values`);
   };
@@ -80,6 +82,7 @@ export function createJsonMeter({ maxValues, rows }: Pick<BodyLimits, 'maxValues
       checkRow(at);
       open.end = byte === CLOSE_ARRAY ? at : -1; // -1: the brackets do not match, so the text is not JSON
       arrays.push(open);
+      inRows += at - open.start;
       open = null;
     }
     depth--;
@@ -130,6 +133,9 @@ export function createJsonMeter({ maxValues, rows }: Pick<BodyLimits, 'maxValues
       }
       base += chunk.length;
       checkRow(base);
+      const beside = (open?.start ?? base) - inRows;
+      if (rows !== undefined && beside > ENVELOPE.maxBytes)
+        throw tooComplex(`the body has more than ${ENVELOPE.maxBytes / 1024} KiB beside its rows`);
     },
   };
 }

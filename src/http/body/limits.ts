@@ -31,8 +31,8 @@ export const SMALL_BODY: BodyLimits = { maxBytes: 64 * 1024, maxValues: 1000 };
 /** An item with hidden states: 80 layers × 8,192 as float32 in base64 are 3.5 MiB. 64 attributes of 100 strings are 6,464 values. */
 export const ITEM_BODY: BodyLimits = { maxBytes: 4 * MIB, maxValues: 10_000 };
 
-/** Number of values beside the rows of a body. */
-export const MAX_ENVELOPE_VALUES = 1000;
+/** What stands beside the rows of a body. */
+export const ENVELOPE = { maxBytes: 64 * 1024, maxValues: 1000 };
 
 /** Depth of arrays and objects in each other. A filter of the maximum depth in a batch has 24. */
 export const MAX_DEPTH = 64;

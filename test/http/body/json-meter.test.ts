@@ -47,6 +47,8 @@ test('rows have limits of their own, and the refusal names the row', () => {
   assert.match(refusal(`{"items":[1,2,[${'0,'.repeat(20)}0]]}`, { rows }) ?? '', /^row 2 has more than 10 values/);
   assert.match(refusal(`{"items":[1,"${'x'.repeat(1001)}"]}`, { rows }) ?? '', /^row 1 is larger than 1,000 bytes/);
   assert.match(refusal(`{"items":[1,"${'x'.repeat(5000)}`, { rows }) ?? '', /^row 1 is larger/, 'before the row ends');
+  assert.match(refusal(`{"items":[1],"b":"${'x'.repeat(70_000)}`, { rows }) ?? '', /more than 64 KiB beside its rows/);
+  assert.equal(refusal(`{"items":[${`"${'x'.repeat(900)}",`.repeat(99)}0]}`, { rows, maxValues: 200 }), null);
   assert.match(refusal(`{${'"a":0,'.repeat(1001)}"b":0}`, { rows, maxValues: 10_000 }) ?? '', /more than 1,000 fields/);
 });
 

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from dff.errors import DataError
 from dff.extraction.shards import read_folder
+from dff.item_ids import read_lines
 
 ITEMS_AT_ONCE = 1024  # whose hidden states are worked on together, so that what is made on the way stays small
 SAMPLED_ROWS = 1024  # for a fingerprint
@@ -55,7 +56,7 @@ def load_features(path: Path, interaction_ids: set[str]) -> Features:
     sidecar = path.with_name(path.stem + ".ids.txt")
     if ids is None and sidecar.exists():
         try:
-            ids = sidecar.read_text(encoding="utf-8").splitlines()
+            ids = read_lines(sidecar)
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"{sidecar}: cannot be read ({error})") from error
     if ids is None:

@@ -13,6 +13,7 @@ from dff.errors import DataError
 from dff.export import Description, export, refuse_other_folders
 from dff.features import Features, align, load_features
 from dff.folders import make_folder
+from dff.item_ids import read_lines
 from dff.split import natural_order
 
 
@@ -50,7 +51,7 @@ def rows_of(options: ImportOptions, features: Features, rows: int) -> tuple[list
     """The item ids of rows 1 to `rows` of the ID table, and how they were found."""
     if options.item_ids is not None:
         try:
-            ids = options.item_ids.read_text(encoding="utf-8").splitlines()
+            ids = read_lines(options.item_ids)
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"{options.item_ids}: cannot be read ({error})") from error
         if len(ids) != rows or len(set(ids)) != len(ids) or not all(ids):

@@ -11,6 +11,7 @@ from safetensors import safe_open
 from dff.demo.catalogue import Clip
 from dff.demo.personas import Persona
 from dff.errors import DataError
+from dff.item_ids import read_lines
 from dff.verify import open_graph, read_manifest
 
 TOP = 20
@@ -37,7 +38,7 @@ class Recommender:
         self.longest: int = manifest["max_history"]
         self.cosine: bool = manifest["similarity"] == "cosine"
         self.user_tower = open_graph(artifact / "user_tower.onnx")
-        ids = (artifact / "item_ids.txt").read_text(encoding="utf-8").splitlines()
+        ids = read_lines(artifact / "item_ids.txt")
         row_of = {item: row for row, item in enumerate(ids, start=1)}
         self.clips = clips
         self.position = {clip.item_id: place for place, clip in enumerate(clips)}

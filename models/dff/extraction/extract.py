@@ -65,13 +65,14 @@ def extract(options: ExtractOptions) -> str:
     """Returns a summary for people. Raises DataError for what the caller can repair."""
     checked(options)
     decoder = choose_decoder(options.decoder)
-    videos = find_videos(options.videos)
+    videos, unnamed = find_videos(options.videos)
     if options.request.caption_tokens and options.caption_encoder is not None:
         load_text_encoder(options.caption_encoder)  # what is missing should show now, not after hours
     frozen = load_lvlm(options.model, options.revision, options.dtype, options.device, options.request.pooling)
     settings = {"frames": options.frames, "longest_side": options.longest_side, "decoder": decoder, "stored": options.store}
     make_folder(options.out)
     index = resume_index(options.out, provenance(frozen, options.request) | settings, frozen.layer_names)
+    index.failed |= unnamed
     done = {item for part in shard_lists(options.out, index, "item_ids") for item in part}
     todo = {item: path for item, path in videos.items() if item not in done}
     tally, started = Tally(), time.monotonic()

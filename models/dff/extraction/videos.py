@@ -1,6 +1,7 @@
 """Finds video files and samples frames from them."""
 
 import csv
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from dff.errors import DataError
+from dff.item_ids import RULE, is_item_id
 
 SUFFIXES = (".mp4", ".webm", ".mov", ".mkv", ".avi", ".m4v", ".flv", ".ts", ".3gp")
 SEEK_AHEAD = 4.0  # seconds to the next wanted frame above which jumping to a key frame beats decoding all frames between
 TICK = 1e-4  # seconds: times are rounded to the ticks of the container
 DECODERS = ("auto", "av", "decord")
+ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC
 
 
 class VideoError(Exception):
@@ -33,23 +36,35 @@ class Clip:
         return self.length / self.fps
 
 
-def find_videos(source: Path) -> dict[str, Path]:
-    """Item ids and their files: a folder's videos by name without suffix, or the rows of a CSV file with columns item and path.
+def find_videos(source: Path) -> tuple[dict[str, Path], dict[str, str]]:
+    """Item ids and their files, and the files that are left out with the reason.
 
-    Paths in the CSV file are relative to it.
+    The videos of a folder are items by their names without suffix; a CSV file with the columns item and path names any, relative to it.
     """
-    if source.is_dir():
-        videos: dict[str, Path] = {}
-        for path in sorted(source.rglob("*")):
-            if path.suffix.lower() not in SUFFIXES or not path.is_file():
-                continue
-            if path.stem in videos:
-                raise DataError(f"{path}: item {path.stem!r} has another video, {videos[path.stem]}")
+    return find_in_folder(source) if source.is_dir() else (read_video_list(source), {})
+
+
+def find_in_folder(source: Path) -> tuple[dict[str, Path], dict[str, str]]:
+    videos: dict[str, Path] = {}
+    left_out: dict[str, str] = {}
+    for path in sorted(source.rglob("*")):
+        if path.suffix.lower() not in SUFFIXES or not path.is_file():
+            continue
+        if not is_item_id(path.stem):
+            name = shown(path)
+            left_out[name] = f"{name}: its name is no item id ({RULE}, in UTF-8); rename it, or list it in a CSV file with another item"
+        elif path.stem in videos:
+            raise DataError(f"{path}: item {path.stem!r} has another video, {videos[path.stem]}")
+        else:
             videos[path.stem] = path
-        if not videos:
-            raise DataError(f"{source}: no video in this folder ({', '.join(SUFFIXES)})")
-        return videos
-    return read_video_list(source)
+    if not videos:
+        raise DataError(next(iter(left_out.values()), f"{source}: no video in this folder ({', '.join(SUFFIXES)})"))
+    return videos, left_out
+
+
+def shown(path: Path) -> str:
+    """The path as text that can be printed and written; bytes that are not UTF-8 are escaped."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def read_video_list(source: Path) -> dict[str, Path]:
@@ -64,6 +79,8 @@ def read_video_list(source: Path) -> dict[str, Path]:
                 item, path = (row["item"] or "").strip(), (row["path"] or "").strip()
                 if not item or not path:
                     raise DataError(f"{source}:{reader.line_num}: empty item or path")
+                if not is_item_id(item):
+                    raise DataError(f"{source}:{reader.line_num}: {item!r} is no item id ({RULE})")
                 if item in videos:
                     raise DataError(f"{source}:{reader.line_num}: item {item!r} occurs twice")
                 videos[item] = source.parent / path
@@ -118,15 +135,10 @@ def upright(frame: np.ndarray, degrees: float) -> np.ndarray:
 def read_with_av(path: Path, frames: int, longest_side: int) -> Clip:
     import av
 
+    begin, seconds, fps = span_of(path)
     with av.open(str(path)) as container:
-        if not container.streams.video:
-            raise VideoError(f"{path}: has no video stream")
-        stream = container.streams.video[0]
+        stream = picture_stream(path, container)
         stream.thread_type = "AUTO"
-        fps = float(stream.average_rate or stream.base_rate or 25)
-        seconds, begin = stream_span(container, stream)
-        if seconds is None:
-            seconds, fps = measure(container, stream, begin, fps)
         picked = pick_frames(container, stream, begin + middles(frames, seconds), begin)
         if not picked:
             raise VideoError(f"{path}: holds no frame that can be decoded")
@@ -141,26 +153,44 @@ def read_with_av(path: Path, frames: int, longest_side: int) -> Clip:
         return Clip(np.stack([images[id(frame)] for frame in picked]), places, fps, length)
 
 
-def stream_span(container, stream) -> tuple[float | None, float]:
-    """Seconds that the video lasts, None if no header says so, and the time of its first frame."""
-    begin = float((stream.start_time or 0) * stream.time_base)
-    if stream.duration:
-        return float(stream.duration * stream.time_base), begin
-    if container.duration:
-        return container.duration / 1e6, begin
-    return None, begin
+def picture_stream(path: Path, container):
+    """The first video stream that moves: a cover picture is stored as a stream too."""
+    for stream in container.streams.video:
+        if not getattr(stream, "disposition", 0) & ATTACHED_PICTURE:
+            return stream
+    raise VideoError(f"{path}: has no video stream" + (" but a cover picture" if container.streams.video else ""))
 
 
-def measure(container, stream, begin: float, fps: float) -> tuple[float, float]:
-    """Seconds and frames a second by the times of all frames, which are decoded for it; then the container is at its start again. Where
-    no header tells the duration, the rate that one tells is often a guess too."""
-    times = [frame.time for frame in timed(container, stream)]
-    container.seek(0)
-    span = max(times, default=begin) - begin
-    if span <= 0:
-        return len(times[:1]) / fps, fps
-    fps = (len(times) - 1) / span
-    return len(times) / fps, fps
+def span_of(path: Path) -> tuple[float, float, float]:
+    """When the first frame is shown and for how many seconds the picture lasts, and frames a second.
+
+    The index of an MP4 file tells both. Headers of other kinds tell the length of the whole file, from 0 on and with the
+    sound, so the times of the track's packets are read; where packets have none, its frames are decoded.
+    """
+    import av
+
+    with av.open(str(path)) as container:
+        stream = picture_stream(path, container)
+        fps = float(stream.average_rate or stream.base_rate or 25)
+        if "mp4" in container.format.name and stream.duration and stream.start_time is not None:
+            return float(stream.start_time * stream.time_base), float(stream.duration * stream.time_base), fps
+        packets = [packet for packet in container.demux(stream) if packet.pts is not None]
+        if packets:
+            begin = min(packet.pts for packet in packets)
+            end = max(packet.pts + (packet.duration or 0) for packet in packets)
+            last = max(packet.pts for packet in packets)
+            if end == last and len(packets) > 1:  # no packet tells its length
+                end += round((last - begin) / (len(packets) - 1))
+            if end > begin:
+                seconds = float((end - begin) * stream.time_base)
+                return float(begin * stream.time_base), seconds, len(packets) / seconds
+    with av.open(str(path)) as container:
+        times = sorted(frame.time for frame in timed(container, picture_stream(path, container)))
+    if not times:
+        raise VideoError(f"{path}: holds no frame that can be decoded")
+    if times[-1] > times[0]:
+        fps = (len(times) - 1) / (times[-1] - times[0])
+    return times[0], len(times) / fps, fps
 
 
 def timed(container, stream) -> Iterator:

@@ -71,6 +71,18 @@ test('thousands of rejected events are answered by as many reasons, not by all r
   assert.equal(rejected[4999]?.errors.length, 1);
 });
 
+test('a body that is not gzip ends no process, also when nobody reads it', async (t) => {
+  const { app } = await build(t);
+  const url = await app.listen({ port: 0, host: '127.0.0.1' });
+  const headers = { 'content-encoding': 'gzip' };
+  for (const type of ['text/plain', 'application/json; charset=latin1', 'application/json', 'application/x-ndjson'])
+    for (const path of ['/v1/recommendations', '/v1/items/batch', '/v1/models', '/nowhere']) {
+      const answer = await fetch(url + path, { method: 'POST', headers: { ...headers, 'content-type': type }, body: 'not gzip'.repeat(1000) });
+      assert.ok(answer.status >= 400 && answer.status < 500, `${type} to ${path}: ${answer.status}`);
+    }
+  assert.equal((await fetch(`${url}/livez`)).status, 200);
+});
+
 test('charsets and codings other than UTF-8 and gzip are refused, as is text that is not UTF-8', async (t) => {
   const { app } = await build(t);
   const post = async (payload: Buffer | string, headers: Record<string, string>) => {

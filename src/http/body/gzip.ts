@@ -43,6 +43,7 @@ function gunzipped(payload: Readable): Readable {
       else done(null, chunk);
     },
   });
+  output.on('error', () => undefined); // where the request was refused before, nobody listens
   gunzip.on('error', (error) => output.destroy(new Error(`it is not gzip: ${error.message}`, { cause: error })));
   // an upload that breaks off ends the output with its error; none of them is destroyed while the answer still needs the socket
   payload.on('error', (error) => output.destroy(error));

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { ConfigError, messageOf } from './errors.js';
 
 export const PROVIDERS = ['cuda', 'webgpu', 'cpu'] as const;
@@ -211,17 +212,39 @@ const variable = (key: string): string => PREFIX + key.replace(/[A-Z]/g, (letter
 
 const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
 
+/** What Kubernetes (service links) and Docker (--link) set for a service that is named reelfuse or reelfuse-…: name and value. */
+const SERVICE_LINKS: readonly (readonly [name: RegExp, isValue: (value: string) => boolean])[] = [
+  [/_SERVICE_HOST$/, (value) => isIP(value) !== 0],
+  [/_SERVICE_PORT(_[A-Z0-9_]+)?$/, (value) => /^\d+$/.test(value)],
+  [/_PORT(_\d+_(TCP|UDP|SCTP))?$/, (value) => /^(tcp|udp|sctp):\/\/\S+:\d+$/.test(value)],
+  [/_PORT_\d+_(TCP|UDP|SCTP)_(PROTO|PORT|ADDR)$/, () => true],
+  [/_NAME$/, (value) => /^\/[^/]+\/[^/]+$/.test(value)],
+];
+
+/** Variables that an orchestrator has set for a service of our name. They are not settings. */
+export function serviceLinks(environment: NodeJS.ProcessEnv = process.env): string[] {
+  const names = Object.keys(environment).filter((name) => name.startsWith(PREFIX));
+  const links = names.filter((name) => SERVICE_LINKS.some(([form, isValue]) => form.test(name) && isValue(environment[name] ?? '')));
+  // Docker also passes on the environment of a linked container
+  const passedOn = links.filter((name) => name.endsWith('_NAME')).map((name) => name.replace(/NAME$/, 'ENV_'));
+  return [...links, ...names.filter((name) => passedOn.some((start) => name.startsWith(start)))].sort();
+}
+
+/** Whether systemd, or another supervisor with its protocol, wants to be told when the server is ready. */
+export const isNotified = (environment: NodeJS.ProcessEnv = process.env): boolean => (environment.NOTIFY_SOCKET ?? '') !== '';
+
 /**
  * Reads REELFUSE_… variables and those of OpenTelemetry that the server knows.
  * @throws ConfigError naming the variable: unknown, malformed, or keys missing for a public address
  */
 export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config {
   const known = new Set<string>();
+  const links = new Set(serviceLinks(environment));
   const config: Record<string, unknown> = {};
   for (const [key, definition] of Object.entries<Setting<unknown>>(SETTINGS)) {
     const name = definition.variable ?? variable(key);
     known.add(name);
-    let value = environment[name];
+    let value = links.has(name) ? undefined : environment[name];
     if (definition.secret) {
       known.add(`${name}_FILE`);
       const file = environment[`${name}_FILE`];
@@ -237,7 +260,8 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config
     }
   }
   for (const name of Object.keys(environment)) {
-    if (name.startsWith(PREFIX) && !known.has(name)) throw new ConfigError(`${name} is not a setting; known are ${[...known].join(', ')}`);
+    if (name.startsWith(PREFIX) && !known.has(name) && !links.has(name))
+      throw new ConfigError(`${name} is not a setting; known are ${[...known].join(', ')}`);
   }
   const checked = config as Config; // every key was filled by its own parser above
   if (checked.apiKeys.length === 0 && !LOOPBACK.has(checked.host)) {
@@ -255,10 +279,12 @@ function readSecret(name: string, file: string): string {
 }
 
 /** Names of the variables that are set, for `reelfuse doctor`; their values may be secrets. */
-export const settingsInUse = (environment: NodeJS.ProcessEnv = process.env): string[] =>
-  Object.keys(environment)
-    .filter((name) => name.startsWith(PREFIX))
+export function settingsInUse(environment: NodeJS.ProcessEnv = process.env): string[] {
+  const links = new Set(serviceLinks(environment));
+  return Object.keys(environment)
+    .filter((name) => name.startsWith(PREFIX) && !links.has(name))
     .sort();
+}
 
 /** One row a setting, for `reelfuse serve --help` and the README. */
 export const describeSettings = (): { name: string; fallback: string; doc: string }[] =>

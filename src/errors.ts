@@ -57,6 +57,17 @@ export class InputError extends Error {
   override readonly name = 'InputError';
 }
 
+/** A start that cannot succeed: what was found and what to do about it, in the words that `reelfuse doctor` has for it. */
+export class StartError extends InputError {
+  constructor(
+    readonly detail: string,
+    readonly advice: string,
+    options?: ErrorOptions,
+  ) {
+    super(`${detail}; ${advice}`, options);
+  }
+}
+
 /** The server that a command calls does not answer, or refuses. */
 export class ServerError extends Error {
   override readonly name = 'ServerError';

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
-import { ArtifactError, ConfigError, InputError, ServerError, isUnloadable, messageOf } from '../errors.js';
+import { ArtifactError, ConfigError, InputError, ServerError, StartError, isUnloadable, messageOf } from '../errors.js';
 import { packageFile } from '../package-root.js';
 import { addBackup, addRestore } from './backup.js';
 import type { AddCommand } from './command.js';
@@ -20,6 +20,9 @@ const EXPECTED: readonly [kind: new (...given: never[]) => Error, exitCode: numb
   [InputError, EXIT.usage],
   [ServerError, EXIT.server],
 ];
+
+/** Errors that native parts word, in several lines. A supervisor's log shows the last line. */
+const isOfStart = (error: unknown): boolean => error instanceof ArtifactError || error instanceof StartError;
 
 const ALL: readonly AddCommand[] = [addServe, addDemo, addDoctor, addImport, addEvaluate, addReport, addBackup, addRestore, addOpenapi];
 
@@ -58,11 +61,12 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
     const [, expected] = EXPECTED.find(([kind]) => error instanceof kind) ?? [];
     if (expected !== undefined) {
-      printError(messageOf(error));
+      printError(isOfStart(error) ? messageOf(error).replaceAll(/\s*\n\s*/g, ' ') : messageOf(error));
       return expected;
     }
     if (isUnloadable(error)) {
-      printError(`${messageOf(error).split('\n')[0]}: a part of the installation does not load; reelfuse doctor says which, and what to do`);
+      const { describeUnloadable } = await import('../maintenance/doctor/native-parts.js');
+      printError(describeUnloadable(messageOf(error)));
       return EXIT.failed;
     }
     printError(error instanceof Error ? (error.stack ?? error.message) : String(error));

@@ -5,19 +5,29 @@ import { createMetrics } from '../metrics.js';
 import { startFuser } from '../model/fuser.js';
 import { startRecommenders } from '../model/recommender-pool.js';
 import { packageFile } from '../package-root.js';
-import { lockDataDir } from '../store/data-lock.js';
+import { lockDataDir, wasLocked } from '../store/data-lock.js';
 import { DATABASE_FILE } from '../store/sqlite/database.js';
 import { inspectDatabase } from '../store/sqlite/inspect.js';
-import { poolSettings } from './settings.js';
-
-const databaseFile = (dataDir: string): string => join(dataDir, DATABASE_FILE);
+import { openProblem } from '../store/sqlite/open-problem.js';
+import { memoryLimit } from './limits.js';
+import { catalogueSize, poolSettings } from './settings.js';
 
 /** The engines of an embedded server, for the doctor. */
 export const embeddedProbes: EngineProbes = {
-  isThere: existsSync,
+  wasLocked,
   tryLock: (dataDir) => lockDataDir(dataDir)(),
-  databaseFile,
-  inspectDatabase: (dataDir) => (existsSync(databaseFile(dataDir)) ? inspectDatabase(dataDir, packageFile('migrations', 'sqlite')) : null),
+  databaseFile: DATABASE_FILE,
+  inspectDatabase: (dataDir) => {
+    const file = join(dataDir, DATABASE_FILE);
+    if (!existsSync(file)) return null;
+    try {
+      return inspectDatabase(dataDir, packageFile('migrations', 'sqlite'));
+    } catch (error) {
+      throw openProblem(error, file) ?? error;
+    }
+  },
+  sizeOf: (config, { manifest }, items) => catalogueSize(config, manifest.dim, items),
+  memoryLimit,
   tryTowers: async (config, artifact) => {
     const metrics = createMetrics();
     const onCrash = (): void => undefined; // the call that waits is rejected with the reason

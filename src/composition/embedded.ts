@@ -19,6 +19,9 @@ import { expectedBy } from '../ingest/item-input.js';
 import { listItems, readItem } from '../ingest/item-reading.js';
 import { createIngest, type Ingest } from '../ingest/items.js';
 import { readHistory } from '../ingest/user-history.js';
+import { checkMemory } from '../maintenance/doctor/memory.js';
+import { ADVICE, advised } from '../maintenance/doctor/model-advice.js';
+import { refuseFailed } from '../maintenance/doctor/refusal.js';
 import { openSnapshots, type Snapshots } from '../maintenance/snapshots/snapshots.js';
 import { createMetrics, type Metrics } from '../metrics.js';
 import { readArtifact, type Artifact } from '../model/artifact.js';
@@ -36,8 +39,9 @@ import { openTracing, type Tracing } from '../tracing.js';
 import { createTurnstile } from '../turnstile.js';
 import { keepRetention, repeat } from './background.js';
 import { openGeneration, servingOf, snapshotSubject, type EmbeddedGeneration } from './embedded-generation.js';
-import { cursorSecret, endProcess, openServed, openStores } from './embedded-stores.js';
-import { positiveRule } from './settings.js';
+import { cursorSecret, endProcess, explained, openServed, openStores } from './embedded-stores.js';
+import { memoryLimit } from './limits.js';
+import { catalogueSize, positiveRule } from './settings.js';
 
 /** How the catalogue was loaded into memory. */
 export interface LoadedCatalogue {
@@ -72,35 +76,45 @@ export interface EmbeddedServer {
 
 /**
  * Opens all parts in order, and closes them when a later step fails.
+ * @param stop ends the opening between two steps
  * @throws ArtifactError, InputError, ConfigError when the model, the database or a setting must not be used
  */
-export async function openEmbedded(config: Config, log: Logger, clock: Clock = systemClock): Promise<EmbeddedServer> {
+export async function openEmbedded(config: Config, log: Logger, clock: Clock = systemClock, stop?: AbortSignal): Promise<EmbeddedServer> {
   const closers: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
     while (closers.length > 0) await closers.pop()?.();
   };
   try {
-    return Object.assign(await openParts(config, log, clock, closers), { close }); // a spread would evaluate the getter `generation` once
+    return Object.assign(await openParts(config, log, clock, closers, stop), { close }); // a spread would evaluate the getter `generation` once
   } catch (error) {
     await close().catch((problem: unknown) => log.error({ reason: messageOf(problem) }, 'closing failed'));
-    throw error;
+    throw explained(error, config);
   }
 }
 
-async function openParts(config: Config, log: Logger, clock: Clock, closers: (() => Promise<void>)[]): Promise<Omit<EmbeddedServer, 'close'>> {
+async function openParts(
+  config: Config,
+  log: Logger,
+  clock: Clock,
+  closers: (() => Promise<void>)[],
+  stop: AbortSignal | undefined,
+): Promise<Omit<EmbeddedServer, 'close'>> {
   const metrics = createMetrics();
   metrics.build.set({ version: PACKAGE_VERSION }, 1);
   const tracing = config.otlpEndpoint === '' ? null : await openTracing(config, log);
   if (tracing !== null) closers.push(tracing.close);
   const stores = openStores(config, metrics, log);
   closers.push(stores.close);
+  stop?.throwIfAborted();
 
   const interner = createItemInterner();
   const { generations, current } = await openModel(config, stores, interner, clock, metrics, log);
   closers.push(generations.close);
+  stop?.throwIfAborted();
   let ready = false;
   const isReady = (): boolean => ready;
   const popularity = await openPopularity(config, stores, current, isReady);
+  stop?.throwIfAborted();
   const describe = (itemIds: readonly string[]) => describeItems(generations.current, itemIds);
   const { fuse, indexed } = generations;
   const ingest = createIngest({ items: stores.items, fuse, indexed, describe, popularity, maxQueue: config.maxItemQueue, metrics, log });
@@ -117,6 +131,7 @@ async function openParts(config: Config, log: Logger, clock: Clock, closers: (()
     metrics,
     log,
   });
+  await checkSize(config, stores, current(), snapshots, log);
   closers.push(async () => {
     await snapshots.close();
     await ingest.settle();
@@ -132,7 +147,9 @@ async function openParts(config: Config, log: Logger, clock: Clock, closers: (()
   const parts = { config, log, metrics, tracing, stores, generations, ingest, popularity, erasure, snapshots, isReady };
   const routes = routesOf(parts, { interner, cursors, servedLog, describe });
   const load = async (signal?: AbortSignal): Promise<LoadedCatalogue> => {
-    const loaded = await loadCatalogue(parts, current(), signal);
+    const loaded = await loadCatalogue(parts, current(), signal).catch((error: unknown) => {
+      throw explained(error, config);
+    });
     ready = true;
     // built from the store: a snapshot makes the next start faster
     if (loaded.snapshot === null && loaded.size > 0) void snapshots.writeIfStale();
@@ -150,15 +167,15 @@ async function openParts(config: Config, log: Logger, clock: Clock, closers: (()
 
 /** Opens the model of this start with its threads; imports the bundled catalogue at the first start of the demo. */
 async function openModel(config: Config, stores: Stores, interner: ItemInterner, clock: Clock, metrics: Metrics, log: Logger) {
-  const model = await chooseModel(config.modelDir, stores);
-  const artifact = await readArtifact(model.folder);
+  const model = await advised(chooseModel(config.modelDir, stores), ADVICE.modelChoice);
+  const artifact = await advised(readArtifact(model.folder), ADVICE.modelFiles);
   if (isReplaced(artifact, await stores.models.list()))
     log.warn(
       { folder: artifact.folder, fingerprint: artifact.fingerprint },
       'the folder holds another model than before: it serves without the checks of a swap',
     );
   const opened = new WeakMap<object, EmbeddedGeneration>();
-  const generations = await openGenerations(artifact, {
+  const opening = openGenerations(artifact, {
     stores,
     interner,
     metrics,
@@ -172,6 +189,7 @@ async function openModel(config: Config, stores: Stores, interner: ItemInterner,
     },
     onCrash: endProcess(log),
   });
+  const generations = await advised(opening, ADVICE.towers);
   try {
     const { manifest } = artifact;
     if (model.isFreshDemo) {
@@ -186,6 +204,14 @@ async function openModel(config: Config, stores: Stores, interner: ItemInterner,
   }
   const current = (): EmbeddedGeneration => opened.get(generations.current) as EmbeddedGeneration; // opened above, like all of them
   return { generations, current };
+}
+
+/** Compares the catalogue with the memory limit before it is loaded. @throws StartError when it certainly does not fit */
+async function checkSize(config: Config, { items }: Stores, generation: EmbeddedGeneration, snapshots: Snapshots, log: Logger): Promise<void> {
+  const count = snapshots.list()[0]?.items ?? (await items.count()); // counting a million takes most of a second
+  const check = checkMemory(catalogueSize(config, generation.artifact.manifest.dim, count), memoryLimit());
+  refuseFailed(check);
+  if (check.status === 'warning') log.warn({ advice: check.advice }, check.detail);
 }
 
 /** Whether the folder is registered, but with another model. */

@@ -85,7 +85,12 @@ export async function openGenerations(first: Artifact, setup: GenerationsSetup):
     },
     remember: ({ folder }) => rememberModel(stores.keyValues, folder),
   });
-  await register(first);
+  try {
+    await register(first);
+  } catch (error) {
+    await lineUp.active.generation.close(); // its threads would keep the process alive
+    throw error;
+  }
 
   const swapSetup: SwapSetup = {
     lineUp,

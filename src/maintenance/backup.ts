@@ -16,7 +16,7 @@ const MODELS = 'models';
 const SNAPSHOTS = 'snapshots';
 const SERVED = 'served';
 /** Unfinished files. The folder is inside the target, because the target may be a mount point with a read-only parent. */
-const STAGING = '.partial';
+export const STAGING = '.partial';
 /** Names that an empty folder may hold: files of its lock, and those that a file system makes. */
 const IGNORED: readonly string[] = [...LOCK_FILES, 'lost+found'];
 

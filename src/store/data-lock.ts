@@ -1,5 +1,5 @@
 import Database from 'better-sqlite3';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { InputError, isUnloadable, messageOf } from '../errors.js';
@@ -11,6 +11,9 @@ const HOLDER = 'reelfuse.lock';
 
 /** Files that a lock leaves in an empty folder. */
 export const LOCK_FILES: readonly string[] = [LOCK, HOLDER];
+
+/** Whether a process has ever locked the folder: only then can one hold it now. */
+export const wasLocked = (dataDir: string): boolean => existsSync(join(dataDir, LOCK));
 
 /**
  * Locks a data folder for this process, because a second process would not see its writes. The lock ends with the process.

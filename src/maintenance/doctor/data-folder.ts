@@ -2,6 +2,7 @@ import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, rmS
 import { dirname, join, resolve } from 'node:path';
 import { messageOf } from '../../errors.js';
 import { failed, ok, warning, type Check } from './check.js';
+import { userName } from './user-name.js';
 
 const NAME = 'data folder';
 const MIB = 1024 * 1024;
@@ -23,13 +24,18 @@ export function checkDataFolder(dataDir: string): Check {
     made = mkdirSync(folder, { recursive: true });
     writeProbe(folder);
   } catch (error) {
+    if (isThere && isFull(error)) return ok(NAME, `${folder}, full`); // what is there can be served; the check of the disk says so
     const detail = `${folder} cannot be ${isThere ? 'written to' : 'made'}: ${messageOf(error)}`;
-    return failed(NAME, detail, `give ${isThere ? 'it' : standing} to ${whoAmI()}, or set REELFUSE_DATA_DIR to a folder that is theirs`);
+    if ((error as NodeJS.ErrnoException).code === 'EROFS')
+      return failed(NAME, detail, 'mount it writable, or set REELFUSE_DATA_DIR to a folder that is writable');
+    return failed(NAME, detail, `give ${isThere ? 'it' : standing} to ${userName()}, or set REELFUSE_DATA_DIR to a folder that is theirs`);
   } finally {
     if (made !== undefined) removeEmpty(folder, made);
   }
   return ok(NAME, isThere ? `${folder}, writable` : `${folder} is not there yet, and can be made`);
 }
+
+const isFull = (error: unknown): boolean => ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '');
 
 /** Removes the made folders, innermost first. A folder that another process uses by now stays. */
 function removeEmpty(folder: string, outermost: string): void {
@@ -39,8 +45,6 @@ function removeEmpty(folder: string, outermost: string): void {
     // it is theirs
   }
 }
-
-const whoAmI = (): string => (process.getuid === undefined ? 'this user' : `user ${process.getuid()}`);
 
 /** Checks that the folder can be synced: acknowledged writes must be on the disk. */
 function writeProbe(folder: string): void {

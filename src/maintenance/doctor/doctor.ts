@@ -11,7 +11,7 @@ import { checkPort } from './port.js';
 const SETTINGS = 'settings';
 const NATIVE = 'native parts';
 const NEEDS_SETTINGS = ['data folder', 'disk space', 'port'];
-const NEEDS_ENGINES = ['data lock', 'database', 'model files', 'model engines'];
+const NEEDS_ENGINES = ['data files', 'data lock', 'database', 'model files', 'memory', 'model engines'];
 
 /**
  * Checks everything that a start needs, in the order in which it is needed. Nothing is changed.

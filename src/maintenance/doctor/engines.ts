@@ -1,8 +1,11 @@
 import { chooseModel } from '../../generations/model-choice.js';
 import type { Config } from '../../config.js';
-import { ArtifactError, ConfigError, messageOf } from '../../errors.js';
+import { ArtifactError, ConfigError, StartError, messageOf } from '../../errors.js';
 import { readArtifact, type Artifact } from '../../model/artifact.js';
 import { failed, ok, skipped, warning, type Check } from './check.js';
+import { checkDataFiles, checkFileAccess } from './data-files.js';
+import { checkMemory, MEMORY, type CatalogueSize } from './memory.js';
+import { ADVICE } from './model-advice.js';
 
 const LOCK = 'data lock';
 const DATABASE = 'database';
@@ -19,28 +22,40 @@ export interface InspectedDatabase {
 
 /** Read-only checks of the engines that a start would use. The composition root makes it. */
 export interface EngineProbes {
-  /** Whether the data folder exists. */
-  isThere(dataDir: string): boolean;
+  /** Whether a process has ever locked the data folder. */
+  wasLocked(dataDir: string): boolean;
   /** Locks the data folder and releases it. @throws InputError naming the process that holds the lock */
   tryLock(dataDir: string): void;
-  databaseFile(dataDir: string): string;
-  /** Null: there is no database yet. @throws InputError when it is damaged, or newer than this program */
+  /** Name of the database in the data folder. */
+  databaseFile: string;
+  /** Null: there is no database yet. @throws StartError when it is damaged, cannot be read, or is newer than this program */
   inspectDatabase(dataDir: string): InspectedDatabase | null;
+  /** What a catalogue of this many items takes here. */
+  sizeOf(config: Config, artifact: Artifact, items: number): CatalogueSize;
+  /** Bytes of memory that this process may use. */
+  memoryLimit(): number;
   /** Opens the towers as a server would, checks the golden vectors, and closes them. @throws ArtifactError */
   tryTowers(config: Config, artifact: Artifact): Promise<{ itemTower: string; userTower: string; precision: string; passedOver: readonly string[] }>;
 }
 
-/** The checks that need the native parts: the lock of the data folder, its database, and the model that a start would choose. */
+/** The checks that need the native parts: the files of the data folder, its lock, its database, and the model that a start would choose. */
 export async function checkEngines(config: Config, probes: EngineProbes): Promise<Check[]> {
-  const { check: database, found } = checkDatabase(config.dataDir, probes);
-  const isReadable = database.status !== 'failed';
+  const access = checkFileAccess(config.dataDir, probes.databaseFile);
+  const lock = access.status === 'failed' ? skipped(LOCK, access.name) : checkLock(config.dataDir, probes);
+  const files = lock.status === 'ok' ? checkDataFiles(config.dataDir, probes.databaseFile) : access;
+  const isUsable = files.status !== 'failed';
+  const { check: database, found } = isUsable ? checkDatabase(config.dataDir, probes) : { check: skipped(DATABASE, files.name), found: null };
+  const isReadable = isUsable && database.status !== 'failed';
   const { check: model, artifact } = await checkModel(config, found, isReadable);
-  const towers = artifact === null ? skipped(TOWERS, MODEL) : await checkTowers(config, artifact, probes);
-  return [checkLock(config.dataDir, probes), database, model, towers];
+  if (artifact === null) return [files, lock, database, model, skipped(MEMORY, MODEL), skipped(TOWERS, MODEL)];
+  const memory = isReadable
+    ? checkMemory(probes.sizeOf(config, artifact, found?.items ?? 0), probes.memoryLimit())
+    : skipped(MEMORY, isUsable ? DATABASE : files.name);
+  return [files, lock, database, model, memory, await checkTowers(config, artifact, probes)];
 }
 
 function checkLock(dataDir: string, probes: EngineProbes): Check {
-  if (!probes.isThere(dataDir)) return ok(LOCK, 'nobody has it: the folder is not there yet');
+  if (!probes.wasLocked(dataDir)) return ok(LOCK, 'no process has had the folder yet');
   try {
     probes.tryLock(dataDir);
     return ok(LOCK, 'no process has the folder');
@@ -56,8 +71,8 @@ function checkDatabase(dataDir: string, probes: EngineProbes): { check: Check; f
     const { schemaVersion, items, events } = found;
     return { check: ok(DATABASE, `${items} items, ${events} events, schema version ${schemaVersion}`), found };
   } catch (error) {
-    const advice = 'reelfuse restore --from the newest backup into an empty folder; keep this one until that serves';
-    return { check: failed(DATABASE, `${probes.databaseFile(dataDir)}: ${messageOf(error)}`, advice), found: null };
+    if (!(error instanceof StartError)) throw error;
+    return { check: failed(DATABASE, error.detail, error.advice), found: null };
   }
 }
 
@@ -77,13 +92,8 @@ async function checkModel(
     const what = `${name} ${version} (${variant}, ${dim} dimensions, ${artifact.fingerprint.slice(0, 12)})`;
     return { check: ok(MODEL, `${what} in ${artifact.folder}: every digest holds`), artifact };
   } catch (error) {
-    if (error instanceof ConfigError)
-      return { check: failed(MODEL, error.message, 'set REELFUSE_MODEL_DIR to the folder that dff has written'), artifact: null };
-    if (error instanceof ArtifactError)
-      return {
-        check: failed(MODEL, error.message, 'copy the folder anew from where it was trained, or set REELFUSE_MODEL_DIR to another'),
-        artifact: null,
-      };
+    if (error instanceof ConfigError) return { check: failed(MODEL, error.message, ADVICE.modelChoice), artifact: null };
+    if (error instanceof ArtifactError) return { check: failed(MODEL, error.message, ADVICE.modelFiles), artifact: null };
     throw error;
   }
 }
@@ -97,10 +107,6 @@ async function checkTowers(config: Config, artifact: Artifact, probes: EnginePro
     const isLess = config.executionProviders !== 'auto' && itemTower !== config.executionProviders[0];
     return isLess ? warning(TOWERS, detail, 'the first of REELFUSE_EXECUTION_PROVIDERS does not load; see docs/gpu.md') : ok(TOWERS, detail);
   } catch (error) {
-    return failed(
-      TOWERS,
-      messageOf(error),
-      'see REELFUSE_EXECUTION_PROVIDERS and REELFUSE_REQUIRE_GPU; the artifact may be made for another version',
-    );
+    return failed(TOWERS, messageOf(error), ADVICE.towers);
   }
 }

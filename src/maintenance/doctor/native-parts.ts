@@ -13,6 +13,17 @@ const PARTS: Record<string, string> = {
 const PROBE = fileURLToPath(new URL('./probe-part.js', import.meta.url));
 const PROBE_MS = 60_000;
 
+const unloadable = (reason: string): string => `does not load for Node ${process.version} on ${platform()} ${arch()}: ${reason}`;
+
+/** What a start says about a native part that does not load. */
+export function describeUnloadable(message: string): string {
+  const [reason = ''] = message.split('\n');
+  const known = Object.entries(PARTS).find(([name]) => message.replaceAll('_', '-').includes(name.replace('-node', '')));
+  if (known === undefined) return `a part of the installation ${unloadable(reason)}; npm ci, or see reelfuse doctor`;
+  const [name, remedy] = known;
+  return `${name} ${unloadable(reason)}; ${remedy}`;
+}
+
 /** Loads and uses each part in a child process: a part that was built for another CPU ends the process that loads it. */
 export const checkNativeParts = (): Promise<Check[]> => Promise.all(Object.entries(PARTS).map(([name, remedy]) => checkPart(name, remedy)));
 
@@ -22,6 +33,6 @@ const checkPart = (name: string, remedy: string): Promise<Check> =>
       if (error === null) resolve(ok(name, stdout.trim()));
       else if (error.signal === 'SIGILL') resolve(failed(name, 'was built for another CPU: it ends by SIGILL', remedy));
       else if (error.signal != null) resolve(failed(name, `ends by ${error.signal}`, remedy));
-      else resolve(failed(name, `does not load for Node ${process.version} on ${platform()} ${arch()}: ${stderr.trim()}`, remedy));
+      else resolve(failed(name, unloadable(stderr.trim()), remedy));
     });
   });

@@ -11,8 +11,13 @@ export async function checkPort(host: string, port: number): Promise<Check> {
     server.once('error', resolve);
     server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(null)));
   });
+  if (problem === null) return ok(NAME, port === 0 ? `a free one of ${host} is taken at the start` : `${host}:${port} is free`);
+  return portProblem(problem, host, port);
+}
+
+/** Why an address cannot be listened on. */
+export async function portProblem(problem: NodeJS.ErrnoException, host: string, port: number): Promise<Check> {
   const address = `${host}:${port}`;
-  if (problem === null) return ok(NAME, port === 0 ? `a free one of ${host} is taken at the start` : `${address} is free`);
   switch (problem.code) {
     case 'EADDRINUSE':
       return (await isReelfuse(host, port))
@@ -22,6 +27,8 @@ export async function checkPort(host: string, port: number): Promise<Check> {
       return failed(NAME, `${address} may not be listened on by this user`, 'set REELFUSE_PORT to 1024 or above');
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+    case 'EINVAL':
       return failed(NAME, `${host} is no address of this machine`, 'set REELFUSE_HOST to one that is; 0.0.0.0 is all of them');
     default:
       return failed(NAME, `${address} cannot be listened on: ${problem.message}`, 'set REELFUSE_HOST and REELFUSE_PORT');

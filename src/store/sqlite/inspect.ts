@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { InputError } from '../../errors.js';
 import { DATABASE_FILE, openDatabase } from './database.js';
+import { DamagedError } from './open-problem.js';
 
 export interface InspectedDatabase {
   schemaVersion: number;
@@ -13,7 +14,7 @@ export interface InspectedDatabase {
 /**
  * Checks a database for the doctor without changing it; a server may write to it meanwhile. Reads the whole file.
  * @param migrations folder of the migrations, whose number is the newest known schema version
- * @throws InputError when the database is damaged or newer than this program
+ * @throws InputError when the database is newer than this program, DamagedError or SQLite's error when it is damaged
  */
 export function inspectDatabase(dataDir: string, migrations: string): InspectedDatabase {
   const database = openDatabase(join(dataDir, DATABASE_FILE), { readonly: true });
@@ -21,9 +22,9 @@ export function inspectDatabase(dataDir: string, migrations: string): InspectedD
     const schemaVersion = database.pragma('user_version', { simple: true }) as number;
     const known = readdirSync(migrations).filter((name) => name.endsWith('.sql')).length;
     if (schemaVersion > known)
-      throw new InputError(`has schema version ${schemaVersion}, this program knows ${known}: it was written by a newer version`);
+      throw new InputError(`the database has schema version ${schemaVersion}, this program knows ${known}: it was written by a newer version`);
     const problem = database.pragma('quick_check(1)', { simple: true }) as string;
-    if (problem !== 'ok') throw new InputError(problem);
+    if (problem !== 'ok') throw new DamagedError(problem);
     const count = (table: 'items' | 'events'): number => database.prepare<[], number>(`SELECT COUNT(*) FROM ${table}`).pluck().get() ?? 0;
     const rows = database.prepare<[], [string, string]>('SELECT key, value FROM meta').raw().all();
     return { schemaVersion, items: count('items'), events: count('events'), meta: new Map(rows) };

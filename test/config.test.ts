@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { describeSettings, readConfig } from '../src/config.js';
+import { describeSettings, readConfig, serviceLinks, settingsInUse } from '../src/config.js';
 import { temporaryFolder } from './temporary-folder.js';
 
 test('defaults are complete and every setting is described', () => {
@@ -33,4 +33,39 @@ test('secrets may come from a file, and never stand in a message', (t) => {
     () => readConfig({ REELFUSE_API_KEYS: 'top-secret-value' }),
     (error: Error) => !error.message.includes('top-secret'),
   );
+});
+
+test('what an orchestrator sets for a service of this name is no setting', () => {
+  const kubernetes = {
+    REELFUSE_SERVICE_HOST: '10.96.7.7',
+    REELFUSE_SERVICE_PORT: '8080',
+    REELFUSE_SERVICE_PORT_HTTP: '8080',
+    REELFUSE_PORT: 'tcp://10.96.7.7:8080',
+    REELFUSE_PORT_8080_TCP: 'tcp://10.96.7.7:8080',
+    REELFUSE_PORT_8080_TCP_PROTO: 'tcp',
+    REELFUSE_PORT_8080_TCP_PORT: '8080',
+    REELFUSE_PORT_8080_TCP_ADDR: '10.96.7.7',
+    // of another service, reelfuse-canary
+    REELFUSE_CANARY_SERVICE_HOST: 'fd00::7',
+    REELFUSE_CANARY_PORT: 'tcp://[fd00::7]:9090',
+    REELFUSE_CANARY_PORT_9090_UDP_PORT: '9090',
+  };
+  assert.deepEqual(serviceLinks(kubernetes), Object.keys(kubernetes).sort());
+  assert.equal(readConfig(kubernetes).port, 8080);
+  assert.deepEqual(settingsInUse({ ...kubernetes, REELFUSE_HOST: '::1' }), ['REELFUSE_HOST']);
+  assert.equal(readConfig({ ...kubernetes, REELFUSE_PORT: '8090' }).port, 8090); // the pod's own setting takes precedence
+  const docker = { REELFUSE_NAME: '/web/reelfuse', REELFUSE_ENV_NODE_VERSION: '22', REELFUSE_PORT: 'tcp://172.17.0.5:8080' };
+  assert.equal(readConfig(docker).port, 8080);
+});
+
+test('a misspelt setting is refused, though it looks like a link', () => {
+  for (const [name, value] of [
+    ['REELFUSE_PORT', 'tcp:8080'],
+    ['REELFUSE_SERVICE_NAME', 'clips'],
+    ['REELFUSE_SERVICE_HOST', 'clips.example'],
+    ['REELFUSE_NAME', 'clips'],
+    ['REELFUSE_ENV_NODE_VERSION', '22'],
+    ['REELFUSE_HTTP_PORT', '8080'],
+  ] as const)
+    assert.throws(() => readConfig({ [name]: value }), new RegExp(name));
 });

@@ -45,7 +45,7 @@ export async function serve(config: Config, early: Signals | null = process.pid 
       process.stderr.write(`reelfuse listens on ${await listen(app, config)} (console at /, API at /docs)\n`);
       await loadUntil(signals, server);
       log.info({ signal: await signals.stopped }, 'stopping: no new requests, open ones are answered');
-      await tellSupervisor('STOPPING=1', log);
+      void tellSupervisor('STOPPING=1', log);
     } finally {
       await app.close();
     }
@@ -90,5 +90,5 @@ async function loadUntil({ stopped, abort }: Signals, server: EmbeddedServer): P
 
 async function announce(server: EmbeddedServer, log: Logger): Promise<void> {
   process.stderr.write(`reelfuse is ready: ${(await server.generations.current.catalogue.status()).size} items\n`);
-  await tellSupervisor('READY=1', log);
+  void tellSupervisor('READY=1', log);
 }

@@ -131,12 +131,12 @@ async function openParts(
     metrics,
     log,
   });
-  await checkSize(config, stores, current(), snapshots, log);
   closers.push(async () => {
     await snapshots.close();
     await ingest.settle();
     if (ready) await snapshots.writeIfStale();
   });
+  await checkSize(config, stores, current(), snapshots, log);
   const upkeep = createUpkeep({ generations, source: { events: stores.events, interner }, metrics, log });
   closers.push(repeat(upkeep, config.recallCheckSeconds * 1000));
   closers.push(keepRetention(erasure, config.eventRetentionDays, log));

@@ -10,7 +10,7 @@ export interface Ran {
 const MAIN = packageFile('dist', 'src', 'main.js');
 
 /** Nothing of this shell's settings. */
-const bare = (environment: Record<string, string>): NodeJS.ProcessEnv => ({ PATH: process.env.PATH, HOME: process.env.HOME, ...environment });
+export const bare = (environment: Record<string, string>): NodeJS.ProcessEnv => ({ PATH: process.env.PATH, HOME: process.env.HOME, ...environment });
 
 /** Runs the program as a shell would, without a terminal. */
 export const runCli = (args: readonly string[], environment: Record<string, string> = {}, main = MAIN): Promise<Ran> =>
@@ -20,5 +20,13 @@ export const runCli = (args: readonly string[], environment: Record<string, stri
     );
   });
 
-export const startCli = (args: readonly string[], environment: Record<string, string>, options: SpawnOptions = {}): ChildProcess =>
-  spawn(process.execPath, [MAIN, ...args], { env: bare(environment), stdio: ['ignore', 'pipe', 'pipe'], ...options });
+/** @param under a program that starts it, with its arguments */
+export function startCli(
+  args: readonly string[],
+  environment: Record<string, string>,
+  options: SpawnOptions = {},
+  under: readonly string[] = [],
+): ChildProcess {
+  const [program = process.execPath, ...rest] = [...under, process.execPath, MAIN, ...args];
+  return spawn(program, rest, { env: bare(environment), stdio: ['ignore', 'pipe', 'pipe'], ...options });
+}

@@ -49,7 +49,7 @@ test('a machine that has all it needs is told so, with exit code 0, and nothing 
     told.checks.map(({ name }) => name),
     [
       ...['node', 'better-sqlite3', 'hnswlib-node', 'onnxruntime-node', 'settings', 'data folder', 'disk space', 'port'],
-      ...['data lock', 'database', 'model files', 'model engines'],
+      ...['data files', 'data lock', 'database', 'model files', 'memory', 'model engines'],
     ],
   );
 });
@@ -200,15 +200,21 @@ test('where native parts are missing or damaged, help and doctor still work, and
   assert.equal(named(checks, 'onnxruntime-node').status, 'ok');
   assert.equal(named(checks, 'model engines').detail, 'not looked at: native parts first');
   assert.equal((await runCli(['--help'], environment, main)).code, 0);
-  const refused = async (): Promise<void> => {
+  const refused = async (words: RegExp): Promise<void> => {
     const serve = await runCli(['serve'], { ...environment, REELFUSE_LOG_LEVEL: 'silent' }, main);
     assert.equal(serve.code, 70);
-    assert.match(serve.stderr, /^error: .+reelfuse doctor says which, and what to do\n$/);
+    assert.match(serve.stderr, words);
   };
-  await refused();
+  await refused(/^error: better-sqlite3 does not load for Node v.+; npm rebuild better-sqlite3 .+\n$/);
   rmSync(sqlite, { recursive: true });
   symlinkSync(join(PACKAGE_ROOT, 'node_modules', 'better-sqlite3'), sqlite);
-  await refused();
+  await refused(/^error: hnswlib-node does not load for Node v.+; HNSWLIB_MARCH=portable npm rebuild hnswlib-node .+\n$/);
+});
+
+test('doctor changes nothing in a data folder that no process has had yet', async (t) => {
+  const dataDir = temporaryFolder(t);
+  const { bad } = await look(t, { REELFUSE_DATA_DIR: dataDir });
+  assert.deepEqual([bad, readdirSync(dataDir)], [[], []]);
 });
 
 test('an old Node is told before anything else can fail on it', () => {

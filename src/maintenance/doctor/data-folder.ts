@@ -25,7 +25,7 @@ export function checkDataFolder(dataDir: string): Check {
     writeProbe(folder);
   } catch (error) {
     if (isThere && isFull(error)) return ok(NAME, `${folder}, full`); // what is there can be served; the check of the disk says so
-    const detail = `${folder} cannot be ${isThere ? 'written to' : 'made'}: ${messageOf(error)}`;
+    const detail = `${folder} cannot be ${isThere ? 'written to' : 'made'}: ${messageOf(error).replace(/, \w+( '.*')?$/, '')}`; // without the call and the name of the probe
     if ((error as NodeJS.ErrnoException).code === 'EROFS')
       return failed(NAME, detail, 'mount it writable, or set REELFUSE_DATA_DIR to a folder that is writable');
     return failed(NAME, detail, `give ${isThere ? 'it' : standing} to ${userName()}, or set REELFUSE_DATA_DIR to a folder that is theirs`);

@@ -10,7 +10,7 @@ import { readConfig } from '../config.js';
 import { InputError } from '../errors.js';
 import { createMetrics } from '../metrics.js';
 import { readArtifact } from '../model/artifact.js';
-import { openStores } from '../composition/embedded-stores.js';
+import { explained, openStores } from '../composition/embedded-stores.js';
 import { positiveRule } from '../composition/settings.js';
 import { EXIT } from './exit-codes.js';
 import { openToAppend, printResult, type OutputOptions } from './terminal.js';
@@ -64,6 +64,8 @@ export async function runImport(options: ImportOptions): Promise<number> {
     }
     if (history !== undefined) await run(history, (progress) => importHistory(history, positiveRule(config), stores, progress));
     await model?.remember();
+  } catch (error) {
+    throw explained(error, config);
   } finally {
     stop.release();
     if (kept !== null) closeSync(kept);

@@ -1,4 +1,5 @@
 import { describeSettings, readConfig } from '../config.js';
+import { ADVICE, advised } from '../maintenance/doctor/advice.js';
 import type { AddCommand } from './command.js';
 import { examples } from './terminal.js';
 
@@ -18,7 +19,7 @@ export const addServe: AddCommand = (program) => {
       ) + settingsHelp(),
     )
     .action(async () => {
-      const config = readConfig();
+      const config = await advised(() => readConfig(), ADVICE.settings);
       const { serve } = await import('./run-server.js');
       await serve(config);
     });
@@ -30,7 +31,7 @@ export const addDemo: AddCommand = (program) => {
     .description('serve the bundled demo from a temporary data folder')
     .addHelpText('after', examples(['reelfuse demo', 'console at http://127.0.0.1:8080'], ['REELFUSE_PORT=0 reelfuse demo', 'on a free port']))
     .action(async () => {
-      const config = readConfig();
+      const config = await advised(() => readConfig(), ADVICE.settings);
       const { serveDemo } = await import('./run-server.js');
       await serveDemo(config);
     });

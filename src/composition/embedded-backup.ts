@@ -1,11 +1,23 @@
+import { join } from 'node:path';
 import { backUp, restoreBackup, type BackupManifest } from '../maintenance/backup.js';
 import type { DatabaseCopier } from '../store/database-copier.js';
 import { copyDatabase, moveModels } from '../store/sqlite/backup.js';
 import { DATABASE_FILE } from '../store/sqlite/database.js';
+import { isDamage, openProblem } from '../store/sqlite/open-problem.js';
 
-const sqlite: DatabaseCopier = { file: DATABASE_FILE, copy: copyDatabase, moveModels };
+const sqlite: DatabaseCopier = {
+  file: DATABASE_FILE,
+  copy: (dataDir, target) => {
+    try {
+      return copyDatabase(dataDir, target);
+    } catch (error) {
+      throw (isDamage(error) ? openProblem(error, join(dataDir, DATABASE_FILE)) : null) ?? error;
+    }
+  },
+  moveModels,
+};
 
-/** See backUp. */
+/** See backUp. @throws StartError when the database is damaged */
 export const backUpEmbedded = (dataDir: string, target: string): Promise<BackupManifest> => backUp(dataDir, target, sqlite);
 
 /** See restoreBackup. */

@@ -20,7 +20,7 @@ import { listItems, readItem } from '../ingest/item-reading.js';
 import { createIngest, type Ingest } from '../ingest/items.js';
 import { readHistory } from '../ingest/user-history.js';
 import { checkMemory } from '../maintenance/doctor/memory.js';
-import { ADVICE, advised } from '../maintenance/doctor/model-advice.js';
+import { ADVICE, advised } from '../maintenance/doctor/advice.js';
 import { refuseFailed } from '../maintenance/doctor/refusal.js';
 import { openSnapshots, type Snapshots } from '../maintenance/snapshots/snapshots.js';
 import { createMetrics, type Metrics } from '../metrics.js';
@@ -167,29 +167,30 @@ async function openParts(
 
 /** Opens the model of this start with its threads; imports the bundled catalogue at the first start of the demo. */
 async function openModel(config: Config, stores: Stores, interner: ItemInterner, clock: Clock, metrics: Metrics, log: Logger) {
-  const model = await advised(chooseModel(config.modelDir, stores), ADVICE.modelChoice);
-  const artifact = await advised(readArtifact(model.folder), ADVICE.modelFiles);
+  const model = await advised(() => chooseModel(config.modelDir, stores), ADVICE.modelChoice);
+  const artifact = await advised(() => readArtifact(model.folder), ADVICE.modelFiles);
   if (isReplaced(artifact, await stores.models.list()))
     log.warn(
       { folder: artifact.folder, fingerprint: artifact.fingerprint },
       'the folder holds another model than before: it serves without the checks of a swap',
     );
   const opened = new WeakMap<object, EmbeddedGeneration>();
-  const opening = openGenerations(artifact, {
-    stores,
-    interner,
-    metrics,
-    log,
-    minRecall: config.swapMinRecall,
-    minCoverage: config.swapMinCoverage,
-    open: async (wanted, onCrash) => {
-      const generation = await openGeneration(wanted, { config, stores, interner, clock, metrics, log }, onCrash);
-      opened.set(generation, generation);
-      return generation;
-    },
-    onCrash: endProcess(log),
-  });
-  const generations = await advised(opening, ADVICE.towers);
+  const open = (): Promise<Generations> =>
+    openGenerations(artifact, {
+      stores,
+      interner,
+      metrics,
+      log,
+      minRecall: config.swapMinRecall,
+      minCoverage: config.swapMinCoverage,
+      open: async (wanted, onCrash) => {
+        const generation = await openGeneration(wanted, { config, stores, interner, clock, metrics, log }, onCrash);
+        opened.set(generation, generation);
+        return generation;
+      },
+      onCrash: endProcess(log),
+    });
+  const generations = await advised(open, ADVICE.towers);
   try {
     const { manifest } = artifact;
     if (model.isFreshDemo) {

@@ -11,7 +11,7 @@ import { examine } from '../../src/maintenance/doctor/doctor.js';
 import { packageFile } from '../../src/package-root.js';
 import { DEMO_ARTIFACT, build, demoStates, clip, putClips, suiteContext } from '../build.js';
 import { temporaryFolder } from '../temporary-folder.js';
-import { bare, type Ran } from './run.js';
+import { bare, runCli, type Ran } from './run.js';
 
 const MAIN = packageFile('dist', 'src', 'main.js');
 /** Nobody: permissions bind this user, but not root. */
@@ -114,6 +114,13 @@ describe('a start that cannot succeed', () => {
     await refuses({ REELFUSE_DATA_DIR: dataDir }, /data cannot be written to: EACCES.+; give it to user \d+/, nobody);
   });
 
+  test('a setting that is wrong', async (t) => {
+    await refuses(
+      { REELFUSE_DATA_DIR: temporaryFolder(t), REELFUSE_PORT: '80a' },
+      /REELFUSE_PORT must be a whole number, got "80a"; correct or unset it; /,
+    );
+  });
+
   test('a file where the data folder should be', async (t) => {
     const file = join(temporaryFolder(t), 'file');
     writeFileSync(file, '');
@@ -147,6 +154,9 @@ describe('a start that cannot succeed', () => {
     const dataDir = copied(t);
     writeFileSync(join(dataDir, 'reelfuse.sqlite'), 'a text, and no database'.repeat(1000));
     await refuses({ REELFUSE_DATA_DIR: dataDir }, /reelfuse\.sqlite is damaged: file is not a database; reelfuse restore --from /);
+    const backup = await runCli(['backup', '--to', join(temporaryFolder(t), 'backup')], { REELFUSE_DATA_DIR: dataDir });
+    assert.equal(backup.code, 2);
+    assert.match(backup.stderr, /^error: .+reelfuse\.sqlite is damaged: file is not a database; reelfuse restore --from .+\n$/);
   });
 
   test('a database of a newer version', async (t) => {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { packageFile } from '../../package-root.js';
 import { readConfig, settingsInUse, type Config } from '../../config.js';
 import { messageOf } from '../../errors.js';
+import { ADVICE } from './advice.js';
 import { failed, ok, skipped, type Check } from './check.js';
 import type { EngineProbes } from './engines.js';
 import { checkDataFolder, checkDiskSpace } from './data-folder.js';
@@ -37,7 +38,7 @@ function checkSettings(environment: NodeJS.ProcessEnv | undefined): { check: Che
     const detail = used.length === 0 ? 'none is set: every default holds' : `${used.join(', ')}; the others have their defaults`;
     return { check: ok(SETTINGS, detail), config };
   } catch (error) {
-    return { check: failed(SETTINGS, messageOf(error), 'correct or unset it; reelfuse serve --help lists every setting'), config: null };
+    return { check: failed(SETTINGS, messageOf(error), ADVICE.settings), config: null };
   }
 }
 

@@ -5,7 +5,7 @@ import { readArtifact, type Artifact } from '../../model/artifact.js';
 import { failed, ok, skipped, warning, type Check } from './check.js';
 import { checkDataFiles, checkFileAccess } from './data-files.js';
 import { checkMemory, MEMORY, type CatalogueSize } from './memory.js';
-import { ADVICE } from './model-advice.js';
+import { ADVICE } from './advice.js';
 
 const LOCK = 'data lock';
 const DATABASE = 'database';

@@ -27,6 +27,9 @@ const PROBLEMS: readonly Problem[] = [
   { code: 'SQLITE_FULL', message: 'disk is full', words: 'cannot be written', advice: 'make room on the disk of the data folder' },
 ];
 
+/** Whether the content of the database is the reason, whatever the disk and the user may do. */
+export const isDamage = (error: unknown): boolean => /^SQLITE_(CORRUPT|NOTADB)/.test(String((error as { code?: unknown }).code));
+
 /**
  * Why a start failed on its database.
  * @param file path of the database

@@ -20,6 +20,10 @@ test('processors are those that the control group gives time for', (t) => {
   assert.equal(withMax('50000 100000\n'), 1);
   assert.equal(withMax('150000 100000\n'), Math.min(2, all));
   assert.equal(withMax('max 100000\n'), all);
+  mkdirSync(join(second, 'system.slice', 'reelfuse.service'), { recursive: true });
+  writeFileSync(join(second, 'system.slice', 'reelfuse.service', 'cpu.max'), '100000 100000\n');
+  assert.equal(processors(second, '0::/system.slice/reelfuse.service\n'), 1);
+  assert.equal(processors(second, '0::/docker/of-the-host\n'), all);
   const first = temporaryFolder(t);
   mkdirSync(join(first, 'cpu'));
   writeFileSync(join(first, 'cpu', 'cpu.cfs_period_us'), '100000\n');
@@ -29,6 +33,10 @@ test('processors are those that the control group gives time for', (t) => {
   };
   assert.equal(withQuota('100000\n'), 1);
   assert.equal(withQuota('-1\n'), all);
+  mkdirSync(join(first, 'cpu', 'kubepods'));
+  for (const name of ['cpu.cfs_quota_us', 'cpu.cfs_period_us']) writeFileSync(join(first, 'cpu', 'kubepods', name), '100000\n');
+  assert.equal(processors(first, '7:memory:/kubepods\n4:cpu,cpuacct:/kubepods\n'), 1);
+  assert.equal(processors(first, '7:memory:/kubepods\n4:cpuset:/kubepods\n'), all);
   assert.equal(processors(temporaryFolder(t)), all); // no control groups
 });
 

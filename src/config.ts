@@ -104,7 +104,11 @@ const SETTINGS = {
   modelDir: setting('', text, 'Folder of an artifact or of a training run. Unset with an empty data folder: the bundled demo.'),
   executionProviders: setting('auto', providers, 'Execution providers in order of preference: cuda, webgpu, cpu. auto: the first that works.'),
   requireGpu: setting('false', flag, 'Whether to refuse a start in which a tower would not run on a GPU.'),
-  recommenderWorkers: setting('0', integer(0, 256), 'Number of threads for user tower and search. 0: number of cores less one.'),
+  recommenderWorkers: setting(
+    '0',
+    integer(0, 256),
+    'Number of threads for user tower and search. 0: number of processors, in a container those that it is given, less one.',
+  ),
   apiKeys: {
     ...setting('', apiKeys, 'API keys as secret:scope+scope,… with the scopes recommend, write, admin, metrics. Unset: no keys, loopback only.'),
     secret: true as const,

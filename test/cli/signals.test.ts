@@ -137,7 +137,7 @@ test('systemd is told when the server is ready, and when it stops', async (t) =>
   const { child, ended, says } = start(t, { NOTIFY_SOCKET: join(folder, 'socket'), PATH: `${programs}:${process.env.PATH ?? ''}` });
   await says('listens on');
   await says('is ready');
-  while (!existsSync(told)) await pause(10);
+  while (!existsSync(told) || readFileSync(told, 'utf8') === '') await pause(10); // the shell makes the file before it writes
   assert.equal(readFileSync(told, 'utf8'), 'READY=1\n');
   child.kill('SIGTERM');
   assert.deepEqual(await ended, [0, null]);

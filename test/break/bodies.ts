@@ -2,7 +2,7 @@ import { call, type Reply } from './call.js';
 import { LARGE, LARGE_BYTES, SMALL, type Body, type Subject } from './body-kinds.js';
 import { startReady, type RunningServer } from './program.js';
 import { routesOf, urlOf, valueOf, type Description, type Route } from './routes.js';
-import { randomFrom, type Round, type Trial } from './trial.js';
+import type { Round, Trial } from './trial.js';
 
 const MIB = 1024 * 1024;
 /** Bounds of design: turns of the event loop a MiB of body, and memory as a multiple of it. */
@@ -77,7 +77,7 @@ export async function bodies(trial: Trial): Promise<void> {
     const live = await call(server.url, 'GET', '/livez');
     if (live.status !== 200 || live.ms > LIVE_MS) trial.wrong(round, `/livez gave ${live.status} after ${live.ms} ms`);
   }
-  const round = { seed: trial.seed, random: randomFrom(trial.seed) };
+  const round = { seed: trial.seed, random: trial.random(trial.seed) };
   const largeRoutes = trial.isShort ? withBody.filter(({ name }) => ['recommend', 'sendEvents', 'putItems'].includes(name)) : withBody;
   for (const bytes of LARGE_BYTES[trial.isShort ? 'short' : 'full'])
     for (const [kind, make] of Object.entries(LARGE))

@@ -24,6 +24,8 @@ export interface Trial {
   /** Real path of a temporary folder. */
   folder: string;
   isShort: boolean;
+  /** Numbers by a seed. */
+  random(seed: number): Random;
   /** Rounds of seeds counting up, until the number of them or the time is over. @param fallback number of rounds where none was asked for */
   rounds(fallback: number): Iterable<Round>;
   isOver(): boolean;
@@ -71,6 +73,7 @@ export async function runTrial(breaker: (trial: Trial) => Promise<void>, { seed,
     seed,
     folder,
     isShort,
+    random: randomFrom,
     *rounds(fallback) {
       const limit = rounds ?? (minutes === undefined ? fallback : Infinity);
       for (let round = 0; round < limit && !isOver(); round++) {

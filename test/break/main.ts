@@ -1,9 +1,11 @@
 import { bodies } from './bodies.js';
+import { clocks } from './clocks.js';
+import { disk } from './disk.js';
 import { kills } from './kills.js';
 import { tableOf } from './table.js';
 import { runTrial, type Bounds, type Trial } from './trial.js';
 
-const BREAKERS: Record<string, (trial: Trial) => Promise<void>> = { bodies, kills };
+const BREAKERS: Record<string, (trial: Trial) => Promise<void>> = { bodies, disk, clocks, kills };
 
 const usage = `usage: npm run break -- ${Object.keys(BREAKERS).join(' | ')} | all [--seed N] [--rounds N] [--minutes N] [--ci] [--json]\n`;
 

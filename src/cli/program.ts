@@ -4,6 +4,7 @@ import { ArtifactError, ConfigError, InputError, ServerError, isUnloadable, mess
 import { packageFile } from '../package-root.js';
 import { addBackup, addRestore } from './backup.js';
 import type { AddCommand } from './command.js';
+import { isDiskFailure } from './disk-failure.js';
 import { addDoctor } from './doctor.js';
 import { addEvaluate } from './evaluate.js';
 import { EXIT, EXIT_CODES } from './exit-codes.js';
@@ -60,6 +61,10 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
     if (expected !== undefined) {
       printError(messageOf(error));
       return expected;
+    }
+    if (isDiskFailure(error)) {
+      printError(messageOf(error));
+      return EXIT.disk;
     }
     if (isUnloadable(error)) {
       printError(`${messageOf(error).split('\n')[0]}: a part of the installation does not load; reelfuse doctor says which, and what to do`);

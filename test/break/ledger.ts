@@ -31,7 +31,8 @@ const MAX_EVENTS = 900;
 /** Statuses that promise that nothing was written. */
 const NOTHING_KEPT = new Set([400, 413, 422, 429, 503, 507]);
 
-export function openLedger(name: string): Ledger {
+/** @param firstTime of the events, ms since 1970 */
+export function openLedger(name: string, firstTime = 1_700_000_000_000): Ledger {
   const items = new Map<string, Item>();
   const events = new Map<string, { settled: Set<string>; open: Set<string> }>();
   let serial = 0;
@@ -70,7 +71,7 @@ export function openLedger(name: string): Ledger {
           user_id: user,
           item_id: id,
           type: 'like',
-          at: new Date(1_700_000_000_000 + serial + n).toISOString(),
+          at: new Date(firstTime + serial + n).toISOString(),
         }));
         const reply = await call(url, 'POST', '/v1/events', { events: sent });
         const isDone = record(`events of ${user}`, reply);

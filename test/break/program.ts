@@ -42,7 +42,7 @@ async function endOf(child: ChildProcess, timeoutMs: number): Promise<Ended> {
 }
 
 /** Exit codes that docs/cli.md describes, without that of internal errors. */
-const DOCUMENTED = new Set([0, 1, 2, 3, 130, 143]);
+const DOCUMENTED = new Set([0, 1, 2, 3, 74, 130, 143]);
 
 /** What is not orderly about the end of a command; null: all is. */
 export function disorderOf({ code, signal, stderr, hung }: Ended): string | null {

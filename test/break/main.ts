@@ -1,11 +1,15 @@
 import { bodies } from './bodies.js';
 import { clocks } from './clocks.js';
 import { disk } from './disk.js';
+import { files } from './files.js';
 import { kills } from './kills.js';
+import { soak } from './soak.js';
+import { sockets } from './sockets.js';
+import { streams } from './streams.js';
 import { tableOf } from './table.js';
 import { runTrial, type Bounds, type Trial } from './trial.js';
 
-const BREAKERS: Record<string, (trial: Trial) => Promise<void>> = { bodies, disk, clocks, kills };
+const BREAKERS: Record<string, (trial: Trial) => Promise<void>> = { bodies, streams, sockets, files, disk, clocks, kills, soak };
 
 const usage = `usage: npm run break -- ${Object.keys(BREAKERS).join(' | ')} | all [--seed N] [--rounds N] [--minutes N] [--ci] [--json]\n`;
 

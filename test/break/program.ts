@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { startCli } from '../cli/run.js';
@@ -68,6 +68,8 @@ export interface RunningServer {
   ended: Promise<Ended>;
   /** Figures since the last reading. */
   probe(): Promise<Probe>;
+  /** Number of open sockets. */
+  sockets(): number;
   /** Highest resident memory since the last reading, bytes. */
   peakMemory(): number;
 }
@@ -119,6 +121,14 @@ export async function startProgram(folder: string, environment: Record<string, s
       const connection = connect(socket);
       return JSON.parse(await text(connection)) as Probe;
     },
+    sockets: () =>
+      readdirSync(`/proc/${pid}/fd`).filter((name) => {
+        try {
+          return readlinkSync(`/proc/${pid}/fd/${name}`).startsWith('socket:');
+        } catch {
+          return false; // closed meanwhile
+        }
+      }).length,
     peakMemory: () => {
       const status = readFileSync(`/proc/${pid}/status`, 'utf8');
       writeFileSync(`/proc/${pid}/clear_refs`, '5'); // the next peak begins here

@@ -1,10 +1,12 @@
-import { closeSync, fstatSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { InputError, messageOf } from '../errors.js';
 
 /** A file of rejected rows, one JSON line each. */
 export interface RejectsFile {
   /** Appends a row, unless the same line is there: an import that was killed reads its last rows again. */
   append(row: object): void;
+  /** Writes appended rows to the disk. */
+  sync(): void;
   close(): void;
 }
 
@@ -16,13 +18,20 @@ export function openRejects(file: string): RejectsFile {
   } catch (error) {
     throw new InputError(`--rejects ${file} cannot be written: ${messageOf(error)}`, { cause: error });
   }
-  const kept = fstatSync(descriptor).isFile() ? keptLines(descriptor) : new Set<string>();
+  const isFile = fstatSync(descriptor).isFile();
+  const kept = isFile ? keptLines(descriptor) : new Set<string>();
+  let isSynced = true;
   return {
     append: (row) => {
       const line = JSON.stringify(row);
       if (kept.has(line)) return;
       const bytes = Buffer.from(`${line}\n`);
       for (let at = 0; at < bytes.length;) at += writeSync(descriptor, bytes, at);
+      isSynced = false;
+    },
+    sync: () => {
+      if (isFile && !isSynced) fsyncSync(descriptor); // others, as /dev/stderr, have no disk
+      isSynced = true;
     },
     close: () => closeSync(descriptor),
   };

@@ -50,6 +50,7 @@ export async function runImport(options: ImportOptions): Promise<number> {
         fromStart: options.restart === true,
         isStopped: () => stop.signal() !== null,
         onRejected: (rejected) => kept?.append({ file, ...rejected }),
+        onWindow: () => kept?.sync(),
       };
       const isShown = options.quiet !== true && options.json !== true;
       imported.push({ file, ...(isShown ? await underBar(file, progress, start) : await start(progress)) });

@@ -35,6 +35,7 @@ const bounds: Bounds = {
   rounds: option('rounds'),
   minutes: option('minutes'),
   isShort: rest.includes('--ci'),
+  only: rest.includes('--only') ? (rest[rest.indexOf('--only') + 1] ?? '').split(',') : null,
 };
 for (const breaker of chosen) {
   process.stderr.write(`${breaker}: seed ${bounds.seed}\n`);

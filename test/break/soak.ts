@@ -29,7 +29,7 @@ interface Sums {
 
 /**
  * Reads, writes, events and swaps at a bounded rate; a row a minute of what the process holds. `kill -USR2` of the server writes a heap
- * snapshot to the folder BREAK_HEAP_FOLDER. A round is a minute.
+ * snapshot to the folder BREAK_HEAP_FOLDER. A round is a minute. `--only reads,events,items,swaps` names the parts of the load.
  */
 export async function soak(trial: Trial): Promise<void> {
   const heaps = process.env.BREAK_HEAP_FOLDER ?? join(trial.folder, 'heaps');
@@ -64,16 +64,17 @@ export async function soak(trial: Trial): Promise<void> {
     ((await call('GET', '/v1/models')).models as { fingerprint: string }[])[0]?.fingerprint ?? '',
     String((await call('POST', '/v1/models', { folder: model })).fingerprint),
   ];
+  const has = (part: string): boolean => trial.only === null || trial.only.includes(part);
   let minute = 0;
   for (const { random } of trial.rounds(trial.isShort ? 0 : MINUTES)) {
     const end = performance.now() + 60_000;
-    if (minute > 0 && minute % SWAP_MINUTES === 0) {
+    if (has('swaps') && minute > 0 && minute % SWAP_MINUTES === 0) {
       const next = fingerprints[++sums.swaps % 2] ?? '';
       void call('POST', `/v1/models/${next}/activate`);
     }
     while (performance.now() < end) {
       const turn = sleep(TICK_MS);
-      tick(call, random, sums);
+      tick(call, random, sums, has);
       await turn;
     }
     const row = await rowOf(++minute, server, sums);
@@ -87,16 +88,16 @@ export async function soak(trial: Trial): Promise<void> {
 
 type Call = (method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, body?: object) => Promise<unknown>;
 
-function tick(call: Call, random: Random, { sent }: Sums): void {
+function tick(call: Call, random: Random, { sent }: Sums, has: (part: string) => boolean): void {
   const user = (): string => `soak-${random.below(USERS)}`;
   const item = (): string => clip(1 + random.below(1000));
-  for (let n = 0; n < READS; n++)
+  for (let n = 0; n < READS && has('reads'); n++)
     void call(
       'POST',
       '/v1/recommendations',
       random.chance(0.5) ? { user_id: user(), k: 20 } : { history: [item(), item()], k: 20, explain: n === 0 },
     );
-  for (let n = 0; n < EVENTS; n++) {
+  for (let n = 0; n < EVENTS && has('events'); n++) {
     const events = Array.from({ length: 5 }, (_, row) => ({
       event_id: `s${sent}-${n}-${row}`,
       user_id: user(),
@@ -106,7 +107,7 @@ function tick(call: Call, random: Random, { sent }: Sums): void {
     }));
     void call('POST', '/v1/events', { events });
   }
-  if (random.chance(ITEM_SHARE)) {
+  if (has('items') && random.chance(ITEM_SHARE)) {
     const id = `soak-item-${random.below(IDS)}`;
     void (random.chance(0.1)
       ? call('DELETE', `/v1/items/${id}`)

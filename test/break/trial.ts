@@ -24,6 +24,8 @@ export interface Trial {
   /** Real path of a temporary folder. */
   folder: string;
   isShort: boolean;
+  /** Parts of the load that were asked for; null: all. */
+  only: readonly string[] | null;
   /** Numbers by a seed. */
   random(seed: number): Random;
   /** Rounds of seeds counting up, until the number of them or the time is over. @param fallback number of rounds where none was asked for */
@@ -52,6 +54,7 @@ export interface Bounds {
   minutes: number | undefined;
   /** A run for continuous integration. */
   isShort: boolean;
+  only: readonly string[] | null;
 }
 
 /** Reports are cut here: the first ones of a kind say enough. */
@@ -63,7 +66,7 @@ export const randomFrom = (seed: number): Random => {
   return { below, pick: (values) => values[below(values.length)] as never, chance: (share) => random() < share };
 };
 
-export async function runTrial(breaker: (trial: Trial) => Promise<void>, { seed, rounds, minutes, isShort }: Bounds): Promise<Outcome> {
+export async function runTrial(breaker: (trial: Trial) => Promise<void>, { seed, rounds, minutes, isShort, only }: Bounds): Promise<Outcome> {
   const started = performance.now();
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'reelfuse-break-')));
   const outcome: Outcome = { seed, seconds: 0, counts: {}, rows: [], wrong: [] };
@@ -73,6 +76,7 @@ export async function runTrial(breaker: (trial: Trial) => Promise<void>, { seed,
     seed,
     folder,
     isShort,
+    only,
     random: randomFrom,
     *rounds(fallback) {
       const limit = rounds ?? (minutes === undefined ? fallback : Infinity);

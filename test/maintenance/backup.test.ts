@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import fs, { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import fs, { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -217,4 +217,15 @@ test('a backup and a restore that were killed are refused as they are, and compl
   writeFileSync(join(foreign, 'precious'), 'x');
   await assert.rejects(backUpEmbedded(dataDir, foreign), /foreign is not empty: it holds precious/);
   assert.ok(existsSync(join(foreign, 'models')));
+});
+
+test('a damaged database is named by a backup, which leaves nothing', async (t) => {
+  const folder = temporaryFolder(t);
+  const [dataDir, target] = [join(folder, 'data'), join(folder, 'backup')];
+  const live = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  await putClips(live.app, 30);
+  await live.stop();
+  truncateSync(join(dataDir, 'reelfuse.sqlite'), 20_000);
+  await assert.rejects(backUpEmbedded(dataDir, target), /reelfuse\.sqlite is damaged: .+ an earlier backup can be restored/);
+  assert.deepEqual(readdirSync(target), []);
 });

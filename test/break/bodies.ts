@@ -11,6 +11,13 @@ const LOOP_MS_A_MIB = 20;
 const MEMORY_MIB = 160;
 const MEMORY_MULTIPLE = 8;
 const LIVE_MS = 2000;
+const ATTEMPTS = 3;
+
+/** The longest turn of the event loop, ms, and the growth of the highest resident memory, MiB. */
+interface Cost {
+  loop: number;
+  memory: number;
+}
 
 /** Hostile bodies to every route of the running server's own description. */
 export async function bodies(trial: Trial): Promise<void> {
@@ -18,46 +25,56 @@ export async function bodies(trial: Trial): Promise<void> {
   trial.after(async () => void (await server.end('SIGTERM')));
   const description = JSON.parse((await call(server.url, 'GET', '/openapi.json')).text) as Description;
   const routes = routesOf(description);
-  const worst = new Map<string, { status: string; loop: number; memory: number; sent: number }>();
+  const worst = new Map<string, Cost & { statuses: Set<number>; sent: number }>();
 
-  const send = async (round: Round, route: Route, kind: string, body: Body, isMeasured: boolean): Promise<void> => {
-    if (isMeasured) {
-      await server.probe();
-      server.peakMemory();
-    }
-    const before = isMeasured ? server.peakMemory() : 0;
-    const path = urlOf(route, round.random);
+  const note = (kind: string, route: Route, status: number, { loop, memory }: Cost): void => {
+    const key = `${kind}\t${route.name}`;
+    const known = worst.get(key) ?? { statuses: new Set(), loop: 0, memory: 0, sent: 0 };
+    known.statuses.add(status);
+    worst.set(key, { ...known, loop: Math.max(known.loop, loop), memory: Math.max(known.memory, memory), sent: known.sent + 1 });
+  };
+
+  /** @returns what the server spent on the body; null: it died */
+  const send = async (round: Round, route: Route, kind: string, path: string, body: Body, isMeasured: boolean): Promise<Cost | null> => {
+    const where = `${kind} to ${route.method} ${path}`;
+    const before = isMeasured ? await memoryOf(server) : 0;
     const pending = call(server.url, route.method, path, body.bytes, { ...body.headers, 'content-length': body.bytes.length });
     const live = isMeasured ? call(server.url, 'GET', '/livez', null, {}, 30_000) : null;
     const reply = await pending;
     trial.count('requests');
-    const where = `${kind} to ${route.method} ${path}`;
     if (live !== null && (await live).status !== 200) trial.wrong(round, `${where}: /livez gave ${(await live).status} ${(await live).text}`);
     if (!server.isAlive()) {
       trial.count('deaths');
       trial.wrong(round, `${where}: the process died: ${server.output().slice(-300)}`);
       server = await start(trial);
-      return;
+      return null;
     }
     const problem = faultOf(reply, route);
     if (problem !== null) trial.wrong(round, `${where}: ${problem}`);
-    let [loop, memory] = [0, 0];
+    const cost = { loop: 0, memory: 0 };
     if (isMeasured) {
-      loop = Math.round((await server.probe()).loop_ms);
-      memory = Math.max(0, Math.round((server.peakMemory() - before) / MIB));
-      const size = body.size / MIB;
-      if (loop > LOOP_MS + LOOP_MS_A_MIB * size) trial.wrong(round, `${where} (${size.toFixed(1)} MiB): the event loop stood for ${loop} ms`);
-      if (memory > MEMORY_MIB + MEMORY_MULTIPLE * size) trial.wrong(round, `${where} (${size.toFixed(1)} MiB): memory grew by ${memory} MiB`);
+      cost.loop = Math.round((await server.probe()).loop_ms);
+      cost.memory = Math.max(0, Math.round((server.peakMemory() - before) / MIB));
     }
-    const key = `${kind}\t${route.name}`;
-    const known = worst.get(key) ?? { status: '', loop: 0, memory: 0, sent: 0 };
-    const statuses = new Set([...known.status.split(' ').filter((status) => status !== ''), String(reply.status)]);
-    worst.set(key, {
-      status: [...statuses].sort().join(' '),
-      loop: Math.max(known.loop, loop),
-      memory: Math.max(known.memory, memory),
-      sent: known.sent + 1,
-    });
+    note(kind, route, reply.status, cost);
+    return cost;
+  };
+
+  /** Costs count where they come each time: the machine may be busy with other things. */
+  const measure = async (round: Round, route: Route, kind: string, body: Body): Promise<void> => {
+    const path = urlOf(route, round.random);
+    const size = body.size / MIB;
+    const bounds: Cost = { loop: LOOP_MS + LOOP_MS_A_MIB * size, memory: MEMORY_MIB + MEMORY_MULTIPLE * size };
+    const least: Cost = { loop: Infinity, memory: Infinity };
+    for (let attempt = 0; attempt < ATTEMPTS && (least.loop > bounds.loop || least.memory > bounds.memory); attempt++) {
+      const cost = await send(round, route, kind, path, body, true);
+      if (cost === null) return;
+      least.loop = Math.min(least.loop, cost.loop);
+      least.memory = Math.min(least.memory, cost.memory);
+    }
+    const where = `${kind} to ${route.method} ${path} (${size.toFixed(1)} MiB)`;
+    if (least.loop > bounds.loop) trial.wrong(round, `${where}: the event loop stood for ${least.loop} ms`);
+    if (least.memory > bounds.memory) trial.wrong(round, `${where}: memory grew by ${least.memory} MiB`);
   };
 
   const subjectOf = (route: Route, { random }: Round): Subject => ({ route, value: route.body === null ? {} : valueOf(route.body, random), random });
@@ -68,11 +85,11 @@ export async function bodies(trial: Trial): Promise<void> {
       if (trial.isOver()) break;
       const kind = round.random.pick(Object.keys(SMALL));
       const make = SMALL[kind];
-      if (make !== undefined) await send(round, route, kind, make(subjectOf(route, round)), false);
+      if (make !== undefined) await send(round, route, kind, urlOf(route, round.random), make(subjectOf(route, round)), false);
     }
     for (const [kind, make] of Object.entries(SMALL)) {
       const route = round.random.pick(withBody);
-      await send(round, route, kind, make(subjectOf(route, round)), true);
+      await measure(round, route, kind, make(subjectOf(route, round)));
     }
     const live = await call(server.url, 'GET', '/livez');
     if (live.status !== 200 || live.ms > LIVE_MS) trial.wrong(round, `/livez gave ${live.status} after ${live.ms} ms`);
@@ -83,13 +100,20 @@ export async function bodies(trial: Trial): Promise<void> {
     for (const [kind, make] of Object.entries(LARGE))
       for (const route of largeRoutes) {
         if (trial.isOver()) break;
-        await send(round, route, `${kind} ${Math.round(bytes / MIB)} MiB`, make(subjectOf(route, round), bytes), true);
+        await measure(round, route, `${kind} ${Math.round(bytes / MIB)} MiB`, make(subjectOf(route, round), bytes));
       }
   await stillWhole(trial, server);
-  for (const [key, { status, loop, memory, sent }] of worst) {
+  for (const [key, { statuses, loop, memory, sent }] of worst) {
     const [kind = '', route = ''] = key.split('\t');
-    trial.row({ body: kind, route, sent, status, 'loop ms': loop, 'memory MiB': memory });
+    trial.row({ body: kind, route, sent, status: [...statuses].sort().join(' '), 'loop ms': loop, 'memory MiB': memory });
   }
+}
+
+/** Resident memory now; the figures of the probe begin anew. */
+async function memoryOf(server: RunningServer): Promise<number> {
+  await server.probe();
+  server.peakMemory();
+  return server.peakMemory();
 }
 
 const start = (trial: Trial): Promise<RunningServer> => startReady(trial.folder, { REELFUSE_DATA_DIR: `${trial.folder}/data` });

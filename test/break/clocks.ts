@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { call } from './call.js';
 import { openFaults } from './faults.js';
 import { openLedger } from './ledger.js';
@@ -33,6 +34,7 @@ export async function clocks(trial: Trial): Promise<void> {
     const label = `${isRestart ? 'restart' : 'serving'}, from ${(ahead / DAY).toFixed(1)} to ${(next / DAY).toFixed(1)} days`;
     ahead = next;
     trial.count(isRestart ? 'jumps across a restart' : 'jumps while serving');
+    await jumped(server, next);
     for (const text of await checks(trial, round, server, from)) trial.wrong(round, `${label}: ${text}`);
     const refused: string[] = [];
     await ledger.write(server.url, round.random, WRITES, (what, reply) => {
@@ -48,6 +50,16 @@ async function start(trial: Trial, environment: Record<string, string>): Promise
   const server = await startProgram(trial.folder, environment);
   if ('url' in server) return server;
   throw new Error(`the server ended with ${server.code ?? server.signal}: ${server.stderr.slice(-500)}`);
+}
+
+/** Waits until answers show the clock; Node keeps the text of their date for up to a second. @throws Error when they do not */
+async function jumped(server: RunningServer, ahead: number): Promise<void> {
+  for (let attempt = 0; attempt < 30; attempt++) {
+    const { headers } = await call(server.url, 'GET', '/livez');
+    if (Math.abs(Date.parse(String(headers.date)) / 1000 - Date.now() / 1000 - ahead) < 60) return;
+    await sleep(100);
+  }
+  throw new Error(`the server does not see a clock that is ${ahead} s ahead`);
 }
 
 interface Session {

@@ -75,6 +75,7 @@ async function serveOnFaults(trial: Trial, round: Round, kind: string, data: str
   const wrong: string[] = [];
   faults.plan({});
   let server = await ready(trial, { ...environment, ...faults.environment });
+  if (faults.calls() === 0) throw new Error('the library of faults has seen no call');
   faults.plan(plan);
   const onReply = (what: string, reply: Parameters<typeof faultOf>[0]): void => {
     trial.count('requests');

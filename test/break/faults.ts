@@ -35,9 +35,7 @@ export interface Faults {
   injected(): number;
 }
 
-let library: string | undefined;
-
-/** Compiles the library with the machine's C compiler, once a run. */
+/** Compiles the library with the machine's C compiler. */
 function compile(folder: string): string {
   const file = join(folder, 'faults.so');
   execFileSync('cc', ['-shared', '-fPIC', '-O1', '-o', file, packageFile('test', 'break', 'faults.c'), '-ldl', '-lpthread']);
@@ -46,7 +44,7 @@ function compile(folder: string): string {
 
 /** @param toolFolder folder for the library and the page @param under only files below this folder, by its real path, meet faults */
 export function openFaults(toolFolder: string, under: string): Faults {
-  library ??= compile(toolFolder);
+  const library = compile(toolFolder);
   const page = join(toolFolder, 'faults.page');
   writeFileSync(page, Buffer.alloc(FIELDS.length * 8));
   const read = (field: (typeof FIELDS)[number]): number => {

@@ -36,6 +36,7 @@ export async function kills(trial: Trial): Promise<void> {
     const { code, stderr } = await kind.run(under, faults.environment, trial.random(trial.seed));
     if (code !== 0 && code !== 1) throw new Error(`${kind.name}, undisturbed, ended with ${code}: ${stderr}`);
     const calls = faults.calls();
+    if (calls === 0) throw new Error(`${kind.name}: the library of faults has seen no call`);
     sums.set(kind.name, { calls, kills: 0, wrong: 0, whole: await kind.state(under), code });
   }
   for (const round of trial.rounds(trial.isShort ? 2 : 30)) {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, readSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, readSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 
 /** Bytes that are read, written and synced at once: a commit of the store must not wait for a long flush. */
 export const PIECE_BYTES = 4 * 1024 * 1024;
@@ -44,4 +45,46 @@ export function digestOf(path: string): FileDigest {
   const hash = createHash('sha256');
   const bytes = readPieces(path, (piece) => void hash.update(piece));
   return { sha256: hash.digest('hex'), bytes };
+}
+
+export interface WholeFile {
+  /** Replaces the file. Before that it is as it was. */
+  write(text: string): void;
+  /** Leaves the file as it was. */
+  discard(): void;
+}
+
+/**
+ * Opens a file that is written at once and as a whole: after a kill or a power cut it holds the old text or the new one. What is no
+ * regular file, as /dev/stdout, is written as it is.
+ * @throws when the file or its folder cannot be written
+ */
+export function openWhole(file: string): WholeFile {
+  const found = statSync(file, { throwIfNoEntry: false });
+  if (found !== undefined && !found.isFile()) {
+    const descriptor = openSync(file, 'a');
+    return {
+      write: (text) => {
+        writeFileSync(descriptor, text);
+        closeSync(descriptor);
+      },
+      discard: () => closeSync(descriptor),
+    };
+  }
+  const target = found === undefined ? file : realpathSync(file);
+  const partial = `${target}.partial`;
+  const descriptor = openSync(partial, 'w', found?.mode);
+  return {
+    write: (text) => {
+      writeFileSync(descriptor, text);
+      fsyncSync(descriptor);
+      closeSync(descriptor);
+      renameSync(partial, target);
+      syncToDisk(dirname(target));
+    },
+    discard: () => {
+      closeSync(descriptor);
+      rmSync(partial, { force: true });
+    },
+  };
 }

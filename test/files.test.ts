@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { digestOf, PIECE_BYTES, readPieces } from '../src/files.js';
+import { digestOf, openWhole, PIECE_BYTES, readPieces } from '../src/files.js';
 import { temporaryFolder } from './temporary-folder.js';
 
 for (const bytes of [0, 1, PIECE_BYTES, PIECE_BYTES + 5])
@@ -22,3 +22,14 @@ for (const bytes of [0, 1, PIECE_BYTES, PIECE_BYTES + 5])
     });
     assert.ok(Buffer.concat(pieces).equals(content));
   });
+
+test('a file is as it was until it is written as a whole', (t) => {
+  const folder = temporaryFolder(t);
+  const file = join(folder, 'figures.json');
+  writeFileSync(file, 'old');
+  openWhole(file).discard();
+  const whole = openWhole(file);
+  assert.equal(readFileSync(file, 'utf8'), 'old');
+  whole.write('new');
+  assert.deepEqual([readFileSync(file, 'utf8'), readdirSync(folder)], ['new', ['figures.json']]);
+});

@@ -22,7 +22,7 @@ export const addBackup: AddCommand = (program) => {
   program
     .command('backup')
     .description('copy REELFUSE_DATA_DIR with its models to a new folder; the server can keep serving')
-    .requiredOption('--to <folder>', 'target folder, absent or empty')
+    .requiredOption('--to <folder>', 'target folder, absent, empty, or left unfinished by a killed backup')
     .option('--json', 'print one JSON line')
     .option('--quiet', 'print errors only')
     .addHelpText(
@@ -47,7 +47,7 @@ export const addBackup: AddCommand = (program) => {
 export const addRestore: AddCommand = (program) => {
   program
     .command('restore')
-    .description('verify a backup and restore it to REELFUSE_DATA_DIR, which must be absent or empty')
+    .description('verify a backup and restore it to REELFUSE_DATA_DIR, which must be absent, empty, or left unfinished by a killed restore')
     .requiredOption('--from <folder>', 'folder written by reelfuse backup')
     .option('--json', 'print one JSON line')
     .option('--quiet', 'print errors only')

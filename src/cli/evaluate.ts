@@ -1,4 +1,4 @@
-import { closeSync, createReadStream, writeFileSync } from 'node:fs';
+import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { SingleBar } from 'cli-progress';
 import { Pool } from 'undici';
@@ -6,7 +6,7 @@ import { InputError, ServerError, messageOf } from '../errors.js';
 import { createRankingMetrics, rankOf, type RankingSummary } from './ranking-metrics.js';
 import type { AddCommand } from './command.js';
 import { originOf, readKey } from './remote-server.js';
-import { examples, openToAppend } from './terminal.js';
+import { examples, openOutput } from './terminal.js';
 
 /** The deepest reported rank. One more item is requested, to see ties at the end. */
 const DEPTH = 20;
@@ -72,11 +72,17 @@ export const addEvaluate: AddCommand = (program) => {
       ),
     )
     .action(async (options: Options) => {
-      if (typeof options.json === 'string') closeSync(openToAppend('--json', options.json)); // fail before the work, not after it
-      const evaluation = await evaluate(options);
+      const file = typeof options.json === 'string' ? openOutput('--json', options.json) : null; // fail before the work, not after it
+      let evaluation: Evaluation;
+      try {
+        evaluation = await evaluate(options);
+      } catch (error) {
+        file?.discard();
+        throw error;
+      }
       if (options.json === true) process.stdout.write(`${JSON.stringify(evaluation)}\n`);
       else if (options.quiet !== true) process.stdout.write(table(evaluation));
-      if (typeof options.json === 'string') writeFileSync(options.json, `${JSON.stringify(evaluation, null, 2)}\n`);
+      file?.write(`${JSON.stringify(evaluation, null, 2)}\n`);
     });
 };
 

@@ -4,6 +4,7 @@ import { ArtifactError, ConfigError, InputError, ServerError, StartError, isUnlo
 import { packageFile } from '../package-root.js';
 import { addBackup, addRestore } from './backup.js';
 import type { AddCommand } from './command.js';
+import { isDiskFailure } from './disk-failure.js';
 import { addDoctor } from './doctor.js';
 import { addEvaluate } from './evaluate.js';
 import { EXIT, EXIT_CODES } from './exit-codes.js';
@@ -63,6 +64,10 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
     if (expected !== undefined) {
       printError(isOfStart(error) ? messageOf(error).replaceAll(/\s*\n\s*/g, ' ') : messageOf(error));
       return expected;
+    }
+    if (isDiskFailure(error)) {
+      printError(messageOf(error));
+      return EXIT.disk;
     }
     if (isUnloadable(error)) {
       const { describeUnloadable } = await import('../maintenance/doctor/native-parts.js');

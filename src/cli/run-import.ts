@@ -1,4 +1,3 @@
-import { closeSync, writeSync } from 'node:fs';
 import { SingleBar } from 'cli-progress';
 import { pino } from 'pino';
 import { importHistory } from '../ingest/import-history.js';
@@ -13,7 +12,8 @@ import { readArtifact } from '../model/artifact.js';
 import { explained, openStores } from '../composition/embedded-stores.js';
 import { positiveRule } from '../composition/settings.js';
 import { EXIT } from './exit-codes.js';
-import { openToAppend, printResult, type OutputOptions } from './terminal.js';
+import { openRejects } from './rejects-file.js';
+import { printResult, type OutputOptions } from './terminal.js';
 
 export interface ImportOptions extends OutputOptions {
   items?: string;
@@ -39,7 +39,7 @@ export async function runImport(options: ImportOptions): Promise<number> {
   const unbounded = { ...config, maxEventQueue: Infinity }; // an import waits for its own writes
   const stores = openStores(unbounded, createMetrics(), pino({ level: 'warn' }, process.stderr));
   const stop = firstSignal();
-  const kept = rejects === undefined ? null : openToAppend('--rejects', rejects); // appended to, because a resumed import does not read the earlier rejected rows again
+  const kept = rejects === undefined ? null : openRejects(rejects); // appended to, because a resumed import does not read the earlier rejected rows again
   const imported: ImportedFile[] = [];
   try {
     const model = config.modelDir === '' ? null : await chooseModel(config.modelDir, stores);
@@ -49,7 +49,8 @@ export async function runImport(options: ImportOptions): Promise<number> {
       const progress: ImportProgress = {
         fromStart: options.restart === true,
         isStopped: () => stop.signal() !== null,
-        onRejected: (rejected) => void (kept !== null && writeSync(kept, `${JSON.stringify({ file, ...rejected })}\n`)),
+        onRejected: (rejected) => kept?.append({ file, ...rejected }),
+        onWindow: () => kept?.sync(),
       };
       const isShown = options.quiet !== true && options.json !== true;
       imported.push({ file, ...(isShown ? await underBar(file, progress, start) : await start(progress)) });
@@ -68,7 +69,7 @@ export async function runImport(options: ImportOptions): Promise<number> {
     throw explained(error, config);
   } finally {
     stop.release();
-    if (kept !== null) closeSync(kept);
+    kept?.close();
     await stores.close();
   }
   const signal = stop.signal();

@@ -1,5 +1,5 @@
-import { openSync } from 'node:fs';
 import { InputError, messageOf } from '../errors.js';
+import { openWhole, type WholeFile } from '../files.js';
 
 /** SGR codes. */
 const COLOURS = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33 } as const;
@@ -24,10 +24,10 @@ export function printResult({ json, quiet }: OutputOptions, text: () => string, 
 
 export const printError = (message: string): void => void process.stderr.write(`${paint(process.stderr, 'red', 'error:')} ${message}\n`);
 
-/** Opens the file of an option for appending, before the work begins. @returns its descriptor @throws InputError when it cannot be written */
-export function openToAppend(option: string, file: string): number {
+/** Opens the file of an option, before the work begins. @throws InputError when it cannot be written */
+export function openOutput(option: string, file: string): WholeFile {
   try {
-    return openSync(file, 'a');
+    return openWhole(file);
   } catch (error) {
     throw new InputError(`${option} ${file} cannot be written: ${messageOf(error)}`, { cause: error });
   }

@@ -195,6 +195,7 @@ async function openModel(config: Config, stores: Stores, interner: ItemInterner,
     const { manifest } = artifact;
     if (model.isFreshDemo) {
       const expected = { layers: manifest.layers.count, width: manifest.hidden_dim };
+      await model.beginDemo();
       await importDemo({ fileOf: demoFile, expected, positives: positiveRule(config), stores });
       log.info({ items: await stores.items.count() }, 'imported the bundled demo: a synthetic catalogue');
     }

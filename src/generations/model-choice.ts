@@ -8,6 +8,9 @@ const CHOICE_KEY = 'model_dir';
 const SETTING_KEY = 'model_setting';
 /** Remembered by name, because the package may move. */
 const DEMO = 'demo';
+/** Set while the bundled catalogue is imported: a start that is killed meanwhile is completed by the next one. */
+const DEMO_IMPORT_KEY = 'demo_import';
+const BEGUN = 'begun';
 
 export const demoFile = (...parts: string[]): string => packageFile('models', 'demo', ...parts);
 
@@ -18,8 +21,10 @@ export const isDemoModel = (folder: string): boolean => folder === DEMO || folde
 
 export interface ModelChoice {
   folder: string;
-  /** True: it is the bundled model, and the data folder has no items yet. */
+  /** True: it is the bundled model, and the data folder has no items yet, or an earlier start has not imported all of them. */
   isFreshDemo: boolean;
+  /** Before the import of the bundled catalogue. */
+  beginDemo: () => Promise<void>;
   /** Makes this the model of the next start without a setting. */
   remember: () => Promise<void>;
 }
@@ -42,18 +47,21 @@ export const rememberModel = (keyValues: Stores['keyValues'], folder: string): P
 export async function chooseModel(setting: string, { keyValues, items }: ModelChoiceStores): Promise<ModelChoice> {
   const remembered = await keyValues.get(CHOICE_KEY);
   const isEmpty = (await items.list(null, 1)).length === 0; // counting a million takes most of a second
+  const isBegun = (await keyValues.get(DEMO_IMPORT_KEY)) === BEGUN;
   const given = setting === '' ? '' : resolve(setting);
   const isOverruled = given !== '' && given !== (await keyValues.get(SETTING_KEY));
-  const chosen = isOverruled ? given : (remembered ?? (isEmpty ? DEMO : null));
+  const chosen = isOverruled ? given : (remembered ?? (isEmpty || isBegun ? DEMO : null));
   if (chosen === null)
     throw new ConfigError('REELFUSE_MODEL_DIR is not set, and the data folder holds a catalogue that was imported without a model');
   const isDemo = chosen === DEMO;
   return {
     folder: isDemo ? demoFile('artifact') : chosen,
-    isFreshDemo: isDemo && isEmpty,
+    isFreshDemo: isDemo && (isEmpty || isBegun),
+    beginDemo: () => keyValues.set(DEMO_IMPORT_KEY, BEGUN),
     remember: async () => {
       if (remembered !== chosen) await keyValues.set(CHOICE_KEY, chosen);
       if (isOverruled) await keyValues.set(SETTING_KEY, given);
+      if (isDemo && (isBegun || isEmpty)) await keyValues.set(DEMO_IMPORT_KEY, 'done');
     },
   };
 }

@@ -31,6 +31,8 @@ export interface ImportProgress {
   /** Called as the file is read. */
   onProgress?: (bytes: number, total: number) => void;
   onRejected?: (rejected: RejectedRow) => void;
+  /** Called before the progress of a window is stored: rows that `onRejected` was given do not come again. */
+  onWindow?: () => void;
   /** Called between two windows; true stops the import. */
   isStopped?: () => boolean;
   /** Reads the file from its first row, even when an earlier import was interrupted. */
@@ -66,7 +68,7 @@ const KEPT_REJECTS = 100;
 export async function importRows(
   { kind, file, write, skip }: RowImport,
   keyValues: KeyValueStore,
-  { onProgress, onRejected, isStopped, fromStart = false }: ImportProgress = {},
+  { onProgress, onRejected, onWindow, isStopped, fromStart = false }: ImportProgress = {},
 ): Promise<ImportReport> {
   const { size } = statOf(file);
   const key = `import position:${kind}:${fileVersion(file)}`;
@@ -87,6 +89,7 @@ export async function importRows(
   const settle = async (bytes: number): Promise<void> => {
     await Promise.all(pending);
     pending = [];
+    onWindow?.();
     const reached: Position = { rows: count, rejected: report.rejectedRows };
     await keyValues.set(key, JSON.stringify(reached));
     onProgress?.(bytes, size);

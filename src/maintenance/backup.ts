@@ -17,6 +17,8 @@ const SNAPSHOTS = 'snapshots';
 const SERVED = 'served';
 /** Unfinished files. The folder is inside the target, because the target may be a mount point with a read-only parent. */
 export const STAGING = '.partial';
+/** Folder in it that holds the files. Beside it are the files of a lock, held while the target is filled. */
+const CONTENT = 'content';
 /** Names that an empty folder may hold: files of its lock, and those that a file system makes. */
 const IGNORED: readonly string[] = [...LOCK_FILES, 'lost+found'];
 
@@ -42,35 +44,68 @@ const namesIn = (folder: string, wanted: 'files' | 'all'): string[] =>
     .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
     .sort();
 
-function requireEmpty(folder: string): void {
+interface Filling {
+  /** The file that is moved last: a folder without it is not complete. */
+  last: string;
+  /** Everything that may be moved, the last file included. */
+  names: readonly string[];
+}
+
+const fillingOf = (last: string, engine: DatabaseCopier): Filling => ({ last, names: [MANIFEST, MODELS, SNAPSHOTS, SERVED, engine.file] });
+
+/** Whether a run was killed before the folder was complete. What it has moved by then may be removed. */
+const isUnfinished = (folder: string, { last }: Filling): boolean => existsSync(join(folder, STAGING)) && !existsSync(join(folder, last));
+
+/** @throws InputError when the folder holds anything but what an unfinished run has left */
+function requireEmpty(folder: string, filling: Filling): void {
   if (!existsSync(folder)) return;
-  const found = readdirSync(folder).filter((name) => !IGNORED.includes(name));
+  const left = isUnfinished(folder, filling) ? [STAGING, ...filling.names] : [];
+  const found = readdirSync(folder).filter((name) => !IGNORED.includes(name) && !left.includes(name));
   if (found.length > 0) throw new InputError(`${folder} is not empty: it holds ${found.slice(0, 3).join(', ')}`);
 }
 
+function lockStaging(target: string): () => void {
+  try {
+    return lockDataDir(join(target, STAGING));
+  } catch (error) {
+    throw new InputError(`${target} cannot be filled: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+const removeAll = (folder: string, names: readonly string[]): void => {
+  for (const name of names) rmSync(join(folder, name), { recursive: true, force: true });
+};
+
 /**
- * Fills an absent or empty folder. Everything is made and synced in a folder inside it, and moved up at the end.
- * @param last name of the file that is moved last: a folder without it does not count as complete
+ * Fills an absent or empty folder, or one that a killed run has left unfinished. Everything is made and synced in a folder inside it,
+ * and moved up at the end.
  */
-async function fillFolder(target: string, last: string, fill: (folder: string) => Promise<void>): Promise<void> {
-  mkdirSync(target, { recursive: true });
-  requireEmpty(target);
-  const staging = join(target, STAGING);
-  mkdirSync(staging); // fails when another process fills the folder
+async function fillFolder(target: string, filling: Filling, fill: (folder: string) => Promise<void>): Promise<void> {
+  requireEmpty(target, filling);
+  const unlock = lockStaging(target); // fails when another process fills the folder
   const own = [STAGING];
   try {
-    await fill(staging);
-    for (const name of namesIn(staging, 'all')) syncToDisk(join(staging, name));
-    const names = readdirSync(staging).filter((name) => name !== last);
-    for (const name of [...names, last]) {
-      renameSync(join(staging, name), join(target, name));
+    requireEmpty(target, filling); // another process may have completed it meanwhile
+    const content = join(target, STAGING, CONTENT);
+    removeAll(target, filling.names);
+    rmSync(content, { recursive: true, force: true });
+    mkdirSync(content);
+    await fill(content);
+    for (const name of namesIn(content, 'all')) syncToDisk(join(content, name));
+    for (const name of readdirSync(content).filter((entry) => entry !== filling.last)) {
+      renameSync(join(content, name), join(target, name));
       own.push(name);
     }
-    rmSync(staging, { recursive: true });
+    syncToDisk(target); // a power cut must not keep the last name without the others
+    renameSync(join(content, filling.last), join(target, filling.last));
+    own.push(filling.last);
+    removeAll(target, [STAGING]);
     syncToDisk(target);
   } catch (error) {
-    for (const name of own) rmSync(join(target, name), { recursive: true, force: true });
+    removeAll(target, own.reverse()); // the last file first: without it the rest is not complete
     throw error;
+  } finally {
+    unlock();
   }
 }
 
@@ -81,7 +116,7 @@ async function fillFolder(target: string, last: string, fill: (folder: string) =
 export async function backUp(dataDir: string, target: string, engine: DatabaseCopier): Promise<BackupManifest> {
   if (!existsSync(join(dataDir, engine.file))) throw new InputError(`${dataDir} holds no database`);
   let manifest: BackupManifest | null = null;
-  await fillFolder(target, MANIFEST, async (folder) => {
+  await fillFolder(target, fillingOf(MANIFEST, engine), async (folder) => {
     copySnapshots(join(dataDir, SNAPSHOTS), join(folder, SNAPSHOTS)); // before the database, so that no snapshot is newer than it
     copyServed(join(dataDir, SERVED), join(folder, SERVED));
     const database = engine.copy(dataDir, join(folder, engine.file));
@@ -159,11 +194,12 @@ async function copyModels({ model_dir: dir, models }: CopiedDatabase, to: string
  */
 export async function restoreBackup(source: string, dataDir: string, engine: DatabaseCopier): Promise<BackupManifest> {
   const manifest = readManifest(source);
-  requireEmpty(dataDir); // before minutes of reading
+  const filling = fillingOf(engine.file, engine);
+  requireEmpty(dataDir, filling); // before minutes of reading
   verify(source, manifest);
   const unlock = lockDataDir(dataDir); // until it is complete: no server may start on a part of it
   try {
-    await fillFolder(dataDir, engine.file, async (folder) => {
+    await fillFolder(dataDir, filling, async (folder) => {
       for (const name of Object.keys(manifest.files)) cpSync(join(source, name), join(folder, name));
       const folders = manifest.models.map((fingerprint) => ({ fingerprint, folder: join(resolve(dataDir), MODELS, fingerprint) }));
       engine.moveModels(join(folder, engine.file), folders, manifest.model);

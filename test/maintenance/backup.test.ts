@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import fs, { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import fs, { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -189,4 +189,43 @@ test('a model behind links is in the backup with its files', async (t) => {
   for (const gone of [model, linked]) rmSync(gone, { recursive: true });
   const again = await build(t, { REELFUSE_DATA_DIR: restored, REELFUSE_MODEL_DIR: '' });
   assert.equal(again.services.generations.current.artifact.fingerprint, fingerprint);
+});
+
+test('a backup and a restore that were killed are refused as they are, and completed by the same call', async (t) => {
+  const folder = temporaryFolder(t);
+  const [dataDir, target, restored] = ['data', 'backup', 'restored'].map((name) => join(folder, name)) as [string, string, string];
+  const live = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  await putClips(live.app, 3);
+  await live.stop();
+  const leave = (place: string): void => {
+    mkdirSync(join(place, '.partial', 'content'), { recursive: true });
+    writeFileSync(join(place, '.partial', 'content', 'reelfuse.sqlite'), 'half');
+    mkdirSync(join(place, 'models', 'of-the-killed-run'), { recursive: true });
+  };
+  leave(target);
+  await assert.rejects(restoreEmbedded(target, restored), /is not a backup/);
+  await backUpEmbedded(dataDir, target);
+  leave(restored);
+  await restoreEmbedded(target, restored);
+  for (const place of [target, restored])
+    assert.deepEqual([existsSync(join(place, '.partial')), existsSync(join(place, 'models/of-the-killed-run'))], [false, false]);
+  const again = await build(t, { REELFUSE_DATA_DIR: restored });
+  assert.equal((await again.api.getItem(clip(3))).status, 200);
+
+  const foreign = join(folder, 'foreign');
+  leave(foreign);
+  writeFileSync(join(foreign, 'precious'), 'x');
+  await assert.rejects(backUpEmbedded(dataDir, foreign), /foreign is not empty: it holds precious/);
+  assert.ok(existsSync(join(foreign, 'models')));
+});
+
+test('a damaged database is named by a backup, which leaves nothing', async (t) => {
+  const folder = temporaryFolder(t);
+  const [dataDir, target] = [join(folder, 'data'), join(folder, 'backup')];
+  const live = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  await putClips(live.app, 30);
+  await live.stop();
+  truncateSync(join(dataDir, 'reelfuse.sqlite'), 20_000);
+  await assert.rejects(backUpEmbedded(dataDir, target), /reelfuse\.sqlite is damaged: .+ an earlier backup can be restored/);
+  assert.deepEqual(readdirSync(target), []);
 });

@@ -3,29 +3,24 @@ const MAX_EDITS = 2;
 /** @returns the name that differs from this one by the fewest characters, two at most; null: there is none */
 export function nearestName(name: string, names: Iterable<string>): string | null {
   let nearest: string | null = null;
-  let fewest = Math.min(MAX_EDITS, Math.floor(name.length / 2)) + 1;
+  let edits = Math.min(MAX_EDITS, Math.floor(name.length / 2));
   for (const candidate of names) {
-    if (Math.abs(candidate.length - name.length) >= fewest) continue;
-    const edits = editsBetween(name, candidate, fewest);
-    if (edits < fewest) [nearest, fewest] = [candidate, edits];
+    while (edits > 0 && isWithin(edits, name, candidate)) {
+      nearest = candidate;
+      edits--; // only a nearer one is better
+    }
   }
   return nearest;
 }
 
-/** Levenshtein distance, or `limit` when it is at least that. */
-function editsBetween(a: string, b: string, limit: number): number {
-  let above = Array.from({ length: b.length + 1 }, (_, column) => column);
-  for (let row = 1; row <= a.length; row++) {
-    const current = [row];
-    let fewest = row;
-    for (let column = 1; column <= b.length; column++) {
-      const [left, up, corner] = [current[column - 1] ?? limit, above[column] ?? limit, above[column - 1] ?? limit];
-      const edits = Math.min(left + 1, up + 1, corner + (a[row - 1] === b[column - 1] ? 0 : 1));
-      current.push(edits);
-      fewest = Math.min(fewest, edits);
-    }
-    if (fewest >= limit) return limit;
-    above = current;
+/** Whether inserting, deleting and replacing this number of characters at most makes one text from the position of `a` to that of `b`. */
+function isWithin(edits: number, a: string, b: string, atA = 0, atB = 0): boolean {
+  if (Math.abs(a.length - atA - (b.length - atB)) > edits) return false;
+  let [i, j] = [atA, atB];
+  while (i < a.length && j < b.length && a.charCodeAt(i) === b.charCodeAt(j)) {
+    i++;
+    j++;
   }
-  return above[b.length] ?? limit;
+  if (i === a.length || j === b.length) return true; // what is left of the other one are insertions, counted above
+  return edits > 0 && (isWithin(edits - 1, a, b, i + 1, j + 1) || isWithin(edits - 1, a, b, i + 1, j) || isWithin(edits - 1, a, b, i, j + 1));
 }

@@ -6,6 +6,7 @@ import Fastify, { LogController } from 'fastify';
 import type { Logger } from 'pino';
 import type { Config } from './config.js';
 import { createAdmission, createGuardedServer } from './http/admission.js';
+import { registerAttributes, type AttributeRoutes } from './http/attributes.js';
 import { openToAll, registerAuth } from './http/auth.js';
 import { registerGunzip } from './http/body/gzip.js';
 import { registerJsonBodies } from './http/body/json-body.js';
@@ -40,6 +41,7 @@ export interface Routes {
   recommendations: RecommendationRoutes;
   items: ItemRoutes;
   itemBatch: ItemBatchRoutes;
+  attributes: AttributeRoutes;
   events: EventRoutes;
   users: UserRoutes;
   map: MapRoutes;
@@ -114,6 +116,7 @@ function registerRoutes(app: TypedApp, routes: Routes): void {
   registerRecommendations(app, routes.recommendations);
   registerItems(app, routes.items);
   registerItemBatch(app, routes.itemBatch);
+  registerAttributes(app, routes.attributes);
   registerEvents(app, routes.events);
   registerUsers(app, routes.users);
   registerMap(app, routes.map);

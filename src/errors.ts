@@ -4,6 +4,10 @@ export interface FieldError {
   detail: string;
 }
 
+/** The pointer to a field by the names on its path. */
+export const pointerTo = (...names: readonly string[]): string =>
+  names.map((name) => `/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
+
 export interface ErrorDetails {
   errors?: FieldError[];
   /** Seconds after which a retry may succeed. */
@@ -34,6 +38,10 @@ export const invalidRequest = (errors: FieldError[], detail = 'the request is no
 
 export const notFound = (what: string, id: string): ReelfuseError =>
   new ReelfuseError(404, `${what}_not_found`, `no ${what} has the id ${JSON.stringify(id)}`);
+
+/** @param itemId an item that stands against the change of the attribute */
+export const attributeInUse = (name: string, itemId: string, what = ''): ReelfuseError =>
+  new ReelfuseError(409, 'attribute_in_use', `the item ${JSON.stringify(itemId)} carries the attribute ${JSON.stringify(name)}${what}`);
 
 export const preconditionFailed = (detail: string): ReelfuseError => new ReelfuseError(412, 'precondition_failed', detail);
 

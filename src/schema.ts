@@ -1,5 +1,5 @@
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
-import type { FieldError } from './errors.js';
+import { pointerTo, type FieldError } from './errors.js';
 import { timeOf } from './time.js';
 
 /** Errors after which a validator stops. Branches of unions count too, so there are more of them than MAX_ERRORS. */
@@ -44,7 +44,6 @@ export function compileSchema(schema: object, from: 'body' | 'text' = 'body'): V
 const MAX_ERRORS = 20;
 /** Maximum length of a pointer, which may hold names of the caller. A longer one is cut to its parent. */
 const MAX_POINTER_LENGTH = 512;
-const escape = (key: string): string => key.replaceAll('~', '~0').replaceAll('/', '~1');
 
 function boundedPointer(pointer: string): string {
   let bounded = pointer;
@@ -58,9 +57,9 @@ export function fieldErrors(errors: readonly ErrorObject[], prefix = ''): FieldE
     .filter(({ keyword }) => keyword !== 'anyOf' && keyword !== 'propertyNames')
     .map(({ instancePath, keyword, params, message, propertyName }): FieldError => {
       const base = boundedPointer(prefix + instancePath);
-      if (keyword === 'required') return { pointer: `${base}/${escape(String(params.missingProperty))}`, detail: 'is required' };
+      if (keyword === 'required') return { pointer: base + pointerTo(String(params.missingProperty)), detail: 'is required' };
       if (keyword === 'additionalProperties')
-        return { pointer: boundedPointer(`${base}/${escape(String(params.additionalProperty))}`), detail: 'is not a known field' };
+        return { pointer: boundedPointer(base + pointerTo(String(params.additionalProperty))), detail: 'is not a known field' };
       if (keyword === 'const') return { pointer: base, detail: `must be ${JSON.stringify(params.allowedValue)}` };
       if (propertyName !== undefined) return { pointer: base, detail: `has a name that ${message ?? keyword}` };
       return { pointer: base, detail: message ?? keyword };

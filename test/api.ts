@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream';
 import type { InjectOptions } from 'fastify';
 import type { FieldProblem } from '../src/client/problem.js';
 import type {
+  Attribute,
   BatchedRecommendations,
   ErasedUser,
   EventsAnswer,
@@ -93,6 +94,7 @@ export function api({ app }: { app: TypedApp }) {
         headers: { ...(typeof payload === 'string' && JSON_BODY), ...headers },
       });
   const [get, post, put, patch, remove] = [send('GET'), send('POST'), send('PUT'), send('PATCH'), send('DELETE')];
+  const attributePath = (name: string): string => `/v1/attributes/${encodeURIComponent(name)}`;
   const itemPath = (itemId: string): string => `/v1/items/${encodeURIComponent(itemId)}`;
 
   return {
@@ -115,6 +117,11 @@ export function api({ app }: { app: TypedApp }) {
     /** Items as NDJSON; `accept` that too, and `rowsOf` reads the answer. */
     streamItems: (lines: string | Buffer | Readable, { headers = {}, ...extra }: Extra = {}) =>
       post<{ results: ItemResult[] }>('/v1/items/batch', lines, { ...extra, headers: { ...NDJSON, ...headers } }),
+
+    listAttributes: () => get<{ attributes: Attribute[] }>('/v1/attributes', undefined),
+    getAttribute: (name: string) => get<Attribute>(attributePath(name), undefined),
+    declareAttribute: (name: string, type: unknown, extra?: Extra) => put<Attribute>(attributePath(name), { type }, extra),
+    deleteAttribute: (name: string, extra?: Extra) => remove<Attribute>(attributePath(name), undefined, extra),
 
     sendEvents: (events: readonly object[], extra?: Extra) => post<EventsAnswer>('/v1/events', { events }, extra),
     getHistory: (userId: string, query?: Extra['query']) =>

@@ -184,6 +184,21 @@ class Reelfuse:
                     row += 1
                 lines = lines[len(results) :]  # a row that is longer than the server reads ends a body
 
+    def list_attributes(self) -> list[Json]:
+        """Every attribute that an item has carried or that is declared, by name."""
+        return self._call("GET", "/v1/attributes")["attributes"]
+
+    def get_attribute(self, name: str) -> Json:
+        return self._call("GET", f"/v1/attributes/{_segment(name)}")
+
+    def declare_attribute(self, name: str, type: str) -> Json:
+        """`type`: string, number, boolean, time or strings. From then on items with another type are refused."""
+        return self._call("PUT", f"/v1/attributes/{_segment(name)}", {"type": type})
+
+    def delete_attribute(self, name: str) -> Json:
+        """Only while no item carries it."""
+        return self._call("DELETE", f"/v1/attributes/{_segment(name)}", is_idempotent=False)
+
     def get_map(self, **query: Any) -> Json:
         """A sample of the catalogue on a plane."""
         return self._call("GET", "/v1/map", query=query)

@@ -19,6 +19,7 @@ const NAMES = {
   recommendations: true,
   items: true,
   itemBatch: true,
+  attributes: true,
   events: true,
   users: true,
   map: true,

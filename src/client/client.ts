@@ -3,6 +3,8 @@ import { newId } from './new-id.js';
 import { ReelfuseProblem } from './problem.js';
 import { createTransport, type Call, type CallOptions, type ClientOptions } from './transport.js';
 import type {
+  Attribute,
+  AttributeType,
   BatchedRecommendations,
   ErasedUser,
   EventInput,
@@ -191,6 +193,17 @@ export function createClient(options: ClientOptions) {
         }
       }
     },
+
+    /** Every attribute that an item has carried or that is declared, by name. */
+    listAttributes: async (call: CallOptions = {}): Promise<Attribute[]> =>
+      (await read<{ attributes: Attribute[] }>('/v1/attributes', call)).attributes,
+    getAttribute: (name: string, call: CallOptions = {}): Promise<Attribute> => read(`/v1/attributes/${segment(name)}`, call),
+    /** From then on items with another type are refused. */
+    declareAttribute: (name: string, type: AttributeType, { signal }: CallOptions = {}): Promise<Attribute> =>
+      ask({ method: 'PUT', path: `/v1/attributes/${segment(name)}`, body: { type }, isIdempotent: true, ...optional('signal', signal) }),
+    /** Only while no item carries it. */
+    deleteAttribute: (name: string, { signal }: CallOptions = {}): Promise<Attribute> =>
+      ask({ method: 'DELETE', path: `/v1/attributes/${segment(name)}`, isIdempotent: false, ...optional('signal', signal) }),
 
     /** A sample of the catalogue on a plane. */
     getMap: ({ fields }: { fields?: readonly string[] } = {}, call: CallOptions = {}): Promise<ItemMap> =>

@@ -9,6 +9,20 @@ type QueryOf<Name extends Operation> = NonNullable<operations[Name]['parameters'
 
 export type AttributeValue = string | number | boolean | readonly string[];
 
+export type AttributeType = 'string' | 'number' | 'boolean' | 'time' | 'strings';
+
+export interface Attribute {
+  name: string;
+  /** The declared type; null: not declared. */
+  type: AttributeType | null;
+  /** The declared type; without one, every type that values of items have had. */
+  types: AttributeType[];
+  declared_at: string | null;
+  first_seen_at: string | null;
+  /** Items that carry it now; null: the catalogue is still loading. */
+  items: number | null;
+}
+
 interface Comparison {
   eq?: string | number | boolean;
   in?: readonly (string | number | boolean)[];

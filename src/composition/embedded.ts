@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import type { Routes } from '../app.js';
 import { systemClock, type Clock } from '../clock.js';
 import type { Config } from '../config.js';
+import { createAttributeRegistry, type AttributeRegistry } from '../domain/attribute-registry.js';
 import { createItemInterner, type ItemInterner } from '../domain/item-interner.js';
 import { messageOf } from '../errors.js';
 import { describeItems, type Generation } from '../generations/generation.js';
@@ -107,6 +108,10 @@ async function openParts(
   closers.push(stores.close);
   stop?.throwIfAborted();
 
+  const attributes = createAttributeRegistry();
+  stores.attributes.onChange(attributes.apply);
+  for (const known of await stores.attributes.list()) attributes.apply(known.name, known);
+
   const interner = createItemInterner();
   const { generations, current } = await openModel(config, stores, interner, clock, metrics, log);
   closers.push(generations.close);
@@ -145,7 +150,7 @@ async function openParts(
 
   const cursors = createCursors(await cursorSecret(config, stores.keyValues), config.cursorMinutes);
   const parts = { config, log, metrics, tracing, stores, generations, ingest, popularity, erasure, snapshots, isReady };
-  const routes = routesOf(parts, { interner, cursors, servedLog, describe });
+  const routes = routesOf(parts, { attributes, interner, cursors, servedLog, describe });
   const load = async (signal?: AbortSignal): Promise<LoadedCatalogue> => {
     const loaded = await loadCatalogue(parts, current(), signal).catch((error: unknown) => {
       throw explained(error, config);
@@ -254,13 +259,14 @@ async function loadCatalogue(
 }
 
 interface RouteParts {
+  attributes: AttributeRegistry;
   interner: ItemInterner;
   cursors: ReturnType<typeof createCursors>;
   servedLog: ServedLog | null;
   describe: Parameters<typeof readItem>[1]['describe'];
 }
 
-function routesOf(parts: Parts, { interner, cursors, servedLog, describe }: RouteParts): Routes {
+function routesOf(parts: Parts, { attributes, interner, cursors, servedLog, describe }: RouteParts): Routes {
   const { config, log, metrics, stores, generations, ingest, popularity, erasure, snapshots, isReady } = parts;
   const { items, events, changes } = stores;
   const seen = new WeakMap<Generation, ServingGeneration>();
@@ -276,6 +282,7 @@ function routesOf(parts: Parts, { interner, cursors, servedLog, describe }: Rout
   const recommend = createRecommender(
     serving,
     {
+      attributes,
       changes,
       events,
       popularity,
@@ -298,6 +305,11 @@ function routesOf(parts: Parts, { interner, cursors, servedLog, describe }: Rout
       listItems: (query) => listItems(query, { items, describe }),
     },
     itemBatch: { isReady, ingest, expectedShape, idempotency: createIdempotency(stores.idempotency, log), config, log },
+    attributes: {
+      store: stores.attributes,
+      registry: attributes,
+      countWith: (name) => (isReady() ? generations.current.catalogue.countWith(name) : null),
+    },
     events: { ingestEvents: (rows) => ingestEvents(rows, eventIngest) },
     users: { readHistory: (...query) => readHistory(...query, { events, changes, find }), erasure, events, config },
     map: { isReady, serving, maps: createItemMaps() },

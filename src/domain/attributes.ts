@@ -1,49 +1,36 @@
 import { timeOf } from '../time.js';
 import type { ItemFields } from './item.js';
 
-export type AttributeType = 'string' | 'number' | 'boolean' | 'list' | 'time';
+/** `time` is a string in RFC 3339, `strings` a list of strings. */
+export const ATTRIBUTE_TYPES = ['string', 'number', 'boolean', 'time', 'strings'] as const;
+export type AttributeType = (typeof ATTRIBUTE_TYPES)[number];
 
-/** The types that an attribute has among the items; null: no item has this attribute. */
+/** Characters of the longest attribute name. */
+export const MAX_ATTRIBUTE_NAME = 64;
+/** The narrowest type of a value that the schema of items lets through. */
+export function typeOfValue(value: unknown): AttributeType {
+  if (typeof value === 'string') return timeOf(value) !== null ? 'time' : 'string';
+  if (typeof value === 'number') return 'number';
+  return typeof value === 'boolean' ? 'boolean' : 'strings';
+}
+
+/** Whether a value of this type may stand where the other one is declared: a time is a string, too. */
+export const isOfType = (type: AttributeType, declared: AttributeType): boolean => type === declared || (type === 'time' && declared === 'string');
+
+/** The types that conditions on an attribute may use; null: nobody has ever declared or written it. */
 export type AttributeTypesOf = (name: string) => ReadonlySet<AttributeType> | null;
 
-/** Counts the types of each attribute over the items of a catalogue. A filter on an attribute or type that no item has is refused. */
-export interface AttributeTypes {
-  add(attributes: Record<string, unknown>): void;
-  remove(attributes: Record<string, unknown>): void;
-  of: AttributeTypesOf;
+/** What the rules of a request are checked against. */
+export interface AttributeNames {
+  readonly typesOf: AttributeTypesOf;
+  /** A known name that differs from this one by one or two characters; null: there is none. */
+  nearest(name: string): string | null;
 }
 
-/** A string that is an RFC 3339 time has both types. */
-function typesOf(value: unknown): readonly AttributeType[] {
-  if (typeof value === 'string') return timeOf(value) !== null ? ['string', 'time'] : ['string'];
-  if (typeof value === 'number') return ['number'];
-  if (typeof value === 'boolean') return ['boolean'];
-  return ['list'];
-}
-
-/** Starts without items: no attribute has a type. */
-export function createAttributeTypes(): AttributeTypes {
-  const counts = new Map<string, Map<AttributeType, number>>();
-  const count = (attributes: Record<string, unknown>, step: 1 | -1): void => {
-    for (const [name, value] of Object.entries(attributes)) {
-      const types = counts.get(name) ?? new Map<AttributeType, number>();
-      for (const type of typesOf(value)) {
-        const next = (types.get(type) ?? 0) + step;
-        if (next > 0) types.set(type, next);
-        else types.delete(type);
-      }
-      if (types.size > 0) counts.set(name, types);
-      else counts.delete(name);
-    }
-  };
-  return {
-    add: (attributes) => count(attributes, 1),
-    remove: (attributes) => count(attributes, -1),
-    of: (name) => {
-      const types = counts.get(name);
-      return types === undefined ? null : new Set(types.keys());
-    },
-  };
+/** Reason why a rule with this attribute is refused. */
+export function unknownAttribute(name: string, attributes: Pick<AttributeNames, 'nearest'>): string {
+  const nearest = attributes.nearest(name);
+  return `no item has had the attribute ${JSON.stringify(name)}, and it is not declared${nearest === null ? '' : `; did you mean ${JSON.stringify(nearest)}?`}`;
 }
 
 /** `attributes.NAME` and `NAME` name the same attribute. */

@@ -1,6 +1,6 @@
 import type { FieldError } from '../errors.js';
 import { timeOf } from '../time.js';
-import { attributeName, type AttributeType, type AttributeTypesOf } from './attributes.js';
+import { attributeName, MAX_ATTRIBUTE_NAME, unknownAttribute, type AttributeNames, type AttributeType } from './attributes.js';
 import type { Item } from './item.js';
 
 /** Fields that every item has, beside its attributes. */
@@ -34,8 +34,8 @@ export interface ParsedFilter {
 const MAX_DEPTH = 8;
 const MAX_CONDITIONS = 100;
 const MAX_VALUES = 1000;
-/** Length of `attributes.` plus that of the longest attribute name. */
-const MAX_FIELD = 75;
+/** Characters of `attributes.` and the longest attribute name. */
+const MAX_FIELD = 'attributes.'.length + MAX_ATTRIBUTE_NAME;
 /** Errors that are reported at once. */
 const MAX_ERRORS = 20;
 const OPERATORS = ['eq', 'in', 'gte', 'gt', 'lte', 'lt', 'exists'] as const;
@@ -64,10 +64,10 @@ const REFUSED: Filter = { any: [] };
  * Parses `{"all": […]}`, `{"any": […]}`, `{"not": …}` and `{"field": "topic", "eq": …}`; several operators in one
  * condition must all hold. `attributes.NAME` and `NAME` name the same attribute. On a list, `eq` and `in` look for a member.
  * Times are compared as instants, however they are written.
- * @returns errors with pointers below `pointer` when the value is not a filter, or names an attribute or type that no item has
+ * @returns errors with pointers below `pointer` when the value is not a filter, or names an attribute that is not known, or a type that it does not have
  */
-export function parseFilter(value: unknown, pointer: string, typesOf: AttributeTypesOf): ParsedFilter | FieldError[] {
-  const parser = createParser(typesOf);
+export function parseFilter(value: unknown, pointer: string, attributes: AttributeNames): ParsedFilter | FieldError[] {
+  const parser = createParser(attributes);
   const filter = parser.parse(value, pointer, 0);
   return parser.errors.length > 0 ? parser.errors : { key: JSON.stringify(value), filter };
 }
@@ -80,7 +80,7 @@ interface Parser {
 /** Notes an error. @returns a filter that stands in for the refused part */
 type Refuse = (pointer: string, detail: string) => Filter;
 
-function createParser(typesOf: AttributeTypesOf): Parser {
+function createParser(attributes: AttributeNames): Parser {
   const errors: FieldError[] = [];
   let conditions = 0;
   const refuse: Refuse = (pointer, detail) => {
@@ -94,7 +94,7 @@ function createParser(typesOf: AttributeTypesOf): Parser {
     const named = GROUPS.find((name) => name in part);
     if (named === undefined) {
       if (++conditions > MAX_CONDITIONS) return refuse(at, `is condition number ${conditions}; at most ${MAX_CONDITIONS} are allowed`);
-      return parseCondition(part, at, typesOf, refuse);
+      return parseCondition(part, at, attributes, refuse);
     }
     if (keys.length > 1) return refuse(at, `${named} must stand alone, found also ${keys.filter((key) => key !== named).join(', ')}`);
     if (named === 'not') return { not: parse(part.not, `${at}/not`, depth + 1) };
@@ -108,17 +108,20 @@ function createParser(typesOf: AttributeTypesOf): Parser {
   return { errors, parse };
 }
 
+/** The schema of items counts characters as code points, too. */
+const isFieldName = (name: string): boolean => name.length <= 2 * MAX_FIELD && [...name].length <= MAX_FIELD;
+
 /** One field with its operators. */
-function parseCondition(part: Record<string, unknown>, at: string, typesOf: AttributeTypesOf, refuse: Refuse): Filter {
+function parseCondition(part: Record<string, unknown>, at: string, attributes: AttributeNames, refuse: Refuse): Filter {
   const { field: name, ...rest } = part;
-  if (typeof name !== 'string' || name.length > MAX_FIELD) return refuse(`${at}/field`, 'is required: the name of an attribute or field');
+  if (typeof name !== 'string' || !isFieldName(name)) return refuse(`${at}/field`, 'is required: the name of an attribute or field');
   const unknown = Object.keys(rest).find((key) => !OPERATORS.includes(key as Operator));
   if (unknown !== undefined) return refuse(`${at}/${unknown}`, `is not an operator; known are ${OPERATORS.join(', ')}`);
   const operators = Object.entries(rest) as [Operator, unknown][];
   if (operators.length === 0) return refuse(at, `needs one of ${OPERATORS.join(', ')}`);
   const field: FilterField = isBuiltIn(name) ? { builtIn: name } : { attribute: attributeName(name) };
-  const types = 'builtIn' in field ? BUILT_IN_TYPES[field.builtIn] : typesOf(field.attribute);
-  if (types === null) return refuse(`${at}/field`, `no item has the attribute ${JSON.stringify(attributeName(name))}`);
+  const types = 'builtIn' in field ? BUILT_IN_TYPES[field.builtIn] : attributes.typesOf(field.attribute);
+  if (types === null) return refuse(`${at}/field`, unknownAttribute(attributeName(name), attributes));
   const parts = operators.map(([operator, operand]) => parseOperation({ field, types }, operator, operand, `${at}/${operator}`, refuse));
   return parts.length === 1 && parts[0] !== undefined ? parts[0] : { all: parts };
 }
@@ -147,13 +150,14 @@ function parseOperation(typed: TypedField, operator: Operator, operand: unknown,
 function parseMembers({ field, types }: TypedField, values: readonly unknown[], at: (index: number) => string, refuse: Refuse): Filter {
   const wanted: FilterValue[] = [];
   const instants: number[] = [];
+  const isTime = types.has('time') && types.size === 1; // else the values may be texts that are no times
   values.forEach((value, index) => {
     if (!isScalar(value)) refuse(at(index), 'must be a string, a number or a boolean');
-    else if (types === TIME) {
+    else if (isTime) {
       const time = typeof value === 'string' ? timeOf(value) : null;
       if (time === null) refuse(at(index), 'must be a time in RFC 3339');
       else instants.push(time);
-    } else if (!types.has(typeof value as AttributeType) && !(typeof value === 'string' && types.has('list')))
+    } else if (!types.has(typeof value as AttributeType) && !(typeof value === 'string' && types.has('strings')))
       refuse(at(index), `is a ${typeof value}, the attribute holds ${[...types].join(' or ')}`);
     else {
       wanted.push(value);

@@ -2,6 +2,8 @@
 export const ERROR_CODES: Record<string, string> = {
   api_key_missing: '401: send `Authorization: Bearer` or `X-API-Key`',
   api_key_unknown: '401: the key is not known',
+  attribute_in_use: '409: an item carries the attribute, or carries it with another type; `detail` names one',
+  attribute_not_found: '404: no item has carried the attribute, and it is not declared',
   bad_request: '400, 414, 415: the URL, an encoding or a header is malformed; `detail` says which',
   body_too_complex: '413: the body holds more values than its route takes, or is nested deeper than 64',
   body_too_large: '413: the body is larger than its route takes or REELFUSE_BODY_LIMIT_MB after decompression, or expands too far',

@@ -196,9 +196,10 @@ async function* textOf(results: AsyncIterable<RowResult[]>): AsyncGenerator<stri
   for await (const group of results) for (const result of group) yield `${JSON.stringify(result)}\n`;
 }
 
-const refused = (error: ReelfuseError, prefix: string): RowResult => ({
-  status: error.status,
-  error: { code: error.code, pointer: error.errors[0]?.pointer ?? prefix, detail: error.message },
+/** The first field that is refused is named by a pointer within the row. */
+const refused = ({ status, code, errors: [first], message }: ReelfuseError, prefix: string): RowResult => ({
+  status,
+  error: { code, pointer: prefix + (first?.pointer ?? ''), detail: first?.detail ?? message },
 });
 
 function putLine(text: string, prefix: string, putRow: PutRow): Promise<RowResult> {

@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
-import { InputError } from '../errors.js';
+import { InputError, ReelfuseError } from '../errors.js';
+import { timeOf } from '../time.js';
 import type { Stores } from '../store/stores.js';
 import type { Features } from './features.js';
 import { openFeaturesFile } from './features-file.js';
@@ -22,7 +23,7 @@ const FIELDS = new Set(['item_id', 'title', 'author_id', 'attributes', 'availabl
 
 /**
  * A CSV record as an item: known columns are fields, every other column is an attribute. `name:number`,
- * `name:boolean` and `name:list` (separated by |) give its type; empty cells are left out.
+ * `name:boolean`, `name:time` and `name:strings` or `name:list` (separated by |) give its type; empty cells are left out.
  */
 export function itemOfRecord(record: Record<string, string>): Record<string, unknown> {
   const item: Record<string, unknown> = {};
@@ -45,7 +46,8 @@ const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 function typed(cell: string, type: string): unknown {
   if (type === 'number' && DECIMAL.test(cell.trim()) && Number.isFinite(Number(cell))) return Number(cell);
   if (type === 'boolean' && (cell === 'true' || cell === 'false')) return cell === 'true';
-  if (type === 'list') return cell.split('|');
+  if (type === 'time' && timeOf(cell) !== null) return cell;
+  if (type === 'list' || type === 'strings') return cell.split('|');
   return type === 'string' ? cell : null; // null is refused by the schema, with the column's name
 }
 
@@ -76,7 +78,12 @@ export function importItems(
           if (error instanceof InputError) return [{ pointer: '/hidden_states', detail: error.message }];
           throw error;
         }
-        await stores.items.put({ item: parsed.fields, hiddenStates, vectors: [] });
+        try {
+          await stores.items.put({ item: parsed.fields, hiddenStates, vectors: [] });
+        } catch (error) {
+          if (error instanceof ReelfuseError && error.code === 'invalid_request') return error.errors; // an attribute has another type than the declared one
+          throw error;
+        }
         return null;
       },
     },

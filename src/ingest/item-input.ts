@@ -1,4 +1,5 @@
 import { Type, type Static, type TSchema } from 'typebox';
+import { MAX_ATTRIBUTE_NAME } from '../domain/attributes.js';
 import type { HiddenStates, ItemFields } from '../domain/item.js';
 import { InputError, invalidRequest, type FieldError } from '../errors.js';
 import type { Artifact } from '../model/artifact.js';
@@ -20,11 +21,13 @@ const AttributeValue = Type.Union([
   Type.Array(Type.String({ maxLength: 256 }), { maxItems: 100 }),
 ]);
 const MAX_ATTRIBUTES = 64;
+/** A lone surrogate cannot be stored as UTF-8. */
+export const AttributeName = Type.String({ minLength: 1, maxLength: MAX_ATTRIBUTE_NAME, pattern: '^\\P{Cs}+$', description: '1 to 64 characters' });
 /** Attributes by name. `additionalProperties` gives every name the schema of the value; `patternProperties` would miss names with a line break. */
 const attributesOf = <Value extends TSchema>(value: Value) =>
   Type.Unsafe<Record<string, Static<Value>>>({
     type: 'object',
-    propertyNames: { type: 'string', minLength: 1, maxLength: 64 },
+    propertyNames: AttributeName,
     additionalProperties: value,
     maxProperties: MAX_ATTRIBUTES,
   });

@@ -1,3 +1,4 @@
+import type { AttributeNames } from '../domain/attributes.js';
 import type { ItemInterner } from '../domain/item-interner.js';
 import type { Catalogue } from '../retrieval/catalogue.js';
 import type { Retrieval } from '../retrieval/retrieval.js';
@@ -13,7 +14,9 @@ import type { Cursors } from './cursors.js';
 export interface RecommendContext {
   model: ServingModel;
   retrieval: Pick<Retrieval, 'search' | 'hydrate' | 'find' | 'vectors'>;
-  catalogue: Pick<Catalogue, 'attributeTypes' | 'all'>;
+  catalogue: Pick<Catalogue, 'all'>;
+  /** Every attribute that an item has had or that is declared. */
+  attributes: AttributeNames;
   /** [L], share of each layer in an item vector, see layer-shares.ts; null: the item has no hidden states that fit the model. */
   layerShares: (itemId: string) => Promise<number[] | null>;
   changes: Pick<ChangeFeed, 'sequence' | 'reached'>;

@@ -1,11 +1,12 @@
-import { attributeName, type AttributeType, type AttributeTypesOf } from '../domain/attributes.js';
+import { attributeName, unknownAttribute, type AttributeNames } from '../domain/attributes.js';
 import type { EligibilityRules } from '../domain/eligibility.js';
 import { matcherOf, parseFilter, type Matcher, type ParsedFilter } from '../domain/filter.js';
 import { invalidRequest, type FieldError } from '../errors.js';
 import type { RecommendContext } from './context.js';
 import type { RecommendRequest } from './request.js';
 
-const ANY_TYPE: ReadonlySet<AttributeType> = new Set(['string', 'number', 'boolean', 'list', 'time']);
+/** Unknown names of one request that get a suggestion. Each is compared with every known name. */
+const MAX_SUGGESTIONS = 3;
 
 /** Maximum length of all filters of a request as JSON. They are keys of bitmaps, and are kept with the answer. */
 const MAX_FILTER_TEXT = 65_536;
@@ -26,24 +27,23 @@ export interface FilteredBoost {
 const NO_RULES: ParsedRules = { filter: null, boosts: [] };
 
 /**
- * Parses filter and boosts, and checks that each attribute exists with the used type.
+ * Parses filter and boosts, and checks that each attribute is known with the used type. Whether an item carries it now does not matter.
  * @throws ReelfuseError 422 `invalid_request` with pointers
  */
-export function parseRules({ catalogue, isReady }: Pick<RecommendContext, 'catalogue' | 'isReady'>, request: RecommendRequest): ParsedRules {
+export function parseRules(context: Pick<RecommendContext, 'attributes'>, request: RecommendRequest): ParsedRules {
   const { filter, boosts, caps, fallbackMix } = request;
   if (filter === null && boosts.length === 0 && caps.length === 0 && fallbackMix === null) return NO_RULES;
-  // while the catalogue loads, its attributes are not known yet
-  const typesOf: AttributeTypesOf = (name) => (isReady() ? catalogue.attributeTypes(name) : ANY_TYPE);
+  const attributes = withFewSuggestions(context.attributes);
   const errors: FieldError[] = [];
   const requireKnown = (field: string, pointer: string): void => {
-    if (field !== 'author_id' && typesOf(attributeName(field)) === null)
-      errors.push({ pointer, detail: `no item has the attribute ${JSON.stringify(field)}` });
+    const name = attributeName(field);
+    if (field !== 'author_id' && attributes.typesOf(name) === null) errors.push({ pointer, detail: unknownAttribute(name, attributes) });
   };
   caps.forEach(({ field }, index) => requireKnown(field, `/caps/${index}/field`));
   if (fallbackMix !== null) requireKnown(fallbackMix, '/fallback_mix_by');
   let text = 0;
   const parse = (value: unknown, pointer: string): ParsedFilter | null => {
-    const parsed = parseFilter(value, pointer, typesOf);
+    const parsed = parseFilter(value, pointer, attributes);
     if (Array.isArray(parsed)) {
       errors.push(...parsed);
       return null;
@@ -60,4 +60,9 @@ export function parseRules({ catalogue, isReady }: Pick<RecommendContext, 'catal
   });
   if (errors.length > 0) throw invalidRequest(errors);
   return { filter: own === null ? null : { ...own, matches: matcherOf(own.filter) }, boosts: gains };
+}
+
+function withFewSuggestions({ typesOf, nearest }: AttributeNames): AttributeNames {
+  let left = MAX_SUGGESTIONS;
+  return { typesOf, nearest: (name) => (left-- > 0 ? nearest(name) : null) };
 }

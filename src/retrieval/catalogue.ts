@@ -1,4 +1,3 @@
-import type { AttributeTypesOf } from '../domain/attributes.js';
 import type { Availability, Item, ItemState } from '../domain/item.js';
 
 export interface CatalogueStatus {
@@ -17,7 +16,8 @@ export interface Catalogue {
   status(): Promise<CatalogueStatus>;
   /** Numbers of items that are not hidden but scheduled or expired. */
   countUnavailable(now: number): Promise<Record<Exclude<Availability, 'now'>, number>>;
-  readonly attributeTypes: AttributeTypesOf;
+  /** Number of items that carry an attribute. Cheap: a list of all attributes asks for each. */
+  countWith(attribute: string): number;
   /** Up to `count` servable items with a vector, spread over the order in which they came. */
   sample(count: number, now: number): Promise<Item[]>;
   /** One item with a vector; undefined: there is none. */

@@ -23,7 +23,9 @@ export interface ItemWritten {
 
 /**
  * Items with their hidden states. A write resolves when it is durable; it is applied as a whole or not at all. Reads see every
- * write that has resolved. Writes @throws ReelfuseError 507 `storage_full`
+ * write that has resolved. `put` and `updateFields` register the attributes, see AttributeStore.
+ * Writes @throws ReelfuseError 507 `storage_full`; `put` and `updateFields` 422 `invalid_request` when an attribute is refused, with a
+ * pointer relative to the item
  */
 export interface ItemStore {
   put(write: ItemWrite): Promise<ItemWritten>;

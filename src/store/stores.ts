@@ -1,3 +1,4 @@
+import type { AttributeStore } from './attributes.js';
 import type { ChangeFeed } from './changes.js';
 import type { EventStore } from './events.js';
 import type { IdempotencyStore } from './idempotency.js';
@@ -15,6 +16,7 @@ export interface Stores {
   vectors: VectorStore;
   events: EventStore;
   models: ModelStore;
+  attributes: AttributeStore;
   changes: ChangeFeed;
   keyValues: KeyValueStore;
   idempotency: IdempotencyStore;

@@ -84,7 +84,7 @@ export function loadedGeneration({
       return { size: items.size, states, findable: withVector().length, deadNodes: state.deadNodes };
     },
     countUnavailable: async () => ({ scheduled: 0, expired: 0 }),
-    attributeTypes: () => null,
+    countWith: () => 0,
     sample: async () => [],
     random: async () => {
       const searchable = withVector();

@@ -9,6 +9,7 @@ import type { RankedItem } from '../../src/recommend/source.js';
 import type { Catalogue } from '../../src/retrieval/catalogue.js';
 import type { Retrieval } from '../../src/retrieval/retrieval.js';
 import { createPopularity } from '../../src/signals/popularity.js';
+import { registryOf } from '../domain/registry-of.js';
 import { createMemoryRetrieval } from '../retrieval/memory-retrieval.js';
 
 export interface ContextItem {
@@ -85,6 +86,7 @@ export async function memoryContext(
     model: { fingerprint: 'f', version: '1', layer_weights: [] },
     retrieval,
     catalogue,
+    attributes: registryOf(items.map(({ fields }) => fields?.attributes ?? {})),
     layerShares: async () => null,
     changes: { sequence: 7, reached: async () => true },
     events: { impressions: async () => Object.entries(impressions).map(([itemId, shown]) => ({ item_id: itemId, shown })) },

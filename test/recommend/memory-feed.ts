@@ -9,6 +9,7 @@ import { createEmbeddedRetrieval } from '../../src/retrieval/embedded/embedded-r
 import type { Catalogue } from '../../src/retrieval/catalogue.js';
 import type { IndexChange, Retrieval } from '../../src/retrieval/retrieval.js';
 import { createPopularity, type Popularity } from '../../src/signals/popularity.js';
+import { registryOf } from '../domain/registry-of.js';
 import { manualClock } from '../manual-clock.js';
 import { createInThreadPool } from '../retrieval/in-thread-pool.js';
 
@@ -69,6 +70,7 @@ export async function memoryFeed(items: readonly MemoryItem[], reach = Infinity)
     model: { fingerprint: 'f', version: '1', layer_weights: [] },
     retrieval,
     catalogue,
+    attributes: registryOf(items.map(({ attributes = {} }) => attributes)),
     layerShares: async () => null,
     changes: { sequence: 0, reached: async () => true },
     events: { impressions: async () => [] },

@@ -5,9 +5,9 @@ import { parseRules, type ParsedRules } from '../../src/recommend/rules.js';
 import type { RecommendRequest } from '../../src/recommend/request.js';
 import { itemOf, memoryContext } from './memory-context.js';
 
-async function parse(request: Partial<RecommendRequest>, isReady = true): Promise<ParsedRules> {
-  const { catalogue, requestOf } = await memoryContext([{ id: 'a', fields: { attributes: { kind: 'x', size: 3 } } }]);
-  return parseRules({ catalogue, isReady: () => isReady }, requestOf(request));
+async function parse(request: Partial<RecommendRequest>): Promise<ParsedRules> {
+  const { context, requestOf } = await memoryContext([{ id: 'a', fields: { attributes: { kind: 'x', size: 3 } } }]);
+  return parseRules(context, requestOf(request));
 }
 
 async function pointersOf(request: Partial<RecommendRequest>): Promise<string[]> {
@@ -37,9 +37,12 @@ test('all mistakes are told at once, each where it is', async () => {
   assert.deepEqual(await pointersOf(request), ['/caps/2/field', '/fallback_mix_by', '/filter/eq', '/boosts/1/filter']);
 });
 
-test('while the catalogue loads any attribute may be asked for', async () => {
-  const { filter } = await parse({ filter: { field: 'colour', eq: 'red' }, caps: [{ field: 'colour', max: 1 }], fallbackMix: 'colour' }, false);
-  assert.equal(filter?.matches(itemOf('a', 0, { attributes: { colour: 'red' } })), true);
+test('of many unknown names the first get a suggestion', async () => {
+  const filter = { any: Array.from({ length: 10 }, () => ({ field: 'kinds', eq: 'x' })) };
+  const error = await parse({ filter, caps: [{ field: 'siz', max: 1 }] }).catch((reason: unknown) => reason);
+  assert.ok(error instanceof ReelfuseError);
+  const suggested = error.errors.map(({ detail }) => /did you mean "(\w+)"\?$/.exec(detail)?.[1] ?? null);
+  assert.deepEqual(suggested, ['size', 'kind', 'kind', ...Array.from({ length: 8 }, () => null)]);
 });
 
 test('a boost adds the logarithm of its factor and is named by its place', async () => {

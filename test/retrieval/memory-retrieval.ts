@@ -1,4 +1,3 @@
-import { createAttributeTypes, type AttributeTypesOf } from '../../src/domain/attributes.js';
 import { matcherOf, type Filter } from '../../src/domain/filter.js';
 import { availabilityOf, isServable, stateOf, type Item, type ItemState } from '../../src/domain/item.js';
 import type { ItemInterner } from '../../src/domain/item-interner.js';
@@ -128,11 +127,6 @@ function streamOf({ history, query, without, temperature }: QueryVectors, kept: 
 
 function catalogueOf(kept: ReadonlyMap<number, Kept>): Catalogue {
   const withVector = (): Item[] => [...kept.values()].flatMap(({ item, vector }) => (vector === null ? [] : [item]));
-  const attributeTypes: AttributeTypesOf = (name) => {
-    const types = createAttributeTypes();
-    for (const { item } of kept.values()) types.add(item.fields.attributes);
-    return types.of(name);
-  };
   return {
     status: async () => {
       const states: Record<ItemState, number> = { searchable: 0, pending_features: 0, stored: 0, hidden: 0 };
@@ -148,7 +142,7 @@ function catalogueOf(kept: ReadonlyMap<number, Kept>): Catalogue {
       }
       return found;
     },
-    attributeTypes,
+    countWith: (attribute) => [...kept.values()].filter(({ item }) => Object.hasOwn(item.fields.attributes, attribute)).length,
     sample: async (count, now) => {
       const servable = withVector().filter((item) => isServable(item, now));
       const stride = Math.max(1, servable.length / count);

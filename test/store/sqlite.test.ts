@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import Database from 'better-sqlite3';
@@ -7,7 +7,10 @@ import { createMetrics } from '../../src/metrics.js';
 import { packageFile } from '../../src/package-root.js';
 import { lockDataDir } from '../../src/store/data-lock.js';
 import { copyDatabase, moveModels } from '../../src/store/sqlite/backup.js';
+import type { WriteOperation } from '../../src/store/sqlite/write-operations.js';
+import { createWriter } from '../../src/store/sqlite/writer.js';
 import { DATABASE_FILE } from '../../src/store/sqlite/database.js';
+import { migrate } from '../../src/store/sqlite/migrate.js';
 import { inspectDatabase } from '../../src/store/sqlite/inspect.js';
 import { temporaryFolder } from '../temporary-folder.js';
 import { event, item } from './conformance/stores.js';
@@ -113,4 +116,61 @@ test('a data folder that is a file is refused by name', (t) => {
   const file = join(temporaryFolder(t), 'data');
   writeFileSync(file, '');
   assert.throws(() => lockDataDir(file), { name: 'InputError', message: /data cannot be used as REELFUSE_DATA_DIR: EEXIST/ });
+});
+
+test('a database of the version before knows every attribute of its items after the migration', async (t) => {
+  const { dataDir, open } = sqliteOf(t);
+  const before = temporaryFolder(t);
+  for (const name of readdirSync(packageFile('migrations', 'sqlite')).filter((file) => file < '009'))
+    copyFileSync(packageFile('migrations', 'sqlite', name), join(before, name));
+  const database = new Database(join(dataDir, DATABASE_FILE));
+  migrate(database, before);
+  const insert = database.prepare(`INSERT INTO items (item_id, attributes, created_at, updated_at, sequence) VALUES (?, ?, ?, 9, ?)`);
+  const catalogue = [
+    { size: 1, 'odd "name"\n\u2028': true, at: '2026-10-05t00:00:00z' },
+    { size: 'large', tags: [], flag: false },
+    { at: '2026-10-05 00:00:00.5+02:00', size: 2.5 },
+    {},
+  ];
+  catalogue.forEach((attributes, n) => insert.run(`v${n}`, JSON.stringify(attributes), 100 - n, n + 1));
+  database.close();
+  const { attributes, items, close } = open();
+  assert.deepEqual(
+    (await attributes.list()).map(({ name, declared, types, first_seen_at: seen }) => [name, declared, [...types].sort(), seen]),
+    [
+      ['at', null, ['string', 'time'], 98],
+      ['flag', null, ['boolean'], 99],
+      ['odd "name"\n\u2028', null, ['boolean'], 100],
+      ['size', null, ['number', 'string'], 98],
+      ['tags', null, ['strings'], 99],
+    ],
+  );
+  assert.equal((await attributes.declare('at', 'time')).declared, 'time'); // the values are read, because SQL could not tell
+  await assert.rejects(attributes.declare('size', 'number'), /"v1" carries the attribute "size"/);
+  await assert.rejects(items.put(item('v9', { item: { ...item('v9').item, attributes: { at: 'soon' } } })), { code: 'invalid_request' });
+  await close();
+});
+
+test('a registry that a failed group has changed is as it was, in the memory of the writer too', async () => {
+  const database = new Database(':memory:');
+  migrate(database, packageFile('migrations', 'sqlite'));
+  const write = createWriter(database);
+  const put = (id: string, attributes: Record<string, unknown>): WriteOperation => ({
+    type: 'putItem',
+    write: item(id, { item: { ...item(id).item, attributes } }),
+  });
+  const unstorable = { type: 'setValue', key: 'k', value: null as unknown as string } as const;
+  const registered = (operations: WriteOperation[]) =>
+    write(operations).map((outcome) =>
+      'value' in outcome && outcome.value !== null && 'attributes' in outcome.value ? outcome.value.attributes.length : null,
+    );
+  assert.deepEqual(registered([put('a', { one: 1 }), unstorable, put('b', { one: 1, two: 2 })]), [1, null, 1]); // `one` is kept
+  const full = {
+    ...put('c', { three: 3 }),
+    write: { ...item('c'), vectors: [{ fingerprint: null as unknown as string, id_share: 0, vector: new Float32Array(1) }] },
+  };
+  full.write.item.attributes = { three: 3 };
+  assert.deepEqual(registered([full as WriteOperation]), [null]);
+  assert.deepEqual(registered([put('d', { three: 3 })]), [1]); // else the name would be missing in the table
+  assert.deepEqual(database.prepare('SELECT name FROM attributes ORDER BY name').pluck().all(), ['one', 'three', 'two']);
 });

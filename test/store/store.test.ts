@@ -4,6 +4,7 @@ import { openServedLog } from '../../src/store/files/served-log.js';
 import type { ServedLog } from '../../src/store/served-log.js';
 import type { Stores } from '../../src/store/stores.js';
 import { temporaryFolder } from '../temporary-folder.js';
+import { attributesConformance } from './conformance/attributes.js';
 import { changesConformance } from './conformance/changes.js';
 import { eventsConformance } from './conformance/events.js';
 import { itemsConformance } from './conformance/items.js';
@@ -22,6 +23,7 @@ const SUITES: Record<Exclude<keyof Stores, 'close'>, (engine: StoresEngine) => v
   items: itemsConformance,
   vectors: vectorsConformance,
   events: eventsConformance,
+  attributes: attributesConformance,
   models: modelsConformance,
   changes: changesConformance,
   keyValues: keyValuesConformance,

@@ -55,7 +55,7 @@ export function createEmbeddedRetrieval({ manifest, pool, interner, clock }: Emb
   const catalogue: Catalogue = {
     status: async () => ({ size: table.size, states: totals.states(), findable: membership.findable, deadNodes: membership.deadNodes }),
     countUnavailable: (now) => totals.countUnavailable(now),
-    attributeTypes: totals.attributeTypes,
+    countWith: totals.countWith,
     sample: (count, now) => sampleItems(slots, count, (item) => isServable(item, now)),
     random: async () => randomItem(slots),
     all: {

@@ -1,24 +1,27 @@
 import type Database from 'better-sqlite3';
 import type { ItemFields } from '../../domain/item.js';
-import type { ItemWrite, ItemWritten } from '../items.js';
+import type { ItemWrite } from '../items.js';
 import type { FusedItem } from '../vectors.js';
-import type { FieldsWritten, SequenceCounter } from './write-operations.js';
+import type { AttributeWrites } from './attribute-writes.js';
+import type { FieldsWritten, PutWritten, SequenceCounter } from './write-operations.js';
 
 const bytesOf = (vector: Float32Array): Buffer => Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength);
 
 /** No change of an item is newer. */
 const NEWEST = Number.MAX_SAFE_INTEGER;
 
-/** Items, their hidden states and their vectors. */
+/** Items, their hidden states and their vectors. Writes of an item register its attributes. */
 export interface ItemWrites {
-  put(write: ItemWrite): ItemWritten;
+  /** @throws ReelfuseError 422 `invalid_request` as AttributeWrites */
+  put(write: ItemWrite): PutWritten;
+  /** @throws as `put` */
   updateFields(item: ItemFields): FieldsWritten | null;
   delete(itemId: string): { sequence: number } | null;
   saveVectors(fingerprint: string, vectors: readonly FusedItem[]): void;
   dropVectors(keep: readonly string[], limit: number): { dropped: number };
 }
 
-export function prepareItemWrites(database: Database.Database, sequence: SequenceCounter): ItemWrites {
+export function prepareItemWrites(database: Database.Database, sequence: SequenceCounter, attributes: Pick<AttributeWrites, 'admit'>): ItemWrites {
   const putItem = database.prepare(
     `INSERT INTO items (item_id, title, author_id, attributes, available_from, expires_at, hidden, created_at, updated_at, sequence)
      VALUES (@item_id, @title, @author_id, @attributes, @available_from, @expires_at, @hidden, @now, @now, @sequence)
@@ -52,6 +55,7 @@ export function prepareItemWrites(database: Database.Database, sequence: Sequenc
 
   return {
     put: ({ item, hiddenStates, vectors }) => {
+      const registered = attributes.admit(item.attributes);
       const known = createdAt.get(item.item_id);
       const row = rowOf(item);
       putItem.run(row);
@@ -60,14 +64,16 @@ export function prepareItemWrites(database: Database.Database, sequence: Sequenc
       if (hiddenStates === null) dropStates.run(item.item_id);
       else putStates.run(item.item_id, hiddenStates.dtype, ...hiddenStates.shape, hiddenStates.data);
       for (const { fingerprint, id_share: share, vector } of vectors) putVector.run(fingerprint, share, bytesOf(vector), item.item_id, NEWEST);
-      return { sequence: row.sequence, created: known === undefined, created_at: known ?? row.now };
+      return { sequence: row.sequence, created: known === undefined, created_at: known ?? row.now, attributes: registered };
     },
     updateFields: (item) => {
       const known = createdAt.get(item.item_id);
       if (known === undefined) return null;
+      const registered = attributes.admit(item.attributes);
       const row = rowOf(item);
       putItem.run(row);
-      return { sequence: row.sequence, created: false, created_at: known, has_hidden_states: hasStates.get(item.item_id) === 1 };
+      const hasHiddenStates = hasStates.get(item.item_id) === 1;
+      return { sequence: row.sequence, created: false, created_at: known, has_hidden_states: hasHiddenStates, attributes: registered };
     },
     delete: (itemId) => {
       if (dropItem.run(itemId).changes === 0) return null;

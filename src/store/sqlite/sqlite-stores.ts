@@ -4,6 +4,7 @@ import type { Metrics } from '../../metrics.js';
 import { packageFile } from '../../package-root.js';
 import { startWorker } from '../../threads/worker-client.js';
 import type { Stores } from '../stores.js';
+import { createAttributeStore } from './attribute-store.js';
 import { createChangeFeed } from './change-feed.js';
 import { DATABASE_FILE, openDatabase } from './database.js';
 import { prepareEventReads } from './event-reads.js';
@@ -12,7 +13,7 @@ import { prepareItemReads, prepareVectorReads } from './item-reads.js';
 import { createWalCleaner } from './wal-cleaner.js';
 import { migrate } from './migrate.js';
 import { prepareSettingReads } from './setting-reads.js';
-import type { FieldsWritten, WriteOperation } from './write-operations.js';
+import type { FieldsWritten, PutWritten, WriteOperation } from './write-operations.js';
 import { createWriteQueue } from './write-queue.js';
 
 const WORKER = new URL('./writer-worker.js', import.meta.url).href;
@@ -46,8 +47,11 @@ export function openSqliteStores({ dataDir, metrics, onCrash, maxEventQueue = In
   const userListeners: ((userId: string | null) => void)[] = [];
   const { write, writeBounded, idle } = createWriteQueue(worker, metrics, maxEventQueue, (done) => {
     for (const { operation } of done) for (const userId of usersOf(operation)) for (const listener of userListeners) listener(userId);
+    attributes.note(done);
     note(done);
   });
+  const closing = new AbortController();
+  const attributes = createAttributeStore({ database, write, feed, closing: closing.signal });
   const truncateWal = async (): Promise<boolean> => {
     try {
       return await worker.call<boolean>({ type: 'truncateWal' });
@@ -58,12 +62,14 @@ export function openSqliteStores({ dataDir, metrics, onCrash, maxEventQueue = In
   const cleaner = createWalCleaner(truncateWal, (calls) => metrics.erasuresPending.set(calls));
   void cleaner.clean(0); // an erasure may have been cut off by the end of the last process
   const settings = prepareSettingReads(database);
-  const closing = new AbortController();
 
   return {
     items: {
       ...prepareItemReads(database),
-      put: (item) => write({ type: 'putItem', write: item }),
+      put: async (item) => {
+        const { sequence, created, created_at } = await write<PutWritten>({ type: 'putItem', write: item });
+        return { sequence, created, created_at };
+      },
       updateFields: async (item) => {
         const written = await write<FieldsWritten | null>({ type: 'updateItem', item });
         return written && { sequence: written.sequence, created: written.created, created_at: written.created_at };
@@ -84,6 +90,7 @@ export function openSqliteStores({ dataDir, metrics, onCrash, maxEventQueue = In
       purgeErased: (timeoutMs) => cleaner.clean(timeoutMs),
       onUserChange: (listener) => void userListeners.push(listener),
     },
+    attributes: attributes.store,
     models: { register: (model) => write({ type: 'registerModel', model }), list: settings.models },
     changes: feed,
     keyValues: { get: settings.value, set: (key, value) => write({ type: 'setValue', key, value }) },

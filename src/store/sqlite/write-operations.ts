@@ -1,5 +1,8 @@
+import type { KnownAttribute } from '../../domain/attribute-registry.js';
+import type { AttributeType } from '../../domain/attributes.js';
 import type { UserEvent } from '../../domain/event.js';
 import type { ItemFields } from '../../domain/item.js';
+import type { FieldError } from '../../errors.js';
 import type { Erased, EventsWritten } from '../events.js';
 import type { KeptAnswer } from '../idempotency.js';
 import type { ItemWrite, ItemWritten } from '../items.js';
@@ -16,17 +19,34 @@ export type WriteOperation =
   | { type: 'expireEvents'; before: number; limit: number }
   | { type: 'saveVectors'; fingerprint: string; vectors: readonly FusedItem[] }
   | { type: 'dropVectors'; keep: readonly string[]; limit: number }
+  | { type: 'declareAttribute'; name: string; attributeType: AttributeType; checkedUpTo: number }
+  | { type: 'removeAttribute'; name: string; checkedUpTo: number }
   | { type: 'registerModel'; model: ModelRecord }
   | { type: 'keepAnswer'; answer: KeptAnswer; dropBefore: number }
   | { type: 'setValue'; key: string; value: string };
 
+/** Result of a write of an item. */
+export interface PutWritten extends ItemWritten {
+  /** Attributes that have become known by it, or have changed. */
+  attributes: readonly KnownAttribute[];
+}
+
 /** Result of a change of fields. */
-export interface FieldsWritten extends ItemWritten {
+export interface FieldsWritten extends PutWritten {
   has_hidden_states: boolean;
 }
 
-export type WriteValue = ItemWritten | FieldsWritten | EventsWritten | Erased | { dropped: number } | { sequence: number } | null;
-export type WriteOutcome = { value: WriteValue } | { error: string };
+export type WriteValue = PutWritten | FieldsWritten | EventsWritten | Erased | KnownAttribute | { dropped: number } | { sequence: number } | null;
+
+/** A ReelfuseError as it travels between threads. */
+export interface Refusal {
+  status: number;
+  code: string;
+  detail: string;
+  errors: FieldError[];
+}
+
+export type WriteOutcome = { value: WriteValue } | { refusal: Refusal } | { error: string };
 
 /** A durable write with its result. */
 export interface DoneWrite {

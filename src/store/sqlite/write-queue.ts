@@ -1,4 +1,4 @@
-import { messageOf, overloaded, storageFull } from '../../errors.js';
+import { messageOf, overloaded, ReelfuseError, storageFull } from '../../errors.js';
 import type { Metrics } from '../../metrics.js';
 import type { WorkerClient } from '../../threads/worker-client.js';
 import type { DoneWrite, WriteOperation, WriteOutcome } from './write-operations.js';
@@ -22,7 +22,7 @@ interface Waiting {
  * Group commit without a timer: writes that arrive during a commit go into the next one.
  */
 export interface WriteQueue {
-  /** Resolves when the operation is durable. @throws ReelfuseError 507 `storage_full` */
+  /** Resolves when the operation is durable. @throws ReelfuseError 507 `storage_full`, or what the operation was refused with */
   write<Value>(operation: WriteOperation): Promise<Value>;
   /** As `write`, but refuses when too many rows of bounded writes wait. @throws ReelfuseError 503 `overloaded`, 507 `storage_full` */
   writeBounded<Value>(operation: WriteOperation): Promise<Value>;
@@ -58,7 +58,7 @@ export function createWriteQueue(
       const outcome = outcomes[n];
       if (outcome !== undefined && 'value' in outcome)
         resolve(outcome.value as never); // each operation has one kind of value
-      else reject(isFull(outcome?.error ?? '') ? storageFull() : new Error(`the store refused a write: ${outcome?.error ?? 'no outcome'}`));
+      else reject(errorOf(outcome));
     });
   };
   const drain = async (): Promise<void> => {
@@ -90,6 +90,14 @@ export function createWriteQueue(
       while (running !== null) await running;
     },
   };
+}
+
+function errorOf(outcome: Exclude<WriteOutcome, { value: unknown }> | undefined): Error {
+  if (outcome !== undefined && 'refusal' in outcome) {
+    const { status, code, detail, errors } = outcome.refusal;
+    return new ReelfuseError(status, code, detail, { errors });
+  }
+  return isFull(outcome?.error ?? '') ? storageFull() : new Error(`the store refused a write: ${outcome?.error ?? 'no outcome'}`);
 }
 
 const doneOf = (operation: WriteOperation, outcome: WriteOutcome | undefined): DoneWrite[] =>

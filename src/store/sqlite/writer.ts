@@ -1,4 +1,6 @@
 import type Database from 'better-sqlite3';
+import { ReelfuseError } from '../../errors.js';
+import { prepareAttributeWrites } from './attribute-writes.js';
 import { prepareEventWrites } from './event-writes.js';
 import { prepareItemWrites } from './item-writes.js';
 import { prepareSettingWrites } from './setting-writes.js';
@@ -16,7 +18,8 @@ export function createWriter(database: Database.Database): (operations: readonly
     },
     next: () => ++newest,
   };
-  const items = prepareItemWrites(database, sequence);
+  const attributes = prepareAttributeWrites(database);
+  const items = prepareItemWrites(database, sequence, attributes);
   const events = prepareEventWrites(database, sequence);
   const settings = prepareSettingWrites(database);
 
@@ -39,6 +42,10 @@ export function createWriter(database: Database.Database): (operations: readonly
         return null;
       case 'dropVectors':
         return items.dropVectors(operation.keep, operation.limit);
+      case 'declareAttribute':
+        return attributes.declare(operation.name, operation.attributeType, operation.checkedUpTo);
+      case 'removeAttribute':
+        return attributes.remove(operation.name, operation.checkedUpTo);
       case 'registerModel':
         settings.registerModel(operation.model);
         return null;
@@ -61,17 +68,26 @@ export function createWriter(database: Database.Database): (operations: readonly
         // a full disk rolls the whole group back; the next savepoint would begin another transaction
         if (!database.inTransaction) throw error;
         newest = before;
-        return { error: error instanceof Error ? error.message : String(error) };
+        attributes.rolledBack();
+        return outcomeOf(error);
       }
     }),
   );
   return (operations) => {
     const before = newest;
     try {
-      return group.immediate(operations);
+      const outcomes = group.immediate(operations);
+      attributes.committed();
+      return outcomes;
     } catch (error) {
       newest = before; // the commit failed: no operation of the group was applied
+      attributes.rolledBack();
       throw error;
     }
   };
+}
+
+function outcomeOf(error: unknown): WriteOutcome {
+  if (error instanceof ReelfuseError) return { refusal: { status: error.status, code: error.code, detail: error.message, errors: error.errors } };
+  return { error: error instanceof Error ? error.message : String(error) };
 }

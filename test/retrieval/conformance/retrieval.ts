@@ -5,6 +5,7 @@ import { matcherOf, parseFilter, type Filter } from '../../../src/domain/filter.
 import type { Item, ItemFields } from '../../../src/domain/item.js';
 import type { Catalogue } from '../../../src/retrieval/catalogue.js';
 import { SearchEnded, type Candidate, type CandidateStream, type IndexChange, type Query, type Retrieval } from '../../../src/retrieval/retrieval.js';
+import { registryOf } from '../../domain/registry-of.js';
 import { recorded, type Members } from '../../store/conformance/suite.js';
 import { fields } from '../../store/conformance/stores.js';
 import { dot, unit } from '../tower.js';
@@ -20,7 +21,7 @@ export interface RetrievalEngine {
 
 const RETRIEVAL: Members<Retrieval> = { search: true, hydrate: true, find: true, vectors: true, apply: true, close: true };
 const STREAM: Members<CandidateStream> = { next: true, upperBound: true, history: true, score: true, scoresWithout: true, timings: true };
-const CATALOGUE: Members<Catalogue> = { status: true, countUnavailable: true, attributeTypes: true, sample: true, random: true, all: true };
+const CATALOGUE: Members<Catalogue> = { status: true, countUnavailable: true, countWith: true, sample: true, random: true, all: true };
 
 /** An engine whose calls are noted, with what the tests ask of it. */
 interface Opened {
@@ -190,7 +191,7 @@ function tests(behaves: (title: string, body: (open: Open) => Promise<void>) => 
   behaves('all that a filter lets through comes, however little that is', async (open) => {
     const opened = open();
     const history = await fan(opened, 60, (n) => ({ attributes: { rare: n % 20 === 19 } }));
-    const parsed = parseFilter({ field: 'rare', eq: true }, '/filter', opened.catalogue.attributeTypes);
+    const parsed = parseFilter({ field: 'rare', eq: true }, '/filter', registryOf([{ rare: true }]));
     assert.ok(!Array.isArray(parsed));
     const matches = matcherOf(parsed.filter);
     const stream = await opened.search({ history }, 1, { ...ANYTHING, filter: { ...parsed, matches } });
@@ -460,14 +461,16 @@ function tests(behaves: (title: string, body: (open: Open) => Promise<void>) => 
     assert.deepEqual(Array.from(catalogue.all.items(), ({ fields: { item_id: id } }) => id).sort(), ['bare', 'early', 'hidden', 'late']);
   });
 
-  behaves('attributes have the types that the items give them', async (open) => {
+  behaves('items are counted by the attributes that they carry now', async (open) => {
     const { retrieval, catalogue, put } = open();
     await put('a', null, { attributes: { mixed: 1, tags: ['x'] } });
     await put('b', null, { attributes: { mixed: 'one' } });
-    assert.deepEqual(catalogue.attributeTypes('mixed'), new Set(['number', 'string']));
-    assert.deepEqual([catalogue.attributeTypes('tags'), catalogue.attributeTypes('none')], [new Set(['list']), null]);
+    const counts = (): number[] => ['mixed', 'tags', 'none'].map((name) => catalogue.countWith(name));
+    assert.deepEqual(counts(), [2, 1, 0]);
+    await put('b', null, { attributes: { tags: [] } });
+    assert.deepEqual(counts(), [1, 2, 0]);
     await retrieval.apply([{ kind: 'delete', itemId: 'a' }]);
-    assert.deepEqual([catalogue.attributeTypes('mixed'), catalogue.attributeTypes('tags')], [new Set(['string']), null]);
+    assert.deepEqual(counts(), [0, 1, 0]);
   });
 
   behaves('a sample is of servable items with a vector, each once, old and new ones', async (open) => {

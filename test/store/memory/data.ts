@@ -1,3 +1,4 @@
+import type { KnownAttribute } from '../../../src/domain/attribute-registry.js';
 import type { HiddenStates, StoredVector } from '../../../src/domain/item.js';
 import type { UserEvent } from '../../../src/domain/event.js';
 import type { ItemChange } from '../../../src/store/changes.js';
@@ -15,6 +16,7 @@ export interface MemoryData {
   changes: ItemChange[];
   /** By event_id; in order of their sequences. */
   events: Map<string, UserEvent & { sequence: number }>;
+  attributes: Map<string, KnownAttribute>;
   models: Map<string, ModelRecord>;
   values: Map<string, string>;
   answers: Map<string, KeptAnswer>;
@@ -32,6 +34,7 @@ export const createMemoryData = (): MemoryData => ({
   items: new Map(),
   changes: [],
   events: new Map(),
+  attributes: new Map(),
   models: new Map(),
   values: new Map(),
   answers: new Map(),
@@ -42,6 +45,7 @@ export interface Shared {
   data: MemoryData;
   newest: Watermark;
   itemListeners: Set<() => void>;
+  attributeListeners: Set<(name: string, known: KnownAttribute | null) => void>;
   userListeners: Set<(userId: string | null) => void>;
 }
 
@@ -49,6 +53,7 @@ export const share = (data: MemoryData): Shared => ({
   data,
   newest: createWatermark(data.sequence),
   itemListeners: new Set(),
+  attributeListeners: new Set(),
   userListeners: new Set(),
 });
 

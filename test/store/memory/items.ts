@@ -1,12 +1,14 @@
 import type { ItemFields } from '../../../src/domain/item.js';
 import type { ItemChange, WrittenItem } from '../../../src/store/changes.js';
 import type { ItemStore, ItemWritten } from '../../../src/store/items.js';
+import { register } from './attributes.js';
 import { nextSequence, pageOf, type MemoryItem, type Shared } from './data.js';
 
 export function createMemoryItems(shared: Shared): ItemStore {
   const { items } = shared.data;
 
   const save = (fields: ItemFields, rest: Omit<MemoryItem, 'item'>): ItemWritten => {
+    register(shared, fields.attributes);
     const known = items.get(fields.item_id)?.item;
     const now = Date.now();
     const item = { ...structuredClone(fields), created_at: known?.created_at ?? now, updated_at: now, sequence: nextSequence(shared) };

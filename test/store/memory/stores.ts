@@ -1,4 +1,5 @@
 import type { Stores } from '../../../src/store/stores.js';
+import { createMemoryAttributes } from './attributes.js';
 import { createMemoryChanges } from './changes.js';
 import { createMemoryData, share, type MemoryData } from './data.js';
 import { createMemoryEvents } from './events.js';
@@ -13,6 +14,7 @@ export function openMemoryStores(data: MemoryData = createMemoryData()): Stores 
     items: createMemoryItems(shared),
     vectors: createMemoryVectors(shared),
     events: createMemoryEvents(shared),
+    attributes: createMemoryAttributes(shared),
     models: createMemoryModels(shared),
     changes: createMemoryChanges(shared),
     keyValues: createMemoryKeyValues(shared),

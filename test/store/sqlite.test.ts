@@ -121,7 +121,7 @@ test('a data folder that is a file is refused by name', (t) => {
 test('a database of the version before knows every attribute of its items after the migration', async (t) => {
   const { dataDir, open } = sqliteOf(t);
   const before = temporaryFolder(t);
-  for (const name of readdirSync(packageFile('migrations', 'sqlite')).filter((file) => file < '009'))
+  for (const name of readdirSync(packageFile('migrations', 'sqlite')).filter((file) => file < '008'))
     copyFileSync(packageFile('migrations', 'sqlite', name), join(before, name));
   const database = new Database(join(dataDir, DATABASE_FILE));
   migrate(database, before);

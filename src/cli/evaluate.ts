@@ -1,8 +1,9 @@
 import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
 import { SingleBar } from 'cli-progress';
 import { Pool } from 'undici';
+import { byteLines } from '../byte-lines.js';
 import { InputError, ServerError, messageOf } from '../errors.js';
+import { firstBadByte, utf8Text } from '../utf8.js';
 import { createRankingMetrics, rankOf, type RankingSummary } from './ranking-metrics.js';
 import type { AddCommand } from './command.js';
 import { originOf, readKey } from './remote-server.js';
@@ -11,6 +12,7 @@ import { examples, openOutput } from './terminal.js';
 /** The deepest reported rank. One more item is requested, to see ties at the end. */
 const DEPTH = 20;
 const MIN_INTERACTIONS = 5;
+const MAX_LINE_BYTES = 64 * 1024 * 1024;
 /** Maximum history of a request; the newest items are sent. */
 const MAX_HISTORY = 1000;
 
@@ -118,22 +120,22 @@ async function evaluate(options: Options): Promise<Evaluation> {
 
 async function readUsers(file: string, limit: number): Promise<User[]> {
   const users: User[] = [];
-  const input = createReadStream(file);
-  const failed = new Promise<never>((_, reject) => input.once('error', (error) => reject(new InputError(`${file}: ${messageOf(error)}`))));
-  failed.catch(() => undefined); // raced below
-  const lines = createInterface({ input, crlfDelay: Infinity })[Symbol.asyncIterator]();
-  for (let number = 1; users.length < limit; number++) {
-    const next = await Promise.race([lines.next(), failed]);
-    if (next.done === true) break;
-    if (next.value === '') continue;
-    const [id = '', list, ...rest] = next.value.split('\t');
-    if (id === '' || list === undefined || rest.length > 0) throw new InputError(`${file}:${number}: must be user<TAB>item item …`);
-    const items = list.split(' ').filter((item) => item !== '');
-    const target = items.pop();
-    if (target === undefined || items.length + 1 < MIN_INTERACTIONS) continue;
-    users.push({ id, history: items.slice(-MAX_HISTORY), target });
+  const tooLong = (row: number): Error => new InputError(`${file}:${row + 1}: is longer than ${MAX_LINE_BYTES} bytes`);
+  try {
+    for await (const { row, bytes } of byteLines(createReadStream(file), MAX_LINE_BYTES, tooLong)) {
+      const text = utf8Text(bytes);
+      if (text === null) throw new InputError(`${file}:${row + 1}: is not UTF-8 (byte ${firstBadByte(bytes)} of the line)`);
+      const [id = '', list, ...rest] = text.split('\t');
+      if (id === '' || list === undefined || rest.length > 0) throw new InputError(`${file}:${row + 1}: must be user<TAB>item item …`);
+      const items = list.split(' ').filter((item) => item !== '');
+      const target = items.pop();
+      if (target === undefined || items.length + 1 < MIN_INTERACTIONS) continue;
+      users.push({ id, history: items.slice(-MAX_HISTORY), target });
+      if (users.length === limit) break;
+    }
+  } catch (error) {
+    throw error instanceof InputError ? error : new InputError(`${file}: ${messageOf(error)}`, { cause: error });
   }
-  input.destroy();
   if (users.length === 0) throw new InputError(`${file}: no user has ${MIN_INTERACTIONS} interactions or more`);
   return users;
 }

@@ -170,10 +170,10 @@ async function* putLines(lines: AsyncIterable<Line>, putRow: PutRow, maxBytes: n
   let isFirst = true;
   let end: RowResult | null = null;
   try {
-    for await (const { row, text } of lines) {
-      newest.push(putLine(text, `/${row}`, putRow));
+    for await (const line of lines) {
+      newest.push(putLine(line, putRow));
       isFirst = false;
-      bytes += text.length;
+      bytes += line.text.length;
       if (newest.length < GROUP_ROWS && bytes < maxBytes / OPEN_GROUPS) continue;
       open.push(newest);
       newest = [];
@@ -202,7 +202,13 @@ const refused = ({ status, code, errors: [first], message }: ReelfuseError, pref
   error: { code, pointer: prefix + (first?.pointer ?? ''), detail: first?.detail ?? message },
 });
 
-function putLine(text: string, prefix: string, putRow: PutRow): Promise<RowResult> {
+function putLine({ row, text, badByte }: Line, putRow: PutRow): Promise<RowResult> {
+  const prefix = `/${row}`;
+  if (badByte !== null)
+    return Promise.resolve({
+      status: 422,
+      error: { code: 'invalid_request', pointer: prefix, detail: `is not UTF-8 (byte ${badByte} of the line)` },
+    });
   let value: unknown;
   try {
     if (text.length > CHEAP_BYTES) createJsonMeter(ITEM_BODY).add(Buffer.from(text));

@@ -1,12 +1,14 @@
+import { byteLines } from '../byte-lines.js';
 import { ReelfuseError, messageOf } from '../errors.js';
+import { firstBadByte, utf8Text } from '../utf8.js';
 
 export interface Line {
   /** Number of the line, from 0; blank lines count too. */
   row: number;
   text: string;
+  /** Number of the first byte that is not UTF-8, from 1; null: all are. */
+  badByte: number | null;
 }
-
-const NEWLINE = 10;
 
 const stopAt = (status: number, code: string, row: number, detail: string): ReelfuseError =>
   new ReelfuseError(status, code, detail, { errors: [{ pointer: `/${row}`, detail }] });
@@ -18,38 +20,18 @@ const megabytes = (bytes: number): string => `${bytes / 1024 / 1024} MiB`;
  * @throws ReelfuseError 413 `row_too_large`, 400 `stream_broken`; the pointer names the first row that was not read
  */
 export async function* linesOf(source: AsyncIterable<Buffer>, maxBytes: number): AsyncGenerator<Line> {
-  let row = 0;
-  let pieces: Buffer[] = [];
-  let bytes = 0;
-  const add = (piece: Buffer): void => {
-    bytes += piece.length;
-    if (bytes > maxBytes)
-      throw stopAt(413, 'row_too_large', row, `is longer than the ${megabytes(maxBytes)} of a row; it and what follows was not read`);
-    pieces.push(piece);
-  };
-  const take = (): Line => {
-    const line = { row: row++, text: Buffer.concat(pieces, bytes).toString('utf8').trim() };
-    pieces = [];
-    bytes = 0;
-    return line;
-  };
+  let next = 0;
+  const tooLong = (row: number): Error =>
+    stopAt(413, 'row_too_large', row, `is longer than the ${megabytes(maxBytes)} of a row; it and what follows was not read`);
   try {
-    for await (const chunk of source) {
-      let from = 0;
-      for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, from)) {
-        add(chunk.subarray(from, end));
-        from = end + 1;
-        const line = take();
-        if (line.text !== '') yield line;
-      }
-      add(chunk.subarray(from));
+    for await (const { row, bytes } of byteLines(source, maxBytes, tooLong, (read) => (next = read))) {
+      const text = utf8Text(bytes);
+      yield { row, text: text ?? '', badByte: text === null ? firstBadByte(bytes) : null };
     }
   } catch (error) {
     if (error instanceof ReelfuseError) throw error;
-    throw stopAt(400, 'stream_broken', row, `the body broke off here: ${messageOf(error)}; this row and what follows was not read`);
+    throw stopAt(400, 'stream_broken', next, `the body broke off here: ${messageOf(error)}; this row and what follows was not read`);
   }
-  const last = take();
-  if (last.text !== '') yield last;
 }
 
 /**

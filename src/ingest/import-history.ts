@@ -1,8 +1,9 @@
 import { durationOf, type PositiveRule, type UserEvent } from '../domain/event.js';
 import { InputError, type FieldError } from '../errors.js';
 import type { Stores } from '../store/stores.js';
-import { completeEvent, needsDuration, parseEvent, type SentEvent } from './event-input.js';
-import { importRows, type ImportProgress, type ImportReport } from './import-rows.js';
+import { EventBody, completeEvent, needsDuration, parseEvent, type SentEvent } from './event-input.js';
+import { withTimes } from './file-times.js';
+import { endingOf, importRows, type ImportProgress, type ImportReport } from './import-rows.js';
 
 const ID = /^[^\s\p{C}]{1,128}$/u;
 
@@ -18,23 +19,27 @@ export function importHistory(
   stores: Pick<Stores, 'items' | 'events' | 'keyValues'>,
   progress?: ImportProgress,
 ): Promise<ImportReport> {
-  if (!/\.(jsonl|ndjson|csv|tsv)$/.test(file)) throw new InputError(`${file}: histories are read from .jsonl, .ndjson, .csv or .tsv`);
+  if (!['jsonl', 'ndjson', 'csv', 'tsv'].includes(endingOf(file)))
+    throw new InputError(`${file}: histories are read from .jsonl, .ndjson, .csv or .tsv`);
   const now = Date.now();
   const users = new Set<string>();
-  const isCsv = file.endsWith('.csv');
+  const isCsv = endingOf(file) === 'csv';
   const complete = async (sent: SentEvent): Promise<UserEvent> => {
     const item = needsDuration(sent) ? await stores.items.get(sent.item_id) : null;
     return completeEvent(sent, durationOf(item?.attributes), positives);
   };
   const eventsOf = async (value: unknown): Promise<UserEvent[] | FieldError[]> => {
     if (typeof value === 'string') return eventsOfLine(value, users, now);
-    const parsed = parseEvent(isCsv ? withNumbers(value as Record<string, string>) : value, '', now);
+    const row = withTimes({ value: isCsv ? withNumbers(value as Record<string, string>) : value }, ['at']);
+    if ('errors' in row) return row.errors;
+    const parsed = parseEvent(row.value, '', now);
     return Array.isArray(parsed) ? parsed : [await complete(parsed)];
   };
   return importRows(
     {
       kind: 'history',
       file,
+      checkHeader: (columns) => checkEventColumns(file, columns),
       write: async (value) => {
         const events = await eventsOf(value);
         if (isFieldErrors(events)) return events;
@@ -51,6 +56,16 @@ export function importHistory(
 }
 
 const isFieldErrors = (found: UserEvent[] | FieldError[]): found is FieldError[] => found[0] !== undefined && 'pointer' in found[0];
+
+/** @throws InputError that names the columns which every event needs, or those that none has */
+function checkEventColumns(file: string, columns: readonly string[]): void {
+  const { properties, required } = EventBody as { properties: object; required: string[] };
+  const missing = required.filter((name) => !columns.includes(name));
+  if (missing.length > 0) throw new InputError(`${file}: has no column ${missing.join(', ')}: an event needs ${required.join(', ')}`);
+  const unknown = columns.filter((name) => !(name in properties));
+  if (unknown.length > 0)
+    throw new InputError(`${file}: an event has no ${unknown.map((name) => JSON.stringify(name)).join(', ')}: rename the column or leave it out`);
+}
 
 const NUMBERS = new Set(['watch_ms', 'duration_ms', 'watch_portion']);
 

@@ -1,11 +1,12 @@
 import { statSync } from 'node:fs';
 import { InputError, ReelfuseError } from '../errors.js';
-import { timeOf } from '../time.js';
 import type { Stores } from '../store/stores.js';
 import type { Features } from './features.js';
 import { openFeaturesFile } from './features-file.js';
 import { openFeaturesFolder } from './features-folder.js';
-import { importRows, type ImportProgress, type ImportReport } from './import-rows.js';
+import { endingOf, importRows, type ImportProgress, type ImportReport } from './import-rows.js';
+import { checkItemColumns, itemOfRecord } from './csv-cells.js';
+import { withTimes } from './file-times.js';
 import { parseItemRow, type ExpectedShape } from './item-input.js';
 
 /**
@@ -19,37 +20,8 @@ export function openFeatures(path: string, expected: ExpectedShape | null): Feat
   return isFolder ? openFeaturesFolder(path, expected) : openFeaturesFile(path, expected);
 }
 
-const FIELDS = new Set(['item_id', 'title', 'author_id', 'attributes', 'available_from', 'expires_at', 'hidden', 'hidden_states']);
-
-/**
- * A CSV record as an item: known columns are fields, every other column is an attribute. `name:number`,
- * `name:boolean`, `name:time` and `name:strings` or `name:list` (separated by |) give its type; empty cells are left out.
- */
-export function itemOfRecord(record: Record<string, string>): Record<string, unknown> {
-  const item: Record<string, unknown> = {};
-  const attributes: Record<string, unknown> = {};
-  for (const [column, cell] of Object.entries(record)) {
-    if (cell.trim() === '') continue;
-    if (column === 'item' || column === 'item_id') item.item_id = cell;
-    else if (column === 'hidden') item.hidden = typed(cell, 'boolean');
-    else if (FIELDS.has(column)) item[column] = cell;
-    else {
-      const [name = column, type = 'string'] = column.split(':');
-      attributes[name] = typed(cell, type);
-    }
-  }
-  return { ...item, attributes };
-}
-
-const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
-
-function typed(cell: string, type: string): unknown {
-  if (type === 'number' && DECIMAL.test(cell.trim()) && Number.isFinite(Number(cell))) return Number(cell);
-  if (type === 'boolean' && (cell === 'true' || cell === 'false')) return cell === 'true';
-  if (type === 'time' && timeOf(cell) !== null) return cell;
-  if (type === 'list' || type === 'strings') return cell.split('|');
-  return type === 'string' ? cell : null; // null is refused by the schema, with the column's name
-}
+/** Fields of an item that hold times. */
+const TIMES = ['available_from', 'expires_at'];
 
 /**
  * Imports items from `.jsonl`, `.ndjson` or `.csv`, with hidden states from `features` or inline.
@@ -62,14 +34,17 @@ export function importItems(
   stores: Pick<Stores, 'items' | 'keyValues'>,
   progress?: ImportProgress,
 ): Promise<ImportReport> {
-  if (!/\.(jsonl|ndjson|csv)$/.test(file)) throw new InputError(`${file}: items are read from .jsonl, .ndjson or .csv`);
-  const isCsv = file.endsWith('.csv');
+  if (!['jsonl', 'ndjson', 'csv'].includes(endingOf(file))) throw new InputError(`${file}: items are read from .jsonl, .ndjson or .csv`);
+  const isCsv = endingOf(file) === 'csv';
   return importRows(
     {
       kind: features === null ? 'items' : `items with ${features.source}`,
       file,
+      checkHeader: (columns) => checkItemColumns(file, columns),
       write: async (value) => {
-        const parsed = parseItemRow(isCsv ? itemOfRecord(value as Record<string, string>) : value, '', expected);
+        const row = withTimes(isCsv ? itemOfRecord(value as Record<string, string>) : { value }, TIMES);
+        if ('errors' in row) return row.errors;
+        const parsed = parseItemRow(row.value, '', expected);
         if (Array.isArray(parsed)) return parsed;
         let { hiddenStates } = parsed;
         try {

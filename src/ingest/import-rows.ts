@@ -1,8 +1,10 @@
-import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
-import { parse } from 'csv-parse';
+import { createReadStream, type ReadStream } from 'node:fs';
+import { parse, type Options } from 'csv-parse';
+import { byteLines } from '../byte-lines.js';
 import { InputError, messageOf, type FieldError } from '../errors.js';
 import type { KeyValueStore } from '../store/key-values.js';
+import { firstBadByte, utf8Text } from '../utf8.js';
+import { textForm } from './csv-form.js';
 import { fileVersion, statOf } from './file-version.js';
 
 /** Rows written together. After a crash at most this number of rows is written again, which is harmless: rows are idempotent. */
@@ -42,12 +44,16 @@ export interface ImportProgress {
 /** One row of a file: a parsed value, or why it is not one. */
 export type Row = { value: unknown } | { errors: FieldError[] };
 
+export const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);
+
 export interface RowImport {
   /** Name of what is imported. The same file imported under another name starts from its first row. */
   kind: string;
   file: string;
   /** Resolves to the errors of the row; null when it was written. */
   write: (row: unknown, number: number) => Promise<FieldError[] | null>;
+  /** @throws InputError when no row of a CSV file with these columns can be right */
+  checkHeader?: (columns: readonly string[]) => void;
   /** Called for each row that an earlier import has written. */
   skip?: (row: unknown) => void;
 }
@@ -66,7 +72,7 @@ const KEPT_REJECTS = 100;
  * @throws InputError when the file cannot be read or is not CSV
  */
 export async function importRows(
-  { kind, file, write, skip }: RowImport,
+  { kind, file, write, checkHeader, skip }: RowImport,
   keyValues: KeyValueStore,
   { onProgress, onRejected, onWindow, isStopped, fromStart = false }: ImportProgress = {},
 ): Promise<ImportReport> {
@@ -94,13 +100,13 @@ export async function importRows(
     await keyValues.set(key, JSON.stringify(reached));
     onProgress?.(bytes, size);
   };
-  for await (const { read, bytes } of rowsOf(file)) {
+  for await (const { read, number, bytes } of rowsOf(file, checkHeader)) {
     count++;
     if (count <= report.resumedAfter) {
       if (skip !== undefined) visit(read(), skip);
       continue;
     }
-    pending.push(land(read(), count));
+    pending.push(land(read(), number));
     if (pending.length < WINDOW) continue;
     await settle(bytes);
     if (isStopped?.() === true) return report;
@@ -115,50 +121,87 @@ function visit(row: Row, skip: (value: unknown) => void): void {
 
 const positionOf = (text: string | null): Position => (text === null ? { rows: 0, rejected: 0 } : (JSON.parse(text) as Position)); // written above
 
-/** Rows of a file. `read` parses a row, so skipped rows cost no parsing. */
-async function* rowsOf(file: string): AsyncGenerator<{ read: () => Row; bytes: number }> {
-  const input = createReadStream(file);
-  if (file.endsWith('.csv')) {
-    const records = input.pipe(parse({ bom: true, skip_empty_lines: true, relax_column_count: true }));
-    let header: string[] | null = null;
-    try {
-      for await (const record of records) {
-        const cells = record as string[];
-        if (header === null) header = headerOf(file, cells);
-        else yield { read: csvRow.bind(null, header, cells), bytes: input.bytesRead };
-      }
-    } catch (error) {
-      throw error instanceof InputError ? error : new InputError(`${file}: is not CSV: ${messageOf(error)}`, { cause: error });
-    } finally {
-      input.destroy();
-    }
-    return;
-  }
-  const isJson = file.endsWith('.jsonl') || file.endsWith('.ndjson');
-  let isFirst = true;
-  for await (const read of createInterface({ input, crlfDelay: Infinity })) {
-    const line: string = isFirst ? read.replace(BOM, '') : read;
-    isFirst = false;
-    if (line.trim() !== '') yield { read: () => (isJson ? jsonRow(line) : { value: line }), bytes: input.bytesRead };
+interface FileRow {
+  /** Parses the row; skipped rows cost no parsing. */
+  read: () => Row;
+  /** 1-based line, or record of a CSV file. */
+  number: number;
+  /** Read so far. */
+  bytes: number;
+}
+
+/** Ending of a file's name, in small letters. */
+export const endingOf = (file: string): string => /\.([^./\\]+)$/.exec(file)?.[1]?.toLowerCase() ?? '';
+
+async function* rowsOf(file: string, checkHeader: RowImport['checkHeader']): AsyncGenerator<FileRow> {
+  const { start, csv } = textForm(file);
+  const input = createReadStream(file, { start });
+  try {
+    if (endingOf(file) === 'csv') yield* recordsOf(file, input, csv, checkHeader);
+    else yield* linesOf(file, input);
+  } catch (error) {
+    throw error instanceof InputError ? error : new InputError(`${file}: cannot be read: ${messageOf(error)}`, { cause: error });
+  } finally {
+    input.destroy();
   }
 }
 
-const BOM = /^\ufeff/;
+async function* recordsOf(file: string, input: ReadStream, options: Options, checkHeader: RowImport['checkHeader']): AsyncGenerator<FileRow> {
+  let header: string[] | null = null;
+  let number = 0;
+  try {
+    for await (const record of input.pipe(parse(options))) {
+      const cells = record as Buffer[];
+      if (header !== null) {
+        number++;
+        yield { read: csvRow.bind(null, header, cells), number, bytes: input.bytesRead };
+        continue;
+      }
+      header = headerOf(file, cells);
+      checkHeader?.(header);
+    }
+  } catch (error) {
+    throw error instanceof InputError ? error : new InputError(`${file}: is not CSV: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+async function* linesOf(file: string, input: ReadStream): AsyncGenerator<FileRow> {
+  const isJson = endingOf(file) !== 'tsv';
+  const tooLong = (row: number): Error => new InputError(`${file}:${row + 1}: is longer than ${MAX_LINE_BYTES / 1024 / 1024} MiB`);
+  for await (const { row, bytes } of byteLines(input, MAX_LINE_BYTES, tooLong))
+    yield { read: () => lineRow(bytes, isJson), number: row + 1, bytes: input.bytesRead };
+}
+
+const MAX_LINE_BYTES = 64 * 1024 * 1024;
+
+function lineRow(bytes: Buffer, isJson: boolean): Row {
+  const text = utf8Text(bytes);
+  if (text === null) return { errors: [{ pointer: '', detail: `is not UTF-8 (byte ${firstBadByte(bytes)} of the line)` }] };
+  return isJson ? jsonRow(text) : { value: text };
+}
 
 /** @throws InputError when a column has no name, or that of another one: its cells would be lost */
-function headerOf(file: string, cells: readonly string[]): string[] {
-  const names = cells.map((cell) => cell.trim());
-  names.forEach((name, column) => {
+function headerOf(file: string, cells: readonly Buffer[]): string[] {
+  const names = cells.map((cell) => utf8Text(cell)?.trim());
+  return names.map((name, column) => {
+    if (name === undefined) throw new InputError(`${file}: the name of column ${column + 1} is not UTF-8: save the file as CSV in UTF-8`);
     if (name === '') throw new InputError(`${file}: column ${column + 1} has no name`);
     if (names.indexOf(name) < column) throw new InputError(`${file}: columns ${names.indexOf(name) + 1} and ${column + 1} are both named ${name}`);
+    return name;
   });
-  return names;
 }
 
-function csvRow(header: readonly string[], cells: readonly string[]): Row {
+function csvRow(header: readonly string[], cells: readonly Buffer[]): Row {
   if (cells.length !== header.length)
-    return { errors: [{ pointer: '', detail: `has ${cells.length} cells, the header has ${header.length}: is a comma not quoted?` }] };
-  return { value: Object.fromEntries(header.map((name, column) => [name, cells[column]])) };
+    return { errors: [{ pointer: '', detail: `has ${cells.length} cells, the header has ${header.length}: is a cell not quoted?` }] };
+  const record: Record<string, string> = {};
+  for (const [column, name] of header.entries()) {
+    const cell = cells[column] as Buffer; // as many as names
+    const text = utf8Text(cell);
+    if (text === null) return { errors: [{ pointer: '', detail: `is not UTF-8 (byte ${firstBadByte(cell)} of column ${name})` }] };
+    record[name] = text;
+  }
+  return { value: record };
 }
 
 function jsonRow(line: string): Row {

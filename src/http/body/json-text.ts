@@ -3,6 +3,7 @@ import { parse } from 'secure-json-parse';
 import { ReelfuseError } from '../../errors.js';
 import type { ArraySpan } from './json-meter.js';
 import type { OwnTurn } from '../../turnstile.js';
+import { firstBadByte } from '../../utf8.js';
 
 /** Time in which rows are parsed in one turn of the event loop, milliseconds. */
 const SLICE_MS = 2;
@@ -70,20 +71,3 @@ function parsed(text: string): unknown {
 function requireUtf8(bytes: Buffer): void {
   if (!isUtf8(bytes)) throw malformed(`the body is not UTF-8: byte ${firstBadByte(bytes)}`);
 }
-
-/** Number of the first byte, from 1, that belongs to no UTF-8 character: where decoding makes a replacement character that is not in the bytes. */
-function firstBadByte(bytes: Buffer): number {
-  const text = bytes.toString('utf8');
-  let from = 0;
-  let offset = 0;
-  for (let at = text.indexOf(REPLACEMENT); at >= 0; at = text.indexOf(REPLACEMENT, from)) {
-    offset += Buffer.byteLength(text.slice(from, at));
-    const isGiven = bytes[offset] === 0xef && bytes[offset + 1] === 0xbf && bytes[offset + 2] === 0xbd;
-    if (!isGiven) return offset + 1;
-    offset += 3;
-    from = at + 1;
-  }
-  return bytes.length;
-}
-
-const REPLACEMENT = '\ufffd';

@@ -25,6 +25,8 @@ export interface EventIngestSetup extends DurationSetup {
   changes: Pick<ChangeFeed, 'sequence'>;
   popularity: Pick<Popularity, 'add' | 'addImpressions'>;
   positives: PositiveRule;
+  /** Wall time, milliseconds since 1970. */
+  now: () => number;
 }
 
 /**
@@ -33,7 +35,7 @@ export interface EventIngestSetup extends DurationSetup {
  * @throws ReelfuseError 503 `overloaded`, 507 `storage_full`
  */
 export async function ingestEvents(rows: readonly unknown[], setup: EventIngestSetup): Promise<IngestedEvents> {
-  const { sent, rejected } = parseRows(rows);
+  const { sent, rejected } = parseRows(rows, setup.now());
   if (sent.length === 0) return { accepted: 0, duplicates: 0, rejected, sequence: setup.changes.sequence };
   const durations = await itemDurations(sent, setup);
   const events = sent.map((event, n) => completeEvent(event, durations[n] ?? null, setup.positives));
@@ -46,8 +48,7 @@ export async function ingestEvents(rows: readonly unknown[], setup: EventIngestS
   return { accepted: counted.length, duplicates: events.length - counted.length, rejected, sequence };
 }
 
-function parseRows(rows: readonly unknown[]): { sent: SentEvent[]; rejected: RejectedEvent[] } {
-  const now = Date.now();
+function parseRows(rows: readonly unknown[], now: number): { sent: SentEvent[]; rejected: RejectedEvent[] } {
   const sent: SentEvent[] = [];
   const rejected: RejectedEvent[] = [];
   rows.forEach((row, index) => {

@@ -76,7 +76,7 @@ export function importItems(
           if (error instanceof InputError) return [{ pointer: '/hidden_states', detail: error.message }];
           throw error;
         }
-        await stores.items.put({ item: parsed.fields, hiddenStates, vectors: [] });
+        await stores.items.put({ item: parsed.fields, hiddenStates, vectors: [], isImport: true });
         return null;
       },
     },

@@ -116,10 +116,10 @@ async function underBar(file: string, progress: ImportProgress, start: (progress
   }
 }
 
-function summary({ file, imported, resumedAfter, rejected, rejectedRows, isComplete }: ImportedFile): string {
+function summary({ file, imported, resumedAfter, rejected, rejectedRows, isComplete, note }: ImportedFile): string {
   const resumed = resumedAfter > 0 ? `, after ${resumedAfter} rows of an earlier import` : '';
   const whole = isComplete && imported === 0 && resumedAfter > 0 ? ' (--restart imports them again)' : '';
-  const lines = [`${file}: ${imported} rows imported${resumed}${whole}, ${rejectedRows} rejected`];
+  const lines = [`${file}: ${imported} rows imported${resumed}${whole}, ${rejectedRows} rejected`, ...(note === undefined ? [] : [`  ${note}`])];
   for (const { row, errors } of rejected.slice(0, SHOWN_REJECTS))
     lines.push(`  row ${row}: ${errors.map(({ pointer, detail }) => `${pointer} ${detail}`.trim()).join('; ')}`);
   const more = rejectedRows - Math.min(rejected.length, SHOWN_REJECTS);
@@ -128,11 +128,12 @@ function summary({ file, imported, resumedAfter, rejected, rejectedRows, isCompl
   return `${lines.join('\n')}\n`;
 }
 
-const presented = ({ file, imported, resumedAfter, rejected, rejectedRows, isComplete }: ImportedFile) => ({
+const presented = ({ file, imported, resumedAfter, rejected, rejectedRows, isComplete, note }: ImportedFile) => ({
   file,
   imported,
   resumed_after: resumedAfter,
   rejected: rejectedRows,
   first_rejected: rejected.slice(0, SHOWN_REJECTS),
   complete: isComplete,
+  ...(note !== undefined && { note }),
 });

@@ -29,12 +29,12 @@ export function hourly(task: () => Promise<void>): Stop {
   };
 }
 
-/** Expires events older than `days` every hour; 0: never. */
-export function keepRetention(erasure: Erasure, days: number, log: Logger): Stop {
+/** Expires events older than `days` every hour; 0: never. @param time see retention-time.ts */
+export function keepRetention(erasure: Erasure, days: number, time: () => Promise<number>, log: Logger): Stop {
   if (days === 0) return async () => {};
   return hourly(async () => {
     try {
-      const events = await erasure.expireEvents(days, Date.now());
+      const events = await erasure.expireEvents(days, await time());
       if (events > 0) log.info({ events, days }, 'expired old events');
     } catch (error) {
       log.error({ err: error }, 'old events could not be expired');

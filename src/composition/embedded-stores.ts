@@ -56,15 +56,21 @@ export function openStores(config: Pick<Config, 'dataDir' | 'maxEventQueue'>, me
   }
 }
 
-/** Opens the served log and expires its old entries every hour. Null: no answers are kept. */
-export function openServed({ dataDir, servedDays }: Config, metrics: Metrics, log: Logger): ServedLog | null {
+/** Opens the served log and expires its old entries every hour. Null: no answers are kept. @param time see retention-time.ts */
+export function openServed({ dataDir, servedDays }: Config, time: () => Promise<number>, metrics: Metrics, log: Logger): ServedLog | null {
   if (servedDays === 0) return null;
   const onError = (what: string) => (error: unknown) => {
     metrics.servedLogErrors.inc();
     log.error({ err: error }, what);
   };
   const served = openServedLog(join(dataDir, 'served'), onError('answers could not be kept'));
-  const stop = hourly(() => served.expire(Date.now() - servedDays * DAY_MS).catch(onError('old answers could not be removed')));
+  const stop = hourly(async () => {
+    try {
+      await served.expire((await time()) - servedDays * DAY_MS);
+    } catch (error) {
+      onError('old answers could not be removed')(error);
+    }
+  });
   return {
     ...served,
     close: async () => {

@@ -3,7 +3,7 @@ import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Routes } from '../app.js';
-import { systemClock, type Clock } from '../clock.js';
+import { steadyTime, systemClock, type Clock } from '../clock.js';
 import type { Config } from '../config.js';
 import { createAttributeRegistry, type AttributeRegistry } from '../domain/attribute-registry.js';
 import { createItemInterner, type ItemInterner } from '../domain/item-interner.js';
@@ -23,6 +23,7 @@ import { readHistory } from '../ingest/user-history.js';
 import { checkMemory } from '../maintenance/doctor/memory.js';
 import { ADVICE, advised } from '../maintenance/doctor/advice.js';
 import { refuseFailed } from '../maintenance/doctor/refusal.js';
+import { createRetentionTime } from '../maintenance/retention-time.js';
 import { openSnapshots, type Snapshots } from '../maintenance/snapshots/snapshots.js';
 import { createMetrics, type Metrics } from '../metrics.js';
 import { readArtifact, type Artifact } from '../model/artifact.js';
@@ -116,16 +117,18 @@ async function openParts(
   const { generations, current } = await openModel(config, stores, interner, clock, metrics, log);
   closers.push(generations.close);
   stop?.throwIfAborted();
+  const steadyNow = steadyTime(clock);
+  const retentionTime = createRetentionTime(stores.keyValues, clock);
   let ready = false;
   const isReady = (): boolean => ready;
-  const popularity = await openPopularity(config, stores, current, isReady);
+  const popularity = await openPopularity(config, stores, current, isReady, steadyNow);
   stop?.throwIfAborted();
   const describe = (itemIds: readonly string[]) => describeItems(generations.current, itemIds);
   const { fuse, indexed } = generations;
   const ingest = createIngest({ items: stores.items, fuse, indexed, describe, popularity, maxQueue: config.maxItemQueue, metrics, log });
   closers.push(ingest.settle);
 
-  const erasure = createErasure({ events: stores.events, popularity });
+  const erasure = createErasure({ events: stores.events, changes: stores.changes, keyValues: stores.keyValues, popularity });
   const snapshots = openSnapshots({
     folder: join(config.dataDir, 'snapshots'),
     items: stores.items,
@@ -144,13 +147,13 @@ async function openParts(
   await checkSize(config, stores, current(), snapshots, log);
   const upkeep = createUpkeep({ generations, source: { events: stores.events, interner }, metrics, log });
   closers.push(repeat(upkeep, config.recallCheckSeconds * 1000));
-  closers.push(keepRetention(erasure, config.eventRetentionDays, log));
-  const servedLog = openServed(config, metrics, log);
+  closers.push(keepRetention(erasure, config.eventRetentionDays, retentionTime, log));
+  const servedLog = openServed(config, retentionTime, metrics, log);
   if (servedLog !== null) closers.push(servedLog.close);
 
   const cursors = createCursors(await cursorSecret(config, stores.keyValues), config.cursorMinutes);
   const parts = { config, log, metrics, tracing, stores, generations, ingest, popularity, erasure, snapshots, isReady };
-  const routes = routesOf(parts, { attributes, interner, cursors, servedLog, describe });
+  const routes = routesOf(parts, { attributes, interner, cursors, servedLog, describe, clock, steadyNow });
   const load = async (signal?: AbortSignal): Promise<LoadedCatalogue> => {
     const loaded = await loadCatalogue(parts, current(), signal).catch((error: unknown) => {
       throw explained(error, config);
@@ -225,15 +228,20 @@ async function checkSize(config: Config, { items }: Stores, generation: Embedded
 const isReplaced = ({ folder, fingerprint }: Artifact, known: readonly ModelRecord[]): boolean =>
   known.some((model) => model.folder === folder) && known.every((model) => model.fingerprint !== fingerprint);
 
-function openPopularity(config: Config, { events }: Stores, current: () => EmbeddedGeneration, isReady: () => boolean): Promise<Popularity> {
+function openPopularity(
+  config: Config,
+  { events }: Stores,
+  current: () => EmbeddedGeneration,
+  isReady: () => boolean,
+  now: () => number,
+): Promise<Popularity> {
   const halfLifeMs = config.popularityHalfLifeHours * 3_600_000;
-  const origin = Date.now();
   return createPopularity({
-    origin,
+    now,
     halfLifeMs,
     // while the catalogue loads, its items are not known yet
     isKnown: (itemId) => !isReady() || current().table.find(itemId) !== undefined,
-    initial: { positives: events.popularity(origin, halfLifeMs), impressions: events.impressionCounts() },
+    initial: { positives: events.popularity(now(), halfLifeMs), impressions: events.impressionCounts() },
   });
 }
 
@@ -263,10 +271,12 @@ interface RouteParts {
   interner: ItemInterner;
   cursors: ReturnType<typeof createCursors>;
   servedLog: ServedLog | null;
+  clock: Clock;
+  steadyNow: () => number;
   describe: Parameters<typeof readItem>[1]['describe'];
 }
 
-function routesOf(parts: Parts, { attributes, interner, cursors, servedLog, describe }: RouteParts): Routes {
+function routesOf(parts: Parts, { attributes, interner, cursors, servedLog, describe, clock, steadyNow }: RouteParts): Routes {
   const { config, log, metrics, stores, generations, ingest, popularity, erasure, snapshots, isReady } = parts;
   const { items, events, changes } = stores;
   const seen = new WeakMap<Generation, ServingGeneration>();
@@ -278,7 +288,7 @@ function routesOf(parts: Parts, { attributes, interner, cursors, servedLog, desc
   };
   const find = (itemIds: readonly string[]) => generations.current.retrieval.find(itemIds);
   const expectedShape = () => expectedBy(generations.current.artifact);
-  const eventIngest = { events, items, changes, popularity, positives: positiveRule(config), find };
+  const eventIngest = { events, items, changes, popularity, positives: positiveRule(config), find, now: clock.now };
   const recommend = createRecommender(
     serving,
     {
@@ -290,6 +300,8 @@ function routesOf(parts: Parts, { attributes, interner, cursors, servedLog, desc
       interner,
       cursors,
       ownTurn: createTurnstile(),
+      now: clock.now,
+      steadyNow,
       exploration: { budget: config.explorationBudget, maxAgeMs: config.explorationDays * 24 * 3_600_000 },
       isReady,
     },
@@ -304,7 +316,7 @@ function routesOf(parts: Parts, { attributes, interner, cursors, servedLog, desc
       readItem: (itemId) => readItem(itemId, { items, describe }),
       listItems: (query) => listItems(query, { items, describe }),
     },
-    itemBatch: { isReady, ingest, expectedShape, idempotency: createIdempotency(stores.idempotency, log), config, log },
+    itemBatch: { isReady, ingest, expectedShape, idempotency: createIdempotency(stores.idempotency, log, steadyNow), config, log },
     attributes: {
       store: stores.attributes,
       registry: attributes,
@@ -314,7 +326,9 @@ function routesOf(parts: Parts, { attributes, interner, cursors, servedLog, desc
     users: { readHistory: (...query) => readHistory(...query, { events, changes, find }), erasure, events, config },
     map: { isReady, serving, maps: createItemMaps() },
     models: { isReady, models: stores.models, generations },
-    reports: { measureQuality: servedLog === null ? null : (since) => measureQuality(events, servedLog, since) },
+    reports: {
+      measureQuality: servedLog === null ? null : (hours) => measureQuality(events, servedLog, clock.now() - hours * 3_600_000, clock.now()),
+    },
     snapshots: { isReady, snapshots },
     operations: { isReady, countItems: async () => (await generations.current.catalogue.status()).size, scrape: () => scrape(parts) },
   };
@@ -331,6 +345,6 @@ async function scrape({ metrics, config, generations, snapshots, isReady }: Part
   for (const [state, count] of Object.entries(states)) metrics.items.set({ state }, count);
   for (const [reason, count] of Object.entries(await catalogue.countUnavailable(Date.now()))) metrics.itemsUnavailable.set({ reason }, count);
   const [snapshot] = snapshots.list();
-  if (snapshot !== undefined) metrics.snapshotAge.set((Date.now() - snapshot.created_at) / 1000);
+  if (snapshot !== undefined) metrics.snapshotAge.set(Math.max(0, Date.now() - snapshot.created_at) / 1000);
   return metrics.registry.metrics();
 }

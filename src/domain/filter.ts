@@ -1,7 +1,7 @@
 import type { FieldError } from '../errors.js';
 import { timeOf } from '../time.js';
 import { attributeName, MAX_ATTRIBUTE_NAME, unknownAttribute, type AttributeNames, type AttributeType } from './attributes.js';
-import type { Item } from './item.js';
+import { UNKNOWN_TIME, type Item } from './item.js';
 
 /** Fields that every item has, beside its attributes. */
 export const BUILT_IN_FIELDS = ['item_id', 'author_id', 'created_at', 'available_from', 'expires_at'] as const;
@@ -183,7 +183,7 @@ type Read = (item: Pick<Item, 'fields' | 'created'>) => unknown;
 const READ_BUILT_IN: Record<BuiltInField, Read> = {
   item_id: ({ fields }) => fields.item_id,
   author_id: ({ fields }) => fields.author_id ?? undefined,
-  created_at: ({ created }) => created,
+  created_at: ({ created }) => (created === UNKNOWN_TIME ? undefined : created),
   available_from: ({ fields }) => fields.available_from ?? undefined,
   expires_at: ({ fields }) => fields.expires_at ?? undefined,
 };

@@ -29,7 +29,7 @@ export interface ItemFields {
 /** An item as the request path knows it, whichever engine has found it. */
 export interface Item {
   readonly fields: ItemFields;
-  /** Milliseconds since 1970. */
+  /** Milliseconds since 1970; UNKNOWN_TIME when the item was imported. */
   readonly created: number;
   /** Number of the item's id in this process, see ItemInterner. */
   readonly index: number;
@@ -59,5 +59,14 @@ export function availabilityOf({ available_from: from, expires_at: until }: Item
 /** Hidden, not yet available and expired items are known, but never served. */
 export const isServable = ({ fields }: Pick<Item, 'fields'>, now: number): boolean => !fields.hidden && availabilityOf(fields, now) === 'now';
 
-/** When the item became or becomes available: what freshness counts from. */
-export const bornAt = ({ fields, created }: Pick<Item, 'fields' | 'created'>): number => fields.available_from ?? created;
+/** Creation time of an imported item: nobody knows when it was published. */
+export const UNKNOWN_TIME = 0;
+
+/** How far a time may lie in the future: clocks differ, and they are set. One that is further ahead is wrong, or this clock is. */
+export const CLOCK_TOLERANCE_MS = 24 * 3_600_000;
+
+/** When the item was published, from which its freshness counts; null: that is not known, or was written while a clock was wrong. */
+export function publishedAt({ fields, created }: Pick<Item, 'fields' | 'created'>, now: number): number | null {
+  const at = fields.available_from ?? created;
+  return at === UNKNOWN_TIME || at > now + CLOCK_TOLERANCE_MS ? null : at;
+}

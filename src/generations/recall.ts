@@ -1,10 +1,12 @@
 import { ANYTHING } from '../domain/eligibility.js';
 import type { ItemInterner } from '../domain/item-interner.js';
-import { SearchEnded, type Query } from '../retrieval/retrieval.js';
+import { SearchEnded, type CandidateStream, type Query } from '../retrieval/retrieval.js';
 import type { EventStore } from '../store/events.js';
 import type { Generation } from './generation.js';
 
 const DEPTH = 20;
+/** Scores that differ by less are the same: a stream rounds to six decimals. */
+const SAME_SCORE = 2e-6;
 
 /** The histories that recall is measured with. */
 export interface HistorySource {
@@ -23,7 +25,8 @@ export interface RecallSample {
 type Measured = Pick<Generation, 'artifact' | 'retrieval' | 'catalogue'>;
 
 /**
- * Mean recall@20 of the index against exact search. The queries run one after another, so that requests are answered between them.
+ * Mean recall@20 of the index against exact search. An item with the score of the 20th exact one is as good as it: of many equal vectors,
+ * any may be found. The queries run one after another, so that requests are answered between them.
  * @returns null when there is nothing to search
  */
 export async function measureRecall(generation: Measured, source: HistorySource, { users, queries, pace }: RecallSample): Promise<number | null> {
@@ -31,10 +34,8 @@ export async function measureRecall(generation: Measured, source: HistorySource,
   for (let query = 0; query < queries; query++) {
     const history = await historyFor(users[query], generation, source);
     await pace?.();
-    const truth = await search(generation, history, true);
-    if (truth.length === 0) continue;
-    const found = new Set(await search(generation, history, false));
-    recalls.push(truth.filter((index) => found.has(index)).length / truth.length);
+    const recall = await recallOf(generation, history);
+    if (recall !== null) recalls.push(recall);
   }
   return recalls.length === 0 ? null : recalls.reduce((sum, recall) => sum + recall, 0) / recalls.length;
 }
@@ -47,15 +48,24 @@ async function historyFor(user: string | undefined, { artifact, catalogue }: Mea
   return item === undefined ? [] : [item.index];
 }
 
-/** Item indexes of the candidates. */
-async function search({ retrieval }: Measured, history: number[], exact: boolean): Promise<number[]> {
-  const query: Query = { history, similarTo: null, disliked: [], exact, explain: false, scoresOthers: false, isLate: () => false };
+/** Share of the exact best whose scores the index has reached; null: there is nothing to search. */
+async function recallOf(generation: Measured, history: number[]): Promise<number | null> {
+  const exact = await open(generation, history, true);
+  const truth = (await exact?.next(DEPTH, null)) ?? [];
+  const least = truth.at(-1)?.score;
+  if (exact === null || least === undefined) return null;
+  const found = (await (await open(generation, history, false))?.next(DEPTH, null)) ?? [];
+  const items = (await generation.retrieval.hydrate(found)).filter((item) => item !== undefined);
+  const scores = await exact.score(items); // by the same tower: the index may be asked by an 8-bit one
+  return Math.min(1, scores.filter((score) => score >= least - SAME_SCORE).length / truth.length);
+}
+
+async function open({ retrieval }: Measured, history: number[], exact: boolean): Promise<CandidateStream | null> {
+  const query: Query = { history, similarTo: null, disliked: [], exact, explain: false, scoresOthers: exact, isLate: () => false };
   try {
-    const stream = await retrieval.search(query, ANYTHING, DEPTH);
-    const candidates = stream === null ? [] : await stream.next(DEPTH, null);
-    return candidates.map(({ index }) => index);
+    return await retrieval.search(query, ANYTHING, DEPTH);
   } catch (error) {
-    if (error instanceof SearchEnded) return []; // the items of the history are gone
+    if (error instanceof SearchEnded) return null; // the items of the history are gone
     throw error;
   }
 }

@@ -80,11 +80,12 @@ export async function runSwap(swap: Swap, signal: AbortSignal, setup: SwapSetup)
 
 /** @returns the generation that left the line-up; null: none */
 async function switchOver(swap: Swap, signal: AbortSignal, setup: SwapSetup): Promise<Loaded | null> {
+  const started = performance.now();
   const next = await prepare(swap, signal, setup);
   const dropped = await setup.lineUp.switchTo(next, signal);
   swap.state = 'active';
   setup.metrics.swaps.inc({ outcome: 'active' });
-  setup.log.info({ ...swap, seconds: (Date.now() - swap.started_at) / 1000 }, 'switched to another model');
+  setup.log.info({ ...swap, seconds: (performance.now() - started) / 1000 }, 'switched to another model');
   return dropped;
 }
 

@@ -36,8 +36,11 @@ export interface Idempotency {
 const KEPT_MS = 24 * 3_600_000;
 const KEY = /^[\x21-\x7e]{1,128}$/;
 
-/** Keeps answers by idempotency key for a day. A second request with a key that is being answered is refused. */
-export function createIdempotency(store: IdempotencyStore, log: Pick<Logger, 'error'>): Idempotency {
+/**
+ * Keeps answers by idempotency key for a day. A second request with a key that is being answered is refused.
+ * @param steadyNow milliseconds since 1970, without the jumps of the wall time
+ */
+export function createIdempotency(store: IdempotencyStore, log: Pick<Logger, 'error'>, steadyNow: () => number): Idempotency {
   const running = new Set<string>();
 
   /** The caller gets the answer even when it cannot be kept: an error would cause the retry that the key is meant to prevent. */
@@ -56,10 +59,10 @@ export function createIdempotency(store: IdempotencyStore, log: Pick<Logger, 'er
         throw new ReelfuseError(409, 'idempotency_key_in_use', 'the first request with this key is still being served', { retryAfter: 1 });
       running.add(key);
       try {
-        const now = Date.now();
+        const now = steadyNow();
         const kept = await store.get(key);
         const { digest, passed } = hashed(source);
-        if (kept !== null && now - kept.created_at < KEPT_MS) {
+        if (kept !== null && Math.abs(now - kept.created_at) < KEPT_MS) {
           if (typeof passed !== 'string') await readToTheEnd(passed);
           if (digest() !== kept.digest)
             throw new ReelfuseError(422, 'idempotency_key_reused', 'this key came with another body before', {

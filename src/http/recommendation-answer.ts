@@ -19,7 +19,7 @@ function presentItem({ item, score, reason, propensity, movedBy }: Recommended):
 
 /** The entry of the served log: the answer without user, history or examples. */
 export const servedEntryOf = (result: RecommendAnswer, { k, loggedOptions }: RecommendRequest, items: ServedItem[]): ServedEntry => ({
-  at: Date.now(),
+  at: result.at,
   fingerprint: result.model.fingerprint,
   version: result.model.version,
   k,

@@ -31,8 +31,8 @@ const QualitySchema = Type.Object({
 });
 
 export interface ReportRoutes {
-  /** Quality of the answers since a time in milliseconds since 1970; null: no answers are kept. */
-  measureQuality: ((since: number) => Promise<Quality>) | null;
+  /** Quality of the answers of the last hours; null: no answers are kept. */
+  measureQuality: ((hours: number) => Promise<Quality>) | null;
 }
 
 export function registerReports(app: TypedApp, routes: ReportRoutes): void {
@@ -58,7 +58,7 @@ export function registerReports(app: TypedApp, routes: ReportRoutes): void {
     async ({ query }) => {
       if (routes.measureQuality === null)
         throw new ReelfuseError(409, 'served_log_off', 'REELFUSE_SERVED_DAYS is 0: nothing is kept of what was served');
-      const quality = await routes.measureQuality(Date.now() - (query.hours ?? 24) * 3_600_000);
+      const quality = await routes.measureQuality(query.hours ?? 24);
       return { ...quality, since: new Date(quality.since).toISOString() };
     },
   );

@@ -1,4 +1,5 @@
 import { Type } from 'typebox';
+import { UNKNOWN_TIME } from '../domain/item.js';
 import type { ErasedUser } from '../ingest/erasure.js';
 import { Id } from '../ingest/item-input.js';
 import type { UserHistory } from '../ingest/user-history.js';
@@ -9,7 +10,7 @@ import type { TypedApp } from './typed-app.js';
 
 const Entry = Type.Object({
   item_id: Type.String(),
-  at: Type.String(),
+  at: Type.Unsafe<string | null>({ type: ['string', 'null'], description: 'null: the event was imported without a time.' }),
   type: Type.String(),
   item: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
 });
@@ -51,7 +52,7 @@ export function registerUsers(app: TypedApp, routes: UserRoutes): void {
       const { entries, sequence } = await routes.readHistory(params.user_id, query.limit ?? 100, fields.length > 0);
       const items = entries.map(({ entry: { item_id, at, type }, item }) => ({
         item_id,
-        at: new Date(at).toISOString(),
+        at: at === UNKNOWN_TIME ? null : new Date(at).toISOString(),
         type,
         ...(item !== undefined && { item: presentFields(item.fields, fields) }),
       }));

@@ -1,5 +1,7 @@
 import type { Popularity } from '../signals/popularity.js';
+import type { ChangeFeed } from '../store/changes.js';
 import type { Erased, EventStore } from '../store/events.js';
+import type { KeyValueStore } from '../store/key-values.js';
 
 /** Events dropped in one transaction; bounds how long other writes wait for it. */
 const BATCH = 2000;
@@ -19,17 +21,22 @@ export interface Erasure {
    * @throws ReelfuseError 503 `overloaded`
    */
   eraseUser(userId: string, waitMs: number): Promise<ErasedUser>;
-  /** Drops events older than the retention; 0 days keep everything. @returns how many were dropped */
+  /**
+   * Drops events whose time is older than the retention, and those that came before it: a time may be unknown or wrong, the sequence is
+   * not. 0 days keep everything. @returns how many were dropped
+   */
   expireEvents(retentionDays: number, now: number): Promise<number>;
 }
 
 export interface ErasureSetup {
   events: Pick<EventStore, 'eraseUser' | 'purgeErased' | 'expire'>;
+  changes: Pick<ChangeFeed, 'sequence'>;
+  keyValues: KeyValueStore;
   popularity: Pick<Popularity, 'remove' | 'addImpressions'>;
 }
 
 /** Erases events from the store and takes them out of popularity. */
-export function createErasure({ events: store, popularity }: ErasureSetup): Erasure {
+export function createErasure({ events: store, changes, keyValues, popularity }: ErasureSetup): Erasure {
   const forget = (erased: Erased): Erased => {
     for (const { item_id: itemId, at } of erased.positives) popularity.remove(itemId, at);
     for (const itemId of erased.impressions) popularity.addImpressions(itemId, -1);
@@ -51,7 +58,23 @@ export function createErasure({ events: store, popularity }: ErasureSetup): Eras
     },
     expireEvents: async (retentionDays, now) => {
       if (retentionDays === 0) return 0;
-      return (await inSteps(() => store.expire(now - retentionDays * DAY_MS, BATCH))).events;
+      const before = now - retentionDays * DAY_MS;
+      const upTo = await arrivedBefore(before, now, changes.sequence, keyValues);
+      return (await inSteps(() => store.expire({ from: DAY_MS, before, upTo }, BATCH))).events; // 1 January 1970 is no time, see UNKNOWN_TIME
     },
   };
+}
+
+/** Which change was the newest at which time, noted once a day, oldest first. */
+type Arrival = [sequence: number, at: number];
+const ARRIVALS_KEY = 'event_arrivals';
+
+/** Notes the newest change of today. @returns the newest change that was noted before this time; 0: none was */
+async function arrivedBefore(before: number, now: number, newest: number, keyValues: KeyValueStore): Promise<number> {
+  const arrivals = JSON.parse((await keyValues.get(ARRIVALS_KEY)) ?? '[]') as Arrival[];
+  const last = arrivals.at(-1);
+  if (last === undefined || now - last[1] >= DAY_MS) arrivals.push([newest, now]);
+  const past = arrivals.filter(([, at]) => at < before);
+  await keyValues.set(ARRIVALS_KEY, JSON.stringify(arrivals.slice(Math.max(0, past.length - 1))));
+  return past.at(-1)?.[0] ?? 0;
 }

@@ -1,13 +1,11 @@
 import { Type, type Static } from 'typebox';
 import { EVENT_NAMES } from '../config.js';
 import { isPositive, type PositiveRule, type UserEvent } from '../domain/event.js';
+import { CLOCK_TOLERANCE_MS } from '../domain/item.js';
 import type { FieldError } from '../errors.js';
 import { compileSchema, fieldErrors } from '../schema.js';
 import { checkedTime } from '../time.js';
 import { Id } from './item-input.js';
-
-/** Clocks of phones are wrong; a day is tolerated, a year in the future is a mistake. */
-const MAX_FUTURE_MS = 24 * 3600 * 1000;
 
 export const MAX_EVENT_ID_LENGTH = 128;
 
@@ -21,7 +19,10 @@ export const EventBody = Type.Object(
     user_id: Id,
     item_id: Id,
     type: Type.Union(EVENT_NAMES.map((type) => Type.Literal(type))),
-    at: Type.String({ format: 'date-time', description: 'RFC 3339. Late and out-of-order events are accepted.' }),
+    at: Type.String({
+      format: 'date-time',
+      description: 'RFC 3339. Late and out-of-order events are accepted. Up to a day ahead of the server’s clock it counts as the time of arrival.',
+    }),
     watch_ms: Type.Optional(Type.Union([Type.Integer({ minimum: 0 }), Type.Null()])),
     duration_ms: Type.Optional(
       Type.Union([
@@ -56,13 +57,14 @@ export function parseEvent(value: unknown, prefix: string, now: number): SentEve
   if (errors !== null) return fieldErrors(errors, prefix);
   const body = value as EventBody; // validated above
   const at = checkedTime(body.at);
-  if (at > now + MAX_FUTURE_MS) return [{ pointer: `${prefix}/at`, detail: 'lies more than a day in the future' }];
+  if (at > now + CLOCK_TOLERANCE_MS)
+    return [{ pointer: `${prefix}/at`, detail: `lies more than a day in the future: the server's clock shows ${new Date(now).toISOString()}` }];
   return {
     event_id: body.event_id,
     user_id: body.user_id,
     item_id: body.item_id,
     type: body.type,
-    at,
+    at: Math.min(at, now), // nothing happens after it is known
     watch_ms: body.watch_ms ?? null,
     duration_ms: body.duration_ms ?? null,
     watch_portion: body.watch_portion ?? null,

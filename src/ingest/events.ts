@@ -31,6 +31,8 @@ export interface EventIngestSetup extends DurationSetup {
   changes: Pick<ChangeFeed, 'sequence'>;
   popularity: Pick<Popularity, 'add' | 'addImpressions'>;
   positives: PositiveRule;
+  /** Wall time, milliseconds since 1970. */
+  now: () => number;
 }
 
 /**
@@ -39,7 +41,7 @@ export interface EventIngestSetup extends DurationSetup {
  * @throws ReelfuseError 503 `overloaded`, 507 `storage_full`
  */
 export async function ingestEvents(rows: readonly unknown[], setup: EventIngestSetup): Promise<IngestedEvents> {
-  const { sent, rejected } = await parseRows(rows);
+  const { sent, rejected } = await parseRows(rows, setup.now());
   if (sent.length === 0) return { accepted: 0, duplicates: 0, rejected, sequence: setup.changes.sequence };
   const durations = await itemDurations(sent, setup);
   const events = sent.map((event, n) => completeEvent(event, durations[n] ?? null, setup.positives));
@@ -52,8 +54,7 @@ export async function ingestEvents(rows: readonly unknown[], setup: EventIngestS
   return { accepted: counted.length, duplicates: events.length - counted.length, rejected, sequence };
 }
 
-async function parseRows(rows: readonly unknown[]): Promise<{ sent: SentEvent[]; rejected: RejectedEvent[] }> {
-  const now = Date.now();
+async function parseRows(rows: readonly unknown[], now: number): Promise<{ sent: SentEvent[]; rejected: RejectedEvent[] }> {
   const sent: SentEvent[] = [];
   const rejected: RejectedEvent[] = [];
   for (const [index, row] of rows.entries()) {

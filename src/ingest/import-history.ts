@@ -1,4 +1,5 @@
 import { durationOf, type PositiveRule, type UserEvent } from '../domain/event.js';
+import { UNKNOWN_TIME } from '../domain/item.js';
 import { InputError, type FieldError } from '../errors.js';
 import type { Stores } from '../store/stores.js';
 import { EventBody, completeEvent, needsDuration, parseEvent, type SentEvent } from './event-input.js';
@@ -9,11 +10,12 @@ const ID = /^[^\s\p{C}]{1,128}$/u;
 
 /**
  * Imports events from `.jsonl`, `.ndjson` or `.csv`, or histories from `.tsv` lines `user<TAB>item item …`, oldest first.
- * `.tsv` items get times one second apart; the last one gets the start of the import. Their event ids consist of user, item and
- * the number of earlier occurrences, so importing a longer version of the file adds only the new items.
+ * `.tsv` items have no times: their order is that of the sequence, before all events with a time. Their event ids consist of user, item
+ * and the number of earlier occurrences, so importing a longer version of the file adds only the new items.
+ * @returns the report; its note says what the missing times mean
  * @throws InputError when the file cannot be read or has another ending
  */
-export function importHistory(
+export async function importHistory(
   file: string,
   positives: PositiveRule,
   stores: Pick<Stores, 'items' | 'events' | 'keyValues'>,
@@ -29,13 +31,13 @@ export function importHistory(
     return completeEvent(sent, durationOf(item?.attributes), positives);
   };
   const eventsOf = async (value: unknown): Promise<UserEvent[] | FieldError[]> => {
-    if (typeof value === 'string') return eventsOfLine(value, users, now);
+    if (typeof value === 'string') return eventsOfLine(value, users);
     const row = withTimes({ value: isCsv ? withNumbers(value as Record<string, string>) : value }, ['at']);
     if ('errors' in row) return row.errors;
     const parsed = parseEvent(row.value, '', now);
     return Array.isArray(parsed) ? parsed : [await complete(parsed)];
   };
-  return importRows(
+  const report = await importRows(
     {
       kind: 'history',
       file,
@@ -47,13 +49,17 @@ export function importHistory(
         return null;
       },
       skip: (value) => {
-        if (typeof value === 'string') eventsOfLine(value, users, now); // remembers the user, to reject a second line
+        if (typeof value === 'string') eventsOfLine(value, users); // remembers the user, to reject a second line
       },
     },
     stores.keyValues,
     progress,
   );
+  return file.endsWith('.tsv') ? { ...report, note: NO_TIMES } : report;
 }
+
+const NO_TIMES =
+  'lines of .tsv have an order but no times: in the fallback ranking their events count less than any with a time, and no seen_window_hours covers them';
 
 const isFieldErrors = (found: UserEvent[] | FieldError[]): found is FieldError[] => found[0] !== undefined && 'pointer' in found[0];
 
@@ -80,7 +86,7 @@ const withNumbers = (record: Record<string, string>): Record<string, unknown> =>
 const eventIdOf = (user: string, item: string, time: number): string =>
   ['import', user, item, time].join(user.includes(':') || item.includes(':') ? ' ' : ':');
 
-function eventsOfLine(line: string, users: Set<string>, now: number): UserEvent[] | FieldError[] {
+function eventsOfLine(line: string, users: Set<string>): UserEvent[] | FieldError[] {
   const [user = '', list, ...rest] = line.split('\t');
   if (list === undefined || rest.length > 0) return [{ pointer: '', detail: 'must be user<TAB>item item …' }];
   if (!ID.test(user)) return [{ pointer: '/user', detail: `${JSON.stringify(user)} is not an id of 1 to 128 visible characters` }];
@@ -95,12 +101,12 @@ function eventsOfLine(line: string, users: Set<string>, now: number): UserEvent[
     times.set(item, time + 1);
     return time;
   };
-  return items.map((item, position) => ({
+  return items.map((item) => ({
     event_id: eventIdOf(user, item, timeOf(item)),
     user_id: user,
     item_id: item,
     type: 'view',
-    at: now - (items.length - 1 - position) * 1000,
+    at: UNKNOWN_TIME,
     watch_ms: null,
     watch_portion: null,
     duration_ms: null,

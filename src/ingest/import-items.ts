@@ -54,7 +54,7 @@ export function importItems(
           throw error;
         }
         try {
-          await stores.items.put({ item: parsed.fields, hiddenStates, vectors: [] });
+          await stores.items.put({ item: parsed.fields, hiddenStates, vectors: [], isImport: true });
         } catch (error) {
           if (error instanceof ReelfuseError && error.code === 'invalid_request') return error.errors; // an attribute has another type than the declared one
           throw error;

@@ -27,6 +27,8 @@ export interface ImportReport {
   rejectedRows: number;
   /** False: the import was stopped; the next import of the same file continues there. */
   isComplete: boolean;
+  /** What the file lacks, in words. */
+  note?: string;
 }
 
 export interface ImportProgress {

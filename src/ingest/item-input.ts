@@ -1,6 +1,6 @@
 import { Type, type Static, type TSchema } from 'typebox';
 import { MAX_ATTRIBUTE_NAME } from '../domain/attributes.js';
-import type { HiddenStates, ItemFields } from '../domain/item.js';
+import { UNKNOWN_TIME, type HiddenStates, type ItemFields } from '../domain/item.js';
 import { InputError, invalidRequest, type FieldError } from '../errors.js';
 import type { Artifact } from '../model/artifact.js';
 import { layerNorms } from '../model/golden.js';
@@ -121,7 +121,7 @@ export const presentItem = ({ available_from: from, expires_at: until, created_a
   ...item,
   available_from: fromTime(from),
   expires_at: fromTime(until),
-  created_at: fromTime(created),
+  created_at: fromTime(created === UNKNOWN_TIME ? null : created),
   updated_at: fromTime(updated),
 });
 

@@ -56,6 +56,8 @@ export interface RecommendAnswer {
   arm: { name: string; arm: string } | null;
   /** Seed of the exploration; null: there was none. */
   seed: number | null;
+  /** When the answer was begun, milliseconds since 1970. */
+  at: number;
   /** Number of items that earlier pages have shown. */
   offset: number;
   /** Sequence of the newest change when the answer was begun. */

@@ -1,4 +1,4 @@
-import { bornAt } from '../domain/item.js';
+import { publishedAt, type Item } from '../domain/item.js';
 import type { RecommendContext } from './context.js';
 import type { RankedItem } from './source.js';
 import type { RecommendRequest } from './request.js';
@@ -45,10 +45,16 @@ export async function createBoost(
         movedBy.push(name);
       };
       for (const { matches, gain: amount, name } of boosts) if (matches(item)) gain(amount, name);
-      if (freshness !== null) gain(freshnessGain * 2 ** (-Math.max(0, now - bornAt(item)) / freshness.halfLifeMs), 'freshness');
+      if (freshness !== null) gain(freshnessGain * 2 ** (-ageOf(item, now) / freshness.halfLifeMs), 'freshness');
       const times = timesShown.get(item.fields.item_id);
       if (times !== undefined) gain(rotationGain * times, 'rotation');
       return { ...candidate, rankScore: candidate.rankScore + gained, movedBy };
     },
   };
+}
+
+/** Milliseconds since the publication of the item; Infinity: it is not known. */
+function ageOf(item: Item, now: number): number {
+  const published = publishedAt(item, now);
+  return published === null ? Infinity : Math.max(0, now - published);
 }

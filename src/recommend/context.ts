@@ -25,6 +25,10 @@ export interface RecommendContext {
   histories: Histories;
   interner: Pick<ItemInterner, 'idOf'>;
   cursors: Cursors;
+  /** Wall time, milliseconds since 1970. */
+  now: () => number;
+  /** The same without the jumps of the wall time while this process runs: cursors expire by it. */
+  steadyNow: () => number;
   /** A new item is explored while it has fewer than `budget` impressions and is younger than `maxAgeMs`. */
   exploration: { budget: number; maxAgeMs: number };
   /** False until the catalogue is loaded: every answer is then a fallback. */

@@ -14,7 +14,7 @@ export interface Cursors {
   /**
    * Verifies and reads a cursor.
    * @param identity text of user, item and filter, which must be the same for every page of a session
-   * @param now milliseconds since 1970
+   * @param now milliseconds since 1970; that of `seal` and `open` must not jump, or sessions end early or late
    * @throws ReelfuseError 422 `invalid_request`, 410 `cursor_expired`
    */
   open(cursor: string, identity: string, now: number): Session;
@@ -27,6 +27,8 @@ const VERSION = 1;
 const MAC_BYTES = 16;
 const IDENTITY_BYTES = 8;
 const HASH_BYTES = 6;
+/** The last time that a cursor can hold, in the year 2106. */
+const MAX_SECONDS = 2 ** 32 - 1;
 /** version, expiry in seconds, identity */
 const HEADER_BYTES = 1 + 4 + IDENTITY_BYTES;
 /** Items that one session may show. A cursor of 5,000 items is 40 kB long. */
@@ -72,7 +74,7 @@ export function createCursors(secret: string, minutes: number): Cursors {
       const end = HEADER_BYTES + shown.length * HASH_BYTES;
       const bytes = Buffer.allocUnsafe(end + MAC_BYTES); // from Node's pool; every byte is written below
       bytes[0] = VERSION;
-      bytes.writeUInt32BE(Math.floor(now / 1000) + minutes * 60, 1);
+      bytes.writeUInt32BE(Math.min(Math.max(0, Math.floor(now / 1000) + minutes * 60), MAX_SECONDS), 1);
       writeIdentity(identity, bytes, 5);
       let at = HEADER_BYTES;
       for (const hash of shown) {

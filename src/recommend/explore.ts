@@ -1,6 +1,6 @@
 import type { Cap } from '../domain/caps.js';
 import { isEligible, type EligibilityRules } from '../domain/eligibility.js';
-import { bornAt, type Item } from '../domain/item.js';
+import { publishedAt, type Item } from '../domain/item.js';
 import { RANKING_AGE_MS } from '../signals/popularity.js';
 import type { Recommended } from './answer.js';
 import { counterOf } from './choose.js';
@@ -67,7 +67,7 @@ async function unknownItems({ context, now }: RequestScope, ranked: readonly Rec
     (item) =>
       item !== undefined &&
       !present.has(item.index) &&
-      now - bornAt(item) <= maxAgeMs &&
+      now - (publishedAt(item, now) ?? -Infinity) <= maxAgeMs &&
       popularity.shown(item.fields.item_id) < budget &&
       isEligible(item, rules, now),
   ) as Item[]; // none is undefined

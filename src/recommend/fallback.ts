@@ -10,7 +10,7 @@ import type { ItemSource, RankedItem } from './source.js';
 /** Items of one search beyond the ranking, where caps may refuse many. */
 const MAX_REST = 10_000;
 
-type Context = Pick<RecommendContext, 'catalogue' | 'popularity' | 'retrieval'>;
+type Context = Pick<RecommendContext, 'catalogue' | 'popularity' | 'retrieval' | 'now'>;
 
 /**
  * The fallback ranking: popular items with time decay, and the freshest item at every fifth position. The score is the decayed number
@@ -20,7 +20,7 @@ type Context = Pick<RecommendContext, 'catalogue' | 'popularity' | 'retrieval'>;
  */
 export async function popularItems(context: Context, rules: EligibilityRules, mixBy: string | null): Promise<ItemSource> {
   const { catalogue, popularity } = context;
-  const now = Date.now();
+  const now = context.now();
   const returned = new Set<number>();
   const isFit = (item: Item): boolean => !returned.has(item.index) && isEligible(item, rules, now);
   let position = 0;
@@ -44,7 +44,7 @@ export async function popularItems(context: Context, rules: EligibilityRules, mi
     for (const item of items) {
       if (item === undefined || !isFit(item)) continue;
       returned.add(item.index);
-      const score = popularity.weight(item.fields.item_id, now);
+      const score = popularity.weight(item.fields.item_id);
       ranked.push({ item, score, rankScore: -Math.log(++position), reason: 'popular', movedBy: UNMOVED });
     }
     return named.length > 0 && ranked.length === 0 ? take(count) : ranked;

@@ -1,4 +1,5 @@
 import { NOTHING_SEEN, type EligibilityRules } from '../domain/eligibility.js';
+import { CLOCK_TOLERANCE_MS } from '../domain/item.js';
 import type { RecentIndexes } from '../signals/histories.js';
 import type { RecommendContext } from './context.js';
 import type { RecommendRequest } from './request.js';
@@ -33,7 +34,9 @@ export function collectHistory(
 /** Seen items that the request excludes. */
 function seenSince({ seen }: RecentIndexes, { excludeSeen, seenWithinMs }: RecommendRequest, now: number): EligibilityRules['seen'] {
   if (!excludeSeen) return NOTHING_SEEN;
-  return seenWithinMs === null ? seen : new Map([...seen].filter(([, at]) => at >= now - seenWithinMs));
+  if (seenWithinMs === null) return seen;
+  // a time far ahead was written by a clock that was wrong, and says as little as none
+  return new Map([...seen].filter(([, at]) => at >= now - seenWithinMs && at <= now + CLOCK_TOLERANCE_MS));
 }
 
 /** @param given ids of the request, oldest first; unknown ones are left out */

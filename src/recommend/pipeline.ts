@@ -35,6 +35,7 @@ export async function recommend(context: RecommendContext, request: RecommendReq
     endReason,
     arm: request.experiment === null ? null : assignArm(request.experiment, request.userId ?? String(Math.random())),
     seed: explored.seed,
+    at: scope.now,
     offset: scope.shown.length,
     sequence: scope.sequence,
     timings: timingsOf(scope, ranking),
@@ -45,14 +46,16 @@ export async function recommend(context: RecommendContext, request: RecommendReq
 
 /** Why there are fewer than k items, and the cursor of the next page. */
 function endOf(
-  { context, request, shown, identity, now }: RequestScope,
+  { context, request, shown, identity }: RequestScope,
   ranking: Ranking,
   items: readonly Recommended[],
 ): Pick<RecommendAnswer, 'shortReason' | 'nextCursor' | 'endReason'> {
   const shortReason = items.length < request.k ? ranking.shortReason : null;
   // caps count from zero on each page: an item that they refused here may be on the next page
   const hasMore = shortReason === null || shortReason === 'caps';
-  const nextCursor = hasMore ? context.cursors.seal([...shown, ...items.map(({ item }) => hashOf(item.fields.item_id))], identity, now) : null;
+  const nextCursor = hasMore
+    ? context.cursors.seal([...shown, ...items.map(({ item }) => hashOf(item.fields.item_id))], identity, context.steadyNow())
+    : null;
   return { shortReason, nextCursor, endReason: nextCursor !== null ? null : hasMore ? 'session_full' : 'exhausted' };
 }
 

@@ -51,7 +51,7 @@ async function rankByModel(scope: RequestScope, rules: EligibilityRules, k: numb
       depthOf(options),
     );
     if (stream === null) return rankWithoutVector(scope, rules, k);
-    const source = eligibleItems(context.retrieval, stream, rules, request.similarTo === null ? 'history' : 'similar');
+    const source = eligibleItems(context, stream, rules, request.similarTo === null ? 'history' : 'similar');
     const reranked = await rerank(source, options, context.retrieval);
     const { queue, user_tower: userTower, search } = stream.timings;
     const rulesMs = performance.now() - startedAt - queue - userTower - search;
@@ -76,8 +76,7 @@ async function rankByPopularity(scope: RequestScope, rules: EligibilityRules, k:
   const source = await popularItems(context, rules, request.fallbackMix);
   // the scores of this ranking are counts, so the minimum score of the model does not apply
   const reranked = await rerank(source, { ...rerankOptions(scope, k), minScore: null }, context.retrieval);
-  const now = Date.now();
-  const scoresOf = async (items: readonly Item[]): Promise<number[]> => items.map(({ fields }) => context.popularity.weight(fields.item_id, now));
+  const scoresOf = async (items: readonly Item[]): Promise<number[]> => items.map(({ fields }) => context.popularity.weight(fields.item_id));
   const shortReason = shortReasonOf(scope, reranked);
   return { items: reranked.items, shortReason, fallback, stream: null, rulesMs: performance.now() - startedAt, scoresOf };
 }

@@ -42,10 +42,10 @@ export async function openScope(context: RecommendContext, request: RecommendReq
   const deadline = deadlineOf(startedAt, request.deadlineMs);
   if (request.atLeastSequence !== null) await waitForSequence(context, request.atLeastSequence, deadline);
   const { sequence } = context.changes;
-  const now = Date.now();
+  const now = context.now();
   const parsed = parseRules(context, request);
   const identity = JSON.stringify([request.userId, request.similarTo, request.filter]);
-  const shown = request.cursor === null ? NOTHING_SHOWN : context.cursors.open(request.cursor, identity, now).shown;
+  const shown = request.cursor === null ? NOTHING_SHOWN : context.cursors.open(request.cursor, identity, context.steadyNow()).shown;
   const recent = request.userId === null ? NOBODY : await context.histories.of(request.userId);
   const collected = collectHistory(recent, request, context.retrieval, now);
   const history = collected instanceof Promise ? await collected : collected;

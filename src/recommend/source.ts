@@ -2,6 +2,7 @@ import { isEligible, type EligibilityRules } from '../domain/eligibility.js';
 import type { Filter } from '../domain/filter.js';
 import type { Item } from '../domain/item.js';
 import type { Candidate, CandidateStream, Retrieval } from '../retrieval/retrieval.js';
+import type { RecommendContext } from './context.js';
 import { UNMOVED, type Reason, type Recommended } from './answer.js';
 
 /** A recommended item with the score that orders it. */
@@ -20,15 +21,19 @@ export interface ItemSource {
   upperBound(): number;
 }
 
+export interface SourceContext extends Pick<RecommendContext, 'now'> {
+  retrieval: Pick<Retrieval, 'hydrate'>;
+}
+
 /** Hydrates the candidates of a stream and keeps those that are eligible now. */
-export function eligibleItems(retrieval: Pick<Retrieval, 'hydrate'>, stream: CandidateStream, rules: EligibilityRules, reason: Reason): ItemSource {
+export function eligibleItems({ retrieval, now }: SourceContext, stream: CandidateStream, rules: EligibilityRules, reason: Reason): ItemSource {
   return {
     next: async (count, admits) => {
       for (;;) {
         const page = await stream.next(count, admits);
         if (page.length === 0) return NO_ITEMS;
         const items = await retrieval.hydrate(page);
-        const eligible = eligibleOf(page, items, rules, reason);
+        const eligible = eligibleOf(page, items, rules, reason, now());
         if (eligible.length > 0) return eligible;
       }
     },
@@ -38,8 +43,13 @@ export function eligibleItems(retrieval: Pick<Retrieval, 'hydrate'>, stream: Can
 
 const NO_ITEMS: readonly RankedItem[] = [];
 
-function eligibleOf(page: readonly Candidate[], items: readonly (Item | undefined)[], rules: EligibilityRules, reason: Reason): RankedItem[] {
-  const now = Date.now();
+function eligibleOf(
+  page: readonly Candidate[],
+  items: readonly (Item | undefined)[],
+  rules: EligibilityRules,
+  reason: Reason,
+  now: number,
+): RankedItem[] {
   const eligible: RankedItem[] = [];
   for (let n = 0; n < page.length; n++) {
     const item = items[n];

@@ -58,12 +58,13 @@ const isNamed = (event: PositiveEvent): event is Named => event.recommendation_i
 /**
  * Prequential evaluation: every item with a positive event is judged by the answer that the event names, by the rank
  * that the item had there, counted over the pages of a session; an item that was not in the answer is a miss. Answers
- * count by the time they were served, because the time of an event is the client's.
+ * count by the time they were served, because the time of an event is the client's. Those of a time when the clock was ahead are left out.
  */
 export async function measureQuality(
   events: Pick<EventStore, 'positives'>,
   served: Pick<ServedLog, 'read' | 'first'>,
   since: number,
+  now: number,
 ): Promise<Quality> {
   const { named, unnamed, truncated } = await newestEvents(events, (await served.first(since))?.sequence ?? 0);
   const groups = new Map<string, Group>();
@@ -79,7 +80,7 @@ export async function measureQuality(
         continue;
       }
       const pair = `${id} ${itemId}`;
-      if (entry.at < since || judged.has(pair)) continue;
+      if (entry.at < since || entry.at > now + CLOCK_TOLERANCE_MS || judged.has(pair)) continue;
       judged.add(pair);
       judge(groupOf(groups, entry), entry, itemId);
     }

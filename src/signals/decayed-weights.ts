@@ -1,39 +1,47 @@
 import type { ItemCounts } from './item-counts.js';
 
-/** Half-lives between the origin and an event after which the origin is moved: the largest double is 2^1024. */
-const MAX_HALF_LIVES = 512;
+/** What is left of a weight after a removal counts as a rounding error below this share of the removed event. */
+const RESIDUE = 1e-9;
 
 /** A weight for each item: its number of events, each halved with every half-life of its age. */
 export interface DecayedWeights {
+  /** Events of the future count as of now. */
   add(itemId: string, at: number): void;
   /** Subtracts the weight of an event. */
   remove(itemId: string, at: number): void;
-  /** For comparisons between items only. */
+  /** For comparisons between items only; -Infinity: no event. */
   relativeWeight(itemId: string): number;
-  weight(itemId: string, now: number): number;
+  /** As of now; 0 also where it is too small for a number. */
+  weight(itemId: string): number;
 }
 
 /**
- * Weights are kept relative to an origin, so that nothing has to be computed again as time passes.
- * @param counts decayed to `start`; changed by this object from here on
- * @param start milliseconds since 1970
+ * Weights are kept as logarithms: nothing has to be computed again as time passes, and no event is too old or too new to be counted.
+ * @param weights log2 of the weights as of `origin`, made with -Infinity for nothing; changed by this object from here on
+ * @param origin milliseconds since 1970
+ * @param now must never run back
  */
-export function createDecayedWeights(counts: ItemCounts, start: number, halfLifeMs: number): DecayedWeights {
-  let origin = start;
+export function createDecayedWeights(weights: ItemCounts, origin: number, halfLifeMs: number, now: () => number): DecayedWeights {
   const halfLives = (at: number): number => (at - origin) / halfLifeMs;
-  /** What an event at this time adds, relative to the origin. */
-  const decayedWeight = (at: number): number => 2 ** halfLives(at);
-  const moveOrigin = (at: number): void => {
-    counts.scale(2 ** -halfLives(at));
-    origin = at;
-  };
+  /** log2 of what an event at this time adds. */
+  const gainOf = (at: number): number => halfLives(Math.min(at, now()));
   return {
-    add: (itemId, at) => {
-      if (halfLives(at) > MAX_HALF_LIVES) moveOrigin(at);
-      counts.set(itemId, counts.get(itemId) + decayedWeight(at));
+    add: (itemId, at) => weights.set(itemId, log2Sum(weights.get(itemId), gainOf(at))),
+    remove: (itemId, at) => {
+      const gain = gainOf(at);
+      const left = log2Difference(weights.get(itemId), gain);
+      weights.set(itemId, left - gain < Math.log2(RESIDUE) ? -Infinity : left);
     },
-    remove: (itemId, at) => counts.set(itemId, counts.get(itemId) - decayedWeight(at)),
-    relativeWeight: counts.get,
-    weight: (itemId, now) => counts.get(itemId) * 2 ** -halfLives(now),
+    relativeWeight: weights.get,
+    weight: (itemId) => 2 ** (weights.get(itemId) - halfLives(now())),
   };
 }
+
+/** log2(2^a + 2^b); b is finite. */
+function log2Sum(a: number, b: number): number {
+  const greater = Math.max(a, b);
+  return greater + Math.log1p(2 ** (Math.min(a, b) - greater)) / Math.LN2;
+}
+
+/** log2(2^a - 2^b); -Infinity where b is not less than a. */
+const log2Difference = (a: number, b: number): number => (a <= b ? -Infinity : a + Math.log1p(-(2 ** (b - a))) / Math.LN2);

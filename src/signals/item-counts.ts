@@ -4,21 +4,21 @@ const MAX_ORPHANS = 100_000;
 /** A number for each item. Of ids without an item, never put or deleted, only the `maxOrphans` that changed last are kept. */
 export interface ItemCounts {
   readonly size: number;
+  /** `nothing` for an id without a number. */
   get(itemId: string): number;
-  /** Forgets the id when the value is 0 or less. Set to its own value again, an item that was deleted becomes an orphan. */
+  /** Forgets the id when the value is `nothing` or less. Set to its own value again, an item that was deleted becomes an orphan. */
   set(itemId: string, value: number): void;
   /** Like `set`, for an id that is not there yet and of which it is known whether it has an item. */
   load(itemId: string, value: number, isItem: boolean): void;
-  /** Multiplies all values; forgets those that become 0. */
-  scale(factor: number): void;
 }
 
-export function createItemCounts(isKnown: (itemId: string) => boolean, maxOrphans = MAX_ORPHANS): ItemCounts {
+/** @param nothing the number of an id that has none */
+export function createItemCounts(isKnown: (itemId: string) => boolean, nothing = 0, maxOrphans = MAX_ORPHANS): ItemCounts {
   const known = new Map<string, number>();
   const orphans = new Map<string, number>(); // the one that changed last is the last
 
   const load = (itemId: string, value: number, isItem: boolean): void => {
-    if (!(value > 0)) return;
+    if (!(value > nothing)) return;
     if (isItem) {
       known.set(itemId, value);
       return;
@@ -34,20 +34,12 @@ export function createItemCounts(isKnown: (itemId: string) => boolean, maxOrphan
     get size() {
       return known.size + orphans.size;
     },
-    get: (itemId) => known.get(itemId) ?? orphans.get(itemId) ?? 0,
+    get: (itemId) => known.get(itemId) ?? orphans.get(itemId) ?? nothing,
     set: (itemId, value) => {
       known.delete(itemId);
       orphans.delete(itemId);
       load(itemId, value, isKnown(itemId));
     },
     load,
-    scale: (factor) => {
-      for (const counts of [known, orphans]) {
-        for (const [itemId, value] of counts) {
-          if (value * factor > 0) counts.set(itemId, value * factor);
-          else counts.delete(itemId);
-        }
-      }
-    },
   };
 }

@@ -1,8 +1,8 @@
 import { LRUCache } from 'lru-cache';
 import type { Item } from '../domain/item.js';
-import type { ItemTotal } from '../store/events.js';
+import type { ItemTotal, ItemWeight } from '../store/events.js';
 import { createDecayedWeights } from './decayed-weights.js';
-import { createItemCounts, type ItemCounts } from './item-counts.js';
+import { createItemCounts } from './item-counts.js';
 import { rankByValue, rankItems, runInSlices, runNow, type AllItems, type FallbackRanking } from './rankings.js';
 
 const RANKING_LENGTH = 5000;
@@ -13,7 +13,7 @@ const MAX_ATTRIBUTES = 8;
 
 /** What events say about items, for the fallback ranking and for exploration. Times are milliseconds since 1970. */
 export interface Popularity {
-  /** Counts one positive event. */
+  /** Counts one positive event. One of the future counts as of now. */
   add(itemId: string, at: number): void;
   /** Takes back what was counted for an event that is erased. */
   remove(itemId: string, at: number): void;
@@ -34,30 +34,35 @@ export interface Popularity {
   byValue(all: AllItems, now: number, attribute: string, maxAgeMs: number): Promise<Item[][]>;
   /** The first `limit` of all servable items that pass, in the order of the fallback. Reads all items, in slices between requests. */
   best(all: AllItems, now: number, limit: number, passes: (item: Item) => boolean): Promise<Item[]>;
-  /** Decayed number of positive events, as of now. */
-  weight(itemId: string, now: number): number;
+  /** Decayed number of positive events, as of now; 0 also where it is too small for a number. */
+  weight(itemId: string): number;
   /** Must be called when an item was deleted: its numbers are then kept as those of an id without an item. */
   markDeleted(itemId: string): void;
 }
 
-/** Pages of totals. */
-type Totals = AsyncIterable<readonly ItemTotal[]> | Iterable<readonly ItemTotal[]>;
+type Pages<Row> = AsyncIterable<readonly Row[]> | Iterable<readonly Row[]>;
 
 export interface PopularitySetup {
-  /** Milliseconds since 1970; the initial weights are decayed to this time. */
-  origin: number;
+  /** Milliseconds since 1970. It must never run back: rankings then outlive every change of the wall time. */
+  now: () => number;
   halfLifeMs: number;
   isKnown: (itemId: string) => boolean;
   initial: {
-    positives: Totals;
-    impressions: Totals;
+    positives: Pages<ItemWeight>;
+    impressions: Pages<ItemTotal>;
   };
 }
 
-export async function createPopularity({ origin, halfLifeMs, isKnown, initial }: PopularitySetup): Promise<Popularity> {
-  const positives = await countsOf(initial.positives, isKnown);
-  const impressions = await countsOf(initial.impressions, isKnown);
-  const weights = createDecayedWeights(positives, origin, halfLifeMs);
+/** Events are compared with each other, not with the wall time: their order by weight is the same whatever the time is set to. */
+export async function createPopularity({ now: steady, halfLifeMs, isKnown, initial }: PopularitySetup): Promise<Popularity> {
+  const origin = steady();
+  const positives = createItemCounts(isKnown, -Infinity);
+  await eachOf(initial.positives, ({ item_id: itemId, total, newest, is_item: isItem }) =>
+    positives.load(itemId, Math.log2(total) + (newest - origin) / halfLifeMs, isItem === 1),
+  );
+  const impressions = createItemCounts(isKnown);
+  await eachOf(initial.impressions, ({ item_id: itemId, total, is_item: isItem }) => impressions.load(itemId, total, isItem === 1));
+  const weights = createDecayedWeights(positives, origin, halfLifeMs, steady);
   const rankings = createKeptRankings(weights.relativeWeight);
   return {
     add: weights.add,
@@ -76,10 +81,8 @@ export async function createPopularity({ origin, halfLifeMs, isKnown, initial }:
   };
 }
 
-async function countsOf(totals: Totals, isKnown: (itemId: string) => boolean): Promise<ItemCounts> {
-  const counts = createItemCounts(isKnown);
-  for await (const page of totals) for (const { item_id: itemId, total, is_item: isItem } of page) counts.load(itemId, total, isItem === 1);
-  return counts;
+async function eachOf<Row>(pages: Pages<Row>, load: (row: Row) => void): Promise<void> {
+  for await (const page of pages) page.forEach(load);
 }
 
 /** Wall time may be set back: a negative age counts as old. */

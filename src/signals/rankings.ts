@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { valuesOf } from '../domain/attributes.js';
-import { bornAt, isServable, type Item } from '../domain/item.js';
+import { isServable, publishedAt, type Item } from '../domain/item.js';
 import { createBestItems, type BestItems } from './best-items.js';
 
 /** Items that are ranked for each value of an attribute. */
@@ -20,22 +20,26 @@ export interface AllItems {
 export interface FallbackRanking {
   /** By falling weight; every fifth position has the freshest item that is not in the ranking yet. */
   mixed: Item[];
-  /** Freshest first. */
+  /** Freshest first: items whose publication time is known. */
   fresh: Item[];
 }
 
 interface Ranked {
   item: Item;
   weight: number;
-  born: number;
+  /** Null: not known. */
+  published: number | null;
 }
 
 function lastIdFirst({ item: { fields: a } }: Ranked, { item: { fields: b } }: Ranked): number {
   if (a.item_id === b.item_id) return 0;
   return a.item_id > b.item_id ? -1 : 1;
 }
-const oldestFirst = (a: Ranked, b: Ranked): number => a.born - b.born || lastIdFirst(a, b);
-const leastPopularFirst = (a: Ranked, b: Ranked): number => a.weight - b.weight || oldestFirst(a, b);
+const oldestFirst = (a: Ranked, b: Ranked): number => (a.published ?? 0) - (b.published ?? 0) || lastIdFirst(a, b);
+function leastPopularFirst(a: Ranked, b: Ranked): number {
+  if (a.weight === b.weight) return oldestFirst(a, b); // their difference is no number when both are -Infinity
+  return a.weight < b.weight ? -1 : 1;
+}
 
 /** The most popular and the freshest of the items that are offered. */
 interface Best {
@@ -50,7 +54,7 @@ const createBest = (limit: number): Best => ({
 
 function offer({ popular, freshest }: Best, ranked: Ranked): void {
   popular.offer(ranked);
-  freshest.offer(ranked);
+  if (ranked.published !== null) freshest.offer(ranked);
 }
 
 function interleave(popular: readonly Ranked[], fresh: readonly Item[]): Item[] {
@@ -79,7 +83,11 @@ function* visitServable(all: AllItems, now: number, visit: (item: Item) => void)
 
 type WeightOf = (itemId: string) => number;
 
-const rankedOf = (item: Item, weightOf: WeightOf): Ranked => ({ item, weight: weightOf(item.fields.item_id), born: bornAt(item) });
+const rankedOf = (item: Item, weightOf: WeightOf, now: number): Ranked => ({
+  item,
+  weight: weightOf(item.fields.item_id),
+  published: publishedAt(item, now),
+});
 
 /** Ranks the servable items that pass; pauses at each yield. */
 export function* rankItems(
@@ -91,7 +99,7 @@ export function* rankItems(
 ): Generator<void, FallbackRanking> {
   const best = createBest(limit);
   yield* visitServable(all, now, (item) => {
-    if (passes(item)) offer(best, rankedOf(item, weightOf));
+    if (passes(item)) offer(best, rankedOf(item, weightOf, now));
   });
   const fresh = best.freshest.sorted().map(({ item }) => item);
   yield;
@@ -102,7 +110,7 @@ export function* rankItems(
 export function* rankByValue(all: AllItems, now: number, weightOf: WeightOf, attribute: string): Generator<void, Item[][]> {
   const byValue = new Map<unknown, Best>();
   yield* visitServable(all, now, (item) => {
-    const ranked = rankedOf(item, weightOf);
+    const ranked = rankedOf(item, weightOf, now);
     const values = valuesOf(item, attribute);
     for (const value of values.length === 0 ? [undefined] : values) {
       const best = byValue.get(value) ?? createBest(VALUE_LENGTH);

@@ -37,11 +37,26 @@ export interface Erased {
   sequence: number;
 }
 
+/** Events whose time lies in [from, before), and all up to a sequence. */
+export interface OldEvents {
+  from: number;
+  before: number;
+  upTo: number;
+}
+
 /** A sum over the events of an item id; `is_item` is 0 when the store has no such item, else 1. */
 export interface ItemTotal {
   item_id: string;
   total: number;
   is_item: number;
+}
+
+/** The weight of the positive events of an item id. */
+export interface ItemWeight extends ItemTotal {
+  /** Time of the newest event. */
+  newest: number;
+  /** Σ 2^((at - newest) / halfLife) */
+  total: number;
 }
 
 /** Events of users. A write resolves when it is durable; reads see every write that has resolved. */
@@ -53,8 +68,8 @@ export interface EventStore {
    * hold them until `purgeErased` resolves to true. @throws ReelfuseError 503 `overloaded`
    */
   eraseUser(userId: string, limit: number): Promise<Erased>;
-  /** Drops up to `limit` events older than `before`, oldest first. */
-  expire(before: number, limit: number): Promise<Erased>;
+  /** Drops up to `limit` old events, oldest first. */
+  expire(old: OldEvents, limit: number): Promise<Erased>;
   /**
    * Removes everything erased before this call from the files. Resolves to true when that is done; to false after `timeoutMs`,
    * because a reader holds an older state. The attempts go on until one succeeds. Other writes do not wait.
@@ -73,8 +88,11 @@ export interface EventStore {
   positives(since: number, after: number, limit: number): Promise<PositiveEvent[]>;
   /** Users by user_id after the given one, with their number of positives. */
   users(after: string | null, limit: number): Promise<{ user_id: string; events: number }[]>;
-  /** Σ 2^((at - origin) / halfLife) over the positive events of each item, in pages. */
-  popularity(origin: number, halfLifeMs: number): AsyncIterable<readonly ItemTotal[]>;
+  /**
+   * Weights of all items with positive events, in pages. An event after `now` was written while a clock was ahead: it counts as of the
+   * newest time before it by sequence that is not after `now`, or as of `now` where there is none.
+   */
+  popularity(now: number, halfLifeMs: number): AsyncIterable<readonly ItemWeight[]>;
   /** Number of impressions of each item by all users, in pages. */
   impressionCounts(): AsyncIterable<readonly ItemTotal[]>;
   /** Calls the listener with the user whose events have changed, before the write resolves; null: those of any user may have. */

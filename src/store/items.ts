@@ -12,12 +12,14 @@ export interface ItemWrite {
   hiddenStates: HiddenStates | null;
   /** One vector for each fingerprint. Vectors of other fingerprints are dropped: they were fused from older hidden states. */
   vectors: readonly (StoredVector & { fingerprint: string })[];
+  /** True: the time of the write says nothing about the item's age, so a new item gets UNKNOWN_TIME as its creation time. */
+  isImport?: boolean;
 }
 
 export interface ItemWritten {
   sequence: number;
   created: boolean;
-  /** When the item was created, by this write or an earlier one. */
+  /** When the item was created, by this write or an earlier one; UNKNOWN_TIME: by an import. */
   created_at: number;
 }
 

@@ -62,7 +62,7 @@ export function loadedGeneration({
         next: async () => found.splice(0),
         upperBound: () => -Infinity,
         history: [],
-        score: async () => [],
+        score: async (scored) => scored.map(() => 0),
         scoresWithout: async () => [],
         timings: { queue: 0, user_tower: 0, search: 0 },
       };

@@ -12,6 +12,7 @@ import { createWriter } from '../../src/store/sqlite/writer.js';
 import { packageFile } from '../../src/package-root.js';
 import { codeOf, type Answer } from '../api.js';
 import { build, buildForSuite, clip, otherModel, putClips, view } from '../build.js';
+import { manualClock } from '../manual-clock.js';
 import { temporaryFolder } from '../temporary-folder.js';
 
 interface Refusal {
@@ -105,12 +106,13 @@ test('a swap or a snapshot that is running already is a conflict', async (t) => 
 });
 
 test('an expired cursor is gone', async (t) => {
-  const built = await build(t, { REELFUSE_CURSOR_MINUTES: '1' });
+  const clock = manualClock(Date.now());
+  const built = await build(t, { REELFUSE_CURSOR_MINUTES: '1' }, clock);
   await putClips(built.app, 20);
   const body = { history: [clip(1)], k: 5 };
   const { next_cursor: cursor } = (await built.api.recommend(body)).body;
   assert.equal((await built.api.recommend({ ...body, cursor })).status, 200);
-  t.mock.timers.enable({ apis: ['Date'], now: Date.now() + 61_000 });
+  await clock.advance(61_000);
   assert.deepEqual(await codeOf(built.api.recommend({ ...body, cursor })), [410, 'cursor_expired']);
 });
 

@@ -138,3 +138,47 @@ test('hnsw: a file that is cut off is refused and leaves an index that works', a
   other.add(7);
   assert.deepEqual([...other.search(query(1), 5).slots], [7]);
 });
+
+/** Every second slot holds the same vector. */
+function tableWithCopies(count: number, normalised: boolean): VectorTable {
+  const table = filledTable(count, normalised);
+  const copied = table.vector(0).slice();
+  for (let slot = 0; slot < count; slot += 2) table.write(slot, copied, normalised);
+  return table;
+}
+
+/** Share of the found whose similarity reaches that of the exact 20th: the worst of many queries. */
+function worstRecall(index: AnnIndex, exact: AnnIndex): number {
+  const recalls = Array.from({ length: 30 }, (_, n) => {
+    const least = exact.search(query(n + 1), 20).similarities[19] ?? NaN;
+    return index.search(query(n + 1), 20).similarities.filter((similarity) => similarity >= least - 1e-5).length / 20;
+  });
+  return Math.min(...recalls);
+}
+
+for (const normalised of [true, false]) {
+  test(`HNSW, ${normalised ? 'cosine' : 'dot'}: half of the items being copies of one hides no other, also after removals and a restart`, async (t) => {
+    const count = 3000;
+    const table = tableWithCopies(count, normalised);
+    const settings = { m: 16, efConstruction: 100, ef: 128 };
+    const [index, exact] = [createHnswIndex(table, settings), createExactIndex(table)];
+    for (let slot = 0; slot < count; slot++) for (const each of [index, exact]) each.add(slot);
+    assert.equal(index.size, count);
+    assert.ok(worstRecall(index, exact) >= 0.9);
+    const copy = table.vector(0).slice();
+    const copies = (from: AnnIndex): number[] => Array.from(from.search(copy, count).slots).filter((slot) => slot % 2 === 0);
+    assert.deepEqual(copies(index).sort(), copies(exact).sort());
+    for (let slot = 0; slot < 1000; slot++) for (const each of [index, exact]) each.remove(slot); // the first copy as well
+    table.write(1000, query(99), normalised); // a copy no longer
+    table.write(1001, copy, normalised); // one from now on
+    for (const slot of [1000, 1001]) for (const each of [index, exact]) each.add(slot);
+    assert.ok(worstRecall(index, exact) >= 0.9);
+    assert.deepEqual(Array.from(index.search(copy, count).slots).sort(), Array.from(exact.search(copy, count).slots).sort());
+    const file = join(temporaryFolder(t), 'graph');
+    const restarted = createHnswIndex(table, settings);
+    await restarted.load(file, await index.save(file));
+    assert.equal(restarted.size, index.size);
+    assert.ok(worstRecall(restarted, exact) >= 0.9);
+    assert.deepEqual(Array.from(restarted.search(copy, count).slots).sort(), Array.from(exact.search(copy, count).slots).sort());
+  });
+}

@@ -50,6 +50,7 @@ function open(durations: { known?: Record<string, number | null>; stored?: Recor
         return seconds === undefined ? undefined : { fields: withDuration(id, seconds), created: 1, index: 0, idShare: null };
       }),
     popularity: { add: (itemId) => void counted.push(`+${itemId}`), addImpressions: (itemId, times) => void counted.push(`${itemId} ${times}`) },
+    now: Date.now,
     positives: { types: new Set(['view', 'like']), portion: 0.5, watchMs: 3000 },
   };
   return { appended, counted, reads, ingest: (rows: readonly unknown[]) => ingestEvents(rows, setup) };
@@ -118,6 +119,8 @@ test('a user is erased in steps, and popularity lets go of what was counted', as
       expire: async () => ({ events: 4, positives: [], impressions: [], sequence: 9 }),
       purgeErased: async (timeoutMs) => timeoutMs > 10,
     },
+    changes: { sequence: 9 },
+    keyValues: { get: async () => null, set: async () => undefined },
     popularity: {
       remove: (itemId, at) => void counted.push(`-${itemId} ${at}`),
       addImpressions: (itemId, times) => void counted.push(`${itemId} ${times}`),

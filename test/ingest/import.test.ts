@@ -5,11 +5,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { publishedAt, UNKNOWN_TIME } from '../../src/domain/item.js';
 import { importHistory } from '../../src/ingest/import-history.js';
 import { importItems, openFeatures } from '../../src/ingest/import-items.js';
 import { demoFile } from '../../src/generations/model-choice.js';
 import { createMetrics } from '../../src/metrics.js';
 import { openSqliteStores } from '../../src/store/sqlite/sqlite-stores.js';
+import { event } from '../store/conformance/stores.js';
 import { temporaryFolder } from '../temporary-folder.js';
 
 const SHAPE = { layers: 2, width: 3 };
@@ -234,4 +236,32 @@ test("an extraction's folder is read shard by shard", async (t) => {
   ];
   for (const [change, message] of wrong) assert.throws(() => openFeatures(index(change), null), message);
   assert.throws(() => openFeatures(index({}), { layers: 9, width: 3 }), /has 2 layers of 3, the model wants 9 of 3/);
+});
+
+test('lines without times get none: the import says so, and the history keeps its order before everything with a time', async (t) => {
+  const { stores, write } = setUp(t);
+  await stores.events.append([{ ...event('1', 'u1', 'older', Date.UTC(2001, 0, 1)) }]);
+  const report = await importHistory(write('pairs.tsv', 'u1\ta b c\n'), POSITIVES, stores);
+  assert.match(report.note ?? '', /no times/);
+  assert.equal((await importHistory(write('events.jsonl', ''), POSITIVES, stores)).note, undefined);
+  const history = await stores.events.history('u1', 10);
+  assert.deepEqual(
+    history.map(({ item_id: id, at }) => [id, at]),
+    [
+      ['older', Date.UTC(2001, 0, 1)],
+      ['c', UNKNOWN_TIME],
+      ['b', UNKNOWN_TIME],
+      ['a', UNKNOWN_TIME],
+    ],
+  );
+});
+
+test('an imported item is not fresh: nobody knows when it was published', async (t) => {
+  const { stores, write } = setUp(t);
+  await importItems(write('items.jsonl', '{"item_id":"a"}\n{"item_id":"b","available_from":"2026-01-01T00:00:00Z"}\n'), null, null, stores);
+  const published = async (id: string) => {
+    const { created_at: created, ...fields } = (await stores.items.get(id)) ?? assert.fail();
+    return publishedAt({ fields, created }, Date.now());
+  };
+  assert.deepEqual([await published('a'), await published('b')], [null, Date.UTC(2026, 0, 1)]);
 });

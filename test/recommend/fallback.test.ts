@@ -19,7 +19,12 @@ test('going through a catalogue ends with what was there when it began, however 
     for (let n = 0; ; n++) yield itemOf(n);
   }
   const catalogue = { size: 3000, items: endless };
-  const popularity = await createPopularity({ origin: 0, halfLifeMs: 3_600_000, isKnown: () => true, initial: { positives: [], impressions: [] } });
+  const popularity = await createPopularity({
+    now: () => 5000,
+    halfLifeMs: 3_600_000,
+    isKnown: () => true,
+    initial: { positives: [], impressions: [] },
+  });
   const best = await popularity.best(catalogue, 5000, 10, () => true);
   assert.deepEqual([best.length, best[0]?.fields.item_id], [10, 'v2999']);
   const groups = await popularity.byValue(catalogue, 5000, 'author_id', 1000);

@@ -75,9 +75,11 @@ export async function memoryContext(
       stored: similarity === null ? null : { vector: Float32Array.of(1, similarity), id_share: 0.5 },
     })),
   );
-  const totalsOf = (count: (item: ContextItem) => number) => [items.map((item) => ({ item_id: item.id, total: count(item), is_item: 1 }))];
+  const totalsOf = (count: (item: ContextItem) => number) => [
+    items.map((item) => ({ item_id: item.id, total: count(item), newest: CREATED, is_item: 1 })),
+  ];
   const popularity = await createPopularity({
-    origin: CREATED,
+    now: () => CREATED,
     halfLifeMs: HOUR,
     isKnown: (itemId) => interner.find(itemId) !== undefined,
     initial: { positives: totalsOf(({ positives = 0 }) => positives), impressions: totalsOf(({ shown = 0 }) => shown) },
@@ -100,6 +102,8 @@ export async function memoryContext(
     },
     interner,
     cursors: createCursors('secret', 60),
+    now: Date.now,
+    steadyNow: Date.now,
     exploration: { budget: 10, maxAgeMs: HOUR },
     isReady: () => true,
     count: () => undefined,

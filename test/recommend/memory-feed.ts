@@ -59,9 +59,9 @@ export async function memoryFeed(items: readonly MemoryItem[], reach = Infinity)
     stored: { vector: Float32Array.of(aside, similarity), id_share: 0.5 },
   });
   await retrieval.apply([putOf({ id: 'me', similarity: 0, hidden: true }), ...items.map(putOf)]);
-  const positives = items.map(({ id, positives: total = 0 }) => ({ item_id: id, total, is_item: 1 }));
+  const positives = items.map(({ id, positives: total = 0 }) => ({ item_id: id, total, newest: NOW, is_item: 1 }));
   const popularity = await createPopularity({
-    origin: NOW,
+    now: () => NOW,
     halfLifeMs: 3_600_000,
     isKnown: (itemId) => items.some(({ id }) => id === itemId),
     initial: { positives: [positives], impressions: [] },
@@ -78,6 +78,8 @@ export async function memoryFeed(items: readonly MemoryItem[], reach = Infinity)
     histories: { of: async () => ({ positives: new Int32Array(0), seen: new Map() }) },
     interner,
     cursors: createCursors('secret', 60),
+    now: Date.now,
+    steadyNow: Date.now,
     exploration: { budget: 10, maxAgeMs: 3_600_000 },
     isReady: () => true,
     count: () => undefined,

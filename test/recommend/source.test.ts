@@ -6,10 +6,10 @@ import { falling, fieldsOf, idsOf, memoryContext, type MemoryContext } from './m
 
 const NOT_LATE = { similarTo: null, disliked: [], exact: false, explain: false, scoresOthers: false, isLate: () => false };
 
-async function sourceOf({ retrieval, itemOf }: MemoryContext, rules: EligibilityRules = ANYTHING): Promise<ItemSource> {
+async function sourceOf({ context, retrieval, itemOf }: MemoryContext, rules: EligibilityRules = ANYTHING): Promise<ItemSource> {
   const stream = await retrieval.search({ ...NOT_LATE, history: [(await itemOf('me')).index] }, rules, 10);
   assert.ok(stream);
-  return eligibleItems(retrieval, stream, rules, 'history');
+  return eligibleItems(context, stream, rules, 'history');
 }
 
 test('what was deleted or hidden after the search is not returned', async () => {

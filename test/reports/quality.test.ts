@@ -43,7 +43,8 @@ function storeOf(events: Omit<PositiveEvent, 'sequence'>[]): Pick<EventStore, 'p
   return { positives: async (since, after, limit) => numbered.slice(after, after + limit).filter(({ at }) => at >= since) };
 }
 
-const measure = (log: ServedLog, events: Omit<PositiveEvent, 'sequence'>[]): Promise<Quality> => measureQuality(storeOf(events), log, NOW - HOUR_MS);
+const measure = (log: ServedLog, events: Omit<PositiveEvent, 'sequence'>[]): Promise<Quality> =>
+  measureQuality(storeOf(events), log, NOW - HOUR_MS, NOW);
 const only = ({ groups }: Quality): QualityGroup => {
   assert.equal(groups.length, 1);
   return groups[0] as QualityGroup; // there is one
@@ -99,7 +100,7 @@ test('of too many events the newest are judged', async () => {
   const id = (n: number): string => (n < 1000 ? 'old' : 'new');
   const events = Array.from({ length: 201_000 }, (_, n) => eventOf(id(n), `v${n}`));
   const entries = new Map(['old', 'new'].map((version) => [version, entryOf({ version })]));
-  const quality = await measureQuality(storeOf(events), { read: async () => entries, first: async () => null }, NOW - HOUR_MS);
+  const quality = await measureQuality(storeOf(events), { read: async () => entries, first: async () => null }, NOW - HOUR_MS, NOW);
   assert.deepEqual([only(quality).model.version, only(quality).events, quality.truncated], ['new', 200_000, true]);
 });
 
@@ -118,6 +119,7 @@ test('events from before the first answer of the time are not gone through', asy
     },
     log,
     NOW - HOUR_MS,
+    NOW,
   );
   assert.deepEqual([asked, only(quality).events, quality.unattributed], [[5000], 1, 0]);
 });
@@ -162,4 +164,11 @@ test('the entries of many ids are read together, and unknown ids are left out', 
   assert.equal((await log.first(NOW - 2 * HOUR_MS))?.seed, 2);
   assert.equal((await log.first(NOW - 100 * HOUR_MS))?.seed, 2);
   assert.equal(await log.first(NOW + 2 * HOUR_MS), null);
+});
+
+test('answers of a time when the clock was ten years ahead are in no report of the last hours', async (t) => {
+  const { log } = logOf(t);
+  const ahead = NOW + 10 * 365 * 24 * HOUR_MS;
+  const [now, wrong] = [log.append(entryOf()), log.append(entryOf({ at: ahead, version: 'ahead' }))];
+  assert.equal(only(await measure(log, [eventOf(now, 'v1'), eventOf(wrong, 'v1', ahead)])).model.version, '1');
 });

@@ -4,7 +4,7 @@ import { createItemCounts } from '../../src/signals/item-counts.js';
 
 test('of ids that no item has only so many are kept, the latest; an item is never dropped, and one that was deleted is an orphan', () => {
   const items = new Set(['a']);
-  const counts = createItemCounts((itemId) => items.has(itemId), 3);
+  const counts = createItemCounts((itemId) => items.has(itemId), 0, 3);
   for (const itemId of ['a', 's1', 's2', 's3', 's1', 's4']) counts.set(itemId, counts.get(itemId) + 1);
   assert.deepEqual(
     ['a', 's1', 's2', 's3', 's4'].map((itemId) => counts.get(itemId)),
@@ -16,8 +16,6 @@ test('of ids that no item has only so many are kept, the latest; an item is neve
   items.delete('a');
   counts.set('a', counts.get('a'));
   assert.deepEqual([counts.get('a'), counts.size], [1, 4]);
-  counts.scale(0.5);
-  assert.deepEqual([counts.get('a'), counts.get('s3')], [0.5, 0.5]);
   counts.set('s3', 0);
   assert.equal(counts.size, 3);
 });

@@ -28,7 +28,7 @@ export interface SnapshotFolder {
   pathOf(name: string): string;
   /** Path of the snapshot that is being written. */
   readonly temporary: string;
-  /** Newest first; unreadable ones last. */
+  /** Newest first, by sequence: the time of a snapshot is only as good as the clock was. Unreadable ones last. */
   find(): FoundSnapshot[];
   list(): Snapshot[];
   setAside(name: string): void;
@@ -41,7 +41,7 @@ export function openSnapshotFolder(folder: string): SnapshotFolder {
     namesIn(folder)
       .filter((name) => !name.startsWith('.'))
       .map((name) => ({ name, manifest: manifestIn(join(folder, name)) }))
-      .sort((a, b) => (b.manifest?.created_at ?? 0) - (a.manifest?.created_at ?? 0));
+      .sort((a, b) => orderOf(b) - orderOf(a) || (b.manifest?.created_at ?? 0) - (a.manifest?.created_at ?? 0));
   const remove = (name: string): void => rmSync(join(folder, name), { recursive: true, force: true });
   return {
     pathOf: (name) => join(folder, name),
@@ -58,6 +58,8 @@ export function openSnapshotFolder(folder: string): SnapshotFolder {
     },
   };
 }
+
+const orderOf = ({ manifest }: FoundSnapshot): number => manifest?.sequence ?? -1;
 
 function describe(name: string, { fingerprint, sequence, created_at, items, files }: SnapshotManifest): Snapshot {
   return { name, fingerprint, sequence, created_at, items, bytes: Object.values(files).reduce((sum, { bytes }) => sum + bytes, 0) };

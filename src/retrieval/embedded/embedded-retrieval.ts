@@ -35,7 +35,16 @@ export function createEmbeddedRetrieval({ manifest, pool, interner, clock }: Emb
     search: (query, rules, count) => {
       const history = query.similarTo === null ? embeddable(table, query, maxHistory) : [];
       if (query.similarTo === null ? history.length === 0 : slots.slotOf(query.similarTo) < 0) return NOTHING;
-      const task = { slots, filters: membership.filters, pool, query, rules, history, temperature: query.similarTo === null ? temperature : 1 };
+      const task = {
+        slots,
+        filters: membership.filters,
+        clock,
+        pool,
+        query,
+        rules,
+        history,
+        temperature: query.similarTo === null ? temperature : 1,
+      };
       return openStream(task, count);
     },
     hydrate: async (named) => {

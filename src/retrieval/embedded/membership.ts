@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '../../clock.js';
 import { isServable, type ItemFields } from '../../domain/item.js';
 import { createSlotSet } from '../../index/slot-set.js';
@@ -47,6 +48,9 @@ function nextChange({ hidden, available_from: from, expires_at: until }: ItemFie
   return from !== null && from > now ? from : until;
 }
 
+/** Items decided on in one turn of the event loop. */
+const SLICE = 1024;
+
 export function createMembership(
   slots: Slots,
   find: (itemId: string) => EmbeddedItem | undefined,
@@ -63,6 +67,8 @@ export function createMembership(
   const syncItem = (item: EmbeddedItem, change: SlotChange): void => {
     const { slot, fields } = item;
     const now = clock.now();
+    if (fields.available_from === null && fields.expires_at === null) timed.delete(fields.item_id);
+    else timed.add(fields.item_id);
     due.set(fields.item_id, slot === null ? null : nextChange(fields, now));
     if (slot === null) return;
     if (isServable(item, now)) {
@@ -77,14 +83,26 @@ export function createMembership(
     const lasting = [...new Set(add)].filter((slot) => findable.has(slot));
     await Promise.all([slots.grown(), update({ add: lasting, remove })]);
   };
-  const due = createSchedule(clock, async (itemIds) => {
+  /** Ids of items with a time. */
+  const timed = new Set<string>();
+  const syncAll = async (itemIds: readonly string[]): Promise<void> => {
     const change = noChange();
     for (const itemId of itemIds) {
       const item = find(itemId);
       if (item !== undefined) syncItem(item, change);
     }
     await notifyReplicas(change).catch(() => undefined); // the thread of a failed replica reports it
-  });
+  };
+  const due = createSchedule(clock, syncAll);
+  /** What had expired may be servable again, and no timer waits for it. */
+  const stopWatching = clock.onSetBack(() => void syncTimed());
+  const syncTimed = async (): Promise<void> => {
+    const itemIds = [...timed];
+    for (let first = 0; first < itemIds.length; first += SLICE) {
+      await syncAll(itemIds.slice(first, first + SLICE));
+      await nextTurn();
+    }
+  };
 
   return {
     filters,
@@ -95,7 +113,10 @@ export function createMembership(
       return nodes.size - findable.size;
     },
     syncItem,
-    forgetItem: (itemId) => due.set(itemId, null),
+    forgetItem: (itemId) => {
+      timed.delete(itemId);
+      due.set(itemId, null);
+    },
     forgetSlot: (slot) => {
       findable.delete(slot);
       filters.changed(slot, undefined);
@@ -105,6 +126,9 @@ export function createMembership(
     restoreNodes: (restored) => {
       for (const slot of restored) nodes.add(slot);
     },
-    close: () => due.close(),
+    close: () => {
+      stopWatching();
+      due.close();
+    },
   };
 }

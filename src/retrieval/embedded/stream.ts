@@ -1,3 +1,4 @@
+import type { Clock } from '../../clock.js';
 import { isEligible } from '../../domain/eligibility.js';
 import { matcherOf, type Filter } from '../../domain/filter.js';
 import type { Item } from '../../domain/item.js';
@@ -15,6 +16,7 @@ const MAX_EXHAUSTIVE = 10_000;
 
 export interface StreamTask extends SearchTask {
   filters: SlotFilters;
+  clock: Pick<Clock, 'now'>;
   /** Scores are similarities divided by it. */
   temperature: number;
 }
@@ -117,8 +119,8 @@ function timed(round: SearchRound, timings: SearchTimings): SearchRound {
 }
 
 /** Matches items that rules and caps admit and that were not returned yet. */
-function remaining({ rules }: StreamTask, returned: ReadonlySet<number>, admits: Filter): (item: EmbeddedItem) => boolean {
-  const now = Date.now();
+function remaining({ rules, clock }: StreamTask, returned: ReadonlySet<number>, admits: Filter): (item: EmbeddedItem) => boolean {
+  const now = clock.now();
   const isAdmitted = matcherOf(admits);
   return (item) => !returned.has(item.index) && isEligible(item, rules, now) && isAdmitted(item);
 }

@@ -21,7 +21,7 @@ export function openServedLog(folder: string, onError: (error: unknown) => void)
   return {
     append: (entry) => {
       const nonce = ids.nextNonce();
-      const hour = Math.floor(entry.at / HOUR_MS);
+      const hour = Math.max(0, Math.floor(entry.at / HOUR_MS));
       try {
         const id = ids.idAt(hour, segments.endOf(hour));
         segments.append(toLine(entry, nonce));

@@ -1,6 +1,6 @@
 import type Database from 'better-sqlite3';
 import type { UserEvent } from '../../domain/event.js';
-import type { Erased, EventsWritten } from '../events.js';
+import type { Erased, EventsWritten, OldEvents } from '../events.js';
 import type { SequenceCounter } from './write-operations.js';
 
 interface ErasedRow {
@@ -17,7 +17,7 @@ const KINDS_BY_USER = [`type <> 'impression'`, `type = 'impression'`] as const;
 export interface EventWrites {
   append(events: readonly UserEvent[]): EventsWritten;
   eraseUser(userId: string, limit: number): Erased;
-  expire(before: number, limit: number): Erased;
+  expire(old: OldEvents, limit: number): Erased;
 }
 
 export function prepareEventWrites(database: Database.Database, sequence: SequenceCounter): EventWrites {
@@ -29,8 +29,11 @@ export function prepareEventWrites(database: Database.Database, sequence: Sequen
   const ofUser = KINDS_BY_USER.map((kind) =>
     database.prepare<[string, number], ErasedRow>(`SELECT sequence, item_id, at, type, positive FROM events WHERE user_id = ? AND ${kind} LIMIT ?`),
   );
-  const oldest = database.prepare<[number, number], ErasedRow>(
-    'SELECT sequence, item_id, at, type, positive FROM events WHERE at < ? ORDER BY at LIMIT ?',
+  const oldest = database.prepare<[number, number, number], ErasedRow>(
+    'SELECT sequence, item_id, at, type, positive FROM events WHERE at >= ? AND at < ? ORDER BY at LIMIT ?',
+  );
+  const first = database.prepare<[number, number], ErasedRow>(
+    'SELECT sequence, item_id, at, type, positive FROM events WHERE sequence <= ? ORDER BY sequence LIMIT ?',
   );
   const dropEvent = database.prepare('DELETE FROM events WHERE sequence = ?');
   const markErasure = database.prepare('INSERT OR REPLACE INTO erasures (kind, sequence) VALUES (?, ?)');
@@ -57,6 +60,11 @@ export function prepareEventWrites(database: Database.Database, sequence: Sequen
       for (const select of ofUser) rows.push(...select.all(userId, limit - rows.length));
       return erase('user', rows);
     },
-    expire: (before, limit) => erase('age', oldest.all(before, limit)),
+    expire: ({ from, before, upTo }, limit) => {
+      const rows = first.all(upTo, limit);
+      const dropped = new Set(rows.map(({ sequence: dropped }) => dropped));
+      rows.push(...oldest.all(from, before, limit).filter((row) => !dropped.has(row.sequence)));
+      return erase('age', rows.slice(0, limit));
+    },
   };
 }

@@ -1,17 +1,25 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { ItemTotal } from '../events.js';
+import type Database from 'better-sqlite3';
+import type { ItemTotal, ItemWeight } from '../events.js';
 import { openDatabase } from './database.js';
 
 /** Totals read in one turn of the event loop: about two milliseconds. */
 const PAGE = 2048;
 
-const TOTALS = (total: string, where: string): string =>
-  `SELECT item_id, ${total} AS total, EXISTS (SELECT 1 FROM items i WHERE i.item_id = e.item_id) AS is_item FROM events e WHERE ${where} GROUP BY item_id`;
-const POPULARITY = TOTALS('sum(pow(2.0, (at - ?) * 1.0 / ?))', 'positive = 1');
-const IMPRESSIONS = TOTALS('count(*)', `type = 'impression'`);
+const IS_ITEM = 'EXISTS (SELECT 1 FROM items i WHERE i.item_id = e.item_id) AS is_item';
+const IMPRESSIONS = `SELECT item_id, count(*) AS total, ${IS_ITEM} FROM events e WHERE type = 'impression' GROUP BY item_id`;
+const POPULARITY = (positives: string): string =>
+  `WITH e AS (SELECT item_id, at, max(at) OVER (PARTITION BY item_id) AS newest FROM (${positives}))
+   SELECT item_id, newest, sum(pow(2.0, (at - newest) * 1.0 / @halfLifeMs)) AS total, ${IS_ITEM} FROM e GROUP BY item_id`;
+const POSITIVES = 'SELECT item_id, at FROM events WHERE positive = 1';
+/** Events after `now` get the newest time before them. */
+const CORRECTED = `SELECT item_id,
+    iif(at <= @now, at, coalesce(max(iif(at <= @now, at, NULL)) OVER (ORDER BY sequence ROWS UNBOUNDED PRECEDING), @now)) AS at
+  FROM events WHERE positive = 1`;
+const HAS_FUTURE = 'SELECT 1 FROM events WHERE at > ? LIMIT 1';
 
 export interface ItemTotals {
-  popularity(origin: number, halfLifeMs: number): AsyncIterable<readonly ItemTotal[]>;
+  popularity(now: number, halfLifeMs: number): AsyncIterable<readonly ItemWeight[]>;
   impressionCounts(): AsyncIterable<readonly ItemTotal[]>;
 }
 
@@ -22,12 +30,15 @@ export interface ItemTotals {
  * @param closing its abort ends iterations that are under way
  */
 export function createItemTotals(file: string, closing: AbortSignal): ItemTotals {
-  const iterate = async function* (sql: string, ...values: readonly number[]): AsyncGenerator<ItemTotal[]> {
+  const iterate = async function* <Row>(
+    sqlOf: (database: Database.Database) => string,
+    values: Readonly<Record<string, number>>,
+  ): AsyncGenerator<Row[]> {
     closing.throwIfAborted();
     const database = openDatabase(file, { readonly: true });
     try {
-      let page: ItemTotal[] = [];
-      for (const total of database.prepare<number[], ItemTotal>(sql).iterate(...values)) {
+      let page: Row[] = [];
+      for (const total of database.prepare<[Readonly<Record<string, number>>], Row>(sqlOf(database)).iterate(values)) {
         if (page.push(total) < PAGE) continue;
         yield page;
         page = [];
@@ -39,8 +50,10 @@ export function createItemTotals(file: string, closing: AbortSignal): ItemTotals
       database.close();
     }
   };
+  const popularityOf = (now: number) => (database: Database.Database) =>
+    POPULARITY(database.prepare<[number]>(HAS_FUTURE).get(now) === undefined ? POSITIVES : CORRECTED);
   return {
-    popularity: (origin, halfLifeMs) => iterate(POPULARITY, origin, halfLifeMs),
-    impressionCounts: () => iterate(IMPRESSIONS),
+    popularity: (now, halfLifeMs) => iterate<ItemWeight>(popularityOf(now), { now, halfLifeMs }),
+    impressionCounts: () => iterate<ItemTotal>(() => IMPRESSIONS, {}),
   };
 }

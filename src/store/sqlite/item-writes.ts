@@ -1,5 +1,5 @@
 import type Database from 'better-sqlite3';
-import type { ItemFields } from '../../domain/item.js';
+import { UNKNOWN_TIME, type ItemFields } from '../../domain/item.js';
 import type { ItemWrite } from '../items.js';
 import type { FusedItem } from '../vectors.js';
 import type { AttributeWrites } from './attribute-writes.js';
@@ -24,7 +24,7 @@ export interface ItemWrites {
 export function prepareItemWrites(database: Database.Database, sequence: SequenceCounter, attributes: Pick<AttributeWrites, 'admit'>): ItemWrites {
   const putItem = database.prepare(
     `INSERT INTO items (item_id, title, author_id, attributes, available_from, expires_at, hidden, created_at, updated_at, sequence)
-     VALUES (@item_id, @title, @author_id, @attributes, @available_from, @expires_at, @hidden, @now, @now, @sequence)
+     VALUES (@item_id, @title, @author_id, @attributes, @available_from, @expires_at, @hidden, @created, @now, @sequence)
      ON CONFLICT (item_id) DO UPDATE SET title = excluded.title, author_id = excluded.author_id, attributes = excluded.attributes,
        available_from = excluded.available_from, expires_at = excluded.expires_at, hidden = excluded.hidden,
        updated_at = excluded.updated_at, sequence = excluded.sequence`,
@@ -45,26 +45,28 @@ export function prepareItemWrites(database: Database.Database, sequence: Sequenc
     `DELETE FROM vectors WHERE (fingerprint, item_id) IN
        (SELECT fingerprint, item_id FROM vectors WHERE fingerprint NOT IN (SELECT value FROM json_each(?)) LIMIT ?)`,
   );
-  const rowOf = (item: ItemFields) => ({
+  const rowOf = (item: ItemFields, now = Date.now()) => ({
     ...item,
     attributes: JSON.stringify(item.attributes),
     hidden: item.hidden ? 1 : 0,
-    now: Date.now(),
+    now,
+    created: now,
     sequence: sequence.next(),
   });
 
   return {
-    put: ({ item, hiddenStates, vectors }) => {
+    put: ({ item, hiddenStates, vectors, isImport = false }) => {
       const registered = attributes.admit(item.attributes);
       const known = createdAt.get(item.item_id);
       const row = rowOf(item);
+      if (isImport) row.created = UNKNOWN_TIME;
       putItem.run(row);
       dropTombstone.run(item.item_id);
       dropVectorsOf.run(item.item_id);
       if (hiddenStates === null) dropStates.run(item.item_id);
       else putStates.run(item.item_id, hiddenStates.dtype, ...hiddenStates.shape, hiddenStates.data);
       for (const { fingerprint, id_share: share, vector } of vectors) putVector.run(fingerprint, share, bytesOf(vector), item.item_id, NEWEST);
-      return { sequence: row.sequence, created: known === undefined, created_at: known ?? row.now, attributes: registered };
+      return { sequence: row.sequence, created: known === undefined, created_at: known ?? row.created, attributes: registered };
     },
     updateFields: (item) => {
       const known = createdAt.get(item.item_id);

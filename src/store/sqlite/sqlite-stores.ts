@@ -86,7 +86,7 @@ export function openSqliteStores({ dataDir, metrics, onCrash, maxEventQueue = In
       ...createItemTotals(file, closing.signal),
       append: (events) => writeBounded({ type: 'appendEvents', events }),
       eraseUser: (userId, limit) => writeBounded({ type: 'eraseUser', userId, limit }),
-      expire: (before, limit) => write({ type: 'expireEvents', before, limit }),
+      expire: (old, limit) => write({ type: 'expireEvents', old, limit }),
       purgeErased: (timeoutMs) => cleaner.clean(timeoutMs),
       onUserChange: (listener) => void userListeners.push(listener),
     },

@@ -3,7 +3,7 @@ import type { AttributeType } from '../../domain/attributes.js';
 import type { UserEvent } from '../../domain/event.js';
 import type { ItemFields } from '../../domain/item.js';
 import type { FieldError } from '../../errors.js';
-import type { Erased, EventsWritten } from '../events.js';
+import type { Erased, EventsWritten, OldEvents } from '../events.js';
 import type { KeptAnswer } from '../idempotency.js';
 import type { ItemWrite, ItemWritten } from '../items.js';
 import type { ModelRecord } from '../models.js';
@@ -16,7 +16,7 @@ export type WriteOperation =
   | { type: 'deleteItem'; itemId: string }
   | { type: 'appendEvents'; events: readonly UserEvent[] }
   | { type: 'eraseUser'; userId: string; limit: number }
-  | { type: 'expireEvents'; before: number; limit: number }
+  | { type: 'expireEvents'; old: OldEvents; limit: number }
   | { type: 'saveVectors'; fingerprint: string; vectors: readonly FusedItem[] }
   | { type: 'dropVectors'; keep: readonly string[]; limit: number }
   | { type: 'declareAttribute'; name: string; attributeType: AttributeType; checkedUpTo: number }

@@ -36,7 +36,7 @@ export function createWriter(database: Database.Database): (operations: readonly
       case 'eraseUser':
         return events.eraseUser(operation.userId, operation.limit);
       case 'expireEvents':
-        return events.expire(operation.before, operation.limit);
+        return events.expire(operation.old, operation.limit);
       case 'saveVectors':
         items.saveVectors(operation.fingerprint, operation.vectors);
         return null;

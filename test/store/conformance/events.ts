@@ -21,8 +21,8 @@ const idsOf = (entries: readonly { item_id: string }[]): string[] => entries.map
 const range = (length: number): number[] => Array.from({ length }, (_, n) => n);
 
 /** By item_id; every item once, whatever page it comes in. */
-async function totalsOf(pages: AsyncIterable<readonly ItemTotal[]>): Promise<ItemTotal[]> {
-  const totals: ItemTotal[] = [];
+async function totalsOf<Total extends ItemTotal>(pages: AsyncIterable<readonly Total[]>): Promise<Total[]> {
+  const totals: Total[] = [];
   for await (const page of pages) totals.push(...page);
   assert.equal(new Set(idsOf(totals)).size, totals.length);
   return totals.sort((a, b) => (a.item_id < b.item_id ? -1 : 1));
@@ -91,7 +91,7 @@ export const eventsConformance = conformanceOf('events', MEMBERS, (behaves) => {
     assert.deepEqual([await positives('u'), await positives('v')], [['a'], ['b']]);
     await events.append([event('3', 'u', 'c', 2), event('4', 'u', 'a', 3)]);
     assert.deepEqual([await positives('u'), await positives('v')], [['a', 'c'], ['b']]);
-    await events.expire(2, 10);
+    await events.expire({ from: 0, before: 2, upTo: 0 }, 10);
     assert.deepEqual([await positives('u'), await positives('v')], [['a', 'c'], []]);
     await events.eraseUser('u', 10);
     assert.deepEqual(await positives('u'), []);
@@ -151,10 +151,10 @@ export const eventsConformance = conformanceOf('events', MEMBERS, (behaves) => {
 
   behaves('events older than a time are dropped in steps of a limit, oldest first', async ({ events }) => {
     await events.append([event('1', 'u', 'c', 3), event('2', 'v', 'a', 1), impression('3', 'u', 'b', 2), event('4', 'u', 'd', 4)]);
-    const first = await events.expire(4, 2);
+    const first = await events.expire({ from: 0, before: 4, upTo: 0 }, 2);
     assert.deepEqual(first, { events: 2, positives: [{ item_id: 'a', at: 1 }], impressions: ['b'], sequence: 5 });
-    assert.deepEqual((await events.expire(4, 2)).positives, [{ item_id: 'c', at: 3 }]);
-    assert.equal((await events.expire(4, 2)).events, 0);
+    assert.deepEqual((await events.expire({ from: 0, before: 4, upTo: 0 }, 2)).positives, [{ item_id: 'c', at: 3 }]);
+    assert.equal((await events.expire({ from: 0, before: 4, upTo: 0 }, 2)).events, 0);
     assert.deepEqual(idsOf(await events.history('u', 10)), ['d']);
   });
 
@@ -212,10 +212,42 @@ export const eventsConformance = conformanceOf('events', MEMBERS, (behaves) => {
 
   behaves('popularity halves with each half-life and ignores negatives', async ({ events, items }) => {
     await events.append([event('1', 'u', 'a', 0), event('2', 'v', 'a', 1000), event('3', 'w', 'a', 1000, false)]);
-    assert.deepEqual(await totalsOf(events.popularity(1000, 1000)), [{ item_id: 'a', total: 1.5, is_item: 0 }]);
+    assert.deepEqual(await totalsOf(events.popularity(1000, 1000)), [{ item_id: 'a', newest: 1000, total: 1.5, is_item: 0 }]);
     await items.put(item('a'));
-    assert.deepEqual(await totalsOf(events.popularity(1000, 1000)), [{ item_id: 'a', total: 1.5, is_item: 1 }]);
+    assert.deepEqual(await totalsOf(events.popularity(1000, 1000)), [{ item_id: 'a', newest: 1000, total: 1.5, is_item: 1 }]);
   });
+
+  behaves(
+    'popularity is as exact for what is ten years old, and takes an event of the future for as old as the one before it',
+    async ({ events }) => {
+      const years = 10 * 365 * 24 * 3_600_000;
+      await events.append([
+        event('1', 'u', 'old', 1000),
+        event('2', 'v', 'old', 2000),
+        event('3', 'u', 'ahead', years),
+        event('4', 'u', 'late', 500),
+        event('5', 'u', 'ahead', years + 1),
+        event('6', 'u', 'new', 3000),
+      ]);
+      const weights = async (now: number) =>
+        new Map((await totalsOf(events.popularity(now, 1000))).map(({ item_id: id, newest, total }) => [id, [newest, total]]));
+      const old = [2000, 1.5];
+      assert.deepEqual(
+        await weights(4000),
+        new Map([
+          ['old', old],
+          ['ahead', [2000, 2]],
+          ['late', [500, 1]],
+          ['new', [3000, 1]],
+        ]),
+      );
+      assert.deepEqual((await weights(2 * years)).get('old'), old);
+      assert.deepEqual(
+        [...(await weights(-1)).values()],
+        [...(await weights(-1)).keys()].map((id) => [-1, id === 'old' || id === 'ahead' ? 2 : 1]),
+      );
+    },
+  );
 
   behaves('impressions are counted over all users', async ({ events, items }) => {
     assert.deepEqual(await totalsOf(events.impressionCounts()), []);
@@ -238,7 +270,7 @@ export const eventsConformance = conformanceOf('events', MEMBERS, (behaves) => {
     const read = (whole ?? []).filter(({ item_id: id }) => id !== 'other'); // read or not, it came meanwhile
     assert.equal(read.length, count);
     assert.deepEqual(new Set(read.map(({ total }) => total)), new Set([1]));
-    assert.equal(half?.[0]?.total, 0.5);
+    assert.equal(half?.[0]?.newest, 0);
     assert.ok(never);
   });
 

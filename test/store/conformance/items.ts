@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { UNKNOWN_TIME } from '../../../src/domain/item.js';
 import { conformanceOf, event, fields, item, states, UNUSUAL_IDS, vector } from './stores.js';
 import { beforeAndAfter } from './suite.js';
 
@@ -83,6 +84,14 @@ export const itemsConformance = conformanceOf('items', MEMBERS, (behaves) => {
     await items.delete('a');
     const again = await items.put(item('a'));
     assert.deepEqual([again.created, again.created_at > first.created_at], [true, true]);
+  });
+
+  behaves('an imported item has no time of creation, unless it was there before', async ({ items }) => {
+    assert.equal((await items.put({ ...item('a'), isImport: true })).created_at, UNKNOWN_TIME);
+    assert.equal((await items.put(item('a'))).created_at, UNKNOWN_TIME);
+    const { created_at: created } = await items.put(item('b'));
+    assert.equal((await items.put({ ...item('b'), isImport: true })).created_at, created);
+    assert.equal((await items.get('a'))?.created_at, UNKNOWN_TIME);
   });
 
   behaves('a delete takes hidden states and vectors along', async ({ items, vectors }) => {

@@ -1,4 +1,4 @@
-import type { Erased, EventStore, ItemTotal } from '../../../src/store/events.js';
+import type { Erased, EventStore, ItemTotal, ItemWeight } from '../../../src/store/events.js';
 import { nextSequence, pageOf, type MemoryData, type Shared } from './data.js';
 
 type StoredEvent = MemoryData['events'] extends Map<string, infer Event> ? Event : never;
@@ -30,10 +30,23 @@ export function createMemoryEvents(shared: Shared): EventStore {
       sequence: data.sequence,
     };
   };
-  const total = async function* (counted: (event: StoredEvent) => boolean, weight: (event: StoredEvent) => number): AsyncGenerator<ItemTotal[]> {
+  const impressionCounts = async function* (): AsyncGenerator<ItemTotal[]> {
     const totals = new Map<string, number>();
-    for (const event of all().filter(counted)) totals.set(event.item_id, (totals.get(event.item_id) ?? 0) + weight(event));
+    for (const event of all().filter(isImpression)) totals.set(event.item_id, (totals.get(event.item_id) ?? 0) + 1);
     yield [...totals].map(([itemId, sum]) => ({ item_id: itemId, total: sum, is_item: items.has(itemId) ? 1 : 0 }));
+  };
+  const popularity = async function* (now: number, halfLifeMs: number): AsyncGenerator<ItemWeight[]> {
+    const times = new Map<string, number[]>();
+    let latest: number | null = null;
+    for (const { item_id: itemId, at } of all().filter(({ positive }) => positive)) {
+      if (at <= now) latest = Math.max(latest ?? at, at);
+      times.set(itemId, [...(times.get(itemId) ?? []), at <= now ? at : (latest ?? now)]);
+    }
+    yield [...times].map(([itemId, own]) => {
+      const newest = Math.max(...own);
+      const sum = own.reduce((total, at) => total + 2 ** ((at - newest) / halfLifeMs), 0);
+      return { item_id: itemId, newest, total: sum, is_item: items.has(itemId) ? 1 : 0 };
+    });
   };
 
   return {
@@ -51,8 +64,8 @@ export function createMemoryEvents(shared: Shared): EventStore {
       tell(userId);
       return erased;
     },
-    expire: async (before, limit) => {
-      const old = all().filter(({ at }) => at < before);
+    expire: async ({ from, before, upTo }, limit) => {
+      const old = all().filter(({ at, sequence }) => (at >= from && at < before) || sequence <= upTo);
       const erased = erase(old.sort((a, b) => a.at - b.at).slice(0, limit));
       tell(null);
       return erased;
@@ -98,12 +111,8 @@ export function createMemoryEvents(shared: Shared): EventStore {
         users.set(userId, { user_id: userId, events: (users.get(userId)?.events ?? 0) + 1 });
       return pageOf(users, after, limit);
     },
-    popularity: (origin, halfLifeMs) =>
-      total(
-        ({ positive }) => positive,
-        ({ at }) => 2 ** ((at - origin) / halfLifeMs),
-      ),
-    impressionCounts: () => total(isImpression, () => 1),
+    popularity,
+    impressionCounts,
     onUserChange: (listener) => void userListeners.add(listener),
   };
 }

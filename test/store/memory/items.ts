@@ -1,4 +1,4 @@
-import type { ItemFields } from '../../../src/domain/item.js';
+import { UNKNOWN_TIME, type ItemFields } from '../../../src/domain/item.js';
 import type { ItemChange, WrittenItem } from '../../../src/store/changes.js';
 import type { ItemStore, ItemWritten } from '../../../src/store/items.js';
 import { register } from './attributes.js';
@@ -7,19 +7,19 @@ import { nextSequence, pageOf, type MemoryItem, type Shared } from './data.js';
 export function createMemoryItems(shared: Shared): ItemStore {
   const { items } = shared.data;
 
-  const save = (fields: ItemFields, rest: Omit<MemoryItem, 'item'>): ItemWritten => {
+  const save = (fields: ItemFields, rest: Omit<MemoryItem, 'item'>, created = Date.now()): ItemWritten => {
     register(shared, fields.attributes);
     const known = items.get(fields.item_id)?.item;
-    const now = Date.now();
-    const item = { ...structuredClone(fields), created_at: known?.created_at ?? now, updated_at: now, sequence: nextSequence(shared) };
+    const item = { ...structuredClone(fields), created_at: known?.created_at ?? created, updated_at: Date.now(), sequence: nextSequence(shared) };
     items.set(item.item_id, { item, ...rest });
     return { sequence: item.sequence, created: known === undefined, created_at: item.created_at };
   };
 
   return {
-    put: async ({ item, hiddenStates, vectors }) => {
+    put: async ({ item, hiddenStates, vectors, isImport = false }) => {
       const byFingerprint = vectors.map(({ fingerprint, ...vector }) => [fingerprint, structuredClone(vector)] as const);
-      const written = save(item, { hiddenStates: structuredClone(hiddenStates), vectors: new Map(byFingerprint) });
+      const created = isImport ? UNKNOWN_TIME : Date.now();
+      const written = save(item, { hiddenStates: structuredClone(hiddenStates), vectors: new Map(byFingerprint) }, created);
       noteChange(shared, item.item_id, 'put', {
         fields: item,
         created_at: written.created_at,

@@ -77,13 +77,11 @@ export function createHnswGraph(table: VectorTable, settings: HnswSettings): Hns
     return hadNode;
   };
   const add = (slot: number): void => {
-    const hadNode = live.has(slot) && leave(slot);
+    if (live.has(slot)) leave(slot);
     const original = copies.originalOf(slot);
-    if (original === undefined) addNode(slot);
-    else {
-      if (hadNode) removeNode(slot);
-      copies.addCopy(slot, original);
-    }
+    // a slot that has a node keeps it: a file does not tell a live copy with a dead node of its own from an original
+    if (original === undefined || known.has(slot)) addNode(slot);
+    else copies.addCopy(slot, original);
     live.add(slot);
   };
   /** Nearest first, equal ones after each other. */

@@ -29,10 +29,13 @@ export const ANYTHING: EligibilityRules = {
   filter: null,
 };
 
+export const isShownEarlier = ({ fields }: Item, { shownEarlier }: Pick<EligibilityRules, 'shownEarlier'>): boolean =>
+  shownEarlier.size > 0 && shownEarlier.has(hashOf(fields.item_id));
+
 /** Decided on the item as it is now, so that an index that is behind serves nothing that is deleted, hidden or expired. */
 export const isEligible = (item: Item, { seen, excludedIds, shownEarlier, filter }: EligibilityRules, now: number): boolean =>
   isServable(item, now) &&
   !seen.has(item.index) &&
   (excludedIds.size === 0 || !excludedIds.has(item.fields.item_id)) &&
-  (shownEarlier.size === 0 || !shownEarlier.has(hashOf(item.fields.item_id))) &&
+  !isShownEarlier(item, { shownEarlier }) &&
   (filter === null || filter.matches(item));

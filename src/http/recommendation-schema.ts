@@ -10,6 +10,8 @@ const HOUR_MS = 3_600_000;
 export const DEFAULT_K = 20;
 /** Maximum k with explained layers: the runs of the item tower share one queue with ingest. */
 const MAX_LAYERS_K = 50;
+/** Copies of a clip have a cosine of 1, up to rounding. */
+const DEFAULT_MAX_SIMILARITY = 0.999;
 const K = Type.Integer({ minimum: 1, maximum: 500, default: DEFAULT_K });
 const Ids = (maxItems: number, description: string) => Type.Optional(Type.Array(Id, { maxItems, description }));
 const Filter = Type.Unsafe<unknown>({
@@ -53,6 +55,24 @@ const Shared = {
         maxItems: 8,
         description:
           'Maximum number of items of each value of an attribute on a page. Explored items count, pinned ones do not. Of a list each entry counts.',
+      },
+    ),
+  ),
+  distinct_by: Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 75,
+      description: 'Attribute, or author_id, of which a page holds each value once: a cap of 1. For re-uploads, the id of the original.',
+    }),
+  ),
+  near_duplicates: Type.Optional(
+    Type.Object(
+      { max_similarity: Type.Optional(Type.Number({ minimum: 0, maximum: 0.999999, default: DEFAULT_MAX_SIMILARITY })) },
+      {
+        additionalProperties: false,
+        description:
+          'Leaves out an item whose cosine with a better one of the page, a pinned one, or one of an earlier page that the search meets again is above ' +
+          'max_similarity. Items without a vector stay.',
       },
     ),
   ),
@@ -227,6 +247,8 @@ export function toRequest(body: RecommendBody & SimilarBody, similarTo: string |
     seenWithinMs: window === undefined ? null : window * HOUR_MS,
     diversity: body.diversity ?? 0,
     caps,
+    distinctBy: body.distinct_by ?? null,
+    maxSimilarity: body.near_duplicates === undefined ? null : (body.near_duplicates.max_similarity ?? DEFAULT_MAX_SIMILARITY),
     boosts: body.boosts ?? [],
     freshness: freshness === undefined ? null : { halfLifeMs: freshness.half_life_hours * HOUR_MS, factor: freshness.factor },
     rotation: rotation === undefined ? null : { withinMs: rotation.window_hours * HOUR_MS, factor: rotation.factor },
@@ -256,6 +278,8 @@ const SHAPING = [
   'diversity',
   'max_per_author',
   'caps',
+  'distinct_by',
+  'near_duplicates',
   'boosts',
   'freshness',
   'rotation',
@@ -315,7 +339,7 @@ export const Answer = Type.Object({
     description: 'Why there is no next_cursor. session_full: a session shows at most 5,000 items; start another one.',
   }),
   fallback: Nullable({ type: 'string', enum: ['no_history', 'unknown_history', 'starting', 'deadline'] }),
-  short_reason: Nullable({ type: 'string', enum: ['catalogue_exhausted', 'filter', 'caps', 'min_score'] }),
+  short_reason: Nullable({ type: 'string', enum: ['catalogue_exhausted', 'filter', 'caps', 'near_duplicates', 'min_score'] }),
   model: Type.Object({ fingerprint: Type.String(), version: Type.String() }),
   experiment: Type.Optional(Type.Object({ name: Type.String(), arm: Type.String() })),
   exploration_seed: Type.Optional(Type.Integer({ description: 'Seed of the draw. Sent again it gives the same draw.' })),

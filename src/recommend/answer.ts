@@ -4,7 +4,7 @@ import type { Item } from '../domain/item.js';
 export type FallbackReason = 'no_history' | 'unknown_history' | 'starting' | 'deadline';
 
 /** Which option left fewer than k items. `catalogue_exhausted`: no option; there are no more items, or earlier pages have shown them. */
-export type ShortReason = 'catalogue_exhausted' | 'filter' | 'caps' | 'min_score';
+export type ShortReason = 'catalogue_exhausted' | 'filter' | 'caps' | 'near_duplicates' | 'min_score';
 
 /** Why there is no further page; `session_full`: the cursor holds as many items as it can. */
 export type EndReason = 'exhausted' | 'session_full';

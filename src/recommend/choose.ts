@@ -1,4 +1,5 @@
 import { countCaps, type Cap, type CapCounter } from '../domain/caps.js';
+import type { Item } from '../domain/item.js';
 import type { Retrieval } from '../retrieval/retrieval.js';
 import { chooseDiverse } from './diversify.js';
 import type { RankedItem } from './source.js';
@@ -21,6 +22,11 @@ export function chooseFirst(candidates: readonly RankedItem[], k: number, caps: 
   return chosen;
 }
 
+/** The first candidates within the caps and the other rules for items that are in one answer. @param before chosen already */
+export type Choose = (candidates: readonly RankedItem[], count: number, caps: CapCounter | null, before: readonly Item[]) => Promise<RankedItem[]>;
+
+const chooseSome: Choose = async (candidates, count, caps) => chooseFirst(candidates, count, caps);
+
 /** A counter of the caps; null: nothing is capped. @param factor multiplies the maximum of each cap */
 export const counterOf = (caps: readonly Cap[], factor = 1): CapCounter | null => (caps.length === 0 ? null : countCaps(caps, factor));
 
@@ -33,14 +39,21 @@ export async function chooseApart(
   first: readonly RankedItem[],
   { k, caps, diversity }: { k: number; caps: readonly Cap[]; diversity: number },
   retrieval: Pick<Retrieval, 'vectors'>,
+  choose: Choose = chooseSome,
 ): Promise<RankedItem[]> {
   // more items of each value than the caps admit, so that diversity has a choice and still finds k
-  const choice = chooseFirst(candidates, Math.max(k, Math.min(k * CHOICE_FACTOR, MAX_CHOICE)), counterOf(caps, CHOICE_FACTOR));
+  const choice = await choose(candidates, Math.max(k, Math.min(k * CHOICE_FACTOR, MAX_CHOICE)), counterOf(caps, CHOICE_FACTOR), []);
   const counter = counterOf(caps);
   const chosen = await chooseDiverse(choice, k, diversity, counter, await retrieval.vectors(choice.map(({ item }) => item)));
   const taken = new Set(chosen);
   const rest = candidates.filter((candidate) => !taken.has(candidate));
-  return [...chosen, ...chooseFirst(rest, k - chosen.length, counter)].map((candidate, position) =>
+  const filling = await choose(
+    rest,
+    k - chosen.length,
+    counter,
+    chosen.map(({ item }) => item),
+  );
+  return [...chosen, ...filling].map((candidate, position) =>
     first[position] === candidate ? candidate : { ...candidate, movedBy: [...candidate.movedBy, 'diversity'] },
   );
 }

@@ -1,10 +1,14 @@
 import type { Cap } from '../domain/caps.js';
 import { isEligible, type EligibilityRules } from '../domain/eligibility.js';
 import { publishedAt, type Item } from '../domain/item.js';
+import type { Retrieval } from '../retrieval/retrieval.js';
 import { RANKING_AGE_MS } from '../signals/popularity.js';
 import type { Recommended } from './answer.js';
 import { counterOf } from './choose.js';
+import { createNearDuplicates } from './near-duplicates.js';
+import { NO_PINS, type Pin } from './pins.js';
 import type { Ranking } from './rank.js';
+import { capsOf } from './request.js';
 import type { RequestScope } from './scope.js';
 
 /** Number of freshest items to draw from. */
@@ -34,11 +38,20 @@ function randomOf(seed: number): () => number {
  * without replacement among the freshest items that filter and caps admit and that the ranking does not hold. Each of these is in the
  * answer with probability slots / eligible. That propensity is returned and logged, for unbiased estimates.
  */
-export async function explore(scope: RequestScope, ranking: Ranking, rules: EligibilityRules, k: number): Promise<Explored> {
-  const { exploration, caps } = scope.request;
+export async function explore(
+  scope: RequestScope,
+  ranking: Ranking,
+  rules: EligibilityRules,
+  k: number,
+  pins: readonly Pin[] = NO_PINS,
+): Promise<Explored> {
+  const { exploration, maxSimilarity } = scope.request;
+  const caps = capsOf(scope.request);
   if (exploration === null) return unexplored(ranking);
   const seed = exploration.seed ?? Math.floor(Math.random() * 2 ** 32);
-  const unknown = await unknownItems(scope, ranking.items, rules);
+  const found = await unknownItems(scope, ranking.items, rules);
+  const others = [...pins, ...ranking.items].map(({ item }) => item);
+  const unknown = maxSimilarity === null ? found : await distinct(found, [...others, ...ranking.shown], scope.context.retrieval, maxSimilarity);
   const { kept, eligible, slots } = makeRoom(ranking.items, unknown, { k, caps, slots: exploration.slots });
   const drawn = draw(eligible, slots, randomOf(seed + scope.shown.length));
   const scores = await ranking.scoresOf(drawn);
@@ -71,6 +84,16 @@ async function unknownItems({ context, now }: RequestScope, ranked: readonly Rec
       popularity.shown(item.fields.item_id) < budget &&
       isEligible(item, rules, now),
   ) as Item[]; // none is undefined
+}
+
+async function distinct(
+  items: readonly Item[],
+  others: readonly Item[],
+  retrieval: Pick<Retrieval, 'vectors'>,
+  maxSimilarity: number,
+): Promise<Item[]> {
+  const candidates = items.map((item) => ({ item }));
+  return (await createNearDuplicates(retrieval, maxSimilarity).choose(candidates, Infinity, null, others)).map(({ item }) => item);
 }
 
 /** Draws items uniformly without replacement. */

@@ -1,5 +1,5 @@
 import { attributeName } from '../domain/attributes.js';
-import { isEligible, type EligibilityRules } from '../domain/eligibility.js';
+import { isEligible, isShownEarlier, type EligibilityRules } from '../domain/eligibility.js';
 import { matcherOf, type Filter } from '../domain/filter.js';
 import type { Item } from '../domain/item.js';
 import { RANKING_AGE_MS } from '../signals/popularity.js';
@@ -22,6 +22,7 @@ export async function popularItems(context: Context, rules: EligibilityRules, mi
   const { catalogue, popularity } = context;
   const now = context.now();
   const returned = new Set<number>();
+  const shown: Item[] = [];
   const isFit = (item: Item): boolean => !returned.has(item.index) && isEligible(item, rules, now);
   let position = 0;
   let left = (await ranking(context, now, mixBy, isFit))[Symbol.iterator]();
@@ -42,7 +43,11 @@ export async function popularItems(context: Context, rules: EligibilityRules, mi
     const items = await context.retrieval.hydrate(named);
     const ranked: RankedItem[] = [];
     for (const item of items) {
-      if (item === undefined || !isFit(item)) continue;
+      if (item === undefined) continue;
+      if (!isFit(item)) {
+        if (isShownEarlier(item, rules)) shown.push(item);
+        continue;
+      }
       returned.add(item.index);
       const score = popularity.weight(item.fields.item_id);
       ranked.push({ item, score, rankScore: -Math.log(++position), reason: 'popular', movedBy: UNMOVED });
@@ -59,6 +64,7 @@ export async function popularItems(context: Context, rules: EligibilityRules, mi
   };
 
   return {
+    shown,
     next: async (count, admits) => {
       const page = await take(count);
       if (page.length > 0 || isEnd) return page;

@@ -20,8 +20,13 @@ export async function recommend(context: RecommendContext, request: RecommendReq
   const pins = request.pins.length === 0 ? NO_PINS : await findPins(scope);
   const rules = besidePins(scope.rules, pins);
   const k = request.k - pins.length;
-  const ranking = await rank(scope, rules, k);
-  const explored = request.exploration === null ? unexplored(ranking) : await explore(scope, ranking, rules, k);
+  const ranking = await rank(
+    scope,
+    rules,
+    k,
+    pins.map(({ item }) => item),
+  );
+  const explored = request.exploration === null ? unexplored(ranking) : await explore(scope, ranking, rules, k, pins);
   const items = pins.length === 0 ? explored.items : await placePins(explored.items, pins, ranking);
   const explanations = request.explain ? await explain(scope, items, ranking) : null;
   const { shortReason, nextCursor, endReason } = endOf(scope, ranking, items);
@@ -52,7 +57,7 @@ function endOf(
 ): Pick<RecommendAnswer, 'shortReason' | 'nextCursor' | 'endReason'> {
   const shortReason = items.length < request.k ? ranking.shortReason : null;
   // caps count from zero on each page: an item that they refused here may be on the next page
-  const hasMore = shortReason === null || shortReason === 'caps';
+  const hasMore = shortReason === null || shortReason === 'caps' || (shortReason === 'near_duplicates' && items.length > 0);
   const nextCursor = hasMore
     ? context.cursors.seal([...shown, ...items.map(({ item }) => hashOf(item.fields.item_id))], identity, context.steadyNow())
     : null;

@@ -23,6 +23,10 @@ export interface RecommendRequest {
   /** 0: by score alone, 1: by difference alone. */
   diversity: number;
   caps: Cap[];
+  /** Field of which an answer holds each value once; null: none. */
+  distinctBy: string | null;
+  /** Greatest cosine of two items of an answer; null: any. */
+  maxSimilarity: number | null;
   /** Each factor multiplies the odds of items that pass its filter. */
   boosts: { filter: unknown; factor: number }[];
   freshness: { halfLifeMs: number; factor: number } | null;
@@ -66,6 +70,8 @@ export const plainRequest = (k: number): RecommendRequest => ({
   seenWithinMs: null,
   diversity: 0,
   caps: [],
+  distinctBy: null,
+  maxSimilarity: null,
   boosts: [],
   freshness: null,
   rotation: null,
@@ -82,3 +88,7 @@ export const plainRequest = (k: number): RecommendRequest => ({
   fallbackMix: null,
   loggedOptions: {},
 });
+
+/** All caps of a request. */
+export const capsOf = ({ caps, distinctBy }: Pick<RecommendRequest, 'caps' | 'distinctBy'>): readonly Cap[] =>
+  distinctBy === null ? caps : [...caps, { field: distinctBy, max: 1 }];

@@ -1,10 +1,12 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Cap } from '../domain/caps.js';
+import type { Cap, CapCounter } from '../domain/caps.js';
 import type { Filter } from '../domain/filter.js';
+import type { Item } from '../domain/item.js';
 import type { Retrieval } from '../retrieval/retrieval.js';
 import type { ShortReason } from './answer.js';
 import type { Boost } from './boost.js';
-import { MAX_CHOICE, chooseApart, chooseFirst, counterOf } from './choose.js';
+import { MAX_CHOICE, chooseApart, chooseFirst, counterOf, type Choose } from './choose.js';
+import { createNearDuplicates } from './near-duplicates.js';
 import type { ItemSource, RankedItem } from './source.js';
 
 export interface RerankOptions {
@@ -13,12 +15,16 @@ export interface RerankOptions {
   caps: readonly Cap[];
   diversity: number;
   boost: Boost | null;
+  /** Greatest cosine of two items; null: any. */
+  maxSimilarity: number | null;
+  /** Items that are in the answer anyway. */
+  pinned: readonly Item[];
 }
 
 export interface Reranked {
   items: readonly RankedItem[];
   /** Why there are fewer than k items although others are eligible; null: there are no others. */
-  limitedBy: Extract<ShortReason, 'caps' | 'min_score'> | null;
+  limitedBy: Extract<ShortReason, 'caps' | 'near_duplicates' | 'min_score'> | null;
 }
 
 /** Boosts and diversity first choose from max(k · POOL_FACTOR, POOL_MIN) candidates; the pool grows by POOL_GROWTH until the choice is settled. */
@@ -33,9 +39,9 @@ const MIN_PAGE = 16;
 const SLICE = 2048;
 
 /** Number of candidates of the first search. Boosts, diversity and caps need more than k. */
-export function depthOf({ k, diversity, caps, boost }: RerankOptions): number {
+export function depthOf({ k, diversity, caps, boost, maxSimilarity }: RerankOptions): number {
   if (diversity > 0 || boost !== null) return Math.max(k * POOL_FACTOR, POOL_MIN);
-  return caps.length > 0 ? 2 * k : k;
+  return caps.length > 0 || maxSimilarity !== null ? 2 * k : k;
 }
 
 /** Number of candidates whose order may change; those behind them stay ordered by score. */
@@ -67,6 +73,10 @@ interface Selection {
  */
 export async function rerank(source: ItemSource, options: RerankOptions, retrieval: Pick<Retrieval, 'vectors'>): Promise<Reranked> {
   const reordered = reorderedOf(options);
+  const { maxSimilarity, pinned } = options;
+  const duplicates = maxSimilarity === null ? null : createNearDuplicates(retrieval, maxSimilarity);
+  const choose: Choose | null =
+    duplicates && ((candidates, count, caps, before) => duplicates.choose(candidates, count, caps, [...pinned, ...source.shown, ...before]));
   let pool: Pool = { candidates: [], isCut: false, isDry: false };
   let selection: Selection = { items: [], floor: -Infinity, admits: null };
   for (let size = depthOf(options); ; size = nextSize(pool, selection, options, reordered)) {
@@ -77,15 +87,16 @@ export async function rerank(source: ItemSource, options: RerankOptions, retriev
       pool = withPage(pool, page, options, reordered);
       if (page.length === SLICE) await nextTurn();
     }
-    const chosen = select(pool, options, retrieval);
+    const chosen = select(pool, options, retrieval, choose);
     selection = chosen instanceof Promise ? await chosen : chosen;
     if (isSettled(pool, selection, source, options, reordered)) break;
   }
-  return { items: selection.items, limitedBy: selection.items.length === options.k ? null : await limitOf(pool, selection, source) };
+  return { items: selection.items, limitedBy: selection.items.length === options.k ? null : await limitOf(pool, selection, source, options) };
 }
 
-function nextSize({ candidates }: Pool, { items }: Selection, { k }: RerankOptions, reordered: number): number {
+function nextSize({ candidates }: Pool, { items }: Selection, { k, maxSimilarity }: RerankOptions, reordered: number): number {
   if (candidates.length < reordered) return Math.min(candidates.length * POOL_GROWTH, reordered);
+  if (maxSimilarity !== null) return 2 * Math.max(candidates.length, k); // no source leaves duplicates out: each choice begins anew
   return candidates.length + k - items.length;
 }
 
@@ -109,19 +120,38 @@ function withPage(pool: Pool, page: readonly RankedItem[], { minScore, boost }: 
 }
 
 /** At once unless diversity compares vectors. */
-function select(pool: Pool, options: RerankOptions, retrieval: Pick<Retrieval, 'vectors'>): Selection | Promise<Selection> {
-  const { candidates, isCut, isDry } = pool;
-  const { k, caps, diversity } = options;
+function select(pool: Pool, options: RerankOptions, retrieval: Pick<Retrieval, 'vectors'>, choose: Choose | null): Selection | Promise<Selection> {
+  const { candidates } = pool;
+  const { k, caps } = options;
   const counter = counterOf(caps);
-  const items = chooseFirst(candidates, k, counter);
+  const selected = (items: readonly RankedItem[]): Selection | Promise<Selection> => finish(items, counter, pool, options, retrieval, choose);
+  return choose === null ? selected(chooseFirst(candidates, k, counter)) : choose(candidates, k, counter, []).then(selected);
+}
+
+function finish(
+  items: readonly RankedItem[],
+  counter: CapCounter | null,
+  pool: Pool,
+  options: RerankOptions,
+  retrieval: Pick<Retrieval, 'vectors'>,
+  choose: Choose | null,
+): Selection | Promise<Selection> {
+  const { candidates, isCut, isDry } = pool;
+  const { k, diversity } = options;
   const floor = items.length < k ? -Infinity : (items.at(-1)?.rankScore ?? Infinity);
   const first: Selection = { items, floor, admits: counter?.remaining() ?? null };
   const isWorthComparing = items.length === k || isCut || isDry || candidates.length >= MAX_CHOICE;
-  return diversity > 0 && isWorthComparing ? diversify(first, pool, options, retrieval) : first;
+  return diversity > 0 && isWorthComparing ? diversify(first, pool, options, retrieval, choose) : first;
 }
 
-async function diversify(first: Selection, { candidates }: Pool, options: RerankOptions, retrieval: Pick<Retrieval, 'vectors'>): Promise<Selection> {
-  const items = await chooseApart(candidates, first.items, options, retrieval);
+async function diversify(
+  first: Selection,
+  { candidates }: Pool,
+  options: RerankOptions,
+  retrieval: Pick<Retrieval, 'vectors'>,
+  choose: Choose | null,
+): Promise<Selection> {
+  const items = await chooseApart(candidates, first.items, options, retrieval, choose ?? undefined);
   const counter = counterOf(options.caps);
   for (const { item } of items) counter?.count(item);
   return { items, floor: first.floor, admits: counter?.remaining() ?? null };
@@ -142,7 +172,13 @@ function isSettled(
   return boost === null || candidates.length >= reordered || floor >= upperBound + boost.maxGain;
 }
 
-async function limitOf({ candidates, isCut }: Pool, { items, admits }: Selection, source: ItemSource): Promise<Reranked['limitedBy']> {
+async function limitOf(
+  { candidates, isCut }: Pool,
+  { items, admits }: Selection,
+  source: ItemSource,
+  { k, caps }: RerankOptions,
+): Promise<Reranked['limitedBy']> {
+  if (chooseFirst(candidates, k, counterOf(caps)).length > items.length) return 'near_duplicates';
   if (candidates.length > items.length) return 'caps';
   if (isCut) return 'min_score';
   // a search among what the caps admit does not show whether they have refused anything, so ask without them

@@ -31,8 +31,8 @@ const NO_RULES: ParsedRules = { filter: null, boosts: [] };
  * @throws ReelfuseError 422 `invalid_request` with pointers
  */
 export function parseRules(context: Pick<RecommendContext, 'attributes'>, request: RecommendRequest): ParsedRules {
-  const { filter, boosts, caps, fallbackMix } = request;
-  if (filter === null && boosts.length === 0 && caps.length === 0 && fallbackMix === null) return NO_RULES;
+  const { filter, boosts, caps, distinctBy, fallbackMix } = request;
+  if (filter === null && boosts.length === 0 && caps.length === 0 && distinctBy === null && fallbackMix === null) return NO_RULES;
   const attributes = withFewSuggestions(context.attributes);
   const errors: FieldError[] = [];
   const requireKnown = (field: string, pointer: string): void => {
@@ -40,6 +40,7 @@ export function parseRules(context: Pick<RecommendContext, 'attributes'>, reques
     if (field !== 'author_id' && attributes.typesOf(name) === null) errors.push({ pointer, detail: unknownAttribute(name, attributes) });
   };
   caps.forEach(({ field }, index) => requireKnown(field, `/caps/${index}/field`));
+  if (distinctBy !== null) requireKnown(distinctBy, '/distinct_by');
   if (fallbackMix !== null) requireKnown(fallbackMix, '/fallback_mix_by');
   let text = 0;
   const parse = (value: unknown, pointer: string): ParsedFilter | null => {

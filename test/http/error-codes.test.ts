@@ -207,7 +207,7 @@ describe('a server with the usual settings', () => {
     const found = [
       ...[...sources.matchAll(/ReelfuseError\(\s*(?:\d{3}|status),\s*'(\w+)'/g)].map(([, code]) => code),
       ...[...sources.matchAll(/\[\s*\d{3},\s*'(\w+)'/g)].map(([, code]) => code), // tables of errors that others throw
-      ...[...sources.matchAll(/\bcode: '(\w+)'/g)].map(([, code]) => code),
+      ...[...sources.matchAll(/\bcode: '([a-z_]+)'/g)].map(([, code]) => code),
       ...[...sources.matchAll(/notFound\('(\w+)'/g)].map(([, what]) => `${what}_not_found`),
     ];
     assert.deepEqual([...new Set(found)].sort(), Object.keys(ERROR_CODES).sort());

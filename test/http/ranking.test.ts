@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Recommendations } from '../../src/client/types.js';
-import { bodyOf, idsOf } from '../api.js';
+import { bodyOf, idsOf, pointersOf } from '../api.js';
 import { build, buildForSuite, clip, demoStates, view } from '../build.js';
 import { HISTORY, numberOf, putTopics, topicOf } from './topic-catalogue.js';
 
@@ -156,4 +156,36 @@ test('a catalogue of look-alikes that were all replaced is served whole, though 
   const answer = await ask({ history: ['same-0'], k: 500 });
   assert.deepEqual([answer.items.length, answer.short_reason], [399, 'catalogue_exhausted']);
   assert.equal((await ask({ history: ['same-0'], k: 120 })).items.length, 120);
+});
+
+test('re-uploads of a clip come once with near_duplicates, by history, similar items and over pages', async (t) => {
+  const { api } = await build(t);
+  await api.putItems(
+    Array.from({ length: 30 }, (_, n) => ({
+      item_id: `v${n % 10}-${Math.floor(n / 10)}`,
+      attributes: { original: `v${n % 10}` },
+      hidden_states: demoStates(clip((n % 10) + 1)),
+    })),
+  );
+  const clips = ({ items }: { items: readonly { item_id: string }[] }): string[] => items.map(({ item_id: id }) => id.split('-')[0] ?? '').sort();
+  const all = Array.from({ length: 10 }, (_, n) => `v${n}`);
+  const without = await api.recommend({ history: ['v0-0'], k: 12, exclude_seen: false });
+  assert.ok(new Set(clips(without.body)).size < 12);
+  const answer = await api.recommend({ history: ['v0-0'], k: 12, near_duplicates: {} });
+  assert.deepEqual([clips(answer.body), answer.body.short_reason], [all, 'near_duplicates']);
+  const pages: string[] = [];
+  for (let cursor: string | null | undefined; cursor !== null;) {
+    const page = await api.recommend({ history: ['v0-0'], k: 4, near_duplicates: {}, ...(cursor !== undefined && { cursor }) });
+    assert.equal(page.status, 200, page.text);
+    pages.push(...clips(page.body));
+    cursor = page.body.next_cursor;
+  }
+  assert.deepEqual(pages.sort(), all);
+  const similar = await api.similarItems('v3-1', { k: 12, distinct_by: 'original' });
+  assert.deepEqual([clips(similar.body), similar.body.short_reason], [all, 'caps']);
+  assert.deepEqual(await pointersOf(api.recommend({ history: ['v0-0'], distinct_by: 'misspelt' })), [422, '/distinct_by']);
+  assert.deepEqual(await pointersOf(api.recommend({ history: ['v0-0'], near_duplicates: { max_similarity: 2 } })), [
+    422,
+    '/near_duplicates/max_similarity',
+  ]);
 });

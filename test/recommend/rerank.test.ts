@@ -7,7 +7,7 @@ import { depthOf, rerank, type Reranked, type RerankOptions } from '../../src/re
 import type { ItemSource, RankedItem } from '../../src/recommend/source.js';
 import { idsOf, itemOf, ranked } from './memory-context.js';
 
-const PLAIN: RerankOptions = { k: 10, minScore: null, caps: [], diversity: 0, boost: null };
+const PLAIN: RerankOptions = { k: 10, minScore: null, caps: [], diversity: 0, boost: null, maxSimilarity: null, pinned: [] };
 const onePerAuthor = [{ field: 'author_id', max: 1 }];
 
 interface ListedSource extends ItemSource {
@@ -22,6 +22,7 @@ function sourceOf(items: readonly RankedItem[], isBlind = false): ListedSource {
   let left = [...items];
   return {
     asked,
+    shown: [],
     taken: () => items.length - left.length,
     next: async (count, admits) => {
       asked.push({ count, admits });

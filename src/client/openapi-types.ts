@@ -152,6 +152,48 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/attributes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List all attributes that an item has carried or that are declared, by name */
+        get: operations["listAttributes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/attributes/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get one attribute */
+        get: operations["getAttribute"];
+        /**
+         * Declare the type of an attribute, before or after items carry it
+         * @description From then on an item with another type is refused by 422, at /attributes/NAME. Filters, boosts and caps on the attribute are valid whether an item carries it or not. 409 attribute_in_use: an item carries another type; the declaration has changed nothing. A time is a string in RFC 3339 and may stand where a string is declared. The same declaration again changes nothing.
+         */
+        put: operations["declareAttribute"];
+        post?: never;
+        /**
+         * Delete an attribute that no item carries; filters, boosts and caps on it are refused from then on
+         * @description For a name that was misspelled once: it would stay known, and the typo in a filter would not be noticed. 409: an item carries it.
+         */
+        delete: operations["deleteAttribute"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/events": {
         parameters: {
             query?: never;
@@ -449,6 +491,13 @@ export interface operations {
                         field: string;
                         max: number;
                     }[];
+                    /** @description Attribute, or author_id, of which a page holds each value once: a cap of 1. For re-uploads, the id of the original. */
+                    distinct_by?: string;
+                    /** @description Leaves out an item whose cosine with a better one of the page, a pinned one, or one of an earlier page that the search meets again is above max_similarity. Items without a vector stay. */
+                    near_duplicates?: {
+                        /** @default 0.999 */
+                        max_similarity?: number;
+                    };
                     /** @description Factors for items that match a filter. Boosts, freshness and rotation act among the 10,000 items that score most. */
                     boosts?: {
                         /** @description {"all": […]}, {"any": […]}, {"not": …} or {"field": NAME, eq | in | gte | gt | lte | lt | exists: …}. NAME is an attribute, author_id, item_id, created_at, available_from or expires_at. An attribute that no item has is an error, and so is a value of another type. Times are compared as instants. All filters of a request together have at most 65,536 characters of JSON. */
@@ -542,7 +591,7 @@ export interface operations {
                         next_cursor: string | null;
                         end_reason: ("exhausted" | "session_full") | null;
                         fallback: ("no_history" | "unknown_history" | "starting" | "deadline") | null;
-                        short_reason: ("catalogue_exhausted" | "filter" | "caps" | "min_score") | null;
+                        short_reason: ("catalogue_exhausted" | "filter" | "caps" | "near_duplicates" | "min_score") | null;
                         model: {
                             fingerprint: string;
                             version: string;
@@ -671,7 +720,7 @@ export interface operations {
                         next_cursor: string | null;
                         end_reason: ("exhausted" | "session_full") | null;
                         fallback: ("no_history" | "unknown_history" | "starting" | "deadline") | null;
-                        short_reason: ("catalogue_exhausted" | "filter" | "caps" | "min_score") | null;
+                        short_reason: ("catalogue_exhausted" | "filter" | "caps" | "near_duplicates" | "min_score") | null;
                         model: {
                             fingerprint: string;
                             version: string;
@@ -775,6 +824,13 @@ export interface operations {
                         field: string;
                         max: number;
                     }[];
+                    /** @description Attribute, or author_id, of which a page holds each value once: a cap of 1. For re-uploads, the id of the original. */
+                    distinct_by?: string;
+                    /** @description Leaves out an item whose cosine with a better one of the page, a pinned one, or one of an earlier page that the search meets again is above max_similarity. Items without a vector stay. */
+                    near_duplicates?: {
+                        /** @default 0.999 */
+                        max_similarity?: number;
+                    };
                     /** @description Factors for items that match a filter. Boosts, freshness and rotation act among the 10,000 items that score most. */
                     boosts?: {
                         /** @description {"all": […]}, {"any": […]}, {"not": …} or {"field": NAME, eq | in | gte | gt | lte | lt | exists: …}. NAME is an attribute, author_id, item_id, created_at, available_from or expires_at. An attribute that no item has is an error, and so is a value of another type. Times are compared as instants. All filters of a request together have at most 65,536 characters of JSON. */
@@ -868,7 +924,7 @@ export interface operations {
                         next_cursor: string | null;
                         end_reason: ("exhausted" | "session_full") | null;
                         fallback: ("no_history" | "unknown_history" | "starting" | "deadline") | null;
-                        short_reason: ("catalogue_exhausted" | "filter" | "caps" | "min_score") | null;
+                        short_reason: ("catalogue_exhausted" | "filter" | "caps" | "near_duplicates" | "min_score") | null;
                         model: {
                             fingerprint: string;
                             version: string;
@@ -980,6 +1036,13 @@ export interface operations {
                             field: string;
                             max: number;
                         }[];
+                        /** @description Attribute, or author_id, of which a page holds each value once: a cap of 1. For re-uploads, the id of the original. */
+                        distinct_by?: string;
+                        /** @description Leaves out an item whose cosine with a better one of the page, a pinned one, or one of an earlier page that the search meets again is above max_similarity. Items without a vector stay. */
+                        near_duplicates?: {
+                            /** @default 0.999 */
+                            max_similarity?: number;
+                        };
                         /** @description Factors for items that match a filter. Boosts, freshness and rotation act among the 10,000 items that score most. */
                         boosts?: {
                             /** @description {"all": […]}, {"any": […]}, {"not": …} or {"field": NAME, eq | in | gte | gt | lte | lt | exists: …}. NAME is an attribute, author_id, item_id, created_at, available_from or expires_at. An attribute that no item has is an error, and so is a value of another type. Times are compared as instants. All filters of a request together have at most 65,536 characters of JSON. */
@@ -1077,7 +1140,7 @@ export interface operations {
                                 next_cursor: string | null;
                                 end_reason: ("exhausted" | "session_full") | null;
                                 fallback: ("no_history" | "unknown_history" | "starting" | "deadline") | null;
-                                short_reason: ("catalogue_exhausted" | "filter" | "caps" | "min_score") | null;
+                                short_reason: ("catalogue_exhausted" | "filter" | "caps" | "near_duplicates" | "min_score") | null;
                                 model: {
                                     fingerprint: string;
                                     version: string;
@@ -1149,7 +1212,7 @@ export interface operations {
                                 next_cursor: string | null;
                                 end_reason: ("exhausted" | "session_full") | null;
                                 fallback: ("no_history" | "unknown_history" | "starting" | "deadline") | null;
-                                short_reason: ("catalogue_exhausted" | "filter" | "caps" | "min_score") | null;
+                                short_reason: ("catalogue_exhausted" | "filter" | "caps" | "near_duplicates" | "min_score") | null;
                                 model: {
                                     fingerprint: string;
                                     version: string;
@@ -1922,6 +1985,311 @@ export interface operations {
             };
         };
     };
+    listAttributes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        attributes: {
+                            name: string;
+                            /** @description The declared type. null: not declared, values of every type are accepted. */
+                            type: string | null;
+                            /** @description The declared type; without one, every type that values of items have had. */
+                            types: string[];
+                            /** @description RFC 3339; null: not declared. */
+                            declared_at: string | null;
+                            /** @description When an item carried it first, RFC 3339. null: no item has. */
+                            first_seen_at: string | null;
+                            /** @description Items that carry it now. null: the catalogue is still loading. */
+                            items: number | null;
+                        }[];
+                    };
+                };
+            };
+            /** @description RFC 9457 problem details */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        type: string;
+                        title: string;
+                        status: number;
+                        code: string;
+                        detail: string;
+                        request_id: string;
+                        errors?: {
+                            pointer: string;
+                            detail: string;
+                        }[];
+                    };
+                };
+            };
+            /** @description RFC 9457 problem details */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        type: string;
+                        title: string;
+                        status: number;
+                        code: string;
+                        detail: string;
+                        request_id: string;
+                        errors?: {
+                            pointer: string;
+                            detail: string;
+                        }[];
+                    };
+                };
+            };
+        };
+    };
+    getAttribute: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description 1 to 64 characters */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        name: string;
+                        /** @description The declared type. null: not declared, values of every type are accepted. */
+                        type: string | null;
+                        /** @description The declared type; without one, every type that values of items have had. */
+                        types: string[];
+                        /** @description RFC 3339; null: not declared. */
+                        declared_at: string | null;
+                        /** @description When an item carried it first, RFC 3339. null: no item has. */
+                        first_seen_at: string | null;
+                        /** @description Items that carry it now. null: the catalogue is still loading. */
+                        items: number | null;
+                    };
+                };
+            };
+            /** @description RFC 9457 problem details */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        type: string;
+                        title: string;
+                        status: number;
+                        code: string;
+                        detail: string;
+                        request_id: string;
+                        errors?: {
+                            pointer: string;
+                            detail: string;
+                        }[];
+                    };
+                };
+            };
+            /** @description RFC 9457 problem details */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        type: string;
+                        title: string;
+                        status: number;
+                        code: string;
+                        detail: string;
+                        request_id: string;
+                        errors?: {
+                            pointer: string;
+                            detail: string;
+                        }[];
+                    };
+                };
+            };
+        };
+    };
+    declareAttribute: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description 1 to 64 characters */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    type: "string" | "number" | "boolean" | "time" | "strings";
+                };
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        name: string;
+                        /** @description The declared type. null: not declared, values of every type are accepted. */
+                        type: string | null;
+                        /** @description The declared type; without one, every type that values of items have had. */
+                        types: string[];
+                        /** @description RFC 3339; null: not declared. */
+                        declared_at: string | null;
+                        /** @description When an item carried it first, RFC 3339. null: no item has. */
+                        first_seen_at: string | null;
+                        /** @description Items that carry it now. null: the catalogue is still loading. */
+                        items: number | null;
+                    };
+                };
+            };
+            /** @description RFC 9457 problem details */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        type: string;
+                        title: string;
+                        status: number;
+                        code: string;
+                        detail: string;
+                        request_id: string;
+                        errors?: {
+                            pointer: string;
+                            detail: string;
+                        }[];
+                    };
+                };
+            };
+            /** @description RFC 9457 problem details */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        type: string;
+                        title: string;
+                        status: number;
+                        code: string;
+                        detail: string;
+                        request_id: string;
+                        errors?: {
+                            pointer: string;
+                            detail: string;
+                        }[];
+                    };
+                };
+            };
+        };
+    };
+    deleteAttribute: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description 1 to 64 characters */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        name: string;
+                        /** @description The declared type. null: not declared, values of every type are accepted. */
+                        type: string | null;
+                        /** @description The declared type; without one, every type that values of items have had. */
+                        types: string[];
+                        /** @description RFC 3339; null: not declared. */
+                        declared_at: string | null;
+                        /** @description When an item carried it first, RFC 3339. null: no item has. */
+                        first_seen_at: string | null;
+                        /** @description Items that carry it now. null: the catalogue is still loading. */
+                        items: number | null;
+                    };
+                };
+            };
+            /** @description RFC 9457 problem details */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        type: string;
+                        title: string;
+                        status: number;
+                        code: string;
+                        detail: string;
+                        request_id: string;
+                        errors?: {
+                            pointer: string;
+                            detail: string;
+                        }[];
+                    };
+                };
+            };
+            /** @description RFC 9457 problem details */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        type: string;
+                        title: string;
+                        status: number;
+                        code: string;
+                        detail: string;
+                        request_id: string;
+                        errors?: {
+                            pointer: string;
+                            detail: string;
+                        }[];
+                    };
+                };
+            };
+        };
+    };
     sendEvents: {
         parameters: {
             query?: never;
@@ -1942,7 +2310,7 @@ export interface operations {
                         type: "impression" | "view" | "replay" | "skip" | "like" | "dislike" | "share" | "save" | "comment" | "follow" | "report";
                         /**
                          * Format: date-time
-                         * @description RFC 3339. Late and out-of-order events are accepted.
+                         * @description RFC 3339. Late and out-of-order events are accepted. Up to a day ahead of the server’s clock it counts as the time of arrival.
                          */
                         at: string;
                         watch_ms?: number | null;
@@ -2087,7 +2455,8 @@ export interface operations {
                         user_id: string;
                         items: {
                             item_id: string;
-                            at: string;
+                            /** @description null: the event was imported without a time. */
+                            at: string | null;
                             type: string;
                             item?: {
                                 [key: string]: unknown;

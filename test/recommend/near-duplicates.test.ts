@@ -96,6 +96,6 @@ test('a field of which each value comes once', async () => {
   const answer = await ask({ k: 10, distinctBy: 'original', maxSimilarity: null });
   assert.deepEqual([groupsOf(answer), answer.shortReason], [range(5), 'caps']);
   await assert.rejects(ask({ k: 10, distinctBy: 'misspelt' }), {
-    errors: [{ pointer: '/distinct_by', detail: 'no item has the attribute "misspelt"' }],
+    errors: [{ pointer: '/distinct_by', detail: 'no item has had the attribute "misspelt", and it is not declared' }],
   });
 });

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { InputError, messageOf } from '../../errors.js';
 import type { CopiedDatabase, ModelFolder } from '../database-copier.js';
 import { DATABASE_FILE } from './database.js';
+import { openProblem } from './open-problem.js';
 
 /** Codes of SQLite for damaged pages, another kind of file, and missing tables. */
 const DAMAGED = /^SQLITE_(CORRUPT|NOTADB|ERROR)/;
@@ -19,7 +20,8 @@ export function copyDatabase(dataDir: string, target: string): CopiedDatabase {
     return copy(dataDir, target);
   } catch (error) {
     if (!DAMAGED.test((error as { code?: string }).code ?? '')) throw error;
-    throw new InputError(`${join(dataDir, DATABASE_FILE)} is damaged: ${messageOf(error)}; an earlier backup can be restored`, { cause: error });
+    const file = join(dataDir, DATABASE_FILE);
+    throw openProblem(error, file) ?? new InputError(`${file} is damaged: ${messageOf(error)}; an earlier backup can be restored`, { cause: error });
   }
 }
 

@@ -171,7 +171,7 @@ export async function runOperations(t: Pick<TestContext, 'after'>, seed: number,
     const positives = own.filter(({ type }) => POSITIVE.has(type));
     const history = (await server.api.getHistory(userId, 'limit=1000')).body;
     assert.deepEqual(
-      history.items.map(({ item_id: id, at }) => [id, Date.parse(at)]),
+      history.items.map(({ item_id: id, at }) => [id, Date.parse(at ?? '')]),
       positives.map((event) => [event.itemId, event.at]),
     );
 

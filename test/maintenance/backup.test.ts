@@ -226,6 +226,6 @@ test('a damaged database is named by a backup, which leaves nothing', async (t) 
   await putClips(live.app, 30);
   await live.stop();
   truncateSync(join(dataDir, 'reelfuse.sqlite'), 20_000);
-  await assert.rejects(backUpEmbedded(dataDir, target), /reelfuse\.sqlite is damaged: .+ an earlier backup can be restored/);
+  await assert.rejects(backUpEmbedded(dataDir, target), /reelfuse\.sqlite is damaged: .+ reelfuse restore --from/);
   assert.deepEqual(readdirSync(target), []);
 });

@@ -17,6 +17,8 @@ import base64
 import email.utils
 import http.client
 import json
+import math
+import numbers
 import random
 import secrets
 import sys
@@ -24,8 +26,10 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime, timezone
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date, datetime, timezone
+from decimal import Decimal
+from pathlib import PurePath
 from typing import Any
 
 Json = dict[str, Any]
@@ -70,8 +74,12 @@ class ReelfuseUnreachable(Exception):  # noqa: N818
 def hidden_states(array: Any) -> Json:
     """Hidden states of an item as they travel in JSON.
 
-    `array`: NumPy, or whatever else has a buffer, [layers, hidden size], float16 or float32 in the byte order of this machine.
+    `array`: NumPy, or whatever else has a buffer, [layers, hidden size]. float16 and float32 travel as they are, other floats of
+    NumPy as float32.
     """
+    kind = getattr(getattr(array, "dtype", None), "kind", None)
+    if kind == "f" and (array.dtype.itemsize not in (2, 4) or not array.dtype.isnative):
+        array = array.astype("float32")
     view = memoryview(array)
     dtype = {"e": "float16", "f": "float32"}.get(view.format)
     if dtype is None or view.ndim != 2 or sys.byteorder != "little":
@@ -79,6 +87,47 @@ def hidden_states(array: Any) -> Json:
             f"hidden states are [layers, hidden size] of little-endian float16 or float32, not {view.shape} of {view.format!r}"
         )
     return {"dtype": dtype, "shape": list(view.shape), "data": base64.b64encode(view.tobytes()).decode()}
+
+
+def _encoded(body: Any) -> bytes:
+    return json.dumps(_plain(body, ""), allow_nan=False).encode()
+
+
+def _plain(value: Any, pointer: str) -> Any:
+    """A value as JSON has it: NumPy and pandas scalars and arrays, datetimes, decimals and paths included.
+
+    Raises ValueError that names the JSON pointer of what has no form in JSON: NaN, infinity, NaT, NA, bytes, a time without a zone.
+    """
+    if value is None or isinstance(value, (bool, str)) or type(value) is int:
+        return value
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                raise ValueError(f"{pointer}: the name {key!r} is not text")
+        return {key: _plain(part, f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}") for key, part in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(part, f"{pointer}/{number}") for number, part in enumerate(value)]
+    if isinstance(value, datetime) or type(value).__name__ in ("NaTType", "NAType"):
+        return _time(value, pointer)
+    if isinstance(value, (date, PurePath)):
+        return str(value)
+    if isinstance(value, (float, Decimal)):
+        if not math.isfinite(value):
+            raise ValueError(f"{pointer}: {value} is no number of JSON: leave the field out, or send None")
+        return int(value) if isinstance(value, Decimal) and value == value.to_integral_value() else float(value)
+    if hasattr(value, "tolist"):  # NumPy
+        return _plain(value.tolist(), pointer)
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    raise ValueError(f"{pointer}: {type(value).__name__} has no form in JSON")
+
+
+def _time(value: Any, pointer: str) -> str:
+    if type(value).__name__ in ("NaTType", "NAType"):
+        raise ValueError(f"{pointer}: {value} is no value of JSON: leave the field out, or send None")
+    if value.tzinfo is None:
+        raise ValueError(f"{pointer}: {value} has no time zone: give it one, for example datetime.now(timezone.utc)")
+    return value.isoformat(timespec="milliseconds")
 
 
 class Reelfuse:
@@ -298,7 +347,7 @@ class Reelfuse:
         answers: Callable[[int, str], bool] = lambda status, kind: False,
     ) -> str:
         """Sends until there is an answer, a refusal that stays, or no attempt left. Returns the body's text."""
-        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        data = body if body is None or isinstance(body, bytes) else _encoded(body)
         content = {} if data is None else {"content-type": "application/json"}
         request = urllib.request.Request(
             f"{self._base}{path}{_query(query or {})}", data=data, method=method, headers={**self._headers, **content, **(headers or {})}
@@ -368,11 +417,21 @@ def _retry_after(header: str | None) -> float | None:
         return None
 
 
+def _line(item: Json) -> bytes:
+    try:
+        return _encoded(item) + b"\n"
+    except ValueError as error:
+        try:
+            return json.dumps(item).encode() + b"\n"  # with NaN, which the server refuses in the result of the row
+        except TypeError:
+            raise error from None
+
+
 def _bodies(items: Iterable[Json], max_rows: int, max_bytes: int) -> Iterator[list[bytes]]:
     lines: list[bytes] = []
     size = 0
     for item in items:
-        line = json.dumps(item).encode() + b"\n"
+        line = _line(item)
         if lines and (len(lines) >= max_rows or size + len(line) > max_bytes):
             yield lines
             lines, size = [], 0

@@ -24,6 +24,10 @@ test('the Python client keeps to the same rules', { skip: !hasPython && 'there i
   assert.ok((told.waits[1] ?? 0) >= 3 && (told.waits[1] ?? 0) <= 3.75, `waited ${told.waits[1]} s where the server had said 3`);
   assert.deepEqual(told.history, [clip(2), clip(1)]);
   assert.deepEqual(told.batch, [201, 201]);
+  assert.deepEqual(told.odd, [201, { price: 1.5, count: 3, file: 'a/b' }]);
+  assert.deepEqual(told.unfit, ['/items/1/attributes/x', '/items/1/available_from']);
+  assert.deepEqual(told.rows, [422, 201]);
+  assert.equal(told.datetime, 1);
   assert.deepEqual(
     told.import,
     Array.from({ length: 25 }, (_, row) => [row, row === 15 ? 422 : 201]),

@@ -6,6 +6,9 @@ import struct
 import sys
 import urllib.request
 from array import array
+from datetime import datetime, timezone
+from decimal import Decimal
+from pathlib import PurePosixPath
 
 from reelfuse_client import Reelfuse, ReelfuseProblem, ReelfuseUnreachable, hidden_states
 
@@ -44,6 +47,16 @@ answer["history"] = [entry["item_id"] for entry in reelfuse.get_history("u")["it
 # a batch whose answer was lost is answered as the first time
 faults(lost)
 answer["batch"] = [result["status"] for result in reelfuse.put_items([{"item_id": "a"}, {"item_id": "b"}])]
+
+# what pandas and datetime give travels as JSON has it; what has no form in JSON is named before anything is sent
+now = datetime.now(timezone.utc)
+odd = {"item_id": "odd", "available_from": now, "attributes": {"price": Decimal("1.5"), "count": Decimal(3), "file": PurePosixPath("a/b")}}
+answer["odd"] = [result["status"] for result in reelfuse.put_items([odd])] + [reelfuse.get_item("odd")["attributes"]]
+nan, naive = {"item_id": "n", "attributes": {"x": float("nan")}}, {"item_id": "n", "available_from": datetime(2026, 1, 1)}
+unfit = [refused(lambda row=row: reelfuse.put_items([{"item_id": "m"}, row]), ValueError) for row in (nan, naive)]
+answer["unfit"] = [str(error).split(":")[0] for error in unfit]
+answer["rows"] = [result["status"] for result in reelfuse.import_items([nan, {"item_id": "m"}])]
+answer["datetime"] = reelfuse.send_events([{"user_id": "t", "item_id": "m", "type": "skip", "at": now}])["accepted"]
 
 # an import tells each row what became of it
 faults(lost)

@@ -158,7 +158,7 @@ test('a view that says how long it was, but not of how long a clip, is judged by
   }));
   assert.equal((await api.sendEvents(events)).status, 200);
   assert.deepEqual(
-    (await bodyOf(api.getHistory('u'))).items.map(({ item_id: itemId, at }) => [itemId, Number(at.slice(18, 19))]),
+    (await bodyOf(api.getHistory('u'))).items.map(({ item_id: itemId, at }) => [itemId, Number((at ?? '').slice(18, 19))]),
     [
       ['unknown', 7],
       ['untold', 5],

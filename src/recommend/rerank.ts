@@ -176,9 +176,9 @@ async function limitOf(
   { candidates, isCut }: Pool,
   { items, admits }: Selection,
   source: ItemSource,
-  { k, caps }: RerankOptions,
+  { k, caps, maxSimilarity }: RerankOptions,
 ): Promise<Reranked['limitedBy']> {
-  if (chooseFirst(candidates, k, counterOf(caps)).length > items.length) return 'near_duplicates';
+  if (maxSimilarity !== null && chooseFirst(candidates, k, counterOf(caps)).length > items.length) return 'near_duplicates';
   if (candidates.length > items.length) return 'caps';
   if (isCut) return 'min_score';
   // a search among what the caps admit does not show whether they have refused anything, so ask without them

@@ -6,20 +6,25 @@ import Fastify, { LogController } from 'fastify';
 import type { Logger } from 'pino';
 import type { Config } from './config.js';
 import { createAdmission, createGuardedServer } from './http/admission.js';
+import { createKeyRing, followKeyFile } from './http/api-keys.js';
 import { registerAttributes, type AttributeRoutes } from './http/attributes.js';
 import { openToAll, registerAuth } from './http/auth.js';
 import { registerGunzip } from './http/body/gzip.js';
 import { registerJsonBodies } from './http/body/json-body.js';
+import { MIB } from './http/body/limits.js';
 import { registerConsole } from './http/console.js';
+import { registerCors } from './http/cors.js';
 import { describeErrors } from './http/error-codes.js';
 import { registerEvents, type EventRoutes } from './http/events.js';
 import { registerItemBatch, type ItemBatchRoutes } from './http/item-batch.js';
 import { registerItems, type ItemRoutes } from './http/items.js';
 import { registerMap, type MapRoutes } from './http/map.js';
+import { registerMethods } from './http/methods.js';
 import { registerModels, type ModelRoutes } from './http/models.js';
 import { registerObservation, requestId } from './http/observe.js';
 import { registerOperations, type OperationRoutes } from './http/operations.js';
 import { MAX_HEADER_BYTES, refuseConnection, refuseUrl, registerProblems } from './http/problem.js';
+import { registerProtocol } from './http/protocol.js';
 import { registerRecommendations, type RecommendationRoutes } from './http/recommendations.js';
 import { registerReports, type ReportRoutes } from './http/reports.js';
 import { registerSnapshots, type SnapshotRoutes } from './http/snapshots.js';
@@ -52,7 +57,20 @@ export interface Routes {
 }
 
 export interface AppSetup {
-  config: Pick<Config, 'apiKeys' | 'bodyLimitMb' | 'maxBatch' | 'maxQueue' | 'maxWaitMs'>;
+  config: Pick<
+    Config,
+    | 'apiKeys'
+    | 'apiKeysFile'
+    | 'bodyLimitMb'
+    | 'corsOrigins'
+    | 'keyMibPerMinute'
+    | 'keyRequestsPerSecond'
+    | 'maxBatch'
+    | 'maxConnections'
+    | 'maxQueue'
+    | 'maxWaitMs'
+    | 'trustedProxies'
+  >;
   log: Logger;
   metrics: Metrics;
   /** Null: no request is traced. */
@@ -64,7 +82,8 @@ export async function buildApp({ config, log, metrics, tracing }: AppSetup, rout
   const admission = createAdmission({ maxOpen: config.maxQueue, maxWaitMs: config.maxWaitMs, always: 2 * config.maxBatch });
   const app = Fastify({
     loggerInstance: log,
-    serverFactory: (handle, { http }) => createGuardedServer(http ?? {}, handle, admission, metrics, log),
+    serverFactory: (handle, { http }) =>
+      createGuardedServer({ ...(http ?? {}), maxConnections: config.maxConnections }, handle, admission, metrics, log),
     // observe.ts logs one line for each request, without user ids
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     genReqId: requestId,
@@ -77,17 +96,28 @@ export async function buildApp({ config, log, metrics, tracing }: AppSetup, rout
     http: { maxHeaderSize: MAX_HEADER_BYTES },
     clientErrorHandler: refuseConnection,
     frameworkErrors: refuseUrl,
+    ...(config.trustedProxies.length > 0 && { trustProxy: [...config.trustedProxies] }),
   }).withTypeProvider<TypeBoxTypeProvider>() as unknown as TypedApp; // the logger's type differs, its interface does not
 
   app.setValidatorCompiler(validatorCompiler);
   registerGunzip(app);
   registerJsonBodies(app, config.bodyLimitMb, createTurnstile());
-  app.addContentTypeParser('application/x-ndjson', (_request, payload, done) => done(null, payload));
 
   registerProblems(app);
+  registerMethods(app);
   registerObservation(app, metrics);
   if (tracing !== null) registerTracing(app, tracing);
-  registerAuth(app, config.apiKeys);
+  registerProtocol(app);
+  registerCors(app, config.corsOrigins);
+  const keys = createKeyRing(config.apiKeys, {
+    requestsPerSecond: config.keyRequestsPerSecond,
+    bytesPerMinute: config.keyMibPerMinute * MIB,
+  });
+  registerAuth(app, keys, metrics);
+  if (config.apiKeysFile !== null) {
+    const stop = followKeyFile(config.apiKeysFile, keys, log);
+    app.addHook('onClose', async () => stop());
+  }
   await app.register(compress, { threshold: COMPRESS_FROM_BYTES, encodings: ['gzip'], globalDecompression: false });
   await registerDescription(app);
   await app.register(async (scope) => registerRoutes(scope as unknown as TypedApp, routes)); // plugins lose the type provider
@@ -115,7 +145,11 @@ async function registerDescription(app: TypedApp): Promise<void> {
 function registerRoutes(app: TypedApp, routes: Routes): void {
   registerRecommendations(app, routes.recommendations);
   registerItems(app, routes.items);
-  registerItemBatch(app, routes.itemBatch);
+  // in a scope, so that no other route takes a stream
+  void app.register(async (scope) => {
+    scope.addContentTypeParser('application/x-ndjson', (_request, payload, done) => done(null, payload));
+    registerItemBatch(scope as unknown as TypedApp, routes.itemBatch);
+  });
   registerAttributes(app, routes.attributes);
   registerEvents(app, routes.events);
   registerUsers(app, routes.users);

@@ -89,6 +89,24 @@ const apiKeys = (value: string): ApiKey[] =>
     return { secret, scopes: scopes.split('+').map(oneOf(SCOPES)) };
   });
 
+/** Origins as browsers send them, or `*`. */
+const origins = (value: string): string[] =>
+  list(value).map((origin) => {
+    if (origin !== '*' && !(URL.canParse(origin) && new URL(origin).origin === origin))
+      throw new Error(`must be * or origins as https://shop.example, without a path, got ${JSON.stringify(origin)}`);
+    return origin;
+  });
+
+/** IP addresses, each with an optional prefix length. */
+const networks = (value: string): string[] =>
+  list(value).map((network) => {
+    const [address = '', prefix, ...rest] = network.split('/');
+    const maximum = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1;
+    const length = prefix === undefined ? 0 : /^\d+$/.test(prefix) ? Number(prefix) : Infinity;
+    if (length > maximum || rest.length > 0) throw new Error(`must be IP addresses or networks as 10.0.0.0/8, got ${JSON.stringify(network)}`);
+    return network;
+  });
+
 const webAddress = (value: string): string => {
   if (value === '') return value;
   const protocol = URL.canParse(value) ? new URL(value).protocol : null;
@@ -113,6 +131,19 @@ const SETTINGS = {
     ...setting('', apiKeys, 'API keys as secret:scope+scope,… with the scopes recommend, write, admin, metrics. Unset: no keys, loopback only.'),
     secret: true as const,
   },
+  keyRequestsPerSecond: setting('0', integer(0, 1_000_000), 'Maximum number of requests per second of each API key; more get 429. 0: unlimited.'),
+  keyMibPerMinute: setting(
+    '0',
+    integer(0, 1_000_000),
+    'Maximum size of all request bodies per minute of each API key, MiB; further requests get 429. 0: unlimited.',
+  ),
+  trustedProxies: setting(
+    '',
+    networks,
+    'Addresses or networks of proxies whose X-Forwarded-For names the caller, as 10.0.0.0/8,… Unset: the caller is the peer of the connection.',
+  ),
+  corsOrigins: setting('', origins, 'Origins whose pages may call the API from a browser, as https://shop.example,… or *. Unset: none but its own.'),
+  maxConnections: setting('10000', integer(1, 1_000_000), 'Maximum number of open connections. A further one is closed at once.'),
   logLevel: setting('info', oneOf(LOG_LEVELS), `Log level: ${LOG_LEVELS.join(', ')}.`),
   bodyLimitMb: setting(
     '64',
@@ -209,7 +240,10 @@ const SETTINGS = {
 } satisfies Record<string, Setting<unknown>>;
 
 type Settings = typeof SETTINGS;
-export type Config = { readonly [K in keyof Settings]: ReturnType<Settings[K]['parse']> };
+export type Config = { readonly [K in keyof Settings]: ReturnType<Settings[K]['parse']> } & {
+  /** The file of the API keys, which may change while the server runs. Null: they were set directly. */
+  readonly apiKeysFile: string | null;
+};
 
 const PREFIX = 'REELFUSE_';
 const variable = (key: string): string => PREFIX + key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
@@ -244,7 +278,7 @@ export const isNotified = (environment: NodeJS.ProcessEnv = process.env): boolea
 export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config {
   const known = new Set<string>();
   const links = new Set(serviceLinks(environment));
-  const config: Record<string, unknown> = {};
+  const config: Record<string, unknown> = { apiKeysFile: environment.REELFUSE_API_KEYS_FILE ?? null };
   for (const [key, definition] of Object.entries<Setting<unknown>>(SETTINGS)) {
     const name = definition.variable ?? variable(key);
     known.add(name);
@@ -273,6 +307,9 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config
   }
   return checked;
 }
+
+/** @throws Error with a reason that names no secret */
+export const readApiKeys = (file: string): ApiKey[] => apiKeys(readSecret('REELFUSE_API_KEYS_FILE', file));
 
 function readSecret(name: string, file: string): string {
   try {

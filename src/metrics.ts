@@ -74,6 +74,9 @@ export function createMetrics() {
       'queue_full',
       'item_queue_full',
       'event_queue_full',
+      'rate',
+      'failed_keys',
+      'connections',
     ]),
     fallbacks: countedBy(registry, 'reelfuse_fallback_total', 'Recommendations answered by the fallback ranking', 'reason', [
       'no_history',

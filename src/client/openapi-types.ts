@@ -132,26 +132,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/items/batch": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Create or replace many items: JSON with up to 1,000, or an NDJSON stream (application/x-ndjson) of any length
-         * @description Valid rows are stored, invalid ones get an error. 200 when every row was stored, else 207. An NDJSON stream with Accept: application/x-ndjson is answered by 200 and one result a line while rows are stored, at any length. Read results while you send: unread results halt the stream, and close it after a minute. Without that header the answer is one document of up to 10,000 rows. Three things end a stream: a row longer than the body limit (413 row_too_large), a row too many (413 too_many_rows) and a body that breaks off (400 stream_broken). The last result says which, and names the first row that was not read.
-         */
-        post: operations["putItems"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/v1/attributes": {
         parameters: {
             query?: never;
@@ -429,6 +409,26 @@ export interface paths {
         get: operations["metrics"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/items/batch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Create or replace many items: JSON with up to 1,000, or an NDJSON stream (application/x-ndjson) of any length
+         * @description Valid rows are stored, invalid ones get an error. 200 when every row was stored, else 207. An NDJSON stream with Accept: application/x-ndjson is answered by 200 and one result a line while rows are stored, at any length. Read results while you send: unread results halt the stream, and close it after a minute. Without that header the answer is one document of up to 10,000 rows. Three things end a stream: a row longer than the body limit (413 row_too_large), a row too many (413 too_many_rows) and a body that breaks off (400 stream_broken). The last result says which, and names the first row that was not read.
+         */
+        post: operations["putItems"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1386,7 +1386,12 @@ export interface operations {
     getItem: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description * or ETags of this item; 412 when the stored version is none of them. */
+                "if-match"?: string;
+                /** @description * or ETags; 304 when the current one is among them. */
+                "if-none-match"?: string;
+            };
             path: {
                 /** @description 1 to 128 visible characters */
                 item_id: string;
@@ -1421,6 +1426,13 @@ export interface operations {
                         has_hidden_states: boolean;
                     };
                 };
+            };
+            /** @description The caller has this version. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description RFC 9457 problem details */
             "4XX": {
@@ -1471,7 +1483,9 @@ export interface operations {
                 wait?: "searchable" | "stored";
             };
             header?: {
+                /** @description * or ETags of this item. The write happens only when the stored version is one of them. */
                 "if-match"?: string;
+                /** @description * or ETags. The write happens only when the stored version is none of them. */
                 "if-none-match"?: string;
             };
             path: {
@@ -1588,7 +1602,9 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description * or ETags of this item. The write happens only when the stored version is one of them. */
                 "if-match"?: string;
+                /** @description * or ETags. The write happens only when the stored version is none of them. */
                 "if-none-match"?: string;
             };
             path: {
@@ -1671,7 +1687,9 @@ export interface operations {
                 wait?: "searchable" | "stored";
             };
             header?: {
+                /** @description * or ETags of this item. The write happens only when the stored version is one of them. */
                 "if-match"?: string;
+                /** @description * or ETags. The write happens only when the stored version is none of them. */
                 "if-none-match"?: string;
             };
             path: {
@@ -1803,143 +1821,6 @@ export interface operations {
                             has_hidden_states: boolean;
                         }[];
                         next_cursor: string | null;
-                    };
-                };
-            };
-            /** @description RFC 9457 problem details */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        type: string;
-                        title: string;
-                        status: number;
-                        code: string;
-                        detail: string;
-                        request_id: string;
-                        errors?: {
-                            pointer: string;
-                            detail: string;
-                        }[];
-                    };
-                };
-            };
-            /** @description RFC 9457 problem details */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        type: string;
-                        title: string;
-                        status: number;
-                        code: string;
-                        detail: string;
-                        request_id: string;
-                        errors?: {
-                            pointer: string;
-                            detail: string;
-                        }[];
-                    };
-                };
-            };
-        };
-    };
-    putItems: {
-        parameters: {
-            query?: {
-                /** @description searchable: answer when every search finds the item. stored: answer when the write is durable and its fields are in effect; the vector follows. */
-                wait?: "searchable" | "stored";
-            };
-            header?: {
-                /** @description 1 to 128 visible characters. Within a day the same key with the same body gets the first answer and changes nothing. The answer is not kept when a row had status 5xx, when the body was not read to its end, or when the server ended before it answered: the retry then stores all rows again. Streamed answers accept no key. */
-                "idempotency-key"?: string;
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": {
-                    items: {
-                        /** @description 1 to 128 visible characters */
-                        item_id: string;
-                        title?: string | null;
-                        author_id?: string | null;
-                        attributes?: {
-                            [key: string]: string | number | boolean | string[];
-                        };
-                        available_from?: string | null;
-                        expires_at?: string | null;
-                        hidden?: boolean;
-                        hidden_states?: Record<string, unknown> | null;
-                    }[];
-                };
-            };
-        };
-        responses: {
-            /** @description Default Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        results: {
-                            item_id?: string;
-                            /** @description searchable | pending_features | stored | hidden | deleted */
-                            state?: string;
-                            sequence?: number;
-                            /** @description Time until the item was searchable, ms. null: it has no vector yet. */
-                            searchable_after_ms?: number | null;
-                            /** @description Time until the write was durable and in effect for every later request, ms. With wait=stored a new vector comes later. */
-                            applied_after_ms?: number;
-                            /** @description The model that serves the item. */
-                            model?: {
-                                fingerprint: string;
-                                version: string;
-                            };
-                            status: number;
-                            error?: {
-                                code: string;
-                                pointer: string;
-                                detail: string;
-                            };
-                        }[];
-                    };
-                };
-            };
-            /** @description Default Response */
-            207: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        results: {
-                            item_id?: string;
-                            /** @description searchable | pending_features | stored | hidden | deleted */
-                            state?: string;
-                            sequence?: number;
-                            /** @description Time until the item was searchable, ms. null: it has no vector yet. */
-                            searchable_after_ms?: number | null;
-                            /** @description Time until the write was durable and in effect for every later request, ms. With wait=stored a new vector comes later. */
-                            applied_after_ms?: number;
-                            /** @description The model that serves the item. */
-                            model?: {
-                                fingerprint: string;
-                                version: string;
-                            };
-                            status: number;
-                            error?: {
-                                code: string;
-                                pointer: string;
-                                detail: string;
-                            };
-                        }[];
                     };
                 };
             };
@@ -3414,6 +3295,143 @@ export interface operations {
                 };
                 content: {
                     "text/plain; version=0.0.4; charset=utf-8": string;
+                };
+            };
+        };
+    };
+    putItems: {
+        parameters: {
+            query?: {
+                /** @description searchable: answer when every search finds the item. stored: answer when the write is durable and its fields are in effect; the vector follows. */
+                wait?: "searchable" | "stored";
+            };
+            header?: {
+                /** @description 1 to 128 visible characters. Within a day the same key with the same body gets the first answer and changes nothing. The answer is not kept when a row had status 5xx, when the body was not read to its end, or when the server ended before it answered: the retry then stores all rows again. Streamed answers accept no key. */
+                "idempotency-key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    items: {
+                        /** @description 1 to 128 visible characters */
+                        item_id: string;
+                        title?: string | null;
+                        author_id?: string | null;
+                        attributes?: {
+                            [key: string]: string | number | boolean | string[];
+                        };
+                        available_from?: string | null;
+                        expires_at?: string | null;
+                        hidden?: boolean;
+                        hidden_states?: Record<string, unknown> | null;
+                    }[];
+                };
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        results: {
+                            item_id?: string;
+                            /** @description searchable | pending_features | stored | hidden | deleted */
+                            state?: string;
+                            sequence?: number;
+                            /** @description Time until the item was searchable, ms. null: it has no vector yet. */
+                            searchable_after_ms?: number | null;
+                            /** @description Time until the write was durable and in effect for every later request, ms. With wait=stored a new vector comes later. */
+                            applied_after_ms?: number;
+                            /** @description The model that serves the item. */
+                            model?: {
+                                fingerprint: string;
+                                version: string;
+                            };
+                            status: number;
+                            error?: {
+                                code: string;
+                                pointer: string;
+                                detail: string;
+                            };
+                        }[];
+                    };
+                };
+            };
+            /** @description Default Response */
+            207: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        results: {
+                            item_id?: string;
+                            /** @description searchable | pending_features | stored | hidden | deleted */
+                            state?: string;
+                            sequence?: number;
+                            /** @description Time until the item was searchable, ms. null: it has no vector yet. */
+                            searchable_after_ms?: number | null;
+                            /** @description Time until the write was durable and in effect for every later request, ms. With wait=stored a new vector comes later. */
+                            applied_after_ms?: number;
+                            /** @description The model that serves the item. */
+                            model?: {
+                                fingerprint: string;
+                                version: string;
+                            };
+                            status: number;
+                            error?: {
+                                code: string;
+                                pointer: string;
+                                detail: string;
+                            };
+                        }[];
+                    };
+                };
+            };
+            /** @description RFC 9457 problem details */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        type: string;
+                        title: string;
+                        status: number;
+                        code: string;
+                        detail: string;
+                        request_id: string;
+                        errors?: {
+                            pointer: string;
+                            detail: string;
+                        }[];
+                    };
+                };
+            };
+            /** @description RFC 9457 problem details */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        type: string;
+                        title: string;
+                        status: number;
+                        code: string;
+                        detail: string;
+                        request_id: string;
+                        errors?: {
+                            pointer: string;
+                            detail: string;
+                        }[];
+                    };
                 };
             };
         };

@@ -1,11 +1,13 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerOptions, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
-import { overloaded } from '../errors.js';
+import { ReelfuseError, overloaded } from '../errors.js';
 import type { Metrics } from '../metrics.js';
 import { requestId } from './observe.js';
-import { PROBLEM_TYPE, problemBody } from './problem.js';
+import { PROBLEM_TYPE, closeWithProblem, problemBody } from './problem.js';
 import { closeLingering } from './lingering-close.js';
 import { closeAnswered } from './orderly-close.js';
+import { endStalled } from './stalled.js';
 
 /** Length of the window in which answers are counted for a rate. */
 const WINDOW_MS = 100;
@@ -95,54 +97,100 @@ function countAsOpen(request: IncomingMessage, response: ServerResponse, admissi
 }
 
 /** Requests that a recommender answers: only these can overload the server. */
-const isGuarded = ({ method, url = '' }: IncomingMessage): boolean =>
-  method === 'POST'
-    ? url.startsWith('/v1/recommendations') || (url.startsWith('/v1/items/') && url.endsWith('/similar'))
-    : method === 'GET' && url.startsWith('/v1/users/') && url.includes('/recommendations');
+export function isGuarded({ method, url = '' }: Pick<IncomingMessage, 'method' | 'url'>): boolean {
+  const path = pathOf(url);
+  return method === 'POST'
+    ? path.startsWith('/v1/recommendations') || (path.startsWith('/v1/items/') && path.endsWith('/similar'))
+    : (method === 'GET' || method === 'HEAD') && path.startsWith('/v1/users/') && path.endsWith('/recommendations');
+}
+
+/** The path as the router sees it. */
+function pathOf(url: string): string {
+  const end = url.search(/[?#;]/);
+  const path = end < 0 ? url : url.slice(0, end);
+  if (!path.includes('%')) return path;
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path; // refused by the router
+  }
+}
+
+/** RFC 9112, section 3.2.2: a target may be a whole URL, whose host the server ignores. */
+function toPath(request: IncomingMessage): void {
+  const { url = '' } = request;
+  if (url.startsWith('/')) return;
+  const [origin] = /^https?:\/\/[^/?#]*/i.exec(url) ?? [];
+  if (origin === undefined) return;
+  const rest = url.slice(origin.length);
+  request.url = rest.startsWith('/') ? rest : `/${rest}`;
+}
 
 /**
  * An HTTP server that answers 503 before routing, parsing and logging. A refusal must be cheap, because in an overload there are as many
  * refusals as answers.
  */
-export function createGuardedServer(options: ServerOptions, handle: RequestListener, admission: Admission, metrics: Metrics, log: Logger): Server {
+export function createGuardedServer(
+  { maxConnections, ...options }: ServerOptions & { maxConnections: number },
+  handle: RequestListener,
+  admission: Admission,
+  metrics: Metrics,
+  log: Logger,
+): Server {
   const refusal = overloaded('recommender');
   const retryAfter = String(refusal.retryAfter);
-  const refused = countedInLog(log);
+  const refused = countedInLog(log, 'overload: requests were refused');
+  const write = (request: IncomingMessage, response: ServerResponse, error: ReelfuseError, headers: Record<string, string>): void => {
+    const id = requestId(request);
+    const body = JSON.stringify(problemBody(error, id));
+    response.writeHead(error.status, { 'content-type': PROBLEM_TYPE, 'content-length': Buffer.byteLength(body), 'x-request-id': id, ...headers });
+    response.end(body);
+  };
   const refuse = (request: IncomingMessage, response: ServerResponse): void => {
     metrics.rejected.inc({ reason: 'overload' });
     refused();
-    const id = requestId(request);
-    const body = JSON.stringify(problemBody(refusal, id));
-    response.writeHead(refusal.status, {
-      'content-type': PROBLEM_TYPE,
-      'content-length': Buffer.byteLength(body),
-      'retry-after': retryAfter,
-      'x-request-id': id,
-    });
-    response.end(body);
+    write(request, response, refusal, { 'retry-after': retryAfter });
   };
-  const server = closeAnswered(
-    closeLingering(
-      createServer({ ...options, keepAlive: true, keepAliveInitialDelay: PROBE_AFTER_MS }, (request, response) => {
-        if (!isGuarded(request)) handle(request, response);
-        else if (admission.enter()) {
-          if (request.method === 'POST') countAsOpen(request, response, admission);
-          else response.once('close', admission.leave); // no body to wait for
-          handle(request, response);
-        } else refuse(request, response);
-      }),
+  const server = endStalled(
+    closeAnswered(
+      closeLingering(
+        createServer({ ...options, keepAlive: true, keepAliveInitialDelay: PROBE_AFTER_MS, requireHostHeader: false }, (request, response) => {
+          toPath(request);
+          if (!isGuarded(request)) handle(request, response);
+          else if (admission.enter()) {
+            if (request.method === 'POST') countAsOpen(request, response, admission);
+            else response.once('close', admission.leave); // no body to wait for
+            handle(request, response);
+          } else refuse(request, response);
+        }),
+      ),
     ),
   );
+  // protocol.ts refuses a missing Host with a problem
+  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
+    const error = new ReelfuseError(417, 'expectation_failed', 'the only expectation that the server meets is 100-continue');
+    write(request, response, error, { connection: 'close' });
+  });
+  server.on('connect', (_request, socket) => {
+    closeWithProblem(socket as Socket, new ReelfuseError(405, 'method_not_allowed', 'this server is no proxy'), 'allow: \r\n');
+  });
+  server.maxConnections = maxConnections;
+  const dropped = countedInLog(log, 'more connections than REELFUSE_MAX_CONNECTIONS: new ones were closed');
+  server.on('drop', () => {
+    metrics.rejected.inc({ reason: 'connections' });
+    dropped();
+  });
+  server.maxHeadersCount = 0; // Node would drop what is beyond, unsaid; their size is limited
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   server.requestTimeout = 0; // an upload may take any time
   return server;
 }
 
 /** Logs at most one line a second with the number of refusals. */
-function countedInLog(log: Logger): () => void {
+function countedInLog(log: Logger, message: string): () => void {
   let count = 0;
   const write = (): void => {
-    log.warn({ refused: count }, 'overload: requests were refused');
+    log.warn({ refused: count }, message);
     count = 0;
   };
   return () => {

@@ -5,6 +5,7 @@ import { Type, type Static } from 'typebox';
 import { ReelfuseError, invalidRequest, messageOf } from '../errors.js';
 import { type ExpectedShape, ItemRow, MAX_ID_LENGTH, parseItemRow } from '../ingest/item-input.js';
 import type { Ingest, WriteOptions } from '../ingest/items.js';
+import { requireUtf8Charset } from './body/json-body.js';
 import { createJsonMeter } from './body/json-meter.js';
 import { CHEAP_BYTES, ITEM_BODY, MIB, type BodyLimits } from './body/limits.js';
 import { IdempotencyKey, type Idempotency, type JsonAnswer } from './idempotency.js';
@@ -77,6 +78,7 @@ export function registerItemBatch(app: TypedApp, routes: ItemBatchRoutes): void 
     async (request, reply) => {
       requireReady(routes);
       const body: unknown = request.body;
+      requireUtf8Charset(request.headers['content-type'] ?? '');
       const key = request.headers['idempotency-key'];
       const maxBytes = routes.config.bodyLimitMb * MIB;
       const maxRowBytes = Math.min(ITEM_BODY.maxBytes, maxBytes);

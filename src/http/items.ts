@@ -4,15 +4,22 @@ import { invalidRequest, notFound } from '../errors.js';
 import { type ExpectedShape, Id, ItemBody, ItemPatch, parseHiddenStates, parseItem, patchFields, presentItem } from '../ingest/item-input.js';
 import type { ItemPage, ItemQuery, ReadItem } from '../ingest/item-reading.js';
 import type { Ingest } from '../ingest/items.js';
-import type { Precondition } from '../ingest/preconditions.js';
 import type { StoredItem } from '../store/items.js';
 import { ITEM_BODY } from './body/limits.js';
+import { etagOf, etagOfRead, isNotModified, preconditionOf } from './conditions.js';
 import { ReceiptSchema, State, WaitQuery, isErrors } from './item-receipt.js';
 import { problemResponses } from './problem.js';
 import { requireReady, type Readiness } from './readiness.js';
 import type { TypedApp } from './typed-app.js';
 
-const Headers = Type.Object({ 'if-match': Type.Optional(Type.String()), 'if-none-match': Type.Optional(Type.String()) });
+const Headers = Type.Object({
+  'if-match': Type.Optional(Type.String({ description: '* or ETags of this item. The write happens only when the stored version is one of them.' })),
+  'if-none-match': Type.Optional(Type.String({ description: '* or ETags. The write happens only when the stored version is none of them.' })),
+});
+const ReadHeaders = Type.Object({
+  'if-match': Type.Optional(Type.String({ description: '* or ETags of this item; 412 when the stored version is none of them.' })),
+  'if-none-match': Type.Optional(Type.String({ description: '* or ETags; 304 when the current one is among them.' })),
+});
 const Params = Type.Object({ item_id: Id });
 const Item = Type.Object({
   item_id: Type.String(),
@@ -29,26 +36,6 @@ const Item = Type.Object({
   availability: Type.String({ description: 'now | scheduled | expired, by available_from and expires_at' }),
   has_hidden_states: Type.Boolean(),
 });
-
-const etagOf = (sequence: number): string => `"${sequence}"`;
-/**
- * If-Match takes one ETag of this server or `*`. If-None-Match takes `*` only, for a PUT that must create.
- * @throws ReelfuseError 422 `invalid_request`
- */
-function preconditionOf(headers: Static<typeof Headers>): Precondition | undefined {
-  const match = headers['if-match'];
-  const none = headers['if-none-match'];
-  if (none !== undefined) {
-    if (none !== '*' || match !== undefined)
-      throw invalidRequest([{ pointer: '/headers/if-none-match', detail: 'must be * and stand without If-Match' }]);
-    return 'absent';
-  }
-  if (match === undefined) return undefined;
-  if (match === '*') return 'exists';
-  const [, version] = /^"(\d{1,15})"$/.exec(match) ?? [];
-  if (version === undefined) throw invalidRequest([{ pointer: '/headers/if-match', detail: 'must be * or one ETag of this item, like "42"' }]);
-  return Number(version);
-}
 
 export interface ItemRoutes extends Readiness {
   ingest: Pick<Ingest, 'put' | 'patch' | 'remove'>;
@@ -116,12 +103,20 @@ export function registerItems(app: TypedApp, routes: ItemRoutes): void {
     '/v1/items/:item_id',
     {
       config: { scope: 'recommend' },
-      schema: { tags: ['items'], operationId: 'getItem', summary: 'Get one item', params: Params, response: { 200: Item, ...problemResponses } },
+      schema: {
+        tags: ['items'],
+        operationId: 'getItem',
+        summary: 'Get one item',
+        params: Params,
+        headers: ReadHeaders,
+        response: { 200: Item, 304: Type.Null({ description: 'The caller has this version.' }), ...problemResponses },
+      },
     },
-    async ({ params }, reply) => {
+    async ({ params, headers }, reply) => {
       const read = await routes.readItem(params.item_id);
       if (read === null) throw notFound('item', params.item_id);
-      void reply.header('etag', etagOf(read.item.sequence));
+      void reply.header('etag', etagOfRead(read));
+      if (isNotModified(headers, read)) return reply.status(304).send(null);
       return present(read);
     },
   );

@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
+import { METHODS } from 'node:http';
 import type { Socket } from 'node:net';
 import type { ConnectionError, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { ReelfuseError, invalidRequest } from '../errors.js';
 import { fieldErrors } from '../schema.js';
+import { openExchange } from './stalled.js';
 
 export const FieldErrorSchema = Type.Object({ pointer: Type.String(), detail: Type.String() });
 
@@ -37,9 +39,11 @@ const TITLES: Record<number, string> = {
   413: 'Content too large',
   414: 'URI too long',
   415: 'Unsupported media type',
+  417: 'Expectation failed',
   422: 'Unprocessable content',
   429: 'Too many requests',
   431: 'Request header fields too large',
+  501: 'Not implemented',
   503: 'Service unavailable',
   507: 'Insufficient storage',
 };
@@ -66,6 +70,9 @@ const PARSER: Record<string, [status: number, code: string, detail: string]> = {
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'request_timeout', 'the request did not arrive in time'],
 };
 
+/** Characters of a message that may quote the URL. */
+const MAX_DETAIL = 300;
+
 /** The error that the caller sees. An unexpected error becomes 500 `internal_error` without its message. */
 export function toReelfuseError(error: FastifyError | ReelfuseError): ReelfuseError {
   if (error instanceof ReelfuseError) return error;
@@ -74,10 +81,13 @@ export function toReelfuseError(error: FastifyError | ReelfuseError): ReelfuseEr
     return invalidRequest(fieldErrors(error.validation as Parameters<typeof fieldErrors>[0], where));
   }
   const known = FRAMEWORK[error.code];
+  if (known?.[0] === 415)
+    return new ReelfuseError(known[0], known[1], 'send application/json; POST /v1/items/batch takes application/x-ndjson too', { cause: error });
   if (known !== undefined) return new ReelfuseError(known[0], known[1], error.message, { cause: error });
   const status = error.statusCode;
   if (error instanceof SyntaxError && status === 400) return new ReelfuseError(400, 'malformed_json', error.message, { cause: error });
-  if (status !== undefined && status >= 400 && status < 500) return new ReelfuseError(status, 'bad_request', error.message, { cause: error });
+  if (status !== undefined && status >= 400 && status < 500)
+    return new ReelfuseError(status, 'bad_request', error.message.slice(0, MAX_DETAIL), { cause: error });
   return new ReelfuseError(500, 'internal_error', 'the server failed; the log has the details under this request id', { cause: error });
 }
 
@@ -93,7 +103,8 @@ export const problemBody = (error: ReelfuseError, requestId: string) => ({
   ...(error.errors.length > 0 && { errors: error.errors }),
 });
 
-function send(error: ReelfuseError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+/** Sends the error as a problem response. */
+export function sendProblem(error: ReelfuseError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   if (error.retryAfter !== undefined) void reply.header('retry-after', String(error.retryAfter));
   if (error.status === 401) void reply.header('www-authenticate', 'Bearer');
   const body = problemBody(error, request.id);
@@ -105,27 +116,49 @@ export function registerProblems(app: FastifyInstance): void {
   app.setErrorHandler<FastifyError | ReelfuseError>((error, request, reply) => {
     const known = toReelfuseError(error);
     if (known.status >= 500 && known.code === 'internal_error') request.log.error({ err: error, request_id: request.id }, 'request failed');
-    return send(known, request, reply);
+    return sendProblem(known, request, reply);
   });
-  app.setNotFoundHandler((request, reply) =>
-    send(new ReelfuseError(404, 'route_not_found', `there is no ${request.method} ${request.url.split('?')[0]}`), request, reply),
-  );
 }
 
 /** Answers a request whose URL is malformed. */
 export function refuseUrl(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
   void reply.header('x-request-id', request.id);
-  void send(toReelfuseError(error), request, reply);
+  void sendProblem(toReelfuseError(error), request, reply);
 }
 
-/** Answers input that the HTTP parser refuses with a problem, and closes the connection. */
+/** Answers input that the HTTP parser refuses, or that stops arriving, with a problem, and closes the connection. */
 export function refuseConnection(error: ConnectionError, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;
   }
-  const [status, code, detail] = PARSER[error.code] ?? [400, 'malformed_http', 'the request is not HTTP/1.1'];
-  const body = JSON.stringify(problemBody(new ReelfuseError(status, code, detail), randomUUID()));
-  const head = `HTTP/1.1 ${status} ${TITLES[status] ?? ''}\r\nconnection: close\r\ncontent-type: ${PROBLEM_TYPE}\r\n`;
-  socket.end(`${head}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+  const refuse = (): void => closeWithProblem(socket, refusalOf(error));
+  const exchange = openExchange(socket);
+  if (exchange === null) refuse();
+  else if (exchange.request.complete)
+    exchange.response.once('finish', refuse); // the input came after a request that is being answered
+  else if (exchange.response.headersSent)
+    socket.destroy(); // its answer has begun
+  else refuse();
+}
+
+function refusalOf({ code, rawPacket }: ConnectionError): ReelfuseError {
+  const packet = Buffer.isBuffer(rawPacket) ? (rawPacket as Buffer) : Buffer.alloc(0); // Fastify's type has its JSON form
+  const [, method] = REQUEST_LINE.exec(packet.subarray(0, MAX_REQUEST_LINE).toString('latin1')) ?? [];
+  if (code === 'HPE_INVALID_METHOD' && method !== undefined && !METHODS.includes(method))
+    return new ReelfuseError(501, 'not_implemented', 'the server does not know this method');
+  const [status, name, detail] = PARSER[code] ?? [400, 'malformed_http', 'the request is not HTTP/1.1'];
+  return new ReelfuseError(status, name, detail);
+}
+
+const REQUEST_LINE = /^([A-Z]+) \S+ HTTP\/1\.[01]\r\n/;
+const MAX_REQUEST_LINE = 4096;
+
+/** Writes a problem to a connection that has no response object, and closes it. */
+export function closeWithProblem(socket: Socket, error: ReelfuseError, headers = ''): void {
+  const requestId = randomUUID();
+  const body = JSON.stringify(problemBody(error, requestId));
+  const head = `HTTP/1.1 ${error.status} ${TITLES[error.status] ?? ''}\r\nconnection: close\r\ncontent-type: ${PROBLEM_TYPE}\r\nx-request-id: ${requestId}\r\n`;
+  socket.write(`${head}${headers}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+  socket.destroySoon();
 }

@@ -89,9 +89,40 @@ describe('writes of items', () => {
     assert.equal(patched.status, 200);
     const remove = (match: string) => api.deleteItem('conditional', { headers: { 'if-match': match } });
     assert.equal((await remove(etag)).status, 412);
-    const malformed = await remove('W/"1"');
+    assert.equal((await remove(`W/${String(patched.headers.etag)}`)).status, 412, 'If-Match compares strongly');
+    const malformed = await remove('1');
     assert.deepEqual([malformed.status, malformed.problem.errors[0]?.pointer], [422, '/headers/if-match']);
     assert.equal((await remove(String(patched.headers.etag))).status, 200);
+  });
+
+  test('tags that are not ours match nothing, and lists, weak tags and * are understood as RFC 9110 says', async () => {
+    const { api } = server;
+    const etag = String((await api.putItem('tagged')).headers.etag);
+    const patch = async (headers: Record<string, string>) => (await api.patchItem('tagged', { title: 'x' }, { headers })).status;
+    for (const match of ['"abc"', 'W/"1"', '""', '"1", "xyz"', '"99999999999999999999"'])
+      assert.equal(await patch({ 'if-match': match }), 412, match);
+    for (const match of ['1', '"1', '"1" "2"', '*, "1"', ',']) assert.equal(await patch({ 'if-match': match }), 422, match);
+    for (const none of [etag, `W/${etag}`, `"x", ${etag}`, '*']) assert.equal(await patch({ 'if-none-match': none }), 412, none);
+    assert.equal(await patch({ 'if-match': etag, 'if-none-match': '"x"' }), 200);
+    assert.equal(await patch({ 'if-match': etag }), 412, 'the version has changed');
+    assert.equal((await api.deleteItem('absent', { headers: { 'if-match': '"1"' } })).status, 404);
+  });
+
+  test('a read with the current tag is answered by 304; a tag changes with the state too', async () => {
+    const { app, api } = server;
+    await putClips(app, 1);
+    const get = (itemId: string, headers: Record<string, string> = {}) => api.raw({ url: `/v1/items/${itemId}`, headers });
+    const etag = String((await get(clip(1))).headers.etag);
+    const again = await get(clip(1), { 'if-none-match': `"x", W/${etag}` });
+    assert.deepEqual([again.status, again.text, again.headers.etag], [304, '', etag]);
+    assert.equal((await get(clip(1), { 'if-none-match': '*' })).status, 304);
+    assert.equal((await get(clip(1), { 'if-none-match': '"x"' })).status, 200);
+    assert.equal((await get(clip(1), { 'if-match': '"x"' })).status, 412);
+    assert.equal((await get('nobody', { 'if-none-match': '*' })).status, 404);
+    const stored = String((await api.putItem('waiting')).headers.etag);
+    const pending = String((await get('waiting')).headers.etag);
+    assert.notEqual(pending, stored, 'a caller that waits for the state must not be told that nothing has changed');
+    assert.equal((await api.patchItem('waiting', { title: 'x' }, { headers: { 'if-match': pending } })).status, 200);
   });
 
   test('with wait=stored the answer comes when the item is durable, and the item is searchable soon after', async () => {

@@ -123,14 +123,14 @@ test('what does not exist and what was not expected is refused before anything i
   const { ingest, writes, deleted } = await open();
   await assert.rejects(ingest.patch('a', { fields: (stored) => stored }), codeOf('item_not_found'));
   await assert.rejects(ingest.remove('a'), codeOf('item_not_found'));
-  await assert.rejects(ingest.remove('a', 'exists'), codeOf('item_not_found'));
-  await assert.rejects(ingest.put(fieldsNamed('a', 'a'), null, { precondition: 'exists' }), codeOf('precondition_failed'));
-  const { sequence } = await ingest.put(fieldsNamed('a', 'a'), null, { precondition: 'absent' });
-  await assert.rejects(ingest.put(fieldsNamed('a', 'b'), null, { precondition: 'absent' }), codeOf('precondition_failed'));
-  await assert.rejects(ingest.patch('a', { fields: (stored) => stored }, { precondition: sequence + 1 }), codeOf('precondition_failed'));
-  await assert.rejects(ingest.remove('a', sequence + 1), codeOf('precondition_failed'));
+  await assert.rejects(ingest.remove('a', { match: 'any' }), codeOf('item_not_found'));
+  await assert.rejects(ingest.put(fieldsNamed('a', 'a'), null, { precondition: { match: 'any' } }), codeOf('precondition_failed'));
+  const { sequence } = await ingest.put(fieldsNamed('a', 'a'), null, { precondition: { noneMatch: 'any' } });
+  await assert.rejects(ingest.put(fieldsNamed('a', 'b'), null, { precondition: { noneMatch: 'any' } }), codeOf('precondition_failed'));
+  await assert.rejects(ingest.patch('a', { fields: (stored) => stored }, { precondition: { match: [sequence + 1] } }), codeOf('precondition_failed'));
+  await assert.rejects(ingest.remove('a', { match: [sequence + 1] }), codeOf('precondition_failed'));
   assert.deepEqual([writes.length, deleted], [1, []]);
-  await ingest.put(fieldsNamed('a', 'b'), null, { precondition: sequence });
+  await ingest.put(fieldsNamed('a', 'b'), null, { precondition: { match: [sequence] } });
 });
 
 test('writes to one item take effect in the order of their arrival; other items do not wait for them', { timeout }, async () => {

@@ -65,15 +65,11 @@ function plainLength({ headers }: FastifyRequest): number | null {
 }
 
 /** @throws ReelfuseError 415 `unsupported_media_type` */
-function requireUtf8Charset(contentType: string): void {
+export function requireUtf8Charset(contentType: string): void {
   if (contentType === 'application/json') return;
   const [, charset] = /;\s*charset\s*=\s*"?([^";\s]*)/i.exec(contentType) ?? [];
   if (charset !== undefined && !/^utf-?8$/i.test(charset))
-    throw new ReelfuseError(
-      415,
-      'unsupported_media_type',
-      `the charset ${JSON.stringify(charset.slice(0, 64))} is not supported, JSON is sent as UTF-8`,
-    );
+    throw new ReelfuseError(415, 'unsupported_media_type', `the charset ${JSON.stringify(charset.slice(0, 64))} is not supported, send UTF-8`);
 }
 
 /** @throws ReelfuseError 413 `body_too_large` */

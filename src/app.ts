@@ -5,6 +5,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { LogController } from 'fastify';
 import type { Logger } from 'pino';
 import type { Config } from './config.js';
+import { MAX_ID_URL_LENGTH } from './domain/id.js';
 import { createAdmission, createGuardedServer } from './http/admission.js';
 import { createKeyRing, followKeyFile } from './http/api-keys.js';
 import { registerAttributes, type AttributeRoutes } from './http/attributes.js';
@@ -92,7 +93,7 @@ export async function buildApp({ config, log, metrics, tracing }: AppSetup, rout
       options.level === undefined || options.level === '' ? logger : logger.child(bindings, options),
     bodyLimit: config.bodyLimitMb * 1024 * 1024,
     forceCloseConnections: 'idle',
-    routerOptions: { maxParamLength: 1024 },
+    routerOptions: { maxParamLength: MAX_ID_URL_LENGTH },
     http: { maxHeaderSize: MAX_HEADER_BYTES },
     clientErrorHandler: refuseConnection,
     frameworkErrors: refuseUrl,

@@ -1,4 +1,5 @@
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
+import { ID_PATTERNS, ID_RULE } from './domain/id.js';
 import { pointerTo, type FieldError } from './errors.js';
 import { timeOf } from './time.js';
 
@@ -61,6 +62,7 @@ export function fieldErrors(errors: readonly ErrorObject[], prefix = ''): FieldE
       if (keyword === 'additionalProperties')
         return { pointer: boundedPointer(base + pointerTo(String(params.additionalProperty))), detail: 'is not a known field' };
       if (keyword === 'const') return { pointer: base, detail: `must be ${JSON.stringify(params.allowedValue)}` };
+      if (keyword === 'pattern' && ID_PATTERNS.has(String(params.pattern))) return { pointer: base, detail: `must be an id: ${ID_RULE}` };
       if (propertyName !== undefined) return { pointer: base, detail: `has a name that ${message ?? keyword}` };
       return { pointer: base, detail: message ?? keyword };
     });

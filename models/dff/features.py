@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from dff.errors import DataError
 from dff.extraction.shards import read_folder
-from dff.item_ids import read_lines
+from dff.item_ids import RULE, is_id, read_lines
 
 ITEMS_AT_ONCE = 1024  # whose hidden states are worked on together, so that what is made on the way stays small
 SAMPLED_ROWS = 1024  # for a fingerprint
@@ -144,6 +144,8 @@ def check_ids(path: Path, ids: list[str], rows: int) -> None:
     for row, item in enumerate(ids):
         if not item:
             raise DataError(f"{path}: row {row} has an empty item id")
+        if not is_id(item):
+            raise DataError(f"{path}: row {row}: {item!r} is not an id: {RULE}")
         if item in seen:
             raise DataError(f"{path}: item {item!r} stands in rows {seen[item]} and {row}")
         seen[item] = row

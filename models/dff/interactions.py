@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dff.errors import DataError
+from dff.item_ids import RULE, is_id
 
 MIN_INTERACTIONS = 5  # shorter users cannot spare a valid and a test item and still have something to learn from
 
@@ -25,12 +26,17 @@ def parse_line(line: str, place: str) -> tuple[str, list[str]]:
         raise DataError(f"{place}: no tab between the user and the items")
     if not user.strip():
         raise DataError(f"{place}: empty user id")
+    if not is_id(user):
+        raise DataError(f"{place}: user {user!r} is not an id: {RULE}")
     if "\t" in rest:
         raise DataError(f"{place}: more than one tab (items are separated by single spaces)")
     items = rest.split(" ")
     if not all(items):
         reason = "no items" if rest.strip() == "" else "empty item id (two spaces in a row, or one at an end)"
         raise DataError(f"{place}: user {user!r} has {reason}")
+    bad = next((item for item in items if not is_id(item)), None)
+    if bad is not None:
+        raise DataError(f"{place}: item {bad!r} is not an id: {RULE}")
     return user, items
 
 

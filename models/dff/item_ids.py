@@ -1,15 +1,24 @@
-"""Item ids: the rule that the server has too, and the files that hold one id a line."""
+"""Ids of items and users: the rule of the server, src/domain/id.ts, tested against the same test/ids.json; files with one id a line."""
 
 import unicodedata
 from pathlib import Path
 
-LONGEST = 128
-RULE = f"1 to {LONGEST} visible characters without spaces"
+LONGEST = 128  # characters
+RULE = f"1 to {LONGEST} visible characters, and not . or .."
 
 
-def is_item_id(text: str) -> bool:
-    """Whether the server takes it: no white space, and nothing of Unicode's category C (control, format, surrogates, unassigned)."""
-    return 0 < len(text) <= LONGEST and not any(sign.isspace() or unicodedata.category(sign)[0] == "C" for sign in text)
+def is_id(text: str) -> bool:
+    """Whether the server accepts it: no white space, control, format or surrogate characters; URLs drop `.` and `..` from a path."""
+    if not 1 <= len(text) <= LONGEST or text in (".", ".."):
+        return False
+    if text.isascii():  # fast: files have millions of them
+        return text.isprintable() and " " not in text
+    return not any(map(is_invisible, text))
+
+
+def is_invisible(character: str) -> bool:
+    category = unicodedata.category(character)
+    return category.startswith("Z") or category in ("Cc", "Cf", "Cs")
 
 
 def read_lines(path: Path) -> list[str]:

@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs';
 import { SingleBar } from 'cli-progress';
 import { Pool } from 'undici';
 import { byteLines } from '../byte-lines.js';
+import { ID_RULE, isId } from '../domain/id.js';
 import { InputError, ServerError, messageOf } from '../errors.js';
 import { firstBadByte, utf8Text } from '../utf8.js';
 import { createRankingMetrics, rankOf, type RankingSummary } from './ranking-metrics.js';
@@ -130,6 +131,8 @@ async function readUsers(file: string, limit: number): Promise<User[]> {
       const [id = '', list, ...rest] = text.split('\t');
       if (id === '' || list === undefined || rest.length > 0) throw new InputError(`${file}:${row + 1}: must be user<TAB>item item …`);
       const items = list.split(' ').filter((item) => item !== '');
+      const bad = [id, ...items].find((name) => !isId(name));
+      if (bad !== undefined) throw new InputError(`${file}:${row + 1}: ${JSON.stringify(bad)} is not an id: ${ID_RULE}`);
       const target = items.pop();
       if (target === undefined || items.length + 1 < MIN_INTERACTIONS) continue;
       users.push({ id, history: items.slice(-MAX_HISTORY), target });

@@ -61,7 +61,11 @@ export interface ImportOptions extends CallOptions, Partial<ItemBodyLimits> {
 /** The result of a row, counted from 0 over everything that was given. */
 export type ImportedRow = ItemResult & { row: number };
 
-const segment = encodeURIComponent;
+/** @throws RangeError for `.` and `..`, which URLs drop from a path: the call would go elsewhere */
+function segment(text: string): string {
+  if (text === '.' || text === '..') throw new RangeError(`${JSON.stringify(text)} cannot be named in a URL`);
+  return encodeURIComponent(text);
+}
 const optional = <Key extends string, Value>(key: Key, value: Value | undefined): { [K in Key]?: Value } =>
   value === undefined ? {} : ({ [key]: value } as { [K in Key]: Value });
 

@@ -29,7 +29,7 @@ const FIELDS = {
 };
 /** What the server says by the names of its schema, in words. @type {[start: string, words: string][]} */
 const IN_WORDS = [
-  ['must match pattern', 'must be 1 to 128 visible characters, without spaces'],
+  ['must be an id', 'must be 1 to 128 visible characters, without spaces'],
   ['must match format "date-time"', 'must be a time like 2026-12-31T00:00:00Z'],
 ];
 

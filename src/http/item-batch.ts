@@ -2,8 +2,9 @@ import { Readable } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { Type, type Static } from 'typebox';
+import { MAX_ID_LENGTH } from '../domain/id.js';
 import { ReelfuseError, invalidRequest, messageOf } from '../errors.js';
-import { type ExpectedShape, ItemRow, MAX_ID_LENGTH, parseItemRow } from '../ingest/item-input.js';
+import { type ExpectedShape, ItemRow, parseItemRow } from '../ingest/item-input.js';
 import type { Ingest, WriteOptions } from '../ingest/items.js';
 import { requireUtf8Charset } from './body/json-body.js';
 import { createJsonMeter } from './body/json-meter.js';
@@ -123,7 +124,7 @@ export function registerItemBatch(app: TypedApp, routes: ItemBatchRoutes): void 
 /** Stores one row. Never rejects: an error becomes the result of the row. */
 async function storeRow(routes: ItemBatchRoutes, value: unknown, prefix: string, options: WriteOptions): Promise<RowResult> {
   const named = (value as { item_id?: unknown } | null)?.item_id;
-  const id = typeof named === 'string' && named.length <= MAX_ID_LENGTH ? { item_id: named } : {};
+  const id = typeof named === 'string' && named.length <= 2 * MAX_ID_LENGTH ? { item_id: named } : {};
   // every error becomes the result of the row: a rejected promise would be unhandled until it is awaited
   try {
     const parsed = parseItemRow(value, prefix, routes.expectedShape());

@@ -1,7 +1,17 @@
 import { Type, type Static } from 'typebox';
 import { AVAILABILITIES, ITEM_STATES } from '../domain/item.js';
 import { invalidRequest, notFound } from '../errors.js';
-import { type ExpectedShape, Id, ItemBody, ItemPatch, parseHiddenStates, parseItem, patchFields, presentItem } from '../ingest/item-input.js';
+import {
+  type ExpectedShape,
+  Id,
+  ItemBody,
+  ItemPatch,
+  KnownId,
+  parseHiddenStates,
+  parseItem,
+  patchFields,
+  presentItem,
+} from '../ingest/item-input.js';
 import type { ItemPage, ItemQuery, ReadItem } from '../ingest/item-reading.js';
 import type { Ingest } from '../ingest/items.js';
 import type { StoredItem } from '../store/items.js';
@@ -21,6 +31,7 @@ const ReadHeaders = Type.Object({
   'if-none-match': Type.Optional(Type.String({ description: '* or ETags; 304 when the current one is among them.' })),
 });
 const Params = Type.Object({ item_id: Id });
+const KnownParams = Type.Object({ item_id: KnownId });
 const Item = Type.Object({
   item_id: Type.String(),
   title: Type.Unsafe<string | null>({ type: ['string', 'null'] }),
@@ -80,7 +91,7 @@ export function registerItems(app: TypedApp, routes: ItemRoutes): void {
         tags: ['items'],
         operationId: 'patchItem',
         summary: 'Change fields of an item by JSON merge patch, where null clears a field or an attribute; in effect when this returns',
-        params: Params,
+        params: KnownParams,
         querystring: WaitQuery,
         headers: Headers,
         body: ItemPatch,
@@ -107,7 +118,7 @@ export function registerItems(app: TypedApp, routes: ItemRoutes): void {
         tags: ['items'],
         operationId: 'getItem',
         summary: 'Get one item',
-        params: Params,
+        params: KnownParams,
         headers: ReadHeaders,
         response: { 200: Item, 304: Type.Null({ description: 'The caller has this version.' }), ...problemResponses },
       },
@@ -132,7 +143,7 @@ export function registerItems(app: TypedApp, routes: ItemRoutes): void {
         querystring: Type.Object(
           {
             limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })),
-            cursor: Type.Optional(Id),
+            cursor: Type.Optional(KnownId),
             state: Type.Optional(Type.Union(ITEM_STATES.map((state) => Type.Literal(state)))),
             availability: Type.Optional(Type.Union(AVAILABILITIES.map((availability) => Type.Literal(availability)))),
           },
@@ -159,7 +170,7 @@ export function registerItems(app: TypedApp, routes: ItemRoutes): void {
         tags: ['items'],
         operationId: 'deleteItem',
         summary: 'Delete an item; no later request gets it',
-        params: Params,
+        params: KnownParams,
         headers: Headers,
         response: { 200: ReceiptSchema, ...problemResponses },
       },

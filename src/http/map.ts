@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 import { isServable } from '../domain/item.js';
-import { Id } from '../ingest/item-input.js';
+import { KnownId } from '../ingest/item-input.js';
 import type { ServingGeneration } from '../recommend/recommender.js';
 import type { ItemMaps, MapPoint } from '../reports/item-map.js';
 import { FieldNames, presentFields } from './fields.js';
@@ -80,7 +80,7 @@ export function registerMap(app: TypedApp, routes: MapRoutes): void {
         tags: ['items'],
         operationId: 'placeItems',
         summary: 'Get positions of given items on the map, whether they are in its sample or not',
-        body: Type.Object({ item_ids: Type.Array(Id, { minItems: 1, maxItems: MAX_POSITIONS }) }, { additionalProperties: false }),
+        body: Type.Object({ item_ids: Type.Array(KnownId, { minItems: 1, maxItems: MAX_POSITIONS }) }, { additionalProperties: false }),
         response: { 200: PositionsSchema, ...problemResponses },
       },
     },

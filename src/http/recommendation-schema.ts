@@ -1,5 +1,5 @@
 import { Type, type Static, type TObject } from 'typebox';
-import { Id } from '../ingest/item-input.js';
+import { KnownId } from '../ingest/item-input.js';
 import { invalidRequest, type FieldError } from '../errors.js';
 import { MAX_CURSOR_LENGTH } from '../recommend/cursors.js';
 import type { Cap } from '../domain/caps.js';
@@ -13,7 +13,7 @@ const MAX_LAYERS_K = 50;
 /** Copies of a clip have a cosine of 1, up to rounding. */
 const DEFAULT_MAX_SIMILARITY = 0.999;
 const K = Type.Integer({ minimum: 1, maximum: 500, default: DEFAULT_K });
-const Ids = (maxItems: number, description: string) => Type.Optional(Type.Array(Id, { maxItems, description }));
+const Ids = (maxItems: number, description: string) => Type.Optional(Type.Array(KnownId, { maxItems, description }));
 const Filter = Type.Unsafe<unknown>({
   type: 'object',
   description:
@@ -95,7 +95,7 @@ const Shared = {
     ),
   ),
   pins: Type.Optional(
-    Type.Array(Type.Object({ item_id: Id, position: Type.Integer({ minimum: 1, maximum: 500 }) }, { additionalProperties: false }), {
+    Type.Array(Type.Object({ item_id: KnownId, position: Type.Integer({ minimum: 1, maximum: 500 }) }, { additionalProperties: false }), {
       maxItems: 50,
       description: 'Items at fixed 1-based positions, regardless of filter, caps and seen items. The other items take the positions that are left.',
     }),
@@ -175,7 +175,7 @@ const Shared = {
 
 export const RecommendBody = Type.Object(
   {
-    user_id: Type.Optional(Id),
+    user_id: Type.Optional(KnownId),
     history: Ids(1000, 'Further history, oldest first, appended to the stored history of user_id.'),
     without_history: Ids(1000, 'History items that are left out, to see what the answer would be without them.'),
     liked: Ids(50, 'Examples that count as just watched.'),
@@ -190,7 +190,7 @@ export const RecommendBody = Type.Object(
 export type RecommendBody = Static<typeof RecommendBody>;
 
 export const SimilarBody = Type.Object(
-  { user_id: Type.Optional(Type.String({ ...Id, description: 'User whose seen items are left out.' })), ...Shared },
+  { user_id: Type.Optional(Type.String({ ...KnownId, description: 'User whose seen items are left out.' })), ...Shared },
   { additionalProperties: false },
 );
 export type SimilarBody = Static<typeof SimilarBody>;

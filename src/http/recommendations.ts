@@ -7,7 +7,7 @@ import type { RecommendRequest } from '../recommend/request.js';
 import type { ServedLog } from '../store/served-log.js';
 import { answerJson, numberJson } from './answer-json.js';
 import { MIB, type BodyLimits } from './body/limits.js';
-import { Id } from '../ingest/item-input.js';
+import { KnownId } from '../ingest/item-input.js';
 import { problemResponses, toReelfuseError } from './problem.js';
 import { presentAnswer, presentItems, servedEntryOf, type LogServed } from './recommendation-answer.js';
 import { Answer, RecommendBody, RecommendQuery, Replay, SimilarBody, bodyOfQuery, toRequest } from './recommendation-schema.js';
@@ -81,7 +81,7 @@ export function registerRecommendations(app: TypedApp, routes: RecommendationRou
         description:
           'The common options, for a quick look and for caches. A cursor grows by 8 characters with each item shown, and many proxies refuse a URL ' +
           'of more than 8 kB: long sessions use POST.',
-        params: Type.Object({ user_id: Id }),
+        params: Type.Object({ user_id: KnownId }),
         querystring: RecommendQuery,
         response: { 200: Answer, ...problemResponses },
       },
@@ -100,7 +100,7 @@ export function registerRecommendations(app: TypedApp, routes: RecommendationRou
         tags: ['recommendations'],
         operationId: 'similarItems',
         summary: 'Recommend the items nearest to one item, by fused vectors; the score is the similarity before the temperature',
-        params: Type.Object({ item_id: Id }),
+        params: Type.Object({ item_id: KnownId }),
         body: SimilarBody,
         response: { 200: Answer, ...problemResponses },
       },
@@ -148,7 +148,7 @@ export function registerRecommendations(app: TypedApp, routes: RecommendationRou
         tags: ['recommendations'],
         operationId: 'replayRecommendation',
         summary: 'Replay what was served under this id, by which model and why; answers are kept for REELFUSE_SERVED_DAYS',
-        params: Type.Object({ recommendation_id: Id }),
+        params: Type.Object({ recommendation_id: KnownId }),
         response: { 200: Replay, ...problemResponses },
       },
     },

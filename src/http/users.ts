@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import { UNKNOWN_TIME } from '../domain/item.js';
 import type { ErasedUser } from '../ingest/erasure.js';
-import { Id } from '../ingest/item-input.js';
+import { KnownId } from '../ingest/item-input.js';
 import type { UserHistory } from '../ingest/user-history.js';
 import type { EventStore } from '../store/events.js';
 import { FieldNames, presentFields } from './fields.js';
@@ -39,7 +39,7 @@ export function registerUsers(app: TypedApp, routes: UserRoutes): void {
         tags: ['users'],
         operationId: 'getHistory',
         summary: 'List the positive events of a user, newest first',
-        params: Type.Object({ user_id: Id }),
+        params: Type.Object({ user_id: KnownId }),
         querystring: Type.Object(
           { limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })), fields: Type.Optional(FieldNames) },
           { additionalProperties: false },
@@ -72,7 +72,7 @@ export function registerUsers(app: TypedApp, routes: UserRoutes): void {
           'No answer knows the user when this returns. 200: the files hold nothing of the user either. 202: the files still do, because a reader such ' +
           'as a backup held an older state for longer than REELFUSE_ERASURE_WAIT_SECONDS. The server continues by itself, and the same call answers ' +
           '200 once it is done. An unknown user is erased with 0 events, so a retry is harmless.',
-        params: Type.Object({ user_id: Id }),
+        params: Type.Object({ user_id: KnownId }),
         response: { 200: ErasedSchema, 202: ErasedSchema, ...problemResponses },
       },
     },
@@ -93,7 +93,7 @@ export function registerUsers(app: TypedApp, routes: UserRoutes): void {
         operationId: 'listUsers',
         summary: 'List users with a history by user_id, one page a call',
         querystring: Type.Object(
-          { limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })), cursor: Type.Optional(Id) },
+          { limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })), cursor: Type.Optional(KnownId) },
           { additionalProperties: false },
         ),
         response: {

@@ -1,12 +1,11 @@
 import { durationOf, type PositiveRule, type UserEvent } from '../domain/event.js';
+import { ID_RULE, isId } from '../domain/id.js';
 import { UNKNOWN_TIME } from '../domain/item.js';
 import { InputError, type FieldError } from '../errors.js';
 import type { Stores } from '../store/stores.js';
 import { EventBody, completeEvent, needsDuration, parseEvent, type SentEvent } from './event-input.js';
 import { withTimes } from './file-times.js';
 import { endingOf, importRows, type ImportProgress, type ImportReport } from './import-rows.js';
-
-const ID = /^[^\s\p{C}]{1,128}$/u;
 
 /**
  * Imports events from `.jsonl`, `.ndjson` or `.csv`, or histories from `.tsv` lines `user<TAB>item item …`, oldest first.
@@ -89,12 +88,12 @@ const eventIdOf = (user: string, item: string, time: number): string =>
 function eventsOfLine(line: string, users: Set<string>): UserEvent[] | FieldError[] {
   const [user = '', list, ...rest] = line.split('\t');
   if (list === undefined || rest.length > 0) return [{ pointer: '', detail: 'must be user<TAB>item item …' }];
-  if (!ID.test(user)) return [{ pointer: '/user', detail: `${JSON.stringify(user)} is not an id of 1 to 128 visible characters` }];
+  if (!isId(user)) return [{ pointer: '/user', detail: `${JSON.stringify(user)} is not an id: ${ID_RULE}` }];
   if (users.has(user)) return [{ pointer: '/user', detail: `${user} has an earlier line already` }];
   users.add(user);
   const items = list.split(' ').filter((item) => item !== '');
-  const bad = items.findIndex((item) => !ID.test(item));
-  if (items.length === 0 || bad >= 0) return [{ pointer: `/items/${Math.max(bad, 0)}`, detail: 'is not an id of 1 to 128 visible characters' }];
+  const bad = items.findIndex((item) => !isId(item));
+  if (items.length === 0 || bad >= 0) return [{ pointer: `/items/${Math.max(bad, 0)}`, detail: `is not an id: ${ID_RULE}` }];
   const times = new Map<string, number>();
   const timeOf = (item: string): number => {
     const time = times.get(item) ?? 0;

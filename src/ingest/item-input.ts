@@ -1,5 +1,6 @@
 import { Type, type Static, type TSchema } from 'typebox';
 import { MAX_ATTRIBUTE_NAME } from '../domain/attributes.js';
+import { ID_SCHEMA, KNOWN_ID_SCHEMA } from '../domain/id.js';
 import { UNKNOWN_TIME, type HiddenStates, type ItemFields } from '../domain/item.js';
 import { InputError, invalidRequest, type FieldError } from '../errors.js';
 import type { Artifact } from '../model/artifact.js';
@@ -9,9 +10,10 @@ import { compileSchema, fieldErrors } from '../schema.js';
 import type { StoredItem } from '../store/items.js';
 import { checkedTime } from '../time.js';
 
-export const MAX_ID_LENGTH = 128;
-/** 1 to 128 visible characters. */
-export const Id = Type.String({ minLength: 1, maxLength: MAX_ID_LENGTH, pattern: '^[^\\s\\p{C}]+$', description: '1 to 128 visible characters' });
+/** Of whatever comes into the store. */
+export const Id = Type.String(ID_SCHEMA);
+/** Of what the store may hold already. */
+export const KnownId = Type.String(KNOWN_ID_SCHEMA);
 
 const Time = Type.String({ format: 'date-time', description: 'RFC 3339, for example 2026-11-24T10:00:00Z' });
 const AttributeValue = Type.Union([

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dff.errors import DataError
-from dff.item_ids import RULE, is_item_id
+from dff.item_ids import RULE, is_id
 
 SUFFIXES = (".mp4", ".webm", ".mov", ".mkv", ".avi", ".m4v", ".flv", ".ts", ".3gp")
 SEEK_AHEAD = 4.0  # seconds to the next wanted frame above which jumping to a key frame beats decoding all frames between
@@ -50,7 +50,7 @@ def find_in_folder(source: Path) -> tuple[dict[str, Path], dict[str, str]]:
     for path in sorted(source.rglob("*")):
         if path.suffix.lower() not in SUFFIXES or not path.is_file():
             continue
-        if not is_item_id(path.stem):
+        if not is_id(path.stem):
             name = shown(path)
             left_out[name] = f"{name}: its name is no item id ({RULE}, in UTF-8); rename it, or list it in a CSV file with another item"
         elif path.stem in videos:
@@ -79,7 +79,7 @@ def read_video_list(source: Path) -> dict[str, Path]:
                 item, path = (row["item"] or "").strip(), (row["path"] or "").strip()
                 if not item or not path:
                     raise DataError(f"{source}:{reader.line_num}: empty item or path")
-                if not is_item_id(item):
+                if not is_id(item):
                     raise DataError(f"{source}:{reader.line_num}: {item!r} is no item id ({RULE})")
                 if item in videos:
                     raise DataError(f"{source}:{reader.line_num}: item {item!r} occurs twice")

@@ -1,4 +1,5 @@
-import { inBodies, type ItemBodyLimits } from './item-bodies.js';
+import { inBodies, type ItemBodyLimits, type ItemLine } from './item-bodies.js';
+import { jsonOf, rowOf, type Row } from './json.js';
 import { newId } from './new-id.js';
 import { ReelfuseProblem } from './problem.js';
 import { createTransport, type Call, type CallOptions, type ClientOptions } from './transport.js';
@@ -69,9 +70,19 @@ function segment(text: string): string {
 const optional = <Key extends string, Value>(key: Key, value: Value | undefined): { [K in Key]?: Value } =>
   value === undefined ? {} : ({ [key]: value } as { [K in Key]: Value });
 
+/** The result of a row that could not be sent, with the reason; any other as it is. */
+function withReason(result: ItemResult, row: Row<ItemInput> | undefined): ItemResult {
+  if (row?.problem == null || result.error === undefined) return result;
+  const id = (row.given as Partial<ItemInput> | undefined)?.item_id;
+  const { pointer, detail } = row.problem;
+  return { ...(typeof id === 'string' && { item_id: id }), ...result, error: { ...result.error, pointer: result.error.pointer + pointer, detail } };
+}
+
 /**
  * A client of one server. Every call that is refused by 429 or 503 is sent again as `Retry-After` says, every call that is the same when done
- * twice also after a broken connection. What is left is thrown as ReelfuseProblem or ReelfuseUnreachable.
+ * twice also after a broken connection. What is left is thrown as ReelfuseProblem or ReelfuseUnreachable. What JSON would change (NaN, an
+ * invalid Date, a typed array, …) is refused before it is sent: a TypeError names it by a JSON pointer. Of putItems, importItems and
+ * sendEvents only its row is refused, in the answer.
  */
 export function createClient(options: ClientOptions) {
   const send = createTransport(options);
@@ -103,19 +114,19 @@ export function createClient(options: ClientOptions) {
   };
 
   /** @returns at least one result; fewer than lines when one of them is longer than the server reads */
-  const putLines = async (lines: readonly string[], wait: BatchOptions['wait'], signal: AbortSignal | undefined): Promise<ItemResult[]> => {
+  const putLines = async (lines: readonly ItemLine[], wait: BatchOptions['wait'], signal: AbortSignal | undefined): Promise<ItemResult[]> => {
     try {
       const { results } = await ask<{ results: ItemResult[] }>({
         method: 'POST',
         path: '/v1/items/batch',
-        body: lines.join(''),
+        body: lines.map(({ text }) => text).join(''),
         headers: { 'content-type': 'application/x-ndjson', 'idempotency-key': newId() },
         ...(wait !== undefined && { query: { wait } }),
         isIdempotent: true,
         ...optional('signal', signal),
       });
       if (results.length === 0) throw new Error(`the server has answered none of ${lines.length} rows`);
-      return results;
+      return results.map((result, index) => withReason(result, lines[index]));
     } catch (error) {
       // the first row itself: then there is nothing else to tell, and it is a problem of the whole
       if (!(error instanceof ReelfuseProblem) || error.code !== 'row_too_large') throw error;
@@ -136,7 +147,7 @@ export function createClient(options: ClientOptions) {
     recommendForUser: (userId: string, { filter, fields, ...query }: RecommendQuery = {}, call: CallOptions = {}): Promise<Recommendations> =>
       read(`/v1/users/${segment(userId)}/recommendations`, call, {
         ...query,
-        ...(filter !== undefined && { filter: JSON.stringify(filter) }),
+        ...(filter !== undefined && { filter: jsonOf(filter) }),
         ...(fields !== undefined && { fields: fields.join(',') }),
       }),
     /** One result a request, in order; each has its own status. */
@@ -169,16 +180,17 @@ export function createClient(options: ClientOptions) {
     },
     /** Up to 1,000 items in one call; one result each, in order. A row that is refused does not throw. */
     putItems: async (items: readonly ItemInput[], { wait, idempotencyKey = newId(), signal }: BatchOptions = {}): Promise<ItemResult[]> => {
+      const rows = items.map(rowOf);
       const { results } = await ask<{ results: ItemResult[] }>({
         method: 'POST',
         path: '/v1/items/batch',
-        body: { items },
+        body: { items: rows.map(({ given, problem }) => (problem === null ? given : null)) },
         headers: { 'idempotency-key': idempotencyKey },
         ...(wait !== undefined && { query: { wait } }),
         isIdempotent: true,
         ...optional('signal', signal),
       });
-      return results;
+      return results.map((result, index) => withReason(result, rows[index]));
     },
     /**
      * Any number of items from any source, in constant memory: NDJSON bodies of bounded size, one after another, each with an idempotency key of
@@ -217,16 +229,22 @@ export function createClient(options: ClientOptions) {
       ask({ method: 'POST', path: '/v1/map/positions', body: { item_ids: itemIds }, isIdempotent: true, ...optional('signal', signal) }),
 
     /** Up to 10,000 events. Rejected ones are in the answer; they do not throw. */
-    sendEvents: (events: readonly EventInput[], { signal }: CallOptions = {}): Promise<EventsAnswer> => {
+    sendEvents: async (events: readonly EventInput[], { signal }: CallOptions = {}): Promise<EventsAnswer> => {
       const now = new Date().toISOString();
-      const named = events.map(({ event_id: id = newId(), at = now, ...event }) => ({
-        event_id: id,
-        at: typeof at === 'string' ? at : at.toISOString(),
-        ...event,
-      }));
+      const rows = events.map(({ event_id: id = newId(), at = now, ...event }) => rowOf({ event_id: id, at, ...event }));
+      // an event of nothing but its id is refused by the server, and told under that id
+      const sent = rows.map(({ given, problem }) =>
+        problem === null ? given : typeof given.event_id === 'string' ? { event_id: given.event_id } : null,
+      );
       // 422 with an answer: every event was rejected
       const accepts: Call['accepts'] = (status, contentType) => status === 422 && contentType.startsWith('application/json');
-      return ask({ method: 'POST', path: '/v1/events', body: { events: named }, isIdempotent: true, accepts, ...optional('signal', signal) });
+      const call: Call = { method: 'POST', path: '/v1/events', body: { events: sent }, isIdempotent: true, accepts, ...optional('signal', signal) };
+      const answer = await ask<EventsAnswer>(call);
+      const rejected = answer.rejected.map((entry) => {
+        const problem = rows[entry.index]?.problem;
+        return problem == null ? entry : { ...entry, errors: [{ ...problem, pointer: `/events/${entry.index}${problem.pointer}` }] };
+      });
+      return { ...answer, rejected };
     },
 
     getHistory: (

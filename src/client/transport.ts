@@ -1,3 +1,4 @@
+import { jsonOf } from './json.js';
 import { ReelfuseProblem, ReelfuseUnreachable, problemOf } from './problem.js';
 
 export interface RetryRules {
@@ -37,7 +38,10 @@ export interface Call extends CallOptions {
   accepts?: (status: number, contentType: string) => boolean;
 }
 
-/** Sends a call until it is answered or given up. @returns the body's text @throws ReelfuseProblem, ReelfuseUnreachable */
+/**
+ * Sends a call until it is answered or given up. @returns the body's text
+ * @throws ReelfuseProblem, ReelfuseUnreachable; TypeError with a JSON pointer when the body holds what JSON cannot
+ */
 export type Send = (call: Call) => Promise<string>;
 
 const DEFAULT_RULES: RetryRules = { maxAttempts: 4, firstDelayMs: 200, maxDelayMs: 30_000 };
@@ -78,7 +82,7 @@ export function createTransport({ baseUrl, apiKey, timeoutMs = DEFAULT_TIMEOUT_M
     REFUSED.has(problem.status) || problem.code === 'idempotency_key_in_use' || (UNKNOWN.has(problem.status) && call.isIdempotent);
 
   return async (call) => {
-    const body = typeof call.body === 'string' || call.body === undefined ? call.body : JSON.stringify(call.body);
+    const body = typeof call.body === 'string' || call.body === undefined ? call.body : jsonOf(call.body);
     for (let attempts = 1; ; attempts++) {
       const isLast = attempts >= rules.maxAttempts;
       let delay: number | null;

@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, test, type TestContext } from 'node:test';
-import { createClient, type ClientOptions, type ItemInput, type ReelfuseProblem, type ReelfuseUnreachable } from '../../src/client/client.js';
+import {
+  createClient,
+  type ClientOptions,
+  type ImportedRow,
+  type ItemInput,
+  type ItemResult,
+  type ReelfuseProblem,
+  type ReelfuseUnreachable,
+} from '../../src/client/client.js';
 import { build, buildForSuite, clip, demoStates, putClips, type Built } from '../build.js';
 import { startFaultyProxy, type FaultyProxy } from './faulty-proxy.js';
 
@@ -216,6 +224,56 @@ test('what is wrong is told by code, detail and a pointer for each field', async
   assert.deepEqual([problem.status, problem.code, problem.attempts], [422, 'invalid_request', 1]);
   assert.match(problem.message, /^422 invalid_request: .+\/k must be <= 500/);
   assert.equal(typeof problem.requestId, 'string');
+});
+
+test('what JSON would change is refused in its row by its pointer, and the others land', async (t) => {
+  const { client } = await setUp(t);
+  const given = (item: object): ItemInput => item as ItemInput; // as a caller without types gives it
+  const items = [
+    given({ item_id: 'a', attributes: { 'x/y': NaN } }),
+    given({ item_id: 'b', title: undefined, attributes: { n: 1 } }),
+    given({ item_id: 'c', attributes: { tags: ['one', undefined] } }),
+    given({ item_id: 'd', expires_at: new Date(NaN) }),
+    given({ item_id: 'e', attributes: { n: 1n } }),
+    given({ item_id: 'f', attributes: { n: new Float32Array(2) } }),
+    given({ item_id: 'g', expires_at: new Date('2099-01-01T00:00:00Z') }),
+  ];
+  const expected = [
+    ['a', 422, '/attributes/x~1y', 'is NaN: leave it out, or give null'],
+    ['b', 201, undefined, undefined],
+    ['c', 422, '/attributes/tags/1', 'is undefined: leave it out, or give null'],
+    ['d', 422, '/expires_at', 'is an invalid Date'],
+    ['e', 422, '/attributes/n', 'is a BigInt: give a number, or a text'],
+    ['f', 422, '/attributes/n', 'is a Float32Array, which JSON has no form for'],
+    ['g', 201, undefined, undefined],
+  ];
+  const told = (results: readonly ItemResult[]) =>
+    results.map(({ item_id: id, status, error }) => [id, status, error?.pointer.replace(/^(\/items)?\/\d+/, ''), error?.detail]);
+  const put = await client.putItems(items);
+  assert.deepEqual(told(put), expected);
+  assert.equal(put[2]?.error?.pointer, '/items/2/attributes/tags/1');
+  for (const id of ['b', 'g']) await client.deleteItem(id);
+  const imported: ImportedRow[] = [];
+  for await (const row of client.importItems(items, { maxRows: 3 })) imported.push(row);
+  assert.deepEqual(told(imported), expected);
+  assert.equal(imported[5]?.error?.pointer, '/2/attributes/n');
+  assert.equal((await client.getItem('g')).expires_at, '2099-01-01T00:00:00.000Z');
+
+  const like = { user_id: 'u', item_id: 'b', type: 'like' } as const;
+  const answer = await client.sendEvents([like, { ...like, event_id: 'e1', at: new Date(NaN) }, { ...like, watch_portion: Infinity }]);
+  assert.equal(answer.accepted, 1);
+  assert.deepEqual(
+    answer.rejected.map(({ index, event_id: id, errors }) => [index, id === 'e1', errors]),
+    [
+      [1, true, [{ pointer: '/events/1/at', detail: 'is an invalid Date' }]],
+      [2, false, [{ pointer: '/events/2/watch_portion', detail: 'is Infinity: leave it out, or give null' }]],
+    ],
+  );
+  await assert.rejects(client.putItem('h', { attributes: { n: -Infinity } }), /^TypeError: \/attributes\/n is -Infinity/);
+  await assert.rejects(client.recommend({ user_id: 'u', filter: { field: 'n', gte: NaN } }), /^TypeError: \/filter\/gte is NaN/);
+  const cycle: Record<string, unknown> = {};
+  cycle.self = cycle;
+  await assert.rejects(client.putItem('h', { attributes: cycle as Record<string, string> }), /is nested deeper than 100 levels/);
 });
 
 test('a row that is longer than the server reads is told, and the others land', async (t) => {

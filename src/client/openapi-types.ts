@@ -1489,7 +1489,7 @@ export interface operations {
                 "if-none-match"?: string;
             };
             path: {
-                /** @description 1 to 128 visible characters */
+                /** @description 1 to 128 visible characters, and not . or .. */
                 item_id: string;
             };
             cookie?: never;
@@ -2184,9 +2184,9 @@ export interface operations {
                     events: {
                         /** @description Id chosen by the sender. Events with the same id count once. */
                         event_id: string;
-                        /** @description 1 to 128 visible characters */
+                        /** @description 1 to 128 visible characters, and not . or .. */
                         user_id: string;
-                        /** @description 1 to 128 visible characters */
+                        /** @description 1 to 128 visible characters, and not . or .. */
                         item_id: string;
                         type: "impression" | "view" | "replay" | "skip" | "like" | "dislike" | "share" | "save" | "comment" | "follow" | "report";
                         /**
@@ -3316,7 +3316,7 @@ export interface operations {
             content: {
                 "application/json": {
                     items: {
-                        /** @description 1 to 128 visible characters */
+                        /** @description 1 to 128 visible characters, and not . or .. */
                         item_id: string;
                         title?: string | null;
                         author_id?: string | null;

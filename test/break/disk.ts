@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { cpSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
@@ -66,6 +67,9 @@ export async function disk(trial: Trial): Promise<void> {
   for (const [kind, { rounds, ...sum }] of sums) trial.row({ 'disk of': kind, rounds, ...sum });
 }
 
+const LOG_MS = 50;
+const LOG_TRIES = 100;
+
 type Note = (kind: string, round: Round, refused: number, wrong: readonly string[]) => void;
 
 /** Writes while the disk fails, then while it works again, then loses power; what was acknowledged must be there each time. */
@@ -73,6 +77,8 @@ async function serveOnFaults(trial: Trial, round: Round, kind: string, data: str
   const environment = { REELFUSE_DATA_DIR: data };
   const ledger = openLedger('disk');
   const wrong: string[] = [];
+  /** What was answered 500. */
+  const failed: string[] = [];
   faults.plan({});
   let server = await ready(trial, { ...environment, ...faults.environment });
   if (faults.calls() === 0) throw new Error('the library of faults has seen no call');
@@ -85,13 +91,14 @@ async function serveOnFaults(trial: Trial, round: Round, kind: string, data: str
       faultOf({ ...reply, status: reply.status }, { statuses: ['default'] })?.startsWith(`${reply.status} is `) === true
     )
       wrong.push(`${what}: ${faultOf(reply, { statuses: ['default'] })}`);
-    else if (reply.status === 500 && !server.output().includes('request_id')) wrong.push(`${what} was answered 500, and the log says nothing`);
+    else if (reply.status === 500) failed.push(what);
   };
   const write = (): Promise<void> => ledger.write(server.url, round.random, WRITES, onReply);
   await write();
   await call(server.url, 'POST', '/v1/snapshots');
   const read = await call(server.url, 'POST', '/v1/recommendations', { history: ['clip-0001'], k: 5 });
   if (server.isAlive() && read.status !== 200) wrong.push(`a read was answered ${read.status} ${read.text.slice(0, 200)}`);
+  if (failed.length > 0 && !(await logs(server, 'request_id'))) wrong.push(`${failed.join(', ')}: answered 500, and the log says nothing`);
   note(kind, round, ledger.refused, wrong.splice(0));
   faults.plan({});
   if (!server.isAlive()) {
@@ -117,6 +124,12 @@ async function serveOnFaults(trial: Trial, round: Round, kind: string, data: str
   await server.end('SIGTERM');
   wrong.push(...damage(data));
   note('serve, power cut', round, 0, wrong);
+}
+
+/** Whether the log holds a text, or does within seconds: it is written behind the answer. */
+async function logs(server: RunningServer, text: string): Promise<boolean> {
+  for (let tries = 0; tries < LOG_TRIES && !server.output().includes(text); tries++) await setTimeout(LOG_MS);
+  return server.output().includes(text);
 }
 
 async function ready(trial: Trial, environment: Record<string, string>): Promise<RunningServer> {

@@ -5,7 +5,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { LogController } from 'fastify';
 import type { Logger } from 'pino';
 import type { Config } from './config.js';
-import { MAX_ID_URL_LENGTH } from './domain/id.js';
+import { MAX_ID_URL_LENGTH } from './ids.js';
 import { createAdmission, createGuardedServer } from './http/admission.js';
 import { createKeyRing, followKeyFile } from './http/api-keys.js';
 import { registerAttributes, type AttributeRoutes } from './http/attributes.js';

@@ -1,5 +1,5 @@
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
-import { ID_PATTERNS, ID_RULE } from './domain/id.js';
+import { ID_PATTERNS, ID_RULE } from './ids.js';
 import { pointerTo, type FieldError } from './errors.js';
 import { timeOf } from './time.js';
 

@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { SingleBar } from 'cli-progress';
 import { Pool } from 'undici';
 import { byteLines } from '../byte-lines.js';
-import { ID_RULE, isId } from '../domain/id.js';
+import { ID_RULE, isId } from '../ids.js';
 import { InputError, ServerError, messageOf } from '../errors.js';
 import { firstBadByte, utf8Text } from '../utf8.js';
 import { createRankingMetrics, rankOf, type RankingSummary } from './ranking-metrics.js';

@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { Type, type Static } from 'typebox';
-import { MAX_ID_LENGTH } from '../domain/id.js';
+import { MAX_ID_LENGTH } from '../ids.js';
 import { ReelfuseError, invalidRequest, messageOf } from '../errors.js';
 import { type ExpectedShape, ItemRow, parseItemRow } from '../ingest/item-input.js';
 import type { Ingest, WriteOptions } from '../ingest/items.js';

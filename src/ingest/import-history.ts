@@ -1,5 +1,5 @@
 import { durationOf, type PositiveRule, type UserEvent } from '../domain/event.js';
-import { ID_RULE, isId } from '../domain/id.js';
+import { ID_RULE, isId } from '../ids.js';
 import { UNKNOWN_TIME } from '../domain/item.js';
 import { InputError, type FieldError } from '../errors.js';
 import type { Stores } from '../store/stores.js';

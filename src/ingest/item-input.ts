@@ -1,6 +1,6 @@
 import { Type, type Static, type TSchema } from 'typebox';
 import { MAX_ATTRIBUTE_NAME } from '../domain/attributes.js';
-import { ID_SCHEMA, KNOWN_ID_SCHEMA } from '../domain/id.js';
+import { ID_SCHEMA, KNOWN_ID_SCHEMA } from '../ids.js';
 import { UNKNOWN_TIME, type HiddenStates, type ItemFields } from '../domain/item.js';
 import { InputError, invalidRequest, type FieldError } from '../errors.js';
 import type { Artifact } from '../model/artifact.js';

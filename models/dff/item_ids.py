@@ -1,4 +1,4 @@
-"""Ids of items and users: the rule of the server, src/domain/id.ts, tested against the same test/ids.json; files with one id a line."""
+"""Ids of items and users: the rule of the server, src/ids.ts, tested against the same test/ids.json; files with one id a line."""
 
 import unicodedata
 from pathlib import Path

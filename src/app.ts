@@ -91,7 +91,6 @@ export async function buildApp({ config, log, metrics, tracing }: AppSetup, rout
     // a child logger for each request costs more than the line that it writes, so the lines carry the request id
     childLoggerFactory: (logger, bindings, options) =>
       options.level === undefined || options.level === '' ? logger : logger.child(bindings, options),
-    bodyLimit: config.bodyLimitMb * 1024 * 1024,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: MAX_ID_URL_LENGTH },
     http: { maxHeaderSize: MAX_HEADER_BYTES },

@@ -1,4 +1,6 @@
+import type { ReadStream } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { InputError } from './errors.js';
 
 export interface ByteLine {
   /** Number of the line, from 0; blank lines count too. */
@@ -54,6 +56,13 @@ export async function* byteLines(
   const last = take();
   if (last.bytes.length > 0) yield last;
 }
+
+/** Maximum size of a line of a file, or of a record of a CSV file, bytes. */
+export const MAX_LINE_BYTES = 64 * 1024 * 1024;
+
+/** Lines of a file, as `byteLines`. @throws InputError that names the file and the line, when it is longer than MAX_LINE_BYTES */
+export const fileLines = (file: string, input: ReadStream): AsyncGenerator<ByteLine> =>
+  byteLines(input, MAX_LINE_BYTES, (row) => new InputError(`${file}:${row + 1}: is longer than ${MAX_LINE_BYTES / 1024 / 1024} MiB`));
 
 const NOTHING = Buffer.alloc(0);
 

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { SingleBar } from 'cli-progress';
 import { Pool } from 'undici';
-import { byteLines } from '../byte-lines.js';
+import { fileLines } from '../byte-lines.js';
 import { ID_RULE, isId } from '../ids.js';
 import { InputError, ServerError, messageOf } from '../errors.js';
 import { firstBadByte, utf8Text } from '../utf8.js';
@@ -13,7 +13,6 @@ import { examples, openOutput } from './terminal.js';
 /** The deepest reported rank. One more item is requested, to see ties at the end. */
 const DEPTH = 20;
 const MIN_INTERACTIONS = 5;
-const MAX_LINE_BYTES = 64 * 1024 * 1024;
 /** Maximum history of a request; the newest items are sent. */
 const MAX_HISTORY = 1000;
 
@@ -123,9 +122,8 @@ async function evaluate(options: Options): Promise<Evaluation> {
 
 async function readUsers(file: string, limit: number): Promise<User[]> {
   const users: User[] = [];
-  const tooLong = (row: number): Error => new InputError(`${file}:${row + 1}: is longer than ${MAX_LINE_BYTES} bytes`);
   try {
-    for await (const { row, bytes } of byteLines(createReadStream(file), MAX_LINE_BYTES, tooLong)) {
+    for await (const { row, bytes } of fileLines(file, createReadStream(file))) {
       const text = utf8Text(bytes);
       if (text === null) throw new InputError(`${file}:${row + 1}: is not UTF-8 (byte ${firstBadByte(bytes)} of the line)`);
       const [id = '', list, ...rest] = text.split('\t');

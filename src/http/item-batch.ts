@@ -3,15 +3,17 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { Type, type Static } from 'typebox';
 import { MAX_ID_LENGTH } from '../ids.js';
+import type { ByteLine } from '../byte-lines.js';
 import { ReelfuseError, invalidRequest, messageOf } from '../errors.js';
 import { type ExpectedShape, ItemRow, parseItemRow } from '../ingest/item-input.js';
 import type { Ingest, WriteOptions } from '../ingest/items.js';
+import { firstBadByte, utf8Text } from '../utf8.js';
 import { requireUtf8Charset } from './body/json-body.js';
 import { createJsonMeter } from './body/json-meter.js';
 import { CHEAP_BYTES, ITEM_BODY, MIB, type BodyLimits } from './body/limits.js';
 import { IdempotencyKey, type Idempotency, type JsonAnswer } from './idempotency.js';
 import { ReceiptSchema, WaitQuery, isErrors } from './item-receipt.js';
-import { atMost, linesOf, type Line } from './lines.js';
+import { atMost, linesOf } from './lines.js';
 import { problemResponses } from './problem.js';
 import { requireReady, type Readiness } from './readiness.js';
 import type { TypedApp } from './typed-app.js';
@@ -98,7 +100,7 @@ export function registerItemBatch(app: TypedApp, routes: ItemBatchRoutes): void 
         return reply.type('application/x-ndjson').send(Readable.from(textOf(results)) as never); // a stream bypasses the serialiser
       }
       let isWhole = !isStream(body);
-      async function* linesToTheEnd(source: AsyncIterable<Buffer>): AsyncGenerator<Line> {
+      async function* linesToTheEnd(source: AsyncIterable<Buffer>): AsyncGenerator<ByteLine> {
         yield* atMost(MAX_COLLECTED, linesOf(source, maxRowBytes), 'send Accept: application/x-ndjson for an answer of any length');
         isWhole = true;
         void reply.removeHeader('connection');
@@ -166,7 +168,7 @@ async function putRows(rows: readonly unknown[], put: PutRow): Promise<RowResult
  * becomes the last result.
  * @throws ReelfuseError when that error comes before the first row
  */
-async function* putLines(lines: AsyncIterable<Line>, putRow: PutRow, maxBytes: number): AsyncGenerator<RowResult[]> {
+async function* putLines(lines: AsyncIterable<ByteLine>, putRow: PutRow, maxBytes: number): AsyncGenerator<RowResult[]> {
   const open: Promise<RowResult>[][] = [];
   let newest: Promise<RowResult>[] = [];
   let bytes = 0;
@@ -176,7 +178,7 @@ async function* putLines(lines: AsyncIterable<Line>, putRow: PutRow, maxBytes: n
     for await (const line of lines) {
       newest.push(putLine(line, putRow));
       isFirst = false;
-      bytes += line.text.length;
+      bytes += line.bytes.length;
       if (newest.length < GROUP_ROWS && bytes < maxBytes / OPEN_GROUPS) continue;
       open.push(newest);
       newest = [];
@@ -205,20 +207,18 @@ const refused = ({ status, code, errors: [first], message }: ReelfuseError, pref
   error: { code, pointer: prefix + (first?.pointer ?? ''), detail: first?.detail ?? message },
 });
 
-function putLine({ row, text, badByte }: Line, putRow: PutRow): Promise<RowResult> {
+function putLine({ row, bytes }: ByteLine, putRow: PutRow): Promise<RowResult> {
   const prefix = `/${row}`;
-  if (badByte !== null)
-    return Promise.resolve({
-      status: 422,
-      error: { code: 'invalid_request', pointer: prefix, detail: `is not UTF-8 (byte ${badByte} of the line)` },
-    });
+  const refuse = (detail: string): Promise<RowResult> =>
+    Promise.resolve({ status: 422, error: { code: 'invalid_request', pointer: prefix, detail } });
+  const text = utf8Text(bytes);
+  if (text === null) return refuse(`is not UTF-8 (byte ${firstBadByte(bytes)} of the line)`);
   let value: unknown;
   try {
-    if (text.length > CHEAP_BYTES) createJsonMeter(ITEM_BODY).add(Buffer.from(text));
+    if (bytes.length > CHEAP_BYTES) createJsonMeter(ITEM_BODY).add(bytes);
     value = JSON.parse(text);
   } catch (error) {
-    if (error instanceof ReelfuseError) return Promise.resolve(refused(error, prefix));
-    return Promise.resolve({ status: 422, error: { code: 'invalid_request', pointer: prefix, detail: `is not JSON: ${messageOf(error)}` } });
+    return error instanceof ReelfuseError ? Promise.resolve(refused(error, prefix)) : refuse(`is not JSON: ${messageOf(error)}`);
   }
   return putRow(value, prefix);
 }

@@ -48,15 +48,6 @@ const TITLES: Record<number, string> = {
   507: 'Insufficient storage',
 };
 
-/** Fastify's own errors by their code. */
-const FRAMEWORK: Record<string, [status: number, code: string]> = {
-  FST_ERR_CTP_INVALID_JSON_BODY: [400, 'malformed_json'],
-  FST_ERR_CTP_EMPTY_JSON_BODY: [400, 'malformed_json'],
-  FST_ERR_CTP_BODY_TOO_LARGE: [413, 'body_too_large'],
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: [415, 'unsupported_media_type'],
-  FST_ERR_CTP_INVALID_CONTENT_LENGTH: [400, 'invalid_content_length'],
-};
-
 /** Maximum size of query string and headers. A cursor that has shown 5,000 items fits. Proxies often allow less. */
 export const MAX_HEADER_BYTES = 64 * 1024;
 
@@ -80,12 +71,11 @@ export function toReelfuseError(error: FastifyError | ReelfuseError): ReelfuseEr
     const where = error.validationContext === 'querystring' ? '/query' : error.validationContext === 'params' ? '/path' : '';
     return invalidRequest(fieldErrors(error.validation as Parameters<typeof fieldErrors>[0], where));
   }
-  const known = FRAMEWORK[error.code];
-  if (known?.[0] === 415)
-    return new ReelfuseError(known[0], known[1], 'send application/json; POST /v1/items/batch takes application/x-ndjson too', { cause: error });
-  if (known !== undefined) return new ReelfuseError(known[0], known[1], error.message, { cause: error });
+  if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE')
+    return new ReelfuseError(415, 'unsupported_media_type', 'send application/json; POST /v1/items/batch takes application/x-ndjson too', {
+      cause: error,
+    });
   const status = error.statusCode;
-  if (error instanceof SyntaxError && status === 400) return new ReelfuseError(400, 'malformed_json', error.message, { cause: error });
   if (status !== undefined && status >= 400 && status < 500)
     return new ReelfuseError(status, 'bad_request', error.message.slice(0, MAX_DETAIL), { cause: error });
   return new ReelfuseError(500, 'internal_error', 'the server failed; the log has the details under this request id', { cause: error });

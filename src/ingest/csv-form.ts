@@ -1,10 +1,10 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import type { Options } from 'csv-parse';
+import { MAX_LINE_BYTES } from '../byte-lines.js';
 import { InputError, messageOf } from '../errors.js';
 
 /** Bytes of a file that tell its form: the header of a CSV file is shorter. */
 const HEAD_BYTES = 64 * 1024;
-const MAX_RECORD_BYTES = 64 * 1024 * 1024;
 const QUOTE = 0x22;
 const NEWLINE = 0x0a;
 /** What separates cells; the one that the header has most often. European Excel writes semicolons. */
@@ -28,7 +28,7 @@ export function textForm(file: string): { start: number; csv: Options } {
       delimiter: separatorOf(head.subarray(start)),
       skip_empty_lines: true,
       relax_column_count: true,
-      max_record_size: MAX_RECORD_BYTES,
+      max_record_size: MAX_LINE_BYTES,
     },
   };
 }

@@ -54,7 +54,7 @@ export async function importHistory(
     stores.keyValues,
     progress,
   );
-  return file.endsWith('.tsv') ? { ...report, note: NO_TIMES } : report;
+  return endingOf(file) === 'tsv' ? { ...report, note: NO_TIMES } : report;
 }
 
 const NO_TIMES =

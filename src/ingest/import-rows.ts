@@ -1,6 +1,6 @@
 import { createReadStream, type ReadStream } from 'node:fs';
 import { parse, type Options } from 'csv-parse';
-import { byteLines } from '../byte-lines.js';
+import { fileLines } from '../byte-lines.js';
 import { InputError, messageOf, type FieldError } from '../errors.js';
 import type { KeyValueStore } from '../store/key-values.js';
 import { firstBadByte, utf8Text } from '../utf8.js';
@@ -169,12 +169,8 @@ async function* recordsOf(file: string, input: ReadStream, options: Options, che
 
 async function* linesOf(file: string, input: ReadStream): AsyncGenerator<FileRow> {
   const isJson = endingOf(file) !== 'tsv';
-  const tooLong = (row: number): Error => new InputError(`${file}:${row + 1}: is longer than ${MAX_LINE_BYTES / 1024 / 1024} MiB`);
-  for await (const { row, bytes } of byteLines(input, MAX_LINE_BYTES, tooLong))
-    yield { read: () => lineRow(bytes, isJson), number: row + 1, bytes: input.bytesRead };
+  for await (const { row, bytes } of fileLines(file, input)) yield { read: () => lineRow(bytes, isJson), number: row + 1, bytes: input.bytesRead };
 }
-
-const MAX_LINE_BYTES = 64 * 1024 * 1024;
 
 function lineRow(bytes: Buffer, isJson: boolean): Row {
   const text = utf8Text(bytes);

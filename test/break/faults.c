@@ -284,28 +284,22 @@ int rmdir(const char *path) {
   return REAL(rmdir)(path);
 }
 
-int open64(const char *path, int flags, ...) {
-  mode_t mode = 0;
-  if (flags & O_CREAT) {
-    va_list more;
-    va_start(more, flags);
-    mode = va_arg(more, mode_t);
-    va_end(more);
-  }
+static int open_under(const char *path, int flags, mode_t mode) {
   if (real_open64 == NULL) resolve();
   if ((flags & (O_CREAT | O_TRUNC)) && is_under(path) && fails(next_fault()) != 0) return -1;
   return REAL(open64)(path, flags, mode);
 }
-int open(const char *path, int flags, ...) {
-  mode_t mode = 0;
-  if (flags & O_CREAT) {
-    va_list more;
-    va_start(more, flags);
-    mode = va_arg(more, mode_t);
-    va_end(more);
+/* With O_CREAT the caller passes a mode. */
+#define OPEN_BY(name)                          \
+  int name(const char *path, int flags, ...) { \
+    va_list more;                              \
+    va_start(more, flags);                     \
+    mode_t mode = flags & O_CREAT ? va_arg(more, mode_t) : 0; \
+    va_end(more);                              \
+    return open_under(path, flags, mode);      \
   }
-  return open64(path, flags, mode);
-}
+OPEN_BY(open64)
+OPEN_BY(open)
 
 int clock_gettime(clockid_t clock, struct timespec *now) {
   if (real_clock_gettime == NULL) resolve();

@@ -1,7 +1,4 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { InputError } from '../../src/errors.js';
 import { importHistory } from '../../src/ingest/import-history.js';
@@ -10,18 +7,11 @@ import type { ImportReport } from '../../src/ingest/import-rows.js';
 import { fileTimeOf } from '../../src/ingest/file-times.js';
 import { positiveRule } from '../../src/composition/settings.js';
 import { readConfig } from '../../src/config.js';
-import { createMetrics } from '../../src/metrics.js';
-import { openSqliteStores } from '../../src/store/sqlite/sqlite-stores.js';
+import { setUp } from './import-setup.js';
 
 async function imported(t: TestContext, name: string, content: string | Buffer) {
-  const folder = mkdtempSync(join(tmpdir(), 'reelfuse-test-'));
-  const file = join(folder, name);
-  writeFileSync(file, content);
-  const stores = openSqliteStores({ dataDir: join(folder, 'data'), metrics: createMetrics(), onCrash: (error) => assert.fail(error) });
-  t.after(async () => {
-    await stores.close();
-    rmSync(folder, { recursive: true, force: true });
-  });
+  const { stores, write } = setUp(t);
+  const file = write(name, content);
   const isHistory = name.startsWith('events') || name.startsWith('pairs');
   const report: ImportReport = isHistory
     ? await importHistory(file, positiveRule(readConfig({})), stores)
@@ -71,6 +61,10 @@ test('only a line feed ends a line, and numbers of rows are those of the file', 
     ],
   );
   assert.equal(report.rejected[0]?.row, 6);
+});
+
+test('a history without times says so, however the ending of its file is written', async (t) => {
+  for (const name of ['pairs.tsv', 'pairs.TSV']) assert.match((await imported(t, name, 'u\ta b\n')).report.note ?? '', /an order but no times/, name);
 });
 
 test('CSV as pandas and Excel write it', async (t) => {

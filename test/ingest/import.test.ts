@@ -1,18 +1,16 @@
 import { positiveRule } from '../../src/composition/settings.js';
 import { readConfig } from '../../src/config.js';
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import { publishedAt, UNKNOWN_TIME } from '../../src/domain/item.js';
 import { importHistory } from '../../src/ingest/import-history.js';
 import { importItems, openFeatures } from '../../src/ingest/import-items.js';
 import { demoFile } from '../../src/generations/model-choice.js';
-import { createMetrics } from '../../src/metrics.js';
-import { openSqliteStores } from '../../src/store/sqlite/sqlite-stores.js';
 import { event } from '../store/conformance/stores.js';
 import { temporaryFolder } from '../temporary-folder.js';
+import { setUp } from './import-setup.js';
 
 const SHAPE = { layers: 2, width: 3 };
 
@@ -22,21 +20,6 @@ function safetensors(ids: string[] | null, shape: number[], values: Float32Array
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(header.length));
   return Buffer.concat([length, header, Buffer.from(values.buffer)]);
-}
-
-function setUp(t: TestContext) {
-  const folder = mkdtempSync(join(tmpdir(), 'reelfuse-test-'));
-  const stores = openSqliteStores({ dataDir: join(folder, 'data'), metrics: createMetrics(), onCrash: (error) => assert.fail(error) });
-  t.after(async () => {
-    await stores.close();
-    rmSync(folder, { recursive: true, force: true });
-  });
-  const write = (name: string, content: string | Buffer): string => {
-    const file = join(folder, name);
-    writeFileSync(file, content);
-    return file;
-  };
-  return { stores, write };
 }
 
 const POSITIVES = positiveRule(readConfig({}));

@@ -12,6 +12,8 @@ const MEMORY_MIB = 160;
 const MEMORY_MULTIPLE = 8;
 const LIVE_MS = 2000;
 const ATTEMPTS = 3;
+/** Small bodies to each route in a round, all at once. */
+const BURST = 16;
 
 /** The longest turn of the event loop, ms, and the growth of the highest resident memory, MiB. */
 interface Cost {
@@ -34,6 +36,15 @@ export async function bodies(trial: Trial): Promise<void> {
     worst.set(key, { ...known, loop: Math.max(known.loop, loop), memory: Math.max(known.memory, memory), sent: known.sent + 1 });
   };
 
+  let starting: Promise<void> | null = null;
+  /** One new process, however many requests met the death of the old one. */
+  const startAgain = (): Promise<void> =>
+    (starting ??= start(trial).then((next) => {
+      trial.count('deaths');
+      server = next;
+      starting = null;
+    }));
+
   /** @returns what the server spent on the body; null: it died */
   const send = async (round: Round, route: Route, kind: string, path: string, body: Body, isMeasured: boolean): Promise<Cost | null> => {
     const where = `${kind} to ${route.method} ${path}`;
@@ -44,9 +55,8 @@ export async function bodies(trial: Trial): Promise<void> {
     trial.count('requests');
     if (live !== null && (await live).status !== 200) trial.wrong(round, `${where}: /livez gave ${(await live).status} ${(await live).text}`);
     if (!server.isAlive()) {
-      trial.count('deaths');
       trial.wrong(round, `${where}: the process died: ${server.output().slice(-300)}`);
-      server = await start(trial);
+      await startAgain();
       return null;
     }
     const problem = faultOf(reply, route);
@@ -78,14 +88,16 @@ export async function bodies(trial: Trial): Promise<void> {
   };
 
   const subjectOf = (route: Route, { random }: Round): Subject => ({ route, value: route.body === null ? {} : valueOf(route.body, random), random });
+  const sendSmall = async (round: Round, route: Route): Promise<void> => {
+    const [kind, make] = round.random.pick(Object.entries(SMALL));
+    await send(round, route, kind, urlOf(route, round.random), make(subjectOf(route, round)), false);
+  };
   const withBody = routes.filter(({ body }) => body !== null);
 
   for (const round of trial.rounds(trial.isShort ? 6 : 40)) {
     for (const route of routes) {
       if (trial.isOver()) break;
-      const kind = round.random.pick(Object.keys(SMALL));
-      const make = SMALL[kind];
-      if (make !== undefined) await send(round, route, kind, urlOf(route, round.random), make(subjectOf(route, round)), false);
+      await Promise.all(Array.from({ length: trial.isShort ? 1 : BURST }, () => sendSmall(round, route)));
     }
     for (const [kind, make] of Object.entries(SMALL)) {
       const route = round.random.pick(withBody);

@@ -34,7 +34,7 @@ const LAYERS = {
 
 const rooms = Object.keys(LAYERS);
 /** Files of src/ itself that any room may use. */
-const COMMON = 'clock|config|errors|files|ids|metrics|package-root|schema|time|timing-histogram|tracing|turnstile';
+const COMMON = 'clock|config|errors|files|ids|metrics|package-root|schema|storage-faults|time|timing-histogram|tracing|turnstile';
 
 const layerRules = Object.entries(LAYERS).map(([room, below]) => ({
   name: `layers-${room}`,

@@ -4,6 +4,7 @@ import { demoFile } from '../src/generations/model-choice.js';
 import { createMetrics } from '../src/metrics.js';
 import { readArtifact } from '../src/model/artifact.js';
 import { openSqliteStores } from '../src/store/sqlite/sqlite-stores.js';
+import { createStorageHealth } from '../src/store/storage-health.js';
 import { randomOf } from '../test/random.js';
 
 const CENTRES = 200;
@@ -37,7 +38,9 @@ const TOPICS = ['cooking', 'travel', 'sport', 'music', 'science', 'comedy', 'ani
 export async function fillStore(dataDir: string, items: number, users: number, model = demoFile('artifact')): Promise<void> {
   const { fingerprint, manifest } = await readArtifact(model);
   const log: Logger = pino({ level: 'silent' });
-  const stores = openSqliteStores({ dataDir, metrics: createMetrics(), onCrash: (error) => log.error(error) });
+  const metrics = createMetrics();
+  const health = createStorageHealth(metrics, log, Date.now);
+  const stores = openSqliteStores({ dataDir, metrics, health, onCrash: (error) => log.error(error) });
   const vectors = clusteredVectors(manifest.dim);
   try {
     let open: Promise<unknown>[] = [];

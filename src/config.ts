@@ -183,6 +183,11 @@ const SETTINGS = {
     integer(0, 35_000),
     'Interval between snapshots of the index while items change, min. 0: only at shutdown and on request.',
   ),
+  storeCheckHours: setting(
+    '24',
+    integer(0, 10_000),
+    'Interval between checks of the whole store for damage, h. Each reads slowly in the background. 0: none.',
+  ),
   snapshotsKept: setting('2', integer(1, 100), 'Number of snapshots that are kept.'),
   servedDays: setting('7', integer(0, 100_000), 'Retention of answers for replay and reports, days. 0: none are kept.'),
   cursorMinutes: setting('60', integer(1, 100_000), 'Lifetime of a feed’s cursor, min.'),

@@ -45,9 +45,6 @@ export const attributeInUse = (name: string, itemId: string, what = ''): Reelfus
 
 export const preconditionFailed = (detail: string): ReelfuseError => new ReelfuseError(412, 'precondition_failed', detail);
 
-export const storageFull = (): ReelfuseError =>
-  new ReelfuseError(507, 'storage_full', 'the disk of the data folder is full; nothing of this write was kept', { retryAfter: 30 });
-
 export const overloaded = (what: string): ReelfuseError => new ReelfuseError(503, 'overloaded', `the ${what} queue is full`, { retryAfter: 1 });
 
 /** The start is refused: a setting is unknown, malformed or contradicts another one. */

@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import { STORAGE_FAULTS } from './storage-faults.js';
 import { createTimingHistogram } from './timing-histogram.js';
 
 /** 100 µs to 10 s. */
@@ -142,6 +143,22 @@ export function createMetrics() {
       buckets: [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1],
       registers,
     }),
+    storageFaults: countedBy(
+      registry,
+      'reelfuse_storage_faults_total',
+      'Reads and writes that failed by the storage: no room, a disk that fails, damaged content',
+      'fault',
+      STORAGE_FAULTS,
+    ),
+    storageDegraded: new Gauge({
+      name: 'reelfuse_storage_degraded',
+      help: '1 from the first fault of a kind until it is known to be over',
+      labelNames: ['fault'] as const,
+      registers,
+    }),
+    damagedRows: new Gauge({ name: 'reelfuse_storage_damaged_rows', help: 'Stored rows that are known to be damaged', registers }),
+    checkedRows: new Counter({ name: 'reelfuse_store_check_rows_total', help: 'Stored rows that the check of the store has read', registers }),
+    checkFinished: unknownUntilSet(registry, 'reelfuse_store_check_finished_timestamp_seconds', 'When the last check of the whole store ended'),
     erasuresPending: new Gauge({
       name: 'reelfuse_erasures_pending',
       help: 'Erasures that no read finds any more, but that the log of the store still holds',

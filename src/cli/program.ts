@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { ArtifactError, ConfigError, InputError, ServerError, StartError, isUnloadable, messageOf } from '../errors.js';
+import { storageFaultOf, type StorageFault } from '../storage-faults.js';
 import { packageFile } from '../package-root.js';
 import { addBackup, addRestore } from './backup.js';
 import type { AddCommand } from './command.js';
-import { isDiskFailure } from './disk-failure.js';
 import { addDoctor } from './doctor.js';
 import { addEvaluate } from './evaluate.js';
 import { EXIT, EXIT_CODES } from './exit-codes.js';
@@ -65,7 +65,7 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
       printError(isOfStart(error) ? messageOf(error).replaceAll(/\s*\n\s*/g, ' ') : messageOf(error));
       return expected;
     }
-    if (isDiskFailure(error)) {
+    if (isDiskFailure(storageFaultOf(error))) {
       printError(messageOf(error));
       return EXIT.disk;
     }
@@ -79,3 +79,6 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   }
   return exitCode === EXIT.done ? Number(process.exitCode ?? EXIT.done) : exitCode;
 }
+
+/** Whether the disk is the reason, which no stack explains. */
+const isDiskFailure = (fault: StorageFault | null): boolean => fault === 'full' || fault === 'failed';

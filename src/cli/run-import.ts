@@ -9,6 +9,7 @@ import { readConfig } from '../config.js';
 import { InputError } from '../errors.js';
 import { createMetrics } from '../metrics.js';
 import { readArtifact } from '../model/artifact.js';
+import { createStorageHealth } from '../store/storage-health.js';
 import { explained, openStores } from '../composition/embedded-stores.js';
 import { positiveRule } from '../composition/settings.js';
 import { EXIT } from './exit-codes.js';
@@ -37,7 +38,9 @@ export async function runImport(options: ImportOptions): Promise<number> {
   if (features !== undefined && items === undefined) throw new InputError('--features belongs to --items');
   const config = readConfig();
   const unbounded = { ...config, maxEventQueue: Infinity }; // an import waits for its own writes
-  const stores = openStores(unbounded, createMetrics(), pino({ level: 'warn' }, process.stderr));
+  const metrics = createMetrics();
+  const log = pino({ level: 'warn' }, process.stderr);
+  const stores = openStores(unbounded, metrics, createStorageHealth(metrics, log, Date.now), log);
   const stop = firstSignal();
   const kept = rejects === undefined ? null : openRejects(rejects); // appended to, because a resumed import does not read the earlier rejected rows again
   const imported: ImportedFile[] = [];

@@ -3,7 +3,8 @@ import { backUp, restoreBackup, type BackupManifest } from '../maintenance/backu
 import type { DatabaseCopier } from '../store/database-copier.js';
 import { copyDatabase, moveModels } from '../store/sqlite/backup.js';
 import { DATABASE_FILE } from '../store/sqlite/database.js';
-import { isDamage, openProblem } from '../store/sqlite/open-problem.js';
+import { openProblem } from '../store/sqlite/open-problem.js';
+import { storageFaultOf } from '../storage-faults.js';
 
 const sqlite: DatabaseCopier = {
   file: DATABASE_FILE,
@@ -11,7 +12,7 @@ const sqlite: DatabaseCopier = {
     try {
       return copyDatabase(dataDir, target);
     } catch (error) {
-      throw (isDamage(error) ? openProblem(error, join(dataDir, DATABASE_FILE)) : null) ?? error;
+      throw (storageFaultOf(error) === 'damaged' ? openProblem(error, join(dataDir, DATABASE_FILE)) : null) ?? error;
     }
   },
   moveModels,

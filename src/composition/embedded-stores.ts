@@ -12,8 +12,8 @@ import type { KeyValueStore } from '../store/key-values.js';
 import type { ServedLog } from '../store/served-log.js';
 import { DATABASE_FILE } from '../store/sqlite/database.js';
 import { openProblem } from '../store/sqlite/open-problem.js';
-import { openSqliteStores } from '../store/sqlite/sqlite-stores.js';
-import type { Stores } from '../store/stores.js';
+import { openSqliteStores, type SqliteStores } from '../store/sqlite/sqlite-stores.js';
+import type { StorageHealth } from '../store/storage-health.js';
 import { hourly } from './background.js';
 
 const DAY_MS = 24 * 3_600_000;
@@ -35,14 +35,14 @@ export const endProcess = (log: Logger) => (error: Error) => {
 export const explained = (error: unknown, { dataDir }: Pick<Config, 'dataDir'>): unknown => openProblem(error, join(dataDir, DATABASE_FILE)) ?? error;
 
 /** Locks the data folder for this process and opens its stores. @throws InputError when the folder or the database cannot be used */
-export function openStores(config: Pick<Config, 'dataDir' | 'maxEventQueue'>, metrics: Metrics, log: Logger): Stores {
+export function openStores(config: Pick<Config, 'dataDir' | 'maxEventQueue'>, metrics: Metrics, health: StorageHealth, log: Logger): SqliteStores {
   const { dataDir, maxEventQueue } = config;
   refuseFailed(checkDataFolder(dataDir));
   refuseFailed(checkFileAccess(dataDir, DATABASE_FILE));
   const unlock = lockDataDir(dataDir);
   try {
     refuseFailed(checkDataFiles(dataDir, DATABASE_FILE));
-    const stores = openSqliteStores({ dataDir, metrics, onCrash: endProcess(log), maxEventQueue });
+    const stores = openSqliteStores({ dataDir, metrics, health, onCrash: endProcess(log), maxEventQueue });
     return {
       ...stores,
       close: async () => {
@@ -57,10 +57,17 @@ export function openStores(config: Pick<Config, 'dataDir' | 'maxEventQueue'>, me
 }
 
 /** Opens the served log and expires its old entries every hour. Null: no answers are kept. @param time see retention-time.ts */
-export function openServed({ dataDir, servedDays }: Config, time: () => Promise<number>, metrics: Metrics, log: Logger): ServedLog | null {
+export function openServed(
+  { dataDir, servedDays }: Config,
+  time: () => Promise<number>,
+  metrics: Metrics,
+  health: Pick<StorageHealth, 'told'>,
+  log: Logger,
+): ServedLog | null {
   if (servedDays === 0) return null;
   const onError = (what: string) => (error: unknown) => {
     metrics.servedLogErrors.inc();
+    health.told(error);
     log.error({ err: error }, what);
   };
   const served = openServedLog(join(dataDir, 'served'), onError('answers could not be kept'));

@@ -24,6 +24,8 @@ import { checkMemory } from '../maintenance/doctor/memory.js';
 import { ADVICE, advised } from '../maintenance/doctor/advice.js';
 import { refuseFailed } from '../maintenance/doctor/refusal.js';
 import { createRetentionTime } from '../maintenance/retention-time.js';
+import { createHealing } from '../maintenance/storage-healing.js';
+import { scheduleStoreCheck } from '../maintenance/store-check.js';
 import { openSnapshots, type Snapshots } from '../maintenance/snapshots/snapshots.js';
 import { createMetrics, type Metrics } from '../metrics.js';
 import { readArtifact, type Artifact } from '../model/artifact.js';
@@ -36,6 +38,7 @@ import { createHistories } from '../signals/histories.js';
 import { createPopularity, type Popularity } from '../signals/popularity.js';
 import type { ModelRecord } from '../store/models.js';
 import type { ServedLog } from '../store/served-log.js';
+import { createStorageHealth, type StorageHealth } from '../store/storage-health.js';
 import type { Stores } from '../store/stores.js';
 import { openTracing, type Tracing } from '../tracing.js';
 import { createTurnstile } from '../turnstile.js';
@@ -44,6 +47,9 @@ import { openGeneration, servingOf, snapshotSubject, type EmbeddedGeneration } f
 import { cursorSecret, endProcess, explained, openServed, openStores } from './embedded-stores.js';
 import { memoryLimit } from './limits.js';
 import { catalogueSize, positiveRule } from './settings.js';
+
+/** Time between two looks at whether a fault of the storage is over. */
+const HEALING_MS = 5000;
 
 /** How the catalogue was loaded into memory. */
 export interface LoadedCatalogue {
@@ -60,6 +66,7 @@ export interface EmbeddedServer {
   config: Config;
   log: Logger;
   metrics: Metrics;
+  health: StorageHealth;
   tracing: Tracing | null;
   routes: Routes;
   stores: Stores;
@@ -105,7 +112,8 @@ async function openParts(
   metrics.build.set({ version: PACKAGE_VERSION }, 1);
   const tracing = config.otlpEndpoint === '' ? null : await openTracing(config, log);
   if (tracing !== null) closers.push(tracing.close);
-  const stores = openStores(config, metrics, log);
+  const health = createStorageHealth(metrics, log, clock.now);
+  const stores = openStores(config, metrics, health, log);
   closers.push(stores.close);
   stop?.throwIfAborted();
 
@@ -137,6 +145,7 @@ async function openParts(
     minutes: config.snapshotMinutes,
     kept: config.snapshotsKept,
     metrics,
+    health,
     log,
   });
   closers.push(async () => {
@@ -147,12 +156,16 @@ async function openParts(
   await checkSize(config, stores, current(), snapshots, log);
   const upkeep = createUpkeep({ generations, source: { events: stores.events, interner }, metrics, log });
   closers.push(repeat(upkeep, config.recallCheckSeconds * 1000));
+  const { check, keyValues } = stores;
+  closers.push(repeat(createHealing({ health, keyValues, check }), HEALING_MS));
+  const { vectors } = stores;
+  closers.push(scheduleStoreCheck({ check, vectors, keyValues, health, hours: config.storeCheckHours, clock, metrics, log }));
   closers.push(keepRetention(erasure, config.eventRetentionDays, retentionTime, log));
-  const servedLog = openServed(config, retentionTime, metrics, log);
+  const servedLog = openServed(config, retentionTime, metrics, health, log);
   if (servedLog !== null) closers.push(servedLog.close);
 
   const cursors = createCursors(await cursorSecret(config, stores.keyValues), config.cursorMinutes);
-  const parts = { config, log, metrics, tracing, stores, generations, ingest, popularity, erasure, snapshots, isReady };
+  const parts = { config, log, metrics, health, tracing, stores, generations, ingest, popularity, erasure, snapshots, isReady };
   const routes = routesOf(parts, { attributes, interner, cursors, servedLog, describe, clock, steadyNow });
   const load = async (signal?: AbortSignal): Promise<LoadedCatalogue> => {
     const loaded = await loadCatalogue(parts, current(), signal).catch((error: unknown) => {
@@ -247,7 +260,7 @@ function openPopularity(
 
 type Parts = Pick<
   EmbeddedServer,
-  'config' | 'log' | 'metrics' | 'stores' | 'generations' | 'ingest' | 'popularity' | 'erasure' | 'snapshots' | 'isReady'
+  'config' | 'log' | 'metrics' | 'health' | 'stores' | 'generations' | 'ingest' | 'popularity' | 'erasure' | 'snapshots' | 'isReady'
 >;
 
 async function loadCatalogue(
@@ -330,17 +343,26 @@ function routesOf(parts: Parts, { attributes, interner, cursors, servedLog, desc
       measureQuality: servedLog === null ? null : (hours) => measureQuality(events, servedLog, clock.now() - hours * 3_600_000, clock.now()),
     },
     snapshots: { isReady, snapshots },
-    operations: { isReady, countItems: async () => (await generations.current.catalogue.status()).size, scrape: () => scrape(parts) },
+    operations: {
+      isReady,
+      storage: parts.health,
+      countItems: async () => (await generations.current.catalogue.status()).size,
+      scrape: () => scrape(parts),
+    },
   };
 }
 
 /** The metrics in Prometheus' text format. Gauges of state are set here, at each scrape. */
-async function scrape({ metrics, config, generations, snapshots, isReady }: Parts): Promise<string> {
+async function scrape({ metrics, health, config, generations, snapshots, isReady }: Parts): Promise<string> {
   const { catalogue } = generations.current;
   metrics.ready.set(isReady() ? 1 : 0);
-  const { bavail, blocks, bsize } = await statfs(config.dataDir);
-  metrics.dataAvailable.set(bavail * bsize);
-  metrics.dataSize.set(blocks * bsize);
+  try {
+    const { bavail, blocks, bsize } = await statfs(config.dataDir);
+    metrics.dataAvailable.set(bavail * bsize);
+    metrics.dataSize.set(blocks * bsize);
+  } catch (error) {
+    health.told(error); // the other metrics are wanted all the more
+  }
   const { states } = await catalogue.status();
   for (const [state, count] of Object.entries(states)) metrics.items.set({ state }, count);
   for (const [reason, count] of Object.entries(await catalogue.countUnavailable(Date.now()))) metrics.itemsUnavailable.set({ reason }, count);

@@ -1,14 +1,33 @@
 import { Registry } from 'prom-client';
 import { Type } from 'typebox';
+import { STORAGE_FAULTS } from '../storage-faults.js';
+import type { StorageHealth } from '../store/storage-health.js';
 import type { TypedApp } from './typed-app.js';
 
 /** Prometheus' text format. */
 const EXPOSITION_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
 
-const Status = Type.Object({ status: Type.String(), items: Type.Optional(Type.Integer()) });
+const Live = Type.Object({ status: Type.Literal('live') });
+
+const Degradation = Type.Object({
+  reason: Type.Enum(STORAGE_FAULTS, {
+    description: 'full: no room for writes. failed: the disk cannot be read or written. damaged: stored rows are damaged',
+  }),
+  detail: Type.String(),
+  since: Type.String({ format: 'date-time' }),
+});
+
+const Readiness = Type.Object({
+  status: Type.Enum(['ready', 'degraded', 'starting'], {
+    description: 'degraded: requests are answered, but those that need what is listed in `degraded` fail',
+  }),
+  items: Type.Integer(),
+  degraded: Type.Optional(Type.Array(Degradation)),
+});
 
 export interface OperationRoutes {
   isReady: () => boolean;
+  storage: Pick<StorageHealth, 'problems'>;
   countItems: () => Promise<number>;
   /** The metrics as Prometheus reads them. */
   scrape: () => Promise<string>;
@@ -20,9 +39,9 @@ export function registerOperations(app: TypedApp, routes: OperationRoutes): void
     {
       config: { scope: 'public' },
       logLevel: 'error',
-      schema: { tags: ['operations'], operationId: 'live', summary: 'Check that the process runs', response: { 200: Status } },
+      schema: { tags: ['operations'], operationId: 'live', summary: 'Check that the process runs', response: { 200: Live } },
     },
-    async () => ({ status: 'live' }),
+    async () => ({ status: 'live' as const }),
   );
   app.get(
     '/readyz',
@@ -33,13 +52,17 @@ export function registerOperations(app: TypedApp, routes: OperationRoutes): void
         tags: ['operations'],
         operationId: 'ready',
         summary: 'Check that the catalogue is loaded and the model answers',
-        response: { 200: Status, 503: Status },
+        description: '503 while the catalogue is loading. A degraded server is ready: another one would read the same disk.',
+        response: { 200: Readiness, 503: Readiness },
       },
     },
     async (_request, reply) => {
       const isReady = routes.isReady();
       if (!isReady) void reply.status(503).header('retry-after', '1');
-      return { status: isReady ? 'ready' : 'starting', items: await routes.countItems() };
+      const { problems } = routes.storage;
+      const degraded = problems.map(({ fault, detail, since }) => ({ reason: fault, detail, since: new Date(since).toISOString() }));
+      const status: 'starting' | 'degraded' | 'ready' = !isReady ? 'starting' : degraded.length > 0 ? 'degraded' : 'ready';
+      return { status, items: await routes.countItems(), ...(degraded.length > 0 && { degraded }) };
     },
   );
   app.get(

@@ -5,6 +5,7 @@ import type { ConnectionError, FastifyError, FastifyInstance, FastifyReply, Fast
 import { Type } from 'typebox';
 import { ReelfuseError, invalidRequest } from '../errors.js';
 import { fieldErrors } from '../schema.js';
+import { storageFaultOf, storageProblem } from '../storage-faults.js';
 import { openExchange } from './stalled.js';
 
 export const FieldErrorSchema = Type.Object({ pointer: Type.String(), detail: Type.String() });
@@ -78,6 +79,8 @@ export function toReelfuseError(error: FastifyError | ReelfuseError): ReelfuseEr
   const status = error.statusCode;
   if (status !== undefined && status >= 400 && status < 500)
     return new ReelfuseError(status, 'bad_request', error.message.slice(0, MAX_DETAIL), { cause: error });
+  const fault = storageFaultOf(error);
+  if (fault !== null) return storageProblem(fault, error);
   return new ReelfuseError(500, 'internal_error', 'the server failed; the log has the details under this request id', { cause: error });
 }
 

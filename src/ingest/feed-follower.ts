@@ -1,8 +1,12 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { storageFaultOf } from '../storage-faults.js';
 import type { ChangeFeed, ItemChange } from '../store/changes.js';
 import type { FeedRound, IndexLevels } from './index-levels.js';
 
 /** Changes read from the feed at once. */
 const FEED_BATCH = 1024;
+/** Time until a batch is read again that the disk has failed. */
+const RETRY_MS = 1000;
 
 /** Reads the changes of items from the feed as they come. */
 export interface FeedFollower {
@@ -17,7 +21,7 @@ export interface FeedFollower {
 export interface FollowerSetup {
   changes: Pick<ChangeFeed, 'itemSequence' | 'since' | 'onItemChange'>;
   levels: Pick<IndexLevels, 'openRound'>;
-  /** Resolves when the batch is applied. `indexed` resolves when the searches have followed; it is wrapped, or it would be awaited. */
+  /** Resolves when the batch is applied; rejects by the store before anything of it is. `indexed` resolves when the searches have followed; it is wrapped, or it would be awaited. */
   take: (batch: readonly ItemChange[], round: FeedRound) => Promise<{ indexed: Promise<void> }>;
   /** Awaited between two batches. */
   pace: (indexed: Promise<void>) => Promise<void>;
@@ -31,13 +35,24 @@ export function createFeedFollower({ changes, levels, take, pace, onError }: Fol
   let reading: Promise<void> | null = null;
   let stopListening = (): void => undefined;
 
+  /** Reads a batch, again and again while the disk fails: nothing is applied before the store is read. */
+  const readBatch = async (round: FeedRound): Promise<{ batch: readonly ItemChange[]; indexed: Promise<void> }> => {
+    for (;;) {
+      try {
+        const batch = await changes.since(position, FEED_BATCH);
+        return { batch, ...(await take(batch, round)) };
+      } catch (error) {
+        if (isStopped || storageFaultOf(error) !== 'failed') throw error;
+        await sleep(RETRY_MS, undefined, { ref: false });
+      }
+    }
+  };
   /** Reads until there is nothing new. A level rises when all of it is read: a batch leaves out an item whose newest change comes later. */
   const readRound = async (): Promise<void> => {
     const round = levels.openRound();
     while (!isStopped) {
       const newest = changes.itemSequence;
-      const batch = await changes.since(position, FEED_BATCH);
-      const { indexed } = await take(batch, round);
+      const { batch, indexed } = await readBatch(round);
       position = batch.at(-1)?.sequence ?? Math.max(position, newest);
       if (position >= newest) {
         round.close(position);

@@ -4,7 +4,7 @@ import type { IndexChange, Retrieval } from '../retrieval/retrieval.js';
 import type { ItemStore } from '../store/items.js';
 import type { FusedItem, VectorStore } from '../store/vectors.js';
 import { createFuseEntries, type FuseEntry } from './fuse-entries.js';
-import { fuseItem, type ItemModel } from './item-fusing.js';
+import { fuseItem, saveFused, soundStates, type ItemModel } from './item-fusing.js';
 import { createLanes } from './lanes.js';
 import { readItems, type KnownItem } from './known-item.js';
 
@@ -75,7 +75,7 @@ export function createFuseQueue({ model, stores, retrieval, log, onError }: Fuse
   const fuse = async ({ itemId, known }: FuseEntry): Promise<FuseOutcome> => {
     if (known === null || known.stored !== null) return { stored: known?.stored ?? null, isNew: false };
     try {
-      const stored = await fuseItem(model, itemId, known.hasStates ? await stores.items.hiddenStates(itemId) : null);
+      const stored = await fuseItem(model, itemId, known.hasStates ? await soundStates(itemId, stores.items, log) : null);
       return { stored, isNew: stored !== null };
     } catch (error) {
       return { error: error as Error };
@@ -87,13 +87,6 @@ export function createFuseQueue({ model, stores, retrieval, log, onError }: Fuse
     failures.set(itemId, outcome.error);
     log.error({ err: outcome.error, fingerprint }, 'a stored item could not be fused: it has no vector until it is written again');
     return null;
-  };
-  /** A vector that cannot be saved is searchable; the next start fuses the item again. */
-  const save = async (made: readonly FusedItem[]): Promise<void> => {
-    if (made.length === 0) return;
-    await stores.vectors
-      .save(fingerprint, made)
-      .catch((error: unknown) => log.error({ err: error, fingerprint }, 'fused vectors could not be saved'));
   };
   const fuseBatch = async (batch: readonly FuseEntry[]): Promise<void> => {
     await readUnknown(batch);
@@ -112,7 +105,7 @@ export function createFuseQueue({ model, stores, retrieval, log, onError }: Fuse
       if (stored !== null && 'isNew' in outcome && outcome.isNew)
         made.push({ item_id: itemId, sequence: known.sequence, vector: stored.vector, id_share: stored.id_share });
     });
-    const saved = save(made);
+    const saved = saveFused(made, { model, stores, log });
     if (changes.length > 0) await retrieval.apply(changes);
     put.forEach(entries.endIndexing);
     await saved;

@@ -1,8 +1,9 @@
+import type { Logger } from 'pino';
 import type { StoredVector } from '../domain/item.js';
 import type { IndexChange, Retrieval } from '../retrieval/retrieval.js';
 import type { ItemStore } from '../store/items.js';
 import type { FusedItem, ItemWithVector, VectorStore } from '../store/vectors.js';
-import { fuseItem, isFusable, type ItemModel } from './item-fusing.js';
+import { fuseItem, isFusable, saveFused, soundStates, type ItemModel } from './item-fusing.js';
 import { fieldsOfStored } from './known-item.js';
 
 export interface LoadOptions {
@@ -20,6 +21,7 @@ export interface LoadingSetup {
   model: ItemModel;
   stores: { items: Pick<ItemStore, 'hiddenStates'>; vectors: Pick<VectorStore, 'list' | 'save'> };
   retrieval: Pick<Retrieval, 'apply'>;
+  log: Pick<Logger, 'error'>;
   /** Whether the item has changed since the loading began. The feed applies such items, because the loaded row may be older. */
   isClaimed: (itemId: string) => boolean;
 }
@@ -48,7 +50,7 @@ export async function loadFromStore(setup: LoadingSetup, { batch, step = batch, 
       await retrieval.apply(changes);
     }
     const own = made.filter(({ item_id: itemId }) => !isClaimed(itemId));
-    if (own.length > 0) await stores.vectors.save(fingerprint, own);
+    await saveFused(own, setup);
     fused += own.length;
     done += rows.length;
     last = rows.at(-1)?.item_id ?? null;
@@ -57,9 +59,9 @@ export async function loadFromStore(setup: LoadingSetup, { batch, step = batch, 
 }
 
 /** [d] of each row; null where the model cannot fuse the item. */
-async function vectorsOf(rows: readonly ItemWithVector[], { model, stores }: LoadingSetup): Promise<(StoredVector | null)[]> {
+async function vectorsOf(rows: readonly ItemWithVector[], { model, stores, log }: LoadingSetup): Promise<(StoredVector | null)[]> {
   const fuse = async ({ item_id: itemId, has_hidden_states: has }: ItemWithVector): Promise<StoredVector | null> => {
-    const fused = await fuseItem(model, itemId, has ? await stores.items.hiddenStates(itemId) : null);
+    const fused = await fuseItem(model, itemId, has ? await soundStates(itemId, stores.items, log) : null);
     return fused === null ? null : { vector: fused.vector, id_share: fused.id_share };
   };
   const isMissing = (row: ItemWithVector): boolean => row.stored === null && isFusable(model, row.item_id, row.has_hidden_states);

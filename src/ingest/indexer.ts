@@ -137,7 +137,7 @@ export function createIndexer({ model, stores, retrieval, log, onFailure }: Inde
       levels.openRound().close(before); // what is older is read from the store
       follower.start(before);
       const loaded = await loadFromStore(
-        { model, stores, retrieval, isClaimed: (itemId) => claimed.has(itemId) },
+        { model, stores, retrieval, log, isClaimed: (itemId) => claimed.has(itemId) },
         {
           ...options,
           pace: async () => {

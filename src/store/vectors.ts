@@ -25,6 +25,8 @@ export interface VectorStore {
   list(fingerprint: string, after: string | null, limit: number): Promise<ItemWithVector[]>;
   /** These items with their vectors, by item_id; unknown ids are left out. */
   getMany(fingerprint: string, itemIds: readonly string[]): Promise<ItemWithVector[]>;
+  /** Drops the vectors of these items, of every fingerprint; the next start fuses them again. */
+  discard(itemIds: readonly string[]): Promise<void>;
   /** Drops up to `limit` vectors of fingerprints that are not in `keep`. @returns the number of dropped vectors */
   dropOthers(keep: readonly string[], limit: number): Promise<number>;
 }

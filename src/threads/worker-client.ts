@@ -2,7 +2,7 @@ import { Worker } from 'node:worker_threads';
 import { ArtifactError, messageOf } from '../errors.js';
 
 /** A worker's message: the answer to request `id`, or its error. */
-export type WorkerReply<Answer> = { id: number; answer: Answer } | { id: number; error: string; kind: 'artifact' | 'other' };
+export type WorkerReply<Answer> = { id: number; answer: Answer } | { id: number; error: string; code: string; kind: 'artifact' | 'other' };
 
 interface Waiting {
   resolve: (value: never) => void;
@@ -18,6 +18,10 @@ export interface WorkerClient {
   /** The thread answers all requests and then ends itself: terminating it during a native call would end the process. */
   close(): Promise<void>;
 }
+
+/** The error as the worker threw it, as far as callers tell errors apart. */
+const errorOf = ({ error, code, kind }: Extract<WorkerReply<unknown>, { error: string }>): Error =>
+  kind === 'artifact' ? new ArtifactError(error) : Object.assign(new Error(error), code !== '' && { code });
 
 /**
  * Starts a worker thread that posts WorkerReply messages. If the thread dies, every open and later call rejects, and `onCrash` is called
@@ -43,7 +47,7 @@ export function startWorker(file: string, workerData: unknown, onCrash: (error: 
     if (waiting === undefined) return;
     open[reply.id] = undefined;
     freeIds.push(reply.id);
-    if ('error' in reply) waiting.reject(reply.kind === 'artifact' ? new ArtifactError(reply.error) : new Error(reply.error));
+    if ('error' in reply) waiting.reject(errorOf(reply));
     else waiting.resolve(reply.answer);
   });
   worker.on('error', (error: unknown) => end(new Error(`worker ${file} failed: ${messageOf(error)}`, { cause: error })));

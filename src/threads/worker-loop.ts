@@ -1,5 +1,6 @@
 import { parentPort } from 'node:worker_threads';
 import { ArtifactError, messageOf } from '../errors.js';
+import { codeOf } from '../storage-faults.js';
 import { END, type WorkerReply } from './worker-client.js';
 
 /** A worker's answer. Buffers in `transfer` are moved, not copied. */
@@ -29,7 +30,7 @@ export function serveRequests<Request extends { id: number }>(
       port.postMessage({ id, answer } satisfies WorkerReply<unknown>, transfer ?? []);
     } catch (error) {
       const kind = error instanceof ArtifactError ? 'artifact' : 'other';
-      port.postMessage({ id, error: messageOf(error), kind } satisfies WorkerReply<unknown>);
+      port.postMessage({ id, error: messageOf(error), code: codeOf(error), kind } satisfies WorkerReply<unknown>);
     }
   };
   let last: Promise<void> = Promise.resolve();

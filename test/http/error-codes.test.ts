@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import Database from 'better-sqlite3';
 import { systemClock } from '../../src/clock.js';
-import { storageFull } from '../../src/errors.js';
+import { storageProblem } from '../../src/storage-faults.js';
 import { ERROR_CODES } from '../../src/http/error-codes.js';
 import { migrate } from '../../src/store/sqlite/migrate.js';
 import { createWriter } from '../../src/store/sqlite/writer.js';
@@ -134,7 +134,7 @@ test('a disk that is full: nothing of the group is kept, and the caller is told 
   database.close();
 
   const built = await build(t);
-  built.services.stores.items.put = () => Promise.reject(storageFull());
+  built.services.stores.items.put = () => Promise.reject(storageProblem('full'));
   const answer = built.api.putItem('x');
   assert.deepEqual(await refusal(answer), { status: 507, code: 'storage_full', retryAfter: '30' });
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import type { ItemResult } from '../../src/client/types.js';
-import { storageFull } from '../../src/errors.js';
+import { storageProblem } from '../../src/storage-faults.js';
 import { codeOf, NDJSON } from '../api.js';
 import { build, clip, demoStates, type Built } from '../build.js';
 import { temporaryFolder } from '../temporary-folder.js';
@@ -46,7 +46,7 @@ for (const [form, payload, type] of [
     const built = await build(t);
     const { items } = built.services.stores;
     const { put } = items;
-    items.put = async (write) => (write.item.item_id === 'b-2' ? Promise.reject(storageFull()) : put(write));
+    items.put = async (write) => (write.item.item_id === 'b-2' ? Promise.reject(storageProblem('full')) : put(write));
     const headers = { ...type, 'idempotency-key': 'full' };
     const refused = (await post(built, payload, headers)).body;
     assert.deepEqual(

@@ -5,9 +5,11 @@ import { createChangeFeed } from '../../src/store/sqlite/change-feed.js';
 import { openDatabase } from '../../src/store/sqlite/database.js';
 import { prepareVectorReads } from '../../src/store/sqlite/item-reads.js';
 import { migrate } from '../../src/store/sqlite/migrate.js';
+import { createReadGuard } from '../../src/store/sqlite/read-guard.js';
 import type { WriteOperation } from '../../src/store/sqlite/write-operations.js';
 import { createWriter } from '../../src/store/sqlite/writer.js';
 import { randomOf } from '../random.js';
+import { unwatchedHealth } from '../storage.js';
 import { createReader, itemsOf, randomWrite, type Followed, type ItemWriter } from './conformance/feed-reader.js';
 import { fields, item } from './conformance/stores.js';
 
@@ -17,7 +19,9 @@ function feedOf(t: TestContext, capacity: number): Followed & { items: ItemWrite
   t.after(() => database.close());
   migrate(database, packageFile('migrations', 'sqlite'));
   const write = createWriter(database);
-  const { feed, note } = createChangeFeed(database, capacity);
+  const health = unwatchedHealth();
+  const guard = createReadGuard(health);
+  const { feed, note } = createChangeFeed(database, guard, capacity);
   const notes: (() => void)[] = [];
   const run = async <Value>(operation: WriteOperation): Promise<Value> => {
     const [outcome] = write([operation]);
@@ -27,7 +31,7 @@ function feedOf(t: TestContext, capacity: number): Followed & { items: ItemWrite
   };
   return {
     changes: feed,
-    vectors: prepareVectorReads(database),
+    vectors: prepareVectorReads({ database, guard, health }),
     items: {
       put: (one) => run({ type: 'putItem', write: one }),
       updateFields: (one) => run({ type: 'updateItem', item: one }),

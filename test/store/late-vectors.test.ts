@@ -1,16 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createMetrics } from '../../src/metrics.js';
-import { openSqliteStores } from '../../src/store/sqlite/sqlite-stores.js';
 import { fieldsNamed, vectorOf } from '../ingest/write-side.js';
-import { temporaryFolder } from '../temporary-folder.js';
+import { sqliteOf } from './sqlite-engine.js';
 
 test('a vector is saved for an item that is as it was when it was read, and left out for one that has changed or is gone', async (t) => {
-  const { items, vectors, close } = openSqliteStores({
-    dataDir: temporaryFolder(t),
-    metrics: createMetrics(),
-    onCrash: (error) => assert.fail(error),
-  });
+  const { items, vectors, close } = sqliteOf(t).open();
   const read = new Map<string, number>();
   for (const id of ['same', 'changed', 'deleted', 'any']) {
     const { sequence } = await items.put({ item: fieldsNamed(id, id), hiddenStates: null, vectors: [] });

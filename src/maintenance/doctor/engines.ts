@@ -18,6 +18,8 @@ export interface InspectedDatabase {
   items: number;
   events: number;
   meta: ReadonlyMap<string, string>;
+  /** Rows whose content is not what was written. */
+  damaged: readonly { table: string; key: string }[];
 }
 
 /** Read-only checks of the engines that a start would use. The composition root makes it. */
@@ -68,12 +70,22 @@ function checkDatabase(dataDir: string, probes: EngineProbes): { check: Check; f
   try {
     const found = probes.inspectDatabase(dataDir);
     if (found === null) return { check: ok(DATABASE, 'none yet: the first start makes it'), found };
-    const { schemaVersion, items, events } = found;
-    return { check: ok(DATABASE, `${items} items, ${events} events, schema version ${schemaVersion}`), found };
+    const { schemaVersion, items, events, damaged } = found;
+    const detail = `${items} items, ${events} events, schema version ${schemaVersion}`;
+    return { check: damaged.length === 0 ? ok(DATABASE, detail) : warning(DATABASE, `${detail}; ${describeDamage(damaged)}`, MEND), found };
   } catch (error) {
     if (!(error instanceof StartError)) throw error;
     return { check: failed(DATABASE, error.detail, error.advice), found: null };
   }
+}
+
+const MEND = 'send the items of damaged rows again; vectors are made anew by the next start';
+const SHOWN_ROWS = 5;
+
+function describeDamage(damaged: InspectedDatabase['damaged']): string {
+  const shown = damaged.slice(0, SHOWN_ROWS).map(({ table, key }) => `${table} of ${JSON.stringify(key)}`);
+  const more = damaged.length > SHOWN_ROWS ? `, and ${damaged.length - SHOWN_ROWS} more` : '';
+  return `${damaged.length} damaged ${damaged.length === 1 ? 'row' : 'rows'}: ${shown.join(', ')}${more}`;
 }
 
 async function checkModel(

@@ -3,6 +3,7 @@ import { InputError, ReelfuseError, messageOf } from '../../errors.js';
 import type { Metrics } from '../../metrics.js';
 import type { ChangeFeed } from '../../store/changes.js';
 import type { ItemStore } from '../../store/items.js';
+import type { StorageHealth } from '../../store/storage-health.js';
 import { startWorker, type WorkerClient } from '../../threads/worker-client.js';
 import { MANIFEST } from './snapshot-files.js';
 import type { SnapshotManifest } from './snapshot-manifest.js';
@@ -43,12 +44,13 @@ export interface SnapshotsSetup {
   minutes: number;
   kept: number;
   metrics: Metrics;
+  health: Pick<StorageHealth, 'told'>;
   log: Logger;
 }
 
 const WORKER = new URL('./snapshot-worker.js', import.meta.url).href;
 
-export function openSnapshots({ items, changes, current, minutes, kept, metrics, log, ...setup }: SnapshotsSetup): Snapshots {
+export function openSnapshots({ items, changes, current, minutes, kept, metrics, health, log, ...setup }: SnapshotsSetup): Snapshots {
   const folder = openSnapshotFolder(setup.folder);
   let running: Promise<Snapshot> | null = null;
   /** Item sequence and image of the last one that was written or restored. */
@@ -75,6 +77,7 @@ export function openSnapshots({ items, changes, current, minutes, kept, metrics,
       remember(sequence, subject);
     } catch (error) {
       metrics.snapshots.inc({ outcome: 'failed' });
+      health.told(error);
       log.error({ err: error }, 'no snapshot was written; the next start reads the store instead');
       throw new ReelfuseError(503, 'snapshot_failed', `the snapshot was not written: ${messageOf(error)}`, { retryAfter: 60, cause: error });
     }

@@ -1,6 +1,7 @@
 import type Database from 'better-sqlite3';
 import type { ChangeFeed, ItemChange } from '../changes.js';
 import { createWatermark } from '../watermark.js';
+import type { ReadGuard } from './read-guard.js';
 import { changeOf, createRecentChanges } from './recent-changes.js';
 import type { DoneWrite } from './write-operations.js';
 
@@ -13,7 +14,7 @@ export interface SqliteChangeFeed {
   note(done: readonly DoneWrite[]): void;
 }
 
-export function createChangeFeed(database: Database.Database, capacity = RECENT_CHANGES): SqliteChangeFeed {
+export function createChangeFeed(database: Database.Database, guard: ReadGuard, capacity = RECENT_CHANGES): SqliteChangeFeed {
   const { any, items } = newestSequences(database);
   // kept in memory: every answer names the newest sequence
   const newest = createWatermark(any);
@@ -31,14 +32,14 @@ export function createChangeFeed(database: Database.Database, capacity = RECENT_
         return newestOfItems;
       },
       reached: (sequence, timeoutMs) => newest.reached(sequence, timeoutMs),
-      since: async (sequence, limit) => {
+      since: guard((sequence, limit) => {
         const known = recent.since(sequence, limit);
         if (known !== null) return known;
         const { changes, upTo } = readTables(sequence, limit);
         // a full page may end between a put and a later change of fields; the recent changes would then return the fields alone
         if (changes.length === limit) recent.restart(upTo);
         return changes;
-      },
+      }),
       onItemChange: (listener) => {
         listeners.add(listener);
         return () => void listeners.delete(listener);

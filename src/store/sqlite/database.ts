@@ -17,7 +17,6 @@ export function openDatabase(file: string, options: { readonly?: boolean } = {})
   database.pragma('foreign_keys = ON');
   database.pragma(`busy_timeout = ${BUSY_MS}`);
   database.pragma('cache_size = -65536');
-  database.pragma('mmap_size = 1073741824');
   return database;
 }
 

@@ -1,10 +1,11 @@
 import type Database from 'better-sqlite3';
 import type { EventStore, HistoryEntry, PositiveEvent } from '../events.js';
+import type { ReadGuard } from './read-guard.js';
 import { createRecentItems } from './recent-items.js';
 
 export type EventReads = Pick<EventStore, 'history' | 'recent' | 'impressions' | 'positives' | 'users'>;
 
-export function prepareEventReads(database: Database.Database): EventReads {
+export function prepareEventReads(database: Database.Database, guard: ReadGuard): EventReads {
   const history = database.prepare<[string, number], HistoryEntry>(
     'SELECT item_id, type, at FROM events WHERE user_id = ? AND positive = 1 ORDER BY at DESC, sequence DESC LIMIT ?',
   );
@@ -19,10 +20,10 @@ export function prepareEventReads(database: Database.Database): EventReads {
   );
   const recent = createRecentItems(database);
   return {
-    history: async (userId, limit) => history.all(userId, limit),
-    recent: async (userId) => recent(userId),
-    impressions: async (userId, since) => impressions.all(userId, since),
-    positives: async (since, after, limit) => positives.all(since, after, limit),
-    users: async (after, limit) => users.all(after ?? '', limit),
+    history: guard((userId, limit) => history.all(userId, limit)),
+    recent: guard(recent),
+    impressions: guard((userId, since) => impressions.all(userId, since)),
+    positives: guard((since, after, limit) => positives.all(since, after, limit)),
+    users: guard((after, limit) => users.all(after ?? '', limit)),
   };
 }

@@ -1,14 +1,19 @@
+import type Database from 'better-sqlite3';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { InputError } from '../../errors.js';
+import { DamagedError } from '../../storage-faults.js';
+import type { DamagedRow } from '../store-check.js';
 import { DATABASE_FILE, openDatabase } from './database.js';
-import { DamagedError } from './open-problem.js';
+import { prepareRowChecks } from './row-checks.js';
 
 export interface InspectedDatabase {
   schemaVersion: number;
   items: number;
   events: number;
   meta: ReadonlyMap<string, string>;
+  /** Rows whose content is not what was written. */
+  damaged: readonly DamagedRow[];
 }
 
 /**
@@ -27,8 +32,21 @@ export function inspectDatabase(dataDir: string, migrations: string): InspectedD
     if (problem !== 'ok') throw new DamagedError(problem);
     const count = (table: 'items' | 'events'): number => database.prepare<[], number>(`SELECT COUNT(*) FROM ${table}`).pluck().get() ?? 0;
     const rows = database.prepare<[], [string, string]>('SELECT key, value FROM meta').raw().all();
-    return { schemaVersion, items: count('items'), events: count('events'), meta: new Map(rows) };
+    const damaged = schemaVersion < known ? [] : damagedRows(database); // the start adds what the checks need
+    return { schemaVersion, items: count('items'), events: count('events'), meta: new Map(rows), damaged };
   } finally {
     database.close();
+  }
+}
+
+function damagedRows(database: Database.Database): DamagedRow[] {
+  const checks = prepareRowChecks(database);
+  const damaged: DamagedRow[] = [];
+  for (let position: string | null = null; ;) {
+    const checked = checks.next(position);
+    damaged.push(...checked.damaged);
+    if (checked.unreadable !== null) throw new DamagedError(checked.unreadable);
+    if (checked.position === null) return damaged;
+    position = checked.position;
   }
 }

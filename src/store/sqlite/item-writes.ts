@@ -1,8 +1,9 @@
 import type Database from 'better-sqlite3';
-import { UNKNOWN_TIME, type ItemFields } from '../../domain/item.js';
+import { UNKNOWN_TIME, type ItemFields, type StoredVector } from '../../domain/item.js';
 import type { ItemWrite } from '../items.js';
 import type { FusedItem } from '../vectors.js';
 import type { AttributeWrites } from './attribute-writes.js';
+import { checksumOf } from './checksum.js';
 import type { FieldsWritten, PutWritten, SequenceCounter } from './write-operations.js';
 
 const bytesOf = (vector: Float32Array): Buffer => Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength);
@@ -18,6 +19,7 @@ export interface ItemWrites {
   updateFields(item: ItemFields): FieldsWritten | null;
   delete(itemId: string): { sequence: number } | null;
   saveVectors(fingerprint: string, vectors: readonly FusedItem[]): void;
+  discardVectors(itemIds: readonly string[]): void;
   dropVectors(keep: readonly string[], limit: number): { dropped: number };
 }
 
@@ -32,12 +34,19 @@ export function prepareItemWrites(database: Database.Database, sequence: Sequenc
   const createdAt = database.prepare<[string], number>('SELECT created_at FROM items WHERE item_id = ?').pluck();
   const hasStates = database.prepare<[string], number>('SELECT 1 FROM hidden_states WHERE item_id = ?').pluck();
   const dropStates = database.prepare('DELETE FROM hidden_states WHERE item_id = ?');
-  const putStates = database.prepare('INSERT OR REPLACE INTO hidden_states (item_id, dtype, layers, width, data) VALUES (?, ?, ?, ?, ?)');
+  const putStates = database.prepare(
+    'INSERT OR REPLACE INTO hidden_states (item_id, dtype, layers, width, data, checksum) VALUES (?, ?, ?, ?, ?, ?)',
+  );
   const dropVectorsOf = database.prepare('DELETE FROM vectors WHERE item_id = ?');
   // only while the item is unchanged: it may have been deleted, or got other hidden states, while its vector was fused
   const putVector = database.prepare(
-    'INSERT OR REPLACE INTO vectors (fingerprint, item_id, id_share, vector) SELECT ?, item_id, ?, ? FROM items WHERE item_id = ? AND sequence <= ?',
+    `INSERT OR REPLACE INTO vectors (fingerprint, item_id, id_share, vector, checksum)
+     SELECT ?, item_id, ?, ?, ? FROM items WHERE item_id = ? AND sequence <= ?`,
   );
+  const saveVector = (fingerprint: string, itemId: string, { vector, id_share: share }: StoredVector, upTo: number): void => {
+    const blob = bytesOf(vector);
+    putVector.run(fingerprint, share, blob, checksumOf(blob, fingerprint, itemId), itemId, upTo);
+  };
   const dropItem = database.prepare('DELETE FROM items WHERE item_id = ?');
   const putTombstone = database.prepare('INSERT OR REPLACE INTO tombstones (item_id, sequence) VALUES (?, ?)');
   const dropTombstone = database.prepare('DELETE FROM tombstones WHERE item_id = ?');
@@ -64,8 +73,11 @@ export function prepareItemWrites(database: Database.Database, sequence: Sequenc
       dropTombstone.run(item.item_id);
       dropVectorsOf.run(item.item_id);
       if (hiddenStates === null) dropStates.run(item.item_id);
-      else putStates.run(item.item_id, hiddenStates.dtype, ...hiddenStates.shape, hiddenStates.data);
-      for (const { fingerprint, id_share: share, vector } of vectors) putVector.run(fingerprint, share, bytesOf(vector), item.item_id, NEWEST);
+      else {
+        const { dtype, shape, data } = hiddenStates;
+        putStates.run(item.item_id, dtype, ...shape, data, checksumOf(data, item.item_id));
+      }
+      for (const vector of vectors) saveVector(vector.fingerprint, item.item_id, vector, NEWEST);
       return { sequence: row.sequence, created: known === undefined, created_at: known ?? row.created, attributes: registered };
     },
     updateFields: (item) => {
@@ -84,8 +96,10 @@ export function prepareItemWrites(database: Database.Database, sequence: Sequenc
       return { sequence: deleted };
     },
     saveVectors: (fingerprint, vectors) => {
-      for (const { item_id: itemId, vector, id_share: share, sequence = NEWEST } of vectors)
-        putVector.run(fingerprint, share, bytesOf(vector), itemId, sequence);
+      for (const fused of vectors) saveVector(fingerprint, fused.item_id, fused, fused.sequence ?? NEWEST);
+    },
+    discardVectors: (itemIds) => {
+      for (const itemId of itemIds) dropVectorsOf.run(itemId);
     },
     dropVectors: (keep, limit) => ({ dropped: dropOthers.run(JSON.stringify(keep), limit).changes }),
   };

@@ -2,7 +2,9 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Metrics } from '../../metrics.js';
 import { packageFile } from '../../package-root.js';
-import { startWorker } from '../../threads/worker-client.js';
+import { startWorker, type WorkerClient } from '../../threads/worker-client.js';
+import type { StorageHealth } from '../storage-health.js';
+import type { StoreCheck } from '../store-check.js';
 import type { Stores } from '../stores.js';
 import { createAttributeStore } from './attribute-store.js';
 import { createChangeFeed } from './change-feed.js';
@@ -12,19 +14,26 @@ import { createItemTotals } from './item-totals.js';
 import { prepareItemReads, prepareVectorReads } from './item-reads.js';
 import { createWalCleaner } from './wal-cleaner.js';
 import { migrate } from './migrate.js';
+import { createReadGuard } from './read-guard.js';
 import { prepareSettingReads } from './setting-reads.js';
 import type { FieldsWritten, PutWritten, WriteOperation } from './write-operations.js';
 import { createWriteQueue } from './write-queue.js';
 
-const WORKER = new URL('./writer-worker.js', import.meta.url).href;
+const WRITER = new URL('./writer-worker.js', import.meta.url).href;
+const CHECKER = new URL('./check-worker.js', import.meta.url).href;
 
 export interface SqliteSetup {
   dataDir: string;
   metrics: Metrics;
+  health: StorageHealth;
   /** The writer thread has died. */
   onCrash: (error: Error) => void;
   /** Maximum number of events and erasures that wait for the disk; more are refused. Infinity: no limit. */
   maxEventQueue?: number;
+}
+
+export interface SqliteStores extends Stores {
+  check: StoreCheck;
 }
 
 /**
@@ -32,7 +41,7 @@ export interface SqliteSetup {
  * are bounded by ingest, and later writes of an accepted request are never refused.
  * @throws InputError when the database is of a newer version
  */
-export function openSqliteStores({ dataDir, metrics, onCrash, maxEventQueue = Infinity }: SqliteSetup): Stores {
+export function openSqliteStores({ dataDir, metrics, health, onCrash, maxEventQueue = Infinity }: SqliteSetup): SqliteStores {
   mkdirSync(dataDir, { recursive: true });
   const file = join(dataDir, DATABASE_FILE);
   const setup = openDatabase(file);
@@ -42,10 +51,11 @@ export function openSqliteStores({ dataDir, metrics, onCrash, maxEventQueue = In
     setup.close();
   }
   const database = openDatabase(file, { readonly: true });
-  const worker = startWorker(WORKER, { file }, onCrash);
-  const { feed, note } = createChangeFeed(database);
+  const guard = createReadGuard(health);
+  const worker = startWorker(WRITER, { file }, onCrash);
+  const { feed, note } = createChangeFeed(database, guard);
   const userListeners: ((userId: string | null) => void)[] = [];
-  const { write, writeBounded, idle } = createWriteQueue(worker, metrics, maxEventQueue, (done) => {
+  const { write, writeBounded, idle } = createWriteQueue(worker, metrics, health, maxEventQueue, (done) => {
     for (const { operation } of done) for (const userId of usersOf(operation)) for (const listener of userListeners) listener(userId);
     attributes.note(done);
     note(done);
@@ -61,11 +71,19 @@ export function openSqliteStores({ dataDir, metrics, onCrash, maxEventQueue = In
   };
   const cleaner = createWalCleaner(truncateWal, (calls) => metrics.erasuresPending.set(calls));
   void cleaner.clean(0); // an erasure may have been cut off by the end of the last process
-  const settings = prepareSettingReads(database);
+  const settings = prepareSettingReads(database, guard);
+  let checker: WorkerClient | null = null;
+  const check = async <Value>(request: object): Promise<Value> => {
+    try {
+      return await (checker ??= startWorker(CHECKER, { file }, onCrash)).call<Value>(request);
+    } catch (error) {
+      throw health.told(error);
+    }
+  };
 
   return {
     items: {
-      ...prepareItemReads(database),
+      ...prepareItemReads({ database, guard, health }),
       put: async (item) => {
         const { sequence, created, created_at } = await write<PutWritten>({ type: 'putItem', write: item });
         return { sequence, created, created_at };
@@ -77,12 +95,13 @@ export function openSqliteStores({ dataDir, metrics, onCrash, maxEventQueue = In
       delete: (itemId) => write({ type: 'deleteItem', itemId }),
     },
     vectors: {
-      ...prepareVectorReads(database),
+      ...prepareVectorReads({ database, guard, health }),
       save: (fingerprint, vectors) => write({ type: 'saveVectors', fingerprint, vectors }),
       dropOthers: async (keep, limit) => (await write<{ dropped: number }>({ type: 'dropVectors', keep, limit })).dropped,
+      discard: (itemIds) => write({ type: 'discardVectors', itemIds }),
     },
     events: {
-      ...prepareEventReads(database),
+      ...prepareEventReads(database, guard),
       ...createItemTotals(file, closing.signal),
       append: (events) => writeBounded({ type: 'appendEvents', events }),
       eraseUser: (userId, limit) => writeBounded({ type: 'eraseUser', userId, limit }),
@@ -94,11 +113,13 @@ export function openSqliteStores({ dataDir, metrics, onCrash, maxEventQueue = In
     models: { register: (model) => write({ type: 'registerModel', model }), list: settings.models },
     changes: feed,
     keyValues: { get: settings.value, set: (key, value) => write({ type: 'setValue', key, value }) },
+    check: { next: (position) => check({ type: 'next', position }), isSound: (row) => check({ type: 'isSound', row }) },
     idempotency: { get: settings.keptAnswer, keep: (answer, dropBefore) => write({ type: 'keepAnswer', answer, dropBefore }) },
     close: async () => {
       closing.abort(new Error('the store is closed'));
       await idle();
       await cleaner.close();
+      await checker?.close();
       database.close();
       await worker.call({ type: 'close' });
       await worker.close();

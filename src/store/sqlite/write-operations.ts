@@ -19,6 +19,7 @@ export type WriteOperation =
   | { type: 'expireEvents'; old: OldEvents; limit: number }
   | { type: 'saveVectors'; fingerprint: string; vectors: readonly FusedItem[] }
   | { type: 'dropVectors'; keep: readonly string[]; limit: number }
+  | { type: 'discardVectors'; itemIds: readonly string[] }
   | { type: 'declareAttribute'; name: string; attributeType: AttributeType; checkedUpTo: number }
   | { type: 'removeAttribute'; name: string; checkedUpTo: number }
   | { type: 'registerModel'; model: ModelRecord }
@@ -46,7 +47,7 @@ export interface Refusal {
   errors: FieldError[];
 }
 
-export type WriteOutcome = { value: WriteValue } | { refusal: Refusal } | { error: string };
+export type WriteOutcome = { value: WriteValue } | { refusal: Refusal } | { error: string; code: string };
 
 /** A durable write with its result. */
 export interface DoneWrite {

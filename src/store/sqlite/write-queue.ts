@@ -1,10 +1,8 @@
-import { messageOf, overloaded, ReelfuseError, storageFull } from '../../errors.js';
+import { overloaded, ReelfuseError } from '../../errors.js';
 import type { Metrics } from '../../metrics.js';
 import type { WorkerClient } from '../../threads/worker-client.js';
+import type { StorageHealth } from '../storage-health.js';
 import type { DoneWrite, WriteOperation, WriteOutcome } from './write-operations.js';
-
-/** Whether SQLite failed by SQLITE_FULL; workers pass on messages, not codes. */
-const isFull = (message: string): boolean => message.includes('disk is full');
 
 /** Maximum writes, and rows of them, of one commit: bounds the time that the first one waits for the last. */
 const MAX_GROUP = 1024;
@@ -22,9 +20,9 @@ interface Waiting {
  * Group commit without a timer: writes that arrive during a commit go into the next one.
  */
 export interface WriteQueue {
-  /** Resolves when the operation is durable. @throws ReelfuseError 507 `storage_full`, or what the operation was refused with */
+  /** Resolves when the operation is durable. @throws ReelfuseError of the storage, see storage-faults.ts, or what the operation was refused with */
   write<Value>(operation: WriteOperation): Promise<Value>;
-  /** As `write`, but refuses when too many rows of bounded writes wait. @throws ReelfuseError 503 `overloaded`, 507 `storage_full` */
+  /** As `write`, but refuses when too many rows of bounded writes wait. @throws as `write`, and ReelfuseError 503 `overloaded` */
   writeBounded<Value>(operation: WriteOperation): Promise<Value>;
   /** Resolves when no write is under way. */
   idle(): Promise<void>;
@@ -34,6 +32,7 @@ export interface WriteQueue {
 export function createWriteQueue(
   worker: WorkerClient,
   metrics: Metrics,
+  health: Pick<StorageHealth, 'told'>,
   maxBoundedRows: number,
   onCommit: (done: readonly DoneWrite[]) => void,
 ): WriteQueue {
@@ -47,7 +46,8 @@ export function createWriteQueue(
     try {
       outcomes = await worker.call<WriteOutcome[]>({ type: 'write', operations: group.map(({ operation }) => operation) });
     } catch (error) {
-      for (const { reject } of group) reject(isFull(messageOf(error)) ? storageFull() : (error as Error));
+      const told = health.told(error);
+      for (const { reject } of group) reject(told);
       return;
     } finally {
       stop();
@@ -58,7 +58,7 @@ export function createWriteQueue(
       const outcome = outcomes[n];
       if (outcome !== undefined && 'value' in outcome)
         resolve(outcome.value as never); // each operation has one kind of value
-      else reject(errorOf(outcome));
+      else reject(health.told(errorOf(outcome)));
     });
   };
   const drain = async (): Promise<void> => {
@@ -97,7 +97,7 @@ function errorOf(outcome: Exclude<WriteOutcome, { value: unknown }> | undefined)
     const { status, code, detail, errors } = outcome.refusal;
     return new ReelfuseError(status, code, detail, { errors });
   }
-  return isFull(outcome?.error ?? '') ? storageFull() : new Error(`the store refused a write: ${outcome?.error ?? 'no outcome'}`);
+  return Object.assign(new Error(`the store refused a write: ${outcome?.error ?? 'no outcome'}`), { code: outcome?.code });
 }
 
 const doneOf = (operation: WriteOperation, outcome: WriteOutcome | undefined): DoneWrite[] =>

@@ -1,5 +1,6 @@
 import type Database from 'better-sqlite3';
-import { ReelfuseError } from '../../errors.js';
+import { messageOf, ReelfuseError } from '../../errors.js';
+import { codeOf } from '../../storage-faults.js';
 import { prepareAttributeWrites } from './attribute-writes.js';
 import { prepareEventWrites } from './event-writes.js';
 import { prepareItemWrites } from './item-writes.js';
@@ -42,6 +43,9 @@ export function createWriter(database: Database.Database): (operations: readonly
         return null;
       case 'dropVectors':
         return items.dropVectors(operation.keep, operation.limit);
+      case 'discardVectors':
+        items.discardVectors(operation.itemIds);
+        return null;
       case 'declareAttribute':
         return attributes.declare(operation.name, operation.attributeType, operation.checkedUpTo);
       case 'removeAttribute':
@@ -89,5 +93,5 @@ export function createWriter(database: Database.Database): (operations: readonly
 
 function outcomeOf(error: unknown): WriteOutcome {
   if (error instanceof ReelfuseError) return { refusal: { status: error.status, code: error.code, detail: error.message, errors: error.errors } };
-  return { error: error instanceof Error ? error.message : String(error) };
+  return { error: messageOf(error), code: codeOf(error) };
 }

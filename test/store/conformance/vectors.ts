@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { conformanceOf, fields, item, states, UNUSUAL_IDS, vector } from './stores.js';
 
-const MEMBERS = { save: true, list: true, getMany: true, dropOthers: true } as const;
+const MEMBERS = { save: true, list: true, getMany: true, discard: true, dropOthers: true } as const;
 
 export const vectorsConformance = conformanceOf('vectors', MEMBERS, (behaves) => {
   behaves("vectors belong to a fingerprint and end with their item's features", async ({ items, vectors }) => {
@@ -16,6 +16,15 @@ export const vectorsConformance = conformanceOf('vectors', MEMBERS, (behaves) =>
     assert.deepEqual((await vectors.list('f1', null, 100))[0]?.stored?.vector, one);
     await items.put(item('a'));
     assert.deepEqual([await shares('f1'), await shares('f2')], [[null], [null]]);
+  });
+
+  behaves('vectors of an item are discarded for every fingerprint, and those of others stay', async ({ items, vectors, changes }) => {
+    for (const id of ['a', 'b']) await items.put(item(id, { vectors: [{ fingerprint: 'f1', vector: vector(1), id_share: 1 }] }));
+    await vectors.save('f2', [{ item_id: 'a', vector: vector(2), id_share: 1 }]);
+    const before = changes.sequence;
+    await vectors.discard(['a', 'unknown']);
+    const has = async (fingerprint: string) => (await vectors.list(fingerprint, null, 10)).map(({ stored }) => stored !== null);
+    assert.deepEqual([await has('f1'), await has('f2'), changes.sequence], [[false, true], [false, false], before]);
   });
 
   behaves('a put drops vectors of the fingerprints that it does not bring', async ({ items, vectors }) => {

@@ -17,6 +17,9 @@ export function createMemoryVectors({ data: { items } }: Shared): VectorStore {
       const wanted = new Map([...items].filter(([itemId]) => itemIds.includes(itemId)));
       return pageOf(wanted, null, Infinity).map((item) => withVector(fingerprint, item));
     },
+    discard: async (itemIds) => {
+      for (const itemId of itemIds) items.get(itemId)?.vectors.clear();
+    },
     dropOthers: async (keep, limit) => {
       let dropped = 0;
       for (const { vectors } of items.values())

@@ -78,6 +78,8 @@ export interface EmbeddedServer {
   erasure: Erasure;
   snapshots: Snapshots;
   isReady: () => boolean;
+  /** Looks whether faults of the storage are over, as a timer does every few seconds. */
+  heal: () => Promise<void>;
   /** Fills vectors and index from a snapshot or else from the store. Until it resolves, the fallback answers requests. The signal ends it early. */
   load: (signal?: AbortSignal) => Promise<LoadedCatalogue>;
   close: () => Promise<void>;
@@ -157,7 +159,8 @@ async function openParts(
   const upkeep = createUpkeep({ generations, source: { events: stores.events, interner }, metrics, log });
   closers.push(repeat(upkeep, config.recallCheckSeconds * 1000));
   const { check, keyValues } = stores;
-  closers.push(repeat(createHealing({ health, keyValues, check }), HEALING_MS));
+  const heal = createHealing({ health, keyValues, check });
+  closers.push(repeat(heal, HEALING_MS));
   const { vectors } = stores;
   closers.push(scheduleStoreCheck({ check, vectors, keyValues, health, hours: config.storeCheckHours, clock, metrics, log }));
   closers.push(keepRetention(erasure, config.eventRetentionDays, retentionTime, log));
@@ -178,6 +181,7 @@ async function openParts(
   };
   return {
     ...parts,
+    heal,
     routes,
     load,
     get generation() {

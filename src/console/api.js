@@ -106,7 +106,7 @@ async function send(method, path, headers, body) {
 /**
  * The readiness answer is read whatever its status code: 503 is an answer too.
  *
- * @returns {Promise<string>} "ready", "starting", …
+ * @returns {Promise<string>} "ready", "degraded", "starting", …
  */
 export async function readReadiness() {
   try {

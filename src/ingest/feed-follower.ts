@@ -5,7 +5,6 @@ import type { FeedRound, IndexLevels } from './index-levels.js';
 
 /** Changes read from the feed at once. */
 const FEED_BATCH = 1024;
-/** Time until a batch is read again that the disk has failed. */
 const RETRY_MS = 1000;
 
 /** Reads the changes of items from the feed as they come. */
@@ -26,9 +25,11 @@ export interface FollowerSetup {
   /** Awaited between two batches. */
   pace: (indexed: Promise<void>) => Promise<void>;
   onError: (error: Error) => void;
+  /** Time until a batch is read again that the disk has failed, ms. */
+  retryMs?: number;
 }
 
-export function createFeedFollower({ changes, levels, take, pace, onError }: FollowerSetup): FeedFollower {
+export function createFeedFollower({ changes, levels, take, pace, onError, retryMs = RETRY_MS }: FollowerSetup): FeedFollower {
   let position = 0;
   let hasNews = false;
   let isStopped = false;
@@ -43,7 +44,7 @@ export function createFeedFollower({ changes, levels, take, pace, onError }: Fol
         return { batch, ...(await take(batch, round)) };
       } catch (error) {
         if (isStopped || storageFaultOf(error) !== 'failed') throw error;
-        await sleep(RETRY_MS, undefined, { ref: false });
+        await sleep(retryMs);
       }
     }
   };

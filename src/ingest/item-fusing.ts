@@ -31,7 +31,7 @@ export async function fuseItem(model: ItemModel, itemId: string, states: HiddenS
   return { vector, id_share: idShare, fingerprint: artifact.fingerprint };
 }
 
-/** Hidden states of an item. Damaged ones count as absent: the item has no vector by them until it is written again, and others load. */
+/** Hidden states of an item. Damaged ones count as absent: the item is placed by its ID alone, or not at all, until it is written again. */
 export async function soundStates(itemId: string, items: Pick<ItemStore, 'hiddenStates'>, log: Pick<Logger, 'error'>): Promise<HiddenStates | null> {
   try {
     return await items.hiddenStates(itemId);

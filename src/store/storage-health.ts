@@ -34,6 +34,11 @@ export interface StorageHealth {
   noteWhole(): void;
   /** Whether a read or write has failed since the disk was last known to work. */
   readonly isFailing: boolean;
+  /**
+   * Whether SQLite has called the database damaged, and no check of the whole store has said otherwise since. It does so too when a read
+   * has failed: SQLITE_IOERR_CORRUPTFS becomes SQLITE_CORRUPT.
+   */
+  readonly isSuspect: boolean;
   /** Rows that are known to be damaged. */
   readonly damagedRows: readonly RowPlace[];
   /** Empty: none. */
@@ -107,6 +112,9 @@ export function createStorageHealth(
     },
     get isFailing() {
       return problems.has('failed') || problems.has('full');
+    },
+    get isSuspect() {
+      return structure !== null;
     },
     get damagedRows() {
       return [...rows.values()];

@@ -1,6 +1,6 @@
 /*
  * A library for LD_PRELOAD. It counts the calls that change files below the folder FAULTS_UNDER, and as the shared page FAULTS_CONTROL says
- * makes some of them fail, ends the process at one of them, and moves the wall clock. faults.ts writes the page and describes its fields.
+ * makes some of them fail, and some reads, ends the process at one of them, and moves the wall clock. faults.ts writes the page and describes its fields.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -23,7 +23,7 @@
 
 /* In the order of FIELDS in faults.ts. Rates are calls in a million. */
 struct control {
-  uint64_t calls, injected, kill_at, torn, lose, io_error, full, short_write, seed;
+  uint64_t calls, injected, kill_at, torn, lose, io_error, full, short_write, read_error, seed;
   int64_t clock_seconds;
 };
 
@@ -35,12 +35,12 @@ static size_t under_length;
 #define REAL(name) ((__typeof__(&name))real_##name)
 #define DECLARE(name) static void *real_##name
 DECLARE(write); DECLARE(pwrite64); DECLARE(writev); DECLARE(pwritev64); DECLARE(fsync); DECLARE(fdatasync); DECLARE(ftruncate64); DECLARE(rename);
-DECLARE(unlink); DECLARE(mkdir); DECLARE(rmdir); DECLARE(open64); DECLARE(sendfile64); DECLARE(clock_gettime); DECLARE(gettimeofday);
+DECLARE(read); DECLARE(pread64); DECLARE(unlink); DECLARE(mkdir); DECLARE(rmdir); DECLARE(open64); DECLARE(sendfile64); DECLARE(clock_gettime); DECLARE(gettimeofday);
 
 static void resolve(void) {
 #define RESOLVE(name) real_##name = dlsym(RTLD_NEXT, #name)
   RESOLVE(write); RESOLVE(pwrite64); RESOLVE(writev); RESOLVE(pwritev64); RESOLVE(fsync); RESOLVE(fdatasync); RESOLVE(ftruncate64); RESOLVE(rename);
-  RESOLVE(unlink); RESOLVE(mkdir); RESOLVE(rmdir); RESOLVE(open64); RESOLVE(sendfile64); RESOLVE(clock_gettime); RESOLVE(gettimeofday);
+  RESOLVE(read); RESOLVE(pread64); RESOLVE(unlink); RESOLVE(mkdir); RESOLVE(rmdir); RESOLVE(open64); RESOLVE(sendfile64); RESOLVE(clock_gettime); RESOLVE(gettimeofday);
 }
 
 __attribute__((constructor)) static void begin(void) {
@@ -120,7 +120,7 @@ static void remember(int descriptor, off64_t at, size_t length) {
   entry->old_size = file.st_size;
   if (at < file.st_size) {
     entry->old = malloc(length);
-    ssize_t got = pread64(entry->descriptor, entry->old, length, at);
+    ssize_t got = REAL(pread64)(entry->descriptor, entry->old, length, at);
     entry->old_length = got > 0 ? (size_t)got : 0;
   }
   entry->before = newest;
@@ -239,6 +239,26 @@ ssize_t sendfile64(int to, int from, off64_t *at, size_t length) {
   return REAL(sendfile64)(to, from, at, allowed);
 }
 ssize_t sendfile(int to, int from, off_t *at, size_t length) { return sendfile64(to, from, at, length); }
+
+/* Reads are no calls that change files: they are counted by the failures alone. */
+static int read_fails(int descriptor) {
+  static uint64_t reads;
+  if (control->read_error == 0 || !is_file_under(descriptor)) return 0;
+  if (mixed(control->seed + __atomic_add_fetch(&reads, 1, __ATOMIC_SEQ_CST)) % 1000000 >= control->read_error) return 0;
+  __atomic_add_fetch(&control->injected, 1, __ATOMIC_SEQ_CST);
+  errno = EIO;
+  return 1;
+}
+
+ssize_t read(int descriptor, void *bytes, size_t length) {
+  if (real_read == NULL) resolve();
+  return read_fails(descriptor) ? -1 : REAL(read)(descriptor, bytes, length);
+}
+
+ssize_t pread64(int descriptor, void *bytes, size_t length, off64_t at) {
+  return read_fails(descriptor) ? -1 : REAL(pread64)(descriptor, bytes, length, at);
+}
+ssize_t pread(int descriptor, void *bytes, size_t length, off_t at) { return pread64(descriptor, bytes, length, at); }
 
 int fsync(int descriptor) {
   if (is_file_under(descriptor) && fails(next_fault()) != 0) return -1;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { packageFile } from '../../src/package-root.js';
 
 /** Fields of the page that faults.c reads, 64 bits each. */
-const FIELDS = ['calls', 'injected', 'kill_at', 'torn', 'lose', 'io_error', 'full', 'short_write', 'seed', 'clock_seconds'] as const;
+const FIELDS = ['calls', 'injected', 'kill_at', 'torn', 'lose', 'io_error', 'full', 'short_write', 'read_error', 'seed', 'clock_seconds'] as const;
 
 export interface Plan {
   /** The process ends with SIGKILL at this call that changes files, from 1. 0: never. */
@@ -19,6 +19,8 @@ export interface Plan {
   full?: number;
   /** Calls in a million that write half of their bytes. */
   short_write?: number;
+  /** Reads in a million that fail with EIO. */
+  read_error?: number;
   seed?: number;
   /** What the wall clock is ahead. */
   clock_seconds?: number;

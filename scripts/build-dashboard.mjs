@@ -177,6 +177,15 @@ const ROWS = {
       [sumBy('outcome', `increase(reelfuse_snapshots_total${of()}[$__rate_interval])`), 'snapshot {{outcome}}'],
       [sumBy('reason', `increase(reelfuse_index_rebuilds_total${of()}[$__rate_interval])`), 'rebuild: {{reason}}'],
     ]),
+    graph('Storage', [
+      [`max by (instance, fault) (reelfuse_storage_degraded${of()})`, 'degraded: {{fault}} {{instance}}'],
+      [sumBy('instance, fault', `increase(reelfuse_storage_faults_total${of()}[$__rate_interval])`), 'faults: {{fault}} {{instance}}'],
+      [`max by (instance) (reelfuse_storage_damaged_rows${of()})`, 'damaged rows {{instance}}'],
+    ]),
+    graph('Check of the store', [
+      [sumBy('instance', rate('reelfuse_store_check_rows_total')), 'rows/s {{instance}}'],
+      [`max by (instance) (time() - reelfuse_store_check_finished_timestamp_seconds${of()}) / 3600`, 'hours since the last {{instance}}'],
+    ]),
     graph('Left to do, or lost', [
       [sumBy('instance', `reelfuse_erasures_pending${of()}`), 'erasures pending {{instance}}'],
       [sumBy('instance', `increase(reelfuse_served_log_errors_total${of()}[$__rate_interval])`), 'answers not kept {{instance}}'],

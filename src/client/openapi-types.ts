@@ -388,7 +388,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Check that the catalogue is loaded and the model answers */
+        /**
+         * Check that the catalogue is loaded and the model answers
+         * @description 503 while the catalogue is loading. A degraded server is ready: another one would read the same disk.
+         */
         get: operations["ready"];
         put?: never;
         post?: never;
@@ -3237,8 +3240,8 @@ export interface operations {
                 };
                 content: {
                     "application/json": {
-                        status: string;
-                        items?: number;
+                        /** @enum {string} */
+                        status: "live";
                     };
                 };
             };
@@ -3260,8 +3263,22 @@ export interface operations {
                 };
                 content: {
                     "application/json": {
-                        status: string;
-                        items?: number;
+                        /**
+                         * @description degraded: requests are answered, but those that need what is listed in `degraded` fail
+                         * @enum {unknown}
+                         */
+                        status: "ready" | "degraded" | "starting";
+                        items: number;
+                        degraded?: {
+                            /**
+                             * @description full: no room for writes. failed: the disk cannot be read or written. damaged: stored rows are damaged
+                             * @enum {unknown}
+                             */
+                            reason: "full" | "failed" | "damaged";
+                            detail: string;
+                            /** Format: date-time */
+                            since: string;
+                        }[];
                     };
                 };
             };
@@ -3272,8 +3289,22 @@ export interface operations {
                 };
                 content: {
                     "application/json": {
-                        status: string;
-                        items?: number;
+                        /**
+                         * @description degraded: requests are answered, but those that need what is listed in `degraded` fail
+                         * @enum {unknown}
+                         */
+                        status: "ready" | "degraded" | "starting";
+                        items: number;
+                        degraded?: {
+                            /**
+                             * @description full: no room for writes. failed: the disk cannot be read or written. damaged: stored rows are damaged
+                             * @enum {unknown}
+                             */
+                            reason: "full" | "failed" | "damaged";
+                            detail: string;
+                            /** Format: date-time */
+                            since: string;
+                        }[];
                     };
                 };
             };

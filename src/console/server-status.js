@@ -34,6 +34,13 @@ function fact(name, value, title) {
 }
 
 /**
+ * Whether requests are answered.
+ *
+ * @param {string} status
+ */
+const isUp = (status) => status === 'ready' || status === 'degraded';
+
+/**
  * Follows /readyz for as long as the page is open: often while the server starts, seldom afterwards.
  *
  * @param {() => void} onReady called each time that the server has become ready after it was not
@@ -45,9 +52,9 @@ export async function followReadiness(onReady) {
     if (status !== before) {
       readiness.dataset['state'] = status;
       readinessText.textContent = humanise(status);
-      if (status === 'ready' && before !== '') onReady();
+      if (isUp(status) && before !== '' && !isUp(before)) onReady();
       before = status;
     }
-    await new Promise((resolve) => setTimeout(resolve, status === 'ready' ? READY_POLL_MS : WAITING_POLL_MS));
+    await new Promise((resolve) => setTimeout(resolve, isUp(status) ? READY_POLL_MS : WAITING_POLL_MS));
   }
 }

@@ -218,6 +218,10 @@ test('doctor changes nothing in a data folder that no process has had yet', asyn
 });
 
 test('an old Node is told before anything else can fail on it', () => {
-  assert.deepEqual([checkNode('v18.20.4').status, checkNode('v18.20.4').detail], ['failed', 'v18.20.4 is older than 20']);
+  assert.deepEqual([checkNode('v18.20.4').status, checkNode('v18.20.4').detail], ['failed', 'v18.20.4 is older than 20.18.1']);
+  assert.deepEqual(
+    ['v20.9.0', 'v20.18.0', 'v20.18.1', 'v22.0.0'].map((version) => checkNode(version).status),
+    ['failed', 'failed', 'ok', 'ok'],
+  );
   assert.equal(checkNode('v24.1.0').status, 'ok');
 });

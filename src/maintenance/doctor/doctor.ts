@@ -45,8 +45,8 @@ function checkSettings(environment: NodeJS.ProcessEnv | undefined): { check: Che
 /** By the package's own `engines`. */
 export function checkNode(version: string): Check {
   const { engines } = JSON.parse(readFileSync(packageFile('package.json'), 'utf8')) as { engines: { node: string } };
-  const wanted = Number(/\d+/.exec(engines.node)?.[0]);
-  const major = Number(/\d+/.exec(version)?.[0]);
-  if (major < wanted) return failed('node', `${version} is older than ${wanted}`, `install Node ${wanted} or later, and run npm ci again`);
+  const wanted = engines.node.replace('>=', '');
+  if (version.replace('v', '').localeCompare(wanted, 'en', { numeric: true }) < 0)
+    return failed('node', `${version} is older than ${wanted}`, `install Node ${wanted} or later, and run npm ci again`);
   return ok('node', `${version} at ${process.execPath}`);
 }

@@ -166,6 +166,8 @@ export function createGuardedServer(
       ),
     ),
   );
+  // Node takes its own listener away when it hands a connection over, as for CONNECT; a reset would then end the process
+  server.on('connection', (socket: Socket) => void socket.on('error', () => undefined));
   // protocol.ts refuses a missing Host with a problem
   server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
     const error = new ReelfuseError(417, 'expectation_failed', 'the only expectation that the server meets is 100-continue');

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { describe, test } from 'node:test';
 import type { Problem } from '../api.js';
 import { buildForSuite, putClips } from '../build.js';
@@ -37,6 +39,16 @@ describe('HTTP as RFC 9110 and 9112 define it, byte by byte', () => {
     assert.deepEqual(codeOf(await send('GET /console/nothing.js')), [404, 'route_not_found']);
     assert.deepEqual(codeOf(await send('BREW /v1/items')), [501, 'not_implemented']);
     assert.deepEqual(codeOf(await send('CONNECT x:80')), [405, 'method_not_allowed']);
+  });
+
+  test('a tunnel that is asked for and reset ends its connection alone', async () => {
+    for (let n = 0; n < 5; n++) {
+      const socket = connect(port, '127.0.0.1');
+      socket.write('CONNECT x:80 HTTP/1.1\r\nhost: x\r\n\r\n');
+      await once(socket, 'data');
+      socket.resetAndDestroy();
+      assert.equal((await send('GET /livez')).status, 200); // the process has met the reset by now
+    }
   });
 
   test('OPTIONS is 204 with Allow, of a resource and of the server', async () => {

@@ -41,6 +41,15 @@ export function compileSchema(schema: object, from: 'body' | 'text' = 'body'): V
   };
 }
 
+/** What is said instead of a pattern that a text does not match. */
+const RULES = new Map([...ID_PATTERNS].map((pattern) => [pattern, `must be an id: ${ID_RULE}`]));
+
+/** Names the rule of a pattern for errors. @returns the pattern */
+export function ruledBy(pattern: string, rule: string): string {
+  RULES.set(pattern, rule);
+  return pattern;
+}
+
 /** Errors that are reported at once. */
 const MAX_ERRORS = 20;
 /** Maximum length of a pointer, which may hold names of the caller. A longer one is cut to its parent. */
@@ -62,7 +71,8 @@ export function fieldErrors(errors: readonly ErrorObject[], prefix = ''): FieldE
       if (keyword === 'additionalProperties')
         return { pointer: boundedPointer(base + pointerTo(String(params.additionalProperty))), detail: 'is not a known field' };
       if (keyword === 'const') return { pointer: base, detail: `must be ${JSON.stringify(params.allowedValue)}` };
-      if (keyword === 'pattern' && ID_PATTERNS.has(String(params.pattern))) return { pointer: base, detail: `must be an id: ${ID_RULE}` };
+      const rule = keyword === 'pattern' ? RULES.get(String(params.pattern)) : undefined;
+      if (rule !== undefined) return { pointer: base, detail: rule };
       if (propertyName !== undefined) return { pointer: base, detail: `has a name that ${message ?? keyword}` };
       return { pointer: base, detail: message ?? keyword };
     });

@@ -1,4 +1,5 @@
-import { invalidRequest } from '../errors.js';
+import { Type } from 'typebox';
+import { ruledBy } from '../schema.js';
 import { requirePrecondition, type Precondition, type Versions } from '../ingest/preconditions.js';
 import type { ReadItem } from '../ingest/item-reading.js';
 
@@ -12,7 +13,15 @@ export const etagOfRead = ({ item, state, availability }: ReadItem): string =>
   state === 'searchable' && availability === 'now' ? etagOf(item.sequence) : `"${item.sequence}-${state}-${availability}"`;
 
 const OURS = /^"(\d{1,15})(?:-[a-z_]+-[a-z]+)?"$/;
-const TAG = /\s*((?:W\/)?"[\x21\x23-\x7e\x80-\xff]*")\s*(?:,|$)|\s*,/y;
+
+const TAG = '(W/)?"[\\x21\\x23-\\x7e\\x80-\\xff]*"';
+/** A list of entity tags, in which members may be empty, or `*`. */
+const LIST = ruledBy(`^[\\t ]*(\\*|(,[\\t ]*)*${TAG}([\\t ]*,([\\t ]*${TAG})?)*)[\\t ]*$`, 'must be * or ETags separated by commas, as "42", "43"');
+
+const TAGS = new RegExp(TAG, 'g');
+
+/** A header with entity tags. */
+export const Tags = (description: string) => Type.Optional(Type.String({ pattern: LIST, description }));
 
 export interface ConditionHeaders {
   'if-match'?: string;
@@ -21,7 +30,6 @@ export interface ConditionHeaders {
 
 /**
  * What a write requires. A tag that is weak or of another server matches no version in If-Match: the write is then refused by 412.
- * @throws ReelfuseError 422 `invalid_request` for a header that is no list of tags
  */
 export function preconditionOf(headers: ConditionHeaders): Precondition | undefined {
   const match = tagsOf(headers, 'if-match');
@@ -35,7 +43,7 @@ export function preconditionOf(headers: ConditionHeaders): Precondition | undefi
 
 /**
  * Whether a read is answered by 304 because the caller has this representation.
- * @throws ReelfuseError 412 `precondition_failed`, 422 `invalid_request`
+ * @throws ReelfuseError 412 `precondition_failed`
  */
 export function isNotModified(headers: ConditionHeaders, read: ReadItem): boolean {
   const match = tagsOf(headers, 'if-match');
@@ -51,14 +59,5 @@ const versionsOf = (tags: '*' | string[]): Versions => (tags === '*' ? 'any' : t
 function tagsOf(headers: ConditionHeaders, name: keyof ConditionHeaders): '*' | string[] | null {
   const text = headers[name]?.trim();
   if (text === undefined) return null;
-  if (text === '*') return text;
-  const tags: string[] = [];
-  TAG.lastIndex = 0;
-  while (TAG.lastIndex < text.length) {
-    const found = TAG.exec(text);
-    if (found === null) throw invalidRequest([{ pointer: `/headers/${name}`, detail: 'must be * or ETags separated by commas, as "42", "43"' }]);
-    if (found[1] !== undefined) tags.push(found[1]);
-  }
-  if (tags.length === 0) throw invalidRequest([{ pointer: `/headers/${name}`, detail: 'must be * or at least one ETag' }]);
-  return tags;
+  return text === '*' ? text : [...text.matchAll(TAGS)].map(([tag]) => tag);
 }

@@ -16,19 +16,19 @@ import type { ItemPage, ItemQuery, ReadItem } from '../ingest/item-reading.js';
 import type { Ingest } from '../ingest/items.js';
 import type { StoredItem } from '../store/items.js';
 import { ITEM_BODY } from './body/limits.js';
-import { etagOf, etagOfRead, isNotModified, preconditionOf } from './conditions.js';
+import { etagOf, etagOfRead, isNotModified, preconditionOf, Tags } from './conditions.js';
 import { ReceiptSchema, State, WaitQuery, isErrors } from './item-receipt.js';
 import { problemResponses } from './problem.js';
 import { requireReady, type Readiness } from './readiness.js';
 import type { TypedApp } from './typed-app.js';
 
 const Headers = Type.Object({
-  'if-match': Type.Optional(Type.String({ description: '* or ETags of this item. The write happens only when the stored version is one of them.' })),
-  'if-none-match': Type.Optional(Type.String({ description: '* or ETags. The write happens only when the stored version is none of them.' })),
+  'if-match': Tags('* or ETags of this item. The write happens only when the stored version is one of them.'),
+  'if-none-match': Tags('* or ETags. The write happens only when the stored version is none of them.'),
 });
 const ReadHeaders = Type.Object({
-  'if-match': Type.Optional(Type.String({ description: '* or ETags of this item; 412 when the stored version is none of them.' })),
-  'if-none-match': Type.Optional(Type.String({ description: '* or ETags; 304 when the current one is among them.' })),
+  'if-match': Tags('* or ETags of this item; 412 when the stored version is none of them.'),
+  'if-none-match': Tags('* or ETags; 304 when the current one is among them.'),
 });
 const Params = Type.Object({ item_id: Id });
 const KnownParams = Type.Object({ item_id: KnownId });

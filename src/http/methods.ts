@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ReelfuseError } from '../errors.js';
 import { sendProblem } from './problem.js';
 
@@ -27,7 +27,7 @@ export function registerMethods(app: FastifyInstance): void {
     return METHODS.filter((method) => found.has(method));
   };
 
-  app.setNotFoundHandler((request, reply) => {
+  const refuse = (request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     const { method, url } = request;
     const [path = ''] = url.split('?', 1);
     const allowed = path === '*' ? METHODS : allowedAt(decoded(path));
@@ -38,7 +38,10 @@ export function registerMethods(app: FastifyInstance): void {
       return sendProblem(new ReelfuseError(404, 'route_not_found', `there is no ${shown}`), request, reply);
     const detail = `${shown} is not possible; the methods are ${allowed.join(', ')}`;
     return sendProblem(new ReelfuseError(405, 'method_not_allowed', detail), request, reply);
-  });
+  };
+  // before Fastify looks at the body, and for QUERY at its type: neither says anything about the method
+  app.addHook('preParsing', async (request, reply) => (request.is404 ? refuse(request, reply) : undefined));
+  app.setNotFoundHandler(refuse);
 }
 
 /** Characters of a path in a message. */

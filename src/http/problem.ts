@@ -24,8 +24,10 @@ export const Problem = Type.Object(
   { title: 'Problem', description: 'RFC 9457 problem details' },
 );
 
+const problems = (description: string) => ({ description, content: { 'application/problem+json': { schema: Problem } } });
+
 /** Responses of every route for errors. */
-export const problemResponses = { '4xx': Problem, '5xx': Problem };
+export const problemResponses = { '4xx': problems('The request is refused.'), '5xx': problems('The server cannot answer now, or has failed.') };
 
 const TITLES: Record<number, string> = {
   400: 'Bad request',

@@ -28,9 +28,16 @@ export function codeOf(error: unknown): string {
   return typeof code === 'string' ? code : codeOf(error.cause);
 }
 
+/** Node asks whether the folder is there when a recursive mkdir has failed, and gives the answer as the error: that it is not. */
+const isMaskedMkdir = (error: unknown): boolean => {
+  const { code, syscall } = (error ?? {}) as NodeJS.ErrnoException;
+  return code === 'ENOENT' && syscall === 'mkdir';
+};
+
 /** @returns null when the storage is not the reason */
 export function storageFaultOf(error: unknown): StorageFault | null {
   const code = codeOf(error);
+  if (isMaskedMkdir(error)) return 'failed';
   if (error instanceof ReelfuseError) return STORAGE_FAULTS.find((fault) => PROBLEMS[fault][1] === code) ?? null;
   return CODES.find(([, codes]) => codes.test(code))?.[0] ?? null;
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { ArtifactError, ConfigError, InputError, ServerError, StartError, isUnloadable, messageOf } from '../errors.js';
-import { storageFaultOf, type StorageFault } from '../storage-faults.js';
+import { storageFaultOf } from '../storage-faults.js';
 import { packageFile } from '../package-root.js';
 import { addBackup, addRestore } from './backup.js';
 import type { AddCommand } from './command.js';
@@ -65,7 +65,7 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
       printError(isOfStart(error) ? messageOf(error).replaceAll(/\s*\n\s*/g, ' ') : messageOf(error));
       return expected;
     }
-    if (isDiskFailure(storageFaultOf(error))) {
+    if (storageFaultOf(error) !== null) {
       printError(messageOf(error));
       return EXIT.disk;
     }
@@ -79,6 +79,3 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   }
   return exitCode === EXIT.done ? Number(process.exitCode ?? EXIT.done) : exitCode;
 }
-
-/** Whether the disk is the reason, which no stack explains. */
-const isDiskFailure = (fault: StorageFault | null): boolean => fault === 'full' || fault === 'failed';

@@ -2250,7 +2250,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description Default Response */
+            /** @description Every event was rejected, or the request is refused. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2269,6 +2269,18 @@ export interface operations {
                             }[];
                         }[];
                         sequence: number;
+                    };
+                    "application/problem+json": {
+                        type: string;
+                        title: string;
+                        status: number;
+                        code: string;
+                        detail: string;
+                        request_id: string;
+                        errors?: {
+                            pointer: string;
+                            detail: string;
+                        }[];
                     };
                 };
             };

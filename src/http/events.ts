@@ -2,7 +2,7 @@ import { Type } from 'typebox';
 import { EventBody } from '../ingest/event-input.js';
 import type { IngestedEvents } from '../ingest/events.js';
 import { MIB, type BodyLimits } from './body/limits.js';
-import { FieldErrorSchema, problemResponses } from './problem.js';
+import { FieldErrorSchema, problemContent, problemResponses } from './problem.js';
 import type { TypedApp } from './typed-app.js';
 import { validatorCompiler } from './validation.js';
 
@@ -23,6 +23,12 @@ const Answer = Type.Object({
   sequence: Type.Integer(),
 });
 
+/** Every event was rejected, or the body is no list of events. */
+const Refused = {
+  description: 'Every event was rejected, or the request is refused.',
+  content: { 'application/json': { schema: Answer }, ...problemContent },
+};
+
 export interface EventRoutes {
   ingestEvents(rows: readonly unknown[]): Promise<IngestedEvents>;
 }
@@ -38,7 +44,7 @@ export function registerEvents(app: TypedApp, routes: EventRoutes): void {
         summary: `Send what users did, up to ${MAX_EVENTS.toLocaleString('en')} events; durable when this returns, and known to the next answer`,
         description: 'An event counts once for its event_id. 422 when every event was rejected, 207 when some were, else 200.',
         body: Body,
-        response: { 200: Answer, 207: Answer, 422: Answer, '4xx': problemResponses['4xx'], '5xx': problemResponses['5xx'] },
+        response: { 200: Answer, 207: Answer, 422: Refused, ...problemResponses },
       },
       validatorCompiler: () => validateEnvelope,
     },

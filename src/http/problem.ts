@@ -24,7 +24,8 @@ export const Problem = Type.Object(
   { title: 'Problem', description: 'RFC 9457 problem details' },
 );
 
-const problems = (description: string) => ({ description, content: { 'application/problem+json': { schema: Problem } } });
+export const problemContent = { 'application/problem+json': { schema: Problem } };
+const problems = (description: string) => ({ description, content: problemContent });
 
 /** Responses of every route for errors. */
 export const problemResponses = { '4xx': problems('The request is refused.'), '5xx': problems('The server cannot answer now, or has failed.') };
@@ -67,11 +68,14 @@ const PARSER: Record<string, [status: number, code: string, detail: string]> = {
 /** Characters of a message that may quote the URL. */
 const MAX_DETAIL = 300;
 
+/** Where pointers into a part of the request begin. */
+const PLACES = { body: '', querystring: '/query', params: '/path', headers: '/headers' } as const;
+
 /** The error that the caller sees. An unexpected error becomes 500 `internal_error` without its message. */
 export function toReelfuseError(error: FastifyError | ReelfuseError): ReelfuseError {
   if (error instanceof ReelfuseError) return error;
   if (error.validation !== undefined) {
-    const where = error.validationContext === 'querystring' ? '/query' : error.validationContext === 'params' ? '/path' : '';
+    const where = PLACES[error.validationContext ?? 'body'];
     return invalidRequest(fieldErrors(error.validation as Parameters<typeof fieldErrors>[0], where));
   }
   if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE')

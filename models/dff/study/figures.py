@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dff.study.spread import Spread
+from dff.whole_files import whole_file
 
 BLUE, RED, GREY = "#1f4e79", "#b0413e", "#9aa5b1"
 
@@ -32,7 +33,8 @@ def new_figure(width: float, height: float, *ratios: int):
 def save(figure, path: Path) -> Path:
     from matplotlib import pyplot
 
-    figure.savefig(path, dpi=120)
+    with whole_file(path) as partial:
+        figure.savefig(partial, dpi=120, format="png")
     pyplot.close(figure)
     return path
 

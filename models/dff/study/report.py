@@ -11,6 +11,7 @@ from dff.study.document import Block, Heading, Picture, Table, Text, markdown, p
 from dff.study.figures import Profile, draw_bars, draw_profile
 from dff.study.runs import Result
 from dff.study.spread import Difference, Spread, paired_difference, spread
+from dff.whole_files import write_text
 
 METRICS = ("hr@10", "ndcg@10", "hr@20", "ndcg@20")
 EXPOSURE = ("coverage@20", "gini@20", "novelty@20")
@@ -327,8 +328,8 @@ def write_report(out: Path, facts: dict, results: Sequence[Result], arms: dict[s
     """Writes report.md, report.html and the pictures; returns a summary for people."""
     found = Findings(results, arms, order, facts["layers"])
     blocks = blocks_of(facts, found, out)
-    (out / "report.md").write_text(markdown(blocks), encoding="utf-8")
-    (out / "report.html").write_text(page(TITLE, blocks), encoding="utf-8")
+    write_text(out / "report.md", markdown(blocks))
+    write_text(out / "report.html", page(TITLE, blocks))
     names = [name for name in found.by_arm if name in arms]
     width = max((len(found.label(name)) for name in names), default=0)
     lines = [f"{found.label(name):<{width}}  HR@10 {with_spread(found.over_seeds(name, 'test', 'hr@10'))}" for name in names]

@@ -15,11 +15,12 @@ from dff.exposure import exposure, shown_items
 from dff.frequency import by_frequency
 from dff.recipe import Recipe
 from dff.recommender import Recommender
-from dff.run import build_model, write_json
+from dff.run import build_model
 from dff.split import Split
 from dff.study.arms import Arm
 from dff.study.cold_start import ColdProtocol, cold_metrics
 from dff.training import identity_of, train
+from dff.whole_files import whole_file, write_json
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,9 @@ def stored_result(folder: Path, identity: dict) -> Result:
 
 def keep_result(folder: Path, result: Result) -> Result:
     """The ranks first: a run counts as finished once its result.json is there."""
-    with (folder / "ranks.npy.partial").open("wb") as stream:
+    with whole_file(folder / "ranks.npy") as partial, partial.open("wb") as stream:
         np.save(stream, np.minimum(result.ranks, np.iinfo(np.int32).max).astype(np.int32))
-    (folder / "ranks.npy.partial").replace(folder / "ranks.npy")
-    write_json(folder / "result.json.partial", result.content)
-    (folder / "result.json.partial").replace(folder / "result.json")
+    write_json(folder / "result.json", result.content)
     (folder / "checkpoint.pt").unlink(missing_ok=True)
     return result
 

@@ -15,13 +15,14 @@ from dff.floors import floors
 from dff.folders import make_folder
 from dff.interactions import Interactions, read_interactions
 from dff.recipe import Recipe
-from dff.run import choose_device, write_json
+from dff.run import choose_device
 from dff.split import leave_one_out
 from dff.study.arms import MODES, Arm, arms, single_layers
 from dff.study.cold_start import ColdProtocol, cold_metrics, content_scorer, hold_out, random_metrics
 from dff.study.report import write_report
 from dff.study.runs import Data, Result, cold_run, comparison_run, is_finished, run_folder, stored_result
 from dff.training import identity_of
+from dff.whole_files import write_json
 
 SUBSET_DRAW = 411  # seed of the users that --users keeps
 

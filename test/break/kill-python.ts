@@ -1,0 +1,99 @@
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { messageOf } from '../../src/errors.js';
+import { readArtifact } from '../../src/model/artifact.js';
+import { packageFile } from '../../src/package-root.js';
+import type { KillCase } from './kill-cases.js';
+import { endOf, type Ended } from './program.js';
+
+const PYTHON_MS = 120_000;
+const ITEMS = 40;
+const USERS = 60;
+const LAYERS = 2;
+const WIDTH = 8;
+const RECIPE = ['--epochs', '2', '--dim', '8', '--neighbours', '4', '--threads', '1'];
+
+/** An array of NumPy's format 1.0, float32 in rows. */
+function npyOf(shape: readonly number[], valueAt: (position: number) => number): Buffer {
+  const values = Float32Array.from({ length: shape.reduce((product, size) => product * size, 1) }, (_, position) => valueAt(position));
+  const header = `{'descr': '<f4', 'fortran_order': False, 'shape': (${shape.join(', ')}), }`;
+  const length = Math.ceil((10 + header.length + 1) / 64) * 64 - 10;
+  const start = Buffer.from([0x93, ...Buffer.from('NUMPY'), 1, 0, length & 255, length >> 8]);
+  return Buffer.concat([start, Buffer.from(`${header.padEnd(length - 1)}\n`), Buffer.from(values.buffer)]);
+}
+
+const itemOf = (n: number): string => `clip-${1 + (n % ITEMS)}`;
+
+/** Writes interactions and hidden states. @returns their flags */
+function writeData(files: string): string[] {
+  const [interactions, features] = [join(files, 'dff.tsv'), join(files, 'dff.npy')];
+  const historyOf = (user: number): string => Array.from({ length: 8 }, (_, n) => itemOf(user * 3 + n * (1 + (user % 4)))).join(' ');
+  writeFileSync(interactions, Array.from({ length: USERS }, (_, user) => `u${user}\t${historyOf(user)}\n`).join(''));
+  writeFileSync(
+    features,
+    npyOf([ITEMS, LAYERS, WIDTH], (position) => Math.sin(position * 1.7)),
+  );
+  writeFileSync(join(files, 'dff.ids.txt'), Array.from({ length: ITEMS }, (_, n) => `${itemOf(n)}\n`).join(''));
+  return ['--interactions', interactions, '--features', features];
+}
+
+const jsonOf = (file: string): Record<string, unknown> => JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+
+/** An artifact that has a manifest is whole: a server loads it. */
+async function inspectArtifact(folder: string): Promise<string[]> {
+  if (!existsSync(join(folder, 'model.json'))) return [];
+  try {
+    await readArtifact(folder);
+    return [];
+  } catch (error) {
+    return [`a half-made artifact has a manifest: ${messageOf(error)}`];
+  }
+}
+
+function inspectJson(file: string): string[] {
+  if (!existsSync(file)) return [];
+  try {
+    jsonOf(file);
+    return [];
+  } catch {
+    return [`${file} is half written`];
+  }
+}
+
+/** Figures without what differs from run to run. */
+const withoutTimes = (content: unknown): unknown =>
+  JSON.parse(JSON.stringify(content, (key, value: unknown) => (/seconds|minutes/.test(key) ? undefined : value)));
+
+/** Commands of the Python package, by the interpreter that BREAK_PYTHON names; none without it. @param files folder for what they read */
+export function pythonCases(files: string, python = process.env.BREAK_PYTHON): KillCase[] {
+  if (python === undefined) return [];
+  const data = writeData(files);
+  const dff = (faults: Record<string, string>, args: readonly string[]): Promise<Ended> =>
+    endOf(
+      spawn(python, ['-m', 'dff', ...args], {
+        env: { ...process.env, OMP_NUM_THREADS: '1', PYTHONPATH: packageFile('models'), PYTHONDONTWRITEBYTECODE: '1', ...faults },
+      }),
+      PYTHON_MS,
+    );
+  return [
+    {
+      name: 'dff run',
+      setUp: () => undefined,
+      run: (folder, faults) => dff(faults, ['run', ...data, ...RECIPE, '--out', join(folder, 'run'), '--resume']),
+      inspect: async (folder) => [...(await inspectArtifact(join(folder, 'run', 'artifact'))), ...inspectJson(join(folder, 'run', 'metrics.json'))],
+      state: async (folder) => {
+        const { manifest } = await readArtifact(join(folder, 'run', 'artifact'));
+        return { files: manifest.files, metrics: withoutTimes(jsonOf(join(folder, 'run', 'metrics.json'))) };
+      },
+    },
+    {
+      name: 'dff study',
+      setUp: () => undefined,
+      run: (folder, faults) =>
+        dff(faults, ['study', ...data, ...RECIPE, '--arms', 'id,fusion-dff', '--seeds', '0', '--no-cold-start', '--out', join(folder, 'study')]),
+      inspect: async (folder) => inspectJson(join(folder, 'study', 'study.json')),
+      state: (folder) => withoutTimes(jsonOf(join(folder, 'study', 'study.json'))),
+    },
+  ];
+}

@@ -1,5 +1,6 @@
-import { spawn } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../../src/errors.js';
 import { readArtifact } from '../../src/model/artifact.js';
@@ -38,6 +39,44 @@ function writeData(files: string): string[] {
   return ['--interactions', interactions, '--features', features];
 }
 
+/** Makes a small video model and clips. */
+const MAKE_VIDEOS = `
+import sys
+from pathlib import Path
+from tiny_lvlm import make_model, write_video
+folder = Path(sys.argv[1])
+make_model("qwen2-vl", folder / "model")
+for number in range(4):
+    write_video(folder / "videos" / f"clip{number}.mp4", number)
+`;
+
+/** Flags of an extraction; null: the interpreter lacks what it needs. */
+function writeVideos(files: string, python: string): string[] | null {
+  const folder = join(files, 'extraction');
+  mkdirSync(join(folder, 'videos'), { recursive: true });
+  const { status } = spawnSync(python, ['-c', MAKE_VIDEOS, folder], {
+    env: { ...process.env, PYTHONPATH: `${packageFile('models')}:${packageFile('models', 'tests')}` },
+  });
+  if (status !== 0) return null;
+  const settings = ['--frames', '4', '--device', 'cpu', '--batch-size', '1', '--shard-items', '2'];
+  return ['--videos', join(folder, 'videos'), '--model', join(folder, 'model'), ...settings];
+}
+
+/** Header and data of a safetensors file. The library writes the header in any order. */
+function contentOf(file: string): unknown {
+  const bytes = readFileSync(file);
+  const end = 8 + Number(bytes.readBigUInt64LE());
+  const header = JSON.parse(bytes.subarray(8, end).toString()) as object;
+  return { header, data: createHash('sha256').update(bytes.subarray(end)).digest('hex') };
+}
+
+/** The shards of an extraction by name. */
+const shardsOf = (folder: string): unknown =>
+  readdirSync(folder)
+    .filter((name) => name.endsWith('.safetensors'))
+    .sort()
+    .map((name) => [name, contentOf(join(folder, name))]);
+
 const jsonOf = (file: string): Record<string, unknown> => JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
 
 /** An artifact that has a manifest is whole: a server loads it. */
@@ -61,9 +100,9 @@ function inspectJson(file: string): string[] {
   }
 }
 
-/** Figures without what differs from run to run. */
-const withoutTimes = (content: unknown): unknown =>
-  JSON.parse(JSON.stringify(content, (key, value: unknown) => (/seconds|minutes/.test(key) ? undefined : value)));
+/** Without what differs from run to run: times, and digests of files whose header has no order. */
+const comparable = (content: unknown): unknown =>
+  JSON.parse(JSON.stringify(content, (key, value: unknown) => (/seconds|minutes|sha256/.test(key) ? undefined : value)));
 
 /** Commands of the Python package, by the interpreter that BREAK_PYTHON names; none without it. @param files folder for what they read */
 export function pythonCases(files: string, python = process.env.BREAK_PYTHON): KillCase[] {
@@ -76,7 +115,21 @@ export function pythonCases(files: string, python = process.env.BREAK_PYTHON): K
       }),
       PYTHON_MS,
     );
+  const videos = writeVideos(files, python);
+  const extraction: KillCase[] =
+    videos === null
+      ? []
+      : [
+          {
+            name: 'dff extract',
+            setUp: () => undefined,
+            run: (folder, faults) => dff(faults, ['extract', ...videos, '--out', join(folder, 'states')]),
+            inspect: async (folder) => inspectJson(join(folder, 'states', 'index.json')),
+            state: (folder) => ({ shards: shardsOf(join(folder, 'states')), index: comparable(jsonOf(join(folder, 'states', 'index.json'))) }),
+          },
+        ];
   return [
+    ...extraction,
     {
       name: 'dff run',
       setUp: () => undefined,
@@ -84,7 +137,7 @@ export function pythonCases(files: string, python = process.env.BREAK_PYTHON): K
       inspect: async (folder) => [...(await inspectArtifact(join(folder, 'run', 'artifact'))), ...inspectJson(join(folder, 'run', 'metrics.json'))],
       state: async (folder) => {
         const { manifest } = await readArtifact(join(folder, 'run', 'artifact'));
-        return { files: manifest.files, metrics: withoutTimes(jsonOf(join(folder, 'run', 'metrics.json'))) };
+        return { files: Object.keys(manifest.files), metrics: comparable(jsonOf(join(folder, 'run', 'metrics.json'))) };
       },
     },
     {
@@ -93,7 +146,7 @@ export function pythonCases(files: string, python = process.env.BREAK_PYTHON): K
       run: (folder, faults) =>
         dff(faults, ['study', ...data, ...RECIPE, '--arms', 'id,fusion-dff', '--seeds', '0', '--no-cold-start', '--out', join(folder, 'study')]),
       inspect: async (folder) => inspectJson(join(folder, 'study', 'study.json')),
-      state: (folder) => withoutTimes(jsonOf(join(folder, 'study', 'study.json'))),
+      state: (folder) => comparable(jsonOf(join(folder, 'study', 'study.json'))),
     },
   ];
 }

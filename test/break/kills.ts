@@ -31,6 +31,8 @@ export async function kills(trial: Trial): Promise<void> {
   const faults = openFaults(trial.folder, under);
   const all = [...killCases(files, data, backup, () => serving.url), swapCase(data, models), ...pythonCases(files)];
   const cases = all.filter(({ name }) => trial.only?.includes(name) ?? true);
+  const missing = trial.only?.filter((name) => all.every((kind) => kind.name !== name)) ?? [];
+  if (missing.length > 0) throw new Error(`not possible here, or no command: ${missing.join(', ')}`);
   const sums = new Map<string, { calls: number; kills: number; wrong: number; whole: unknown; code: number | null }>();
   for (const kind of cases) {
     fresh(under, kind);

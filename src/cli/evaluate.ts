@@ -1,4 +1,5 @@
 import { createReadStream } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
 import { SingleBar } from 'cli-progress';
 import { Pool } from 'undici';
 import { fileLines } from '../byte-lines.js';
@@ -15,6 +16,9 @@ const DEPTH = 20;
 const MIN_INTERACTIONS = 5;
 /** Maximum history of a request; the newest items are sent. */
 const MAX_HISTORY = 1000;
+/** Reasons of a fallback that lie in the server and not in the history. */
+const SERVER_REASONS: readonly (string | null)[] = ['starting', 'deadline'];
+const POLL_MS = 500;
 
 interface Options {
   interactions: string;
@@ -38,6 +42,8 @@ interface Found {
   /** The last score of `ids`. */
   least: number;
   rank: number | null;
+  /** The model knows no item of the history. */
+  isUnknown: boolean;
   ms: number;
 }
 
@@ -48,6 +54,10 @@ interface Pass {
 
 export interface Evaluation {
   users: number;
+  /** Users whose target stands in their history too: it can never be found. */
+  repeated_targets: number;
+  /** Users of whose history the model knows no item, answered by the fallback ranking. */
+  unknown_histories: number;
   model: { fingerprint: string; version: string };
   hnsw: RankingSummary;
   exact: RankingSummary;
@@ -103,11 +113,14 @@ async function evaluate(options: Options): Promise<Evaluation> {
   const pool = new Pool(originOf(options.url), { connections: concurrency });
   const isQuiet = options.quiet === true;
   try {
+    await ready(pool, options.url, isQuiet);
     const model = await activeModel(pool, headers, options.url);
     const hnsw = await replay(pool, headers, users, false, concurrency, isQuiet);
     const exact = await replay(pool, headers, users, true, concurrency, isQuiet);
     return {
       users: users.length,
+      repeated_targets: users.filter(({ history, target }) => history.includes(target)).length,
+      unknown_histories: exact.results.filter(({ isUnknown }) => isUnknown).length,
       model,
       hnsw: summarise(hnsw),
       exact: summarise(exact),
@@ -144,7 +157,25 @@ async function readUsers(file: string, limit: number): Promise<User[]> {
 }
 
 interface Answer {
+  fallback: string | null;
   items: { item_id: string; score: number }[];
+}
+
+/** Waits while the server loads its catalogue, in which it answers by its fallback ranking. @throws ServerError */
+async function ready(pool: Pool, url: string, isQuiet: boolean): Promise<void> {
+  for (let polls = 0; ; polls++) {
+    let status: number;
+    try {
+      const { statusCode, body } = await pool.request({ path: '/readyz', method: 'GET' });
+      await body.dump();
+      status = statusCode;
+    } catch (error) {
+      throw new ServerError(`${url} does not answer as a reelfuse server: ${reasonOf(error)}`, { cause: error });
+    }
+    if (status !== 503) return; // whoever is no reelfuse server is told below
+    if (polls === 0 && !isQuiet) process.stderr.write('waiting for the server to load its catalogue\n');
+    await pause(POLL_MS);
+  }
 }
 
 async function activeModel(pool: Pool, headers: Record<string, string>, url: string): Promise<{ fingerprint: string; version: string }> {
@@ -199,11 +230,14 @@ async function replay(
       const sent = performance.now();
       const text = await ask(pool, headers, user, { k: DEPTH + 1, exact });
       const ms = performance.now() - sent;
-      const { items } = JSON.parse(text) as Answer;
+      const { items, fallback } = JSON.parse(text) as Answer;
+      if (SERVER_REASONS.includes(fallback))
+        throw new ServerError(`user ${user.id}: the server answered by its fallback ranking (${fallback}), which says nothing about the model`);
       results[index] = {
         ids: items.slice(0, DEPTH).map(({ item_id: id }) => id),
         least: items.slice(0, DEPTH).at(-1)?.score ?? 0,
         rank: rankOf(items, user.target),
+        isUnknown: fallback !== null,
         ms,
       };
       bar.increment();
@@ -255,7 +289,17 @@ function percentiles({ results }: Pass): Percentiles {
   return { p50: at(0.5), p95: at(0.95), p99: at(0.99), max: sorted.at(-1) ?? 0 };
 }
 
-function table({ users, model, hnsw, exact, recall_at_20: recallAt20, throughput, latency_ms: latency }: Evaluation): string {
+function table({
+  users,
+  repeated_targets: repeated,
+  unknown_histories: unknown,
+  model,
+  hnsw,
+  exact,
+  recall_at_20: recallAt20,
+  throughput,
+  latency_ms: latency,
+}: Evaluation): string {
   const row = (name: string, ranking: RankingSummary, perSecond: number, { p50, p95, p99 }: Percentiles): string =>
     [
       name.padEnd(6),
@@ -269,6 +313,8 @@ function table({ users, model, hnsw, exact, recall_at_20: recallAt20, throughput
     row('HNSW', hnsw, throughput.hnsw_per_second, latency.hnsw),
     row('exact', exact, throughput.exact_per_second, latency.exact),
     `recall@20 of HNSW against exact: ${recallAt20.toFixed(4)}`,
+    ...(repeated === 0 ? [] : [`targets that stand in the history too, and can never be found: ${repeated}`]),
+    ...(unknown === 0 ? [] : [`histories without an item that the model knows, answered by the fallback ranking: ${unknown}`]),
     '',
   ].join('\n');
 }

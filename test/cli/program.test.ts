@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer as createHttpServer, type IncomingMessage } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -98,6 +99,48 @@ test('evaluate writes a table, one line of JSON, or a file', async (t) => {
   const nowhere = await runCli(['evaluate', '--url', 'http://127.0.0.1:9', '--interactions', file, '--json', join(folder, 'none', 'x.json')]);
   assert.equal(nowhere.code, 2);
   assert.match(nowhere.stderr, /--json .*x\.json cannot be written/);
+});
+
+test('evaluate waits for a server that loads, takes no fallback answer for one of the model, and tells what no model can find', async (t) => {
+  const folder = temporaryFolder(t);
+  const file = join(folder, 'pairs.tsv');
+  const unknown = ['x1', 'x2', 'x3', 'x4', clip(1)];
+  const repeated = [1, 2, 3, 4, 1].map(clip);
+  writeFileSync(file, `u1\t${unknown.join(' ')}\nu2\t${repeated.join(' ')}\n`);
+  const dataDir = join(folder, 'data');
+  const first = await build(t, { REELFUSE_DATA_DIR: dataDir });
+  await putClips(first.app, 12);
+  await first.stop();
+  const built = await build(t, { REELFUSE_DATA_DIR: dataDir }, undefined, { load: false });
+  const url = await built.app.listen({ host: '127.0.0.1', port: 0 });
+  let polls = 0;
+  built.app.server.prependListener('request', ({ url: path }: IncomingMessage) => {
+    if (path === '/readyz' && ++polls === 1) setImmediate(() => void built.services.load());
+  });
+  const told = await runCli(['evaluate', '--url', url, '--interactions', file]);
+  assert.equal(told.code, 0, told.stderr);
+  assert.ok(polls > 1);
+  assert.match(told.stderr, /waiting for the server to load its catalogue/);
+  assert.match(told.stdout, /\ntargets that stand in the history too, and can never be found: 1\nhistories without an item .*: 1\n/);
+
+  const starting = createHttpServer((request, response) => {
+    const { url: path } = request;
+    if (path === '/v1/models') response.end(JSON.stringify({ models: [{ active: true, fingerprint: 'f', version: '1' }] }));
+    else response.end(JSON.stringify(path === '/readyz' ? { status: 'ready' } : { items: [], fallback: 'starting' }));
+  });
+  starting.listen(0, '127.0.0.1');
+  t.after(() => starting.close());
+  await once(starting, 'listening');
+  const refused = await runCli([
+    'evaluate',
+    '--url',
+    `http://127.0.0.1:${(starting.address() as AddressInfo).port}`,
+    '--interactions',
+    file,
+    '--quiet',
+  ]);
+  assert.equal(refused.code, 3);
+  assert.match(refused.stderr, /user u[12]: the server answered by its fallback ranking \(starting\)/);
 });
 
 test('colours are for terminals that want them', (t) => {

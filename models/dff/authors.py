@@ -78,7 +78,9 @@ def listed(keys: Iterable[str]) -> str:
     return ", ".join(sorted(keys))
 
 
-def load_authors_checkpoint(checkpoint: Mapping[str, object], heads: int = 2) -> tuple[Recommender, Recipe]:
+def load_authors_checkpoint(
+    checkpoint: Mapping[str, object], heads: int = 2, similarity: str = "dot", temperature: float = 1.0
+) -> tuple[Recommender, Recipe]:
     """Builds our model with the authors' weights. The unknown-item row, which they do not have, becomes the mean of all items.
 
     Raises DataError that names the keys that are missing, unexpected, or of another shape than the rest implies.
@@ -89,7 +91,7 @@ def load_authors_checkpoint(checkpoint: Mapping[str, object], heads: int = 2) ->
     for key, axes in SHAPES.items():
         if state[key].dim() != axes or 0 in state[key].shape:
             raise DataError(f"{key} has shape {list(state[key].shape)}; expected {axes} axes, none of them empty")
-    recipe = recipe_of(state, heads)
+    recipe = replace(recipe_of(state, heads), similarity=similarity, temperature=temperature).checked()
     keys = key_map(recipe.blocks)
     missing, unexpected = keys.keys() - state.keys(), state.keys() - keys.keys() - {IDS}
     if missing:

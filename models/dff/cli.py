@@ -202,6 +202,10 @@ def add_import_reference(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="of the artifact")
     parser.add_argument("--item-ids", type=Path, metavar="FILE", help="line k is the item of row k of the ID table")
     parser.add_argument("--heads", type=int, default=2, help="of the attention; a state dict does not tell (default: %(default)s)")
+    parser.add_argument(
+        "--similarity", choices=CHOICES["similarity"], default="dot", help="that they were trained to rank by (default: %(default)s)"
+    )
+    parser.add_argument("--temperature", type=float, default=1.0, help="that scores are divided by (default: %(default)s)")
     parser.add_argument("--allow-missing-features", action="store_true", help="items without features live on their ID alone")
     parser.add_argument("--name", default="dff", help="of the model, for the manifest")
     parser.add_argument("--version", default="1", help="of the model, for the manifest")
@@ -218,6 +222,8 @@ def call_import_reference(arguments: argparse.Namespace) -> str:
             out=arguments.out,
             item_ids=arguments.item_ids,
             heads=arguments.heads,
+            similarity=arguments.similarity,
+            temperature=arguments.temperature,
             allow_missing_features=arguments.allow_missing_features,
             name=arguments.name,
             version=arguments.version,

@@ -16,6 +16,7 @@ from dff.item_ids import RULE, is_id, read_lines
 
 ITEMS_AT_ONCE = 1024  # whose hidden states are worked on together, so that what is made on the way stays small
 SAMPLED_ROWS = 1024  # for a fingerprint
+LONGEST = 100  # times the median: no clip of one extractor differs by so much, and the server refuses it too
 SHOWN = 5  # ids that an error message lists before it only counts
 
 
@@ -63,6 +64,7 @@ def load_features(path: Path, interaction_ids: set[str]) -> Features:
         ids, hidden, assumption = number_rows(path, hidden, interaction_ids)
     check_ids(path, ids, len(hidden))
     check_finite(path, hidden, ids)
+    check_lengths(path, hidden, ids)
     layers = read_layer_names(path, metadata, hidden.shape[1])
     extractor = {key: metadata.get(key, "unknown") for key in ("model", "revision", "pooling")}
     return Features(hidden, ids, layers, extractor, assumption)
@@ -155,6 +157,22 @@ def check_finite(path: Path, hidden: torch.Tensor, ids: list[str]) -> None:
     broken = [ids[row] for row in range(len(ids)) if not torch.isfinite(hidden[row]).all()]
     if broken:
         raise DataError(f"{path}: NaN or infinite hidden states in item {name_some(broken)}")
+
+
+def check_lengths(path: Path, hidden: torch.Tensor, ids: list[str]) -> None:
+    """A single row of 1e30 would decide mean and deviation, and make all others alike."""
+    lengths = torch.cat([part.double().norm(dim=-1) for part in hidden.split(ITEMS_AT_ONCE)])  # (N, L)
+    present = lengths[lengths.amax(dim=1) > 0]
+    if not len(present):
+        return
+    usual = present.median(dim=0).values  # (L)
+    far = ((lengths > LONGEST * usual) & (usual > 0)).any(dim=1)
+    strange = [ids[row] for row in far.nonzero().flatten().tolist()]
+    if strange:
+        raise DataError(
+            f"{path}: hidden states more than {LONGEST} times as long as those of most items, in item {name_some(strange)}; "
+            "extract these anew, or leave them out and pass --allow-missing-features"
+        )
 
 
 def number_rows(path: Path, hidden: torch.Tensor, interaction_ids: set[str]) -> tuple[list[str], torch.Tensor, str]:

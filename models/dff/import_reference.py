@@ -24,6 +24,8 @@ class ImportOptions:
     out: Path
     item_ids: Path | None = None  # line k names row k of the ID table
     heads: int = 2
+    similarity: str = "dot"  # by which the weights were trained to rank
+    temperature: float = 1.0
     allow_missing_features: bool = False
     name: str = "dff"
     version: str = "1"
@@ -75,7 +77,7 @@ def import_reference(options: ImportOptions) -> str:
     refuse_other_folders(options.out)
     checkpoint = read_checkpoint(options.checkpoint)
     try:
-        model, recipe = load_authors_checkpoint(checkpoint, options.heads)
+        model, recipe = load_authors_checkpoint(checkpoint, options.heads, options.similarity, options.temperature)
     except DataError as error:
         raise DataError(f"{options.checkpoint}: {error}") from error
     state = unwrap(checkpoint)

@@ -55,6 +55,21 @@ def test_broken_numbers_are_named_by_item(tmp_path, value):
         load_features(write(tmp_path / "f.safetensors", hidden), {"a"})
 
 
+def test_a_row_that_would_blind_the_standardisation_of_all_others_is_named(tmp_path):
+    hidden = torch.randn(50, 2, 3, generator=torch.Generator().manual_seed(0))
+    hidden[7, 1, 2] = 1e30
+    ids = [f"clip-{number}" for number in range(50)]
+    path = tmp_path / "f.npy"
+    (tmp_path / "f.ids.txt").write_text("".join(f"{item}\n" for item in ids))
+    np.save(path, hidden.numpy())
+    with pytest.raises(DataError, match="100 times as long .* in item clip-7;"):
+        load_features(path, set(ids))
+    hidden[7, 1, 2] = 30  # ten times the others
+    hidden[8] = 0  # without features
+    np.save(path, hidden.numpy())
+    assert len(load_features(path, set(ids)).item_ids) == 50
+
+
 def test_a_file_of_another_kind_or_with_torn_content_is_refused(tmp_path):
     (tmp_path / "f.csv").write_text("x")
     (tmp_path / "f.safetensors").write_text("torn")

@@ -64,6 +64,15 @@ def test_the_artifacts_graphs_give_the_numbers_of_the_equations(state, hidden, t
     assert verify(artifact).item_error <= 1e-5
 
 
+def test_weights_that_were_trained_by_cosines_are_served_by_cosines(state, hidden, tmp_path, capsys):
+    inputs = write_inputs(tmp_path, state, hidden)
+    assert main([*inputs, "--similarity", "cosine", "--temperature", "0.05"]) == 0
+    manifest = json.loads((tmp_path / "artifact" / "model.json").read_text())
+    assert (manifest["similarity"], manifest["temperature"]) == ("cosine", 0.05)
+    assert main([*inputs, "--temperature", "0"]) == 2
+    assert "temperature is 0.0; expected more than 0" in capsys.readouterr().err
+
+
 def test_rows_are_named_by_number_by_order_or_by_a_list(state, hidden, tmp_path, capsys):
     shuffled = [str(number) for number in np.random.default_rng(0).permutation(ITEMS) + 1]
     assert main(write_inputs(tmp_path, state, hidden, shuffled)) == 0  # numbers: item k is row k, whatever the file's order

@@ -72,9 +72,8 @@ export function fieldErrors(errors: readonly ErrorObject[], prefix = ''): FieldE
         return { pointer: boundedPointer(base + pointerTo(String(params.additionalProperty))), detail: 'is not a known field' };
       if (keyword === 'const') return { pointer: base, detail: `must be ${JSON.stringify(params.allowedValue)}` };
       const rule = keyword === 'pattern' ? RULES.get(String(params.pattern)) : undefined;
-      if (rule !== undefined) return { pointer: base, detail: rule };
-      if (propertyName !== undefined) return { pointer: base, detail: `has a name that ${message ?? keyword}` };
-      return { pointer: base, detail: message ?? keyword };
+      const detail = rule ?? message ?? keyword;
+      return { pointer: base, detail: propertyName === undefined ? detail : `has a name that ${detail}` };
     });
   return mergeAlternatives(found).slice(0, MAX_ERRORS);
 }

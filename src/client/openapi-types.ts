@@ -1948,7 +1948,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description 1 to 64 characters */
+                /** @description 1 to 64 characters, and not __proto__ */
                 name: string;
             };
             cookie?: never;
@@ -2023,7 +2023,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description 1 to 64 characters */
+                /** @description 1 to 64 characters, and not __proto__ */
                 name: string;
             };
             cookie?: never;
@@ -2104,7 +2104,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description 1 to 64 characters */
+                /** @description 1 to 64 characters, and not __proto__ */
                 name: string;
             };
             cookie?: never;

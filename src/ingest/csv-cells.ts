@@ -26,6 +26,7 @@ export function checkItemColumns(file: string, columns: readonly string[]): void
 
 /** @throws InputError for an unknown type */
 function attributeOf(column: string, file = ''): { name: string; type: CellType } {
+  if (/^__proto__(:|$)/.test(column)) throw new InputError(`${file}: the column ${JSON.stringify(column)} cannot be an attribute: rename it`);
   const at = column.lastIndexOf(':');
   if (at < 0) return { name: column, type: 'string' };
   const [name, type] = [column.slice(0, at), column.slice(at + 1)];

@@ -6,7 +6,7 @@ import { InputError, invalidRequest, type FieldError } from '../errors.js';
 import type { Artifact } from '../model/artifact.js';
 import { layerNorms } from '../model/golden.js';
 import { floatsOf, tensorOf } from '../model/safetensors.js';
-import { compileSchema, fieldErrors } from '../schema.js';
+import { compileSchema, fieldErrors, ruledBy } from '../schema.js';
 import type { StoredItem } from '../store/items.js';
 import { checkedTime } from '../time.js';
 
@@ -24,7 +24,14 @@ const AttributeValue = Type.Union([
 ]);
 const MAX_ATTRIBUTES = 64;
 /** A lone surrogate cannot be stored as UTF-8. */
-export const AttributeName = Type.String({ minLength: 1, maxLength: MAX_ATTRIBUTE_NAME, pattern: '^\\P{Cs}+$', description: '1 to 64 characters' });
+const ATTRIBUTE_NAME_RULE = `1 to ${MAX_ATTRIBUTE_NAME} characters, and not __proto__`;
+/** JSON bodies with a name `__proto__` are refused, because it is none in many programs that read them. No other way in takes it either. */
+export const AttributeName = Type.String({
+  minLength: 1,
+  maxLength: MAX_ATTRIBUTE_NAME,
+  pattern: ruledBy('^(?!__proto__$)\\P{Cs}+$', `must be ${ATTRIBUTE_NAME_RULE}`),
+  description: ATTRIBUTE_NAME_RULE,
+});
 /** Attributes by name. `additionalProperties` gives every name the schema of the value; `patternProperties` would miss names with a line break. */
 const attributesOf = <Value extends TSchema>(value: Value) =>
   Type.Unsafe<Record<string, Static<Value>>>({

@@ -40,6 +40,13 @@ test('text that is not UTF-8 is refused row by row, in lines and in cells, and i
   assert.deepEqual(reasons(pairs.report), [[2, '', 'is not UTF-8 (byte 4 of the line)']]);
 });
 
+test('a name that JSON bodies may not have is taken by no other way in', async (t) => {
+  const lines = await imported(t, 'items.jsonl', '{"item_id":"a","attributes":{"__proto__":"x"}}\n{"item_id":"b","attributes":{"__proto":"x"}}\n');
+  const [first, ...more] = reasons(lines.report);
+  assert.deepEqual([first?.[0], first?.[2], more], [1, 'has a name that must be 1 to 64 characters, and not __proto__', []]);
+  await assert.rejects(imported(t, 'items.csv', 'item_id,__proto__\na,x\n'), /__proto__/);
+});
+
 test('what Excel calls Unicode text is refused once', async (t) => {
   for (const name of ['items.csv', 'items.jsonl', 'pairs.tsv'])
     await assert.rejects(imported(t, name, Buffer.from('\ufeffitem_id,title\n', 'utf16le')), (error) => {

@@ -20,6 +20,7 @@ class Progress:
     best_state: dict[str, torch.Tensor] = field(default_factory=dict)
     curve: list[dict[str, float]] = field(default_factory=list)  # loss and valid metrics of each epoch
     seconds: float = 0.0
+    gain: float = 1.0  # of the features in the next epoch, see Recipe.content_gain
 
 
 def save_checkpoint(path: Path, progress: Progress, model: torch.nn.Module, optimizer: torch.optim.Optimizer, identity: dict) -> None:

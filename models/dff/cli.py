@@ -27,7 +27,11 @@ SETTINGS = (
     ("precision", str, "of the full softmax; auto: bfloat16 where the device has instructions for it"),
     ("chunk", int, "positions whose full softmax is in memory at once"),
     ("dropout", float, "of the user tower"),
-    ("content_gain", float, "weight of the hidden states in an item vector, against what training alone would give them"),
+    (
+        "content_gain",
+        float,
+        "weight of the hidden states in an item vector, against what training alone would give them",
+    ),
     ("id_dropout", float, "chance that an item trains the unknown-item row"),
     ("batch_size", int, "training rows in a step, at most"),
     ("min_steps", int, "of an epoch: with fewer rows batches are smaller"),
@@ -54,6 +58,12 @@ def add_run(commands: argparse._SubParsersAction) -> None:
     add_files_and_names(parser)
     add_recipe_flags(parser)
     parser.add_argument("--resume", action="store_true", help="go on after the last finished epoch in FOLDER")
+    parser.add_argument(
+        "--no-comparison",
+        action="store_true",
+        help="export fusion without training IDs and features alone, which say whether it pays",
+    )
+    parser.add_argument("--refit", action="store_true", help="export a model that is fitted again to all interactions, targets included")
     parser.set_defaults(call=call_run)
 
 
@@ -122,7 +132,8 @@ def call_run(arguments: argparse.Namespace) -> str:
 
     set_threads(arguments.threads)
     recipe = recipe_of(arguments)
-    return run(RunOptions(recipe=recipe, preset=arguments.preset, resume=arguments.resume, **given(arguments)))
+    how = {"preset": arguments.preset, "resume": arguments.resume, "compare": not arguments.no_comparison, "refit": arguments.refit}
+    return run(RunOptions(recipe=recipe, **how, **given(arguments)))
 
 
 def add_study(commands: argparse._SubParsersAction) -> None:

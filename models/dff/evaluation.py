@@ -1,6 +1,6 @@
 """Full-ranking evaluation: the whole catalogue is ranked for every user, the user's history masked."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -102,6 +102,36 @@ def scorer(
         return model.queries(model.user_tower(vectors[items], torch.from_numpy(mask).to(vectors.device))) @ keys
 
     return score
+
+
+@torch.no_grad()
+def candidate_factors(
+    model: Recommender, split: Split, hidden_states: torch.Tensor, factors: Sequence[float], measure: str, most_users: int
+) -> list[float]:
+    """The measure on valid with the features' part of the candidates times each factor; histories stay as they are. Of some users."""
+    model.eval()
+    device = next(model.parameters()).device
+    table = torch.from_numpy(split.table_rows())
+    parts = [
+        model.item_tower.served_parts(rows.to(device), states.to(device, torch.float32))[:2]
+        for rows, states in zip(table.split(ITEMS_AT_ONCE), hidden_states.split(ITEMS_AT_ONCE), strict=True)
+    ]
+    from_id, from_content = (torch.cat(part) for part in zip(*parts, strict=True))
+    vectors = from_id + from_content
+    keys = [model.keys(from_id + factor * from_content).T.contiguous() for factor in factors]
+    every = -(-split.users // most_users)
+    ranks: list[list[np.ndarray]] = [[] for _ in factors]
+    for _, starts, places in user_batches(split, "valid"):
+        starts, places = starts[::every], places[::every]
+        window, mask = gather_windows(split.items, np.maximum(starts, places - model.user_tower.max_history), places)
+        items, real = torch.from_numpy(window).to(device), torch.from_numpy(mask).to(device)
+        queries = model.queries(model.user_tower(vectors[items], real))
+        targets = torch.from_numpy(split.items[places]).to(device)
+        whole, whole_mask = gather_windows(split.items, starts, places)
+        history, history_mask = torch.from_numpy(whole).to(device), torch.from_numpy(whole_mask).to(device)
+        for found, candidates in zip(ranks, keys, strict=True):
+            found.append(rank_targets(queries @ candidates, history, history_mask, targets).cpu().numpy())
+    return [metrics_of(np.concatenate(found))[measure] for found in ranks]
 
 
 def rank_users(model: Recommender | Ensemble, split: Split, hidden_states: torch.Tensor | None, part: str) -> np.ndarray:

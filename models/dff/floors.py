@@ -11,10 +11,10 @@ PAIR_WINDOW = 50  # items of one user that are paired with each other, the most 
 USERS_AT_ONCE = 20_000  # whose pairs are listed before they are counted
 
 
-def popularity(split: Split) -> dict[str, float]:
+def popularity(split: Split, part: str = "test") -> dict[str, float]:
     """Ranks by the number of training interactions."""
     counts = torch.from_numpy(split.train_counts()).float()
-    return metrics_of(rank_all(split, "test", lambda starts, ends: counts.expand(len(starts), -1)))
+    return metrics_of(rank_all(split, part, lambda starts, ends: counts.expand(len(starts), -1)))
 
 
 def co_occurrence(split: Split) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -81,17 +81,20 @@ class ItemTower(nn.Module):
         return torch.cat([self.standardise(part.float()).mean(dim=1) for part in hidden_states.split(ITEMS_AT_ONCE)])
 
     @torch.no_grad()
-    def start_at_principal_axes(self, means: torch.Tensor, axes: torch.Tensor) -> None:
-        """Lets the projection of (N, D) layer means keep what it can of the cosines between items, at a mean length of 1.
+    def start_at_principal_axes(self, means: torch.Tensor, axes: torch.Tensor, length: float) -> None:
+        """Lets the projection of (N, D) layer means keep what it can of the cosines between items, at a mean length of `length`.
+
+        Short, so that training lengthens what it finds useful: features that start as long as 1 outshine fresh IDs, and where they say
+        little, it takes an epoch after the other to undo that.
 
         axes: the principal axes (D, D) of the means, with which the layer mix begins. Where there are fewer than d of them, the other
         rows start at zero, or at random for relu.
         """
         kept = axes[:, : self.projection.weight.shape[0]]
-        length = sum(float((part.double() @ kept).norm(dim=1).sum()) for part in means.split(ITEMS_AT_ONCE)) / max(1, len(means))
+        projected = sum(float((part.double() @ kept).norm(dim=1).sum()) for part in means.split(ITEMS_AT_ONCE)) / max(1, len(means))
         if self.activation == "linear":  # behind relu, rows of zeros would never learn
             self.projection.weight.zero_()
-        self.projection.weight[: kept.shape[1]] = (kept.T / max(length, 1e-6)).float()
+        self.projection.weight[: kept.shape[1]] = (kept.T * (length / max(projected, 1e-6))).float()
         self.projection.bias.zero_()
 
     def standardise(self, hidden_states: torch.Tensor) -> torch.Tensor:
@@ -147,6 +150,13 @@ class ItemTower(nn.Module):
 
     def forward(self, rows: torch.Tensor | None, hidden_states: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
         """rows int64 (B) and raw hidden states (B, L, D) to item vectors (B, d) and id_share (B); a variant ignores what it lacks."""
+        from_id, from_content, id_share = self.served_parts(rows, hidden_states)
+        return from_id + from_content, id_share
+
+    def served_parts(
+        self, rows: torch.Tensor | None, hidden_states: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """As `forward`, with what the ID and what the features add to the item vectors apart, (B, d) each."""
         identity, mixed, lent = None, None, (None, None)
         if self.variant != "id":
             states = self.standardise(hidden_states)
@@ -155,5 +165,4 @@ class ItemTower(nn.Module):
                 lent = self.neighbours.of_rows(rows, states.mean(dim=1), self.unknown_row)
         if self.variant != "replacement":
             identity = self.identity(rows, *lent)
-        from_id, from_content, id_share = self.parts(identity, mixed)
-        return from_id + from_content, id_share
+        return self.parts(identity, mixed)

@@ -36,6 +36,7 @@ class Recipe:
     neighbours: int = 16  # items with the most similar hidden states, whose IDs an item borrows from; 0 for none
     standardise: bool = True  # hidden states, by the mean and deviation of the trained items
     principal_start: bool = True  # the projection starts as the principal axes of the hidden states instead of at random
+    content_start: float = 0.1  # mean length of projected hidden states at a principal start; fresh IDs have about 0.2
     # score = cosine / temperature, or the plain dot product
     similarity: str = "cosine"
     temperature: float = 0.07
@@ -46,7 +47,8 @@ class Recipe:
     precision: str = "auto"  # of the full softmax; auto is bfloat16 where the device has instructions for it
     chunk: int = 256  # positions whose full softmax is held in memory at once
     dropout: float = 0.3
-    content_gain: float = 2.0  # of the features' part of an item vector, against its part in the keys that the loss ranks by
+    content_gain: float = 1.0  # of the features' part of an item vector, against its part in the keys that the loss ranks by; to begin with
+    gain_search: bool = True  # after each epoch the gain follows what ranks valid best
     id_dropout: float = 0.05  # chance that an item trains the unknown-item row instead of its own, drawn for every step
     batch_size: int = 512  # at most
     min_steps: int = 64  # of an epoch: a few thousand users in large batches would be too few steps to learn from
@@ -56,10 +58,14 @@ class Recipe:
     weight_decay: float = 0.1
     clip: float = 5.0  # norm of the gradient
     chosen_by: str = "ndcg@10"  # measure on valid that decides the epoch; a hit rate ignores at which rank, and wavers more
-    patience: int = 5  # epochs without a better one
+    patience: int = 5  # epochs without a better one that end training at a constant rate; the cosine schedule is always run to its end
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
+
+    def of_variant(self, variant: str) -> "Recipe":
+        """The same recipe for another variant. IDs alone drop no IDs: it could only hurt them."""
+        return replace(self, variant=variant, **({"id_dropout": 0.0} if variant == "id" else {}))
 
     def checked(self) -> "Recipe":
         """Returns itself, or raises DataError that names the setting that cannot be."""
@@ -80,6 +86,7 @@ class Recipe:
             "lr",
             "clip",
             "content_gain",
+            "content_start",
         ):
             if not 0 < getattr(self, name) < math.inf:
                 raise DataError(f"{name} is {getattr(self, name)}; expected more than 0")
@@ -114,7 +121,7 @@ PRESETS = {
         loss="in-batch",
         rows="sequences",
         dropout=0.1,
-        content_gain=1.0,
+        gain_search=False,
         id_dropout=0.0,
         batch_size=512,
         min_steps=1,
@@ -130,13 +137,15 @@ PRESETS = {
 
 
 def build_recipe(preset: str, **changes: object) -> Recipe:
-    """A preset with some settings changed; a dot product has no temperature, content gain or mean of the history unless asked for, and
-    cosines have a temperature."""
-    recipe = PRESETS[preset]
+    """A preset with some settings changed; a dot product has no temperature, search for a content gain or mean of the history unless asked
+    for, cosines have a temperature, and a content gain that is given stays."""
+    recipe = PRESETS[preset].of_variant(changes.get("variant", PRESETS[preset].variant))
+    if "content_gain" in changes:
+        changes.setdefault("gain_search", False)
     similarity = changes.get("similarity", recipe.similarity)
     if similarity == "dot" and recipe.similarity == "cosine":
         changes.setdefault("temperature", 1.0)
-        changes.setdefault("content_gain", 1.0)
+        changes.setdefault("gain_search", False)
         changes.setdefault("history_mean", False)  # it bounds the length of the user vector, and with it the scores
     if similarity == "cosine" and recipe.similarity == "dot":
         changes.setdefault("temperature", Recipe.temperature)

@@ -7,6 +7,7 @@ import torch
 
 from dff import __version__
 from dff.checkpoint import Progress
+from dff.comparison import Contender, compare
 from dff.curves import draw_curves
 from dff.ensemble import Ensemble
 from dff.errors import DataError
@@ -22,7 +23,7 @@ from dff.neighbours import find_neighbours
 from dff.principal_axes import principal_axes
 from dff.recipe import Recipe
 from dff.recommender import Recommender
-from dff.split import Split, leave_one_out
+from dff.split import Split, everything, leave_one_out
 from dff.training import seed_everything, train
 from dff.verify import Verdict
 from dff.whole_files import write_json
@@ -48,6 +49,8 @@ class RunOptions(Given):
     recipe: Recipe
     preset: str = "default"
     resume: bool = False
+    compare: bool = False  # with IDs alone and features alone, and export what is best on valid
+    refit: bool = False  # to all interactions before the export
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,17 @@ class Prepared:
     split: Split
     features: Features | None
     hidden_states: torch.Tensor | None  # (C, L, D), catalogue order
+
+    def of_variant(self, variant: str) -> "Prepared":
+        """Without what the variant does not use."""
+        return replace(self, features=None, hidden_states=None) if variant == "id" else self
+
+    def on_everything(self) -> "Prepared":
+        """With the valid and test targets in training."""
+        whole = everything(self.interactions, self.split)
+        position = {item: place for place, item in enumerate(self.split.item_ids)}
+        rows = torch.tensor([position[item] for item in whole.item_ids])
+        return replace(self, split=whole, hidden_states=None if self.hidden_states is None else self.hidden_states[rows])
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -94,7 +108,7 @@ def build_model(recipe: Recipe, split: Split, hidden_states: torch.Tensor | None
         means = tower.layer_means(trained)
         axes = principal_axes(means)
         if recipe.principal_start:
-            tower.start_at_principal_axes(means, axes)
+            tower.start_at_principal_axes(means, axes, recipe.content_start)
         if borrows:
             tower.neighbours = find_neighbours(means, axes, torch.from_numpy(split.train_counts()), recipe.neighbours)
     return model
@@ -128,6 +142,7 @@ def quality(model: Recommender | Ensemble, data: Prepared) -> dict[str, object]:
         "items": len(data.split.item_ids),
         "interactions": data.interactions.count(),
         "cold_targets": float(cold.mean()),
+        "repeated_targets": float(data.split.repeated_targets().mean()),
         "floors": floors(data.split),
     }
 
@@ -170,7 +185,8 @@ def table(name: str, metrics: dict) -> list[str]:
 
     return [
         f"{metrics['users']} users ({metrics['users_left_out']} with too few interactions left out), {metrics['items']} items, "
-        f"{metrics['interactions']} interactions, {metrics['cold_targets']:.1%} of the test targets never trained on",
+        f"{metrics['interactions']} interactions, {metrics['cold_targets']:.1%} of the test targets never trained on"
+        + (f", {metrics['repeated_targets']:.1%} stand in the history too and can never be found" if metrics["repeated_targets"] else ""),
         f"  {'test':<22}{'HR@10':>10}{'NDCG@10':>10}{'HR@20':>10}{'NDCG@20':>10}",
         row("most popular", metrics["floors"]["popularity"]),
         row("item kNN", metrics["floors"]["item_knn"]),
@@ -178,9 +194,9 @@ def table(name: str, metrics: dict) -> list[str]:
     ]
 
 
-def summary(options: RunOptions, metrics: dict, verdict: Verdict) -> str:
+def summary(options: RunOptions, metrics: dict, verdict: Verdict, told: list[str]) -> str:
     trained = f"best epoch {metrics['best_epoch']} of {metrics['epochs']}, {metrics['seconds']:.0f} s of training"
-    return "\n".join([*table(options.recipe.variant, metrics), trained, *verdict.lines(options.out / "artifact")])
+    return "\n".join([*table(metrics["variant"], metrics), trained, *told, *verdict.lines(options.out / "artifact")])
 
 
 def run(options: RunOptions) -> str:
@@ -192,12 +208,41 @@ def run(options: RunOptions) -> str:
     model = build_model(recipe, data.split, data.hidden_states).to(device)
     progress = train(model, recipe, data.split, data.hidden_states, out / "checkpoint.pt", options.resume, report_epoch)
     metrics = measure(model, data, recipe, progress)
+    draw_curves(progress, options.recipe.chosen_by, out / "curves.png")
+    told: list[str] = []
+    if options.compare and recipe.variant == "dff":
+        compared = compare(
+            Contender("dff", model, progress, metrics["valid"], metrics["test"]),
+            recipe,
+            data.split,
+            data.hidden_states,
+            lambda own, states: build_model(own, data.split, states).to(device),
+            out,
+            options.resume,
+        )
+        told = compared.lines()
+        model, progress, recipe = compared.chosen.model, compared.chosen.progress, recipe.of_variant(compared.chosen.variant)
+        if compared.chosen.variant != "dff":
+            data = data.of_variant(recipe.variant)
+            metrics = measure(model, data, recipe, progress)
+        metrics["comparison"] = compared.as_dict()
+    if options.refit:
+        told.append(f"fitted again to all interactions, for {progress.best_epoch} epochs; the figures are of the model before")
+        model, data = refit(recipe, data, progress.best_epoch, device, out, options.resume)
+        metrics["refit"] = True
     write_json(out / "config.json", configuration(options, data, device))
     write_json(out / "metrics.json", metrics)
-    draw_curves(progress, options.recipe.chosen_by, out / "curves.png")
     trained = data.split.item_ids[: data.split.trained]
     verdict = export(model, trained, data.hidden_states, describe(options, data, metrics), out / "artifact")
-    return summary(options, metrics, verdict)
+    return summary(options, metrics, verdict, told)
+
+
+def refit(recipe: Recipe, data: Prepared, epochs: int, device: torch.device, out: Path, resume: bool) -> tuple[Recommender, Prepared]:
+    """Trains anew on every interaction, the valid and test targets included, for as many epochs as were best without them."""
+    whole = data.on_everything()
+    model = build_model(recipe, whole.split, whole.hidden_states).to(device)
+    train(model, replace(recipe, epochs=epochs), whole.split, whole.hidden_states, out / "checkpoint-refit.pt", resume, keep="last")
+    return model, whole
 
 
 def report_epoch(progress: Progress) -> None:

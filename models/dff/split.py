@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -50,6 +50,12 @@ class Split:
         content = json.dumps([self.item_ids, self.trained]).encode() + self.starts.tobytes() + self.items.tobytes()
         return hashlib.sha256(content).hexdigest()
 
+    def repeated_targets(self) -> np.ndarray:
+        """Which users' test targets stand in their own history, where no ranking without repeats can find them; bool [users]."""
+        places = self.target_places("test")
+        pairs = zip(self.starts, places, strict=False)
+        return np.array([self.items[place] in self.items[start:place] for start, place in pairs], dtype=bool)
+
     def cold_targets(self) -> np.ndarray:
         """Which users' test targets never occur in training; bool [users]."""
         return self.items[self.target_places("test")] >= self.trained
@@ -73,6 +79,12 @@ def leave_one_out(interactions: Interactions, feature_ids: Iterable[str] = ()) -
     starts = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
     items = np.array([position[item] for sequence in interactions.sequences for item in sequence], dtype=np.int64)
     return Split(item_ids, len(trained), items, starts)
+
+
+def everything(interactions: Interactions, split: Split) -> Split:
+    """A split of the same catalogue whose training part is all of each sequence. Its targets mean nothing: they repeat the last item."""
+    extended = [[*sequence, sequence[-1], sequence[-1]] for sequence in interactions.sequences]
+    return leave_one_out(replace(interactions, sequences=extended), split.item_ids)
 
 
 def gather_windows(items: np.ndarray, begins: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

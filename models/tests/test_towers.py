@@ -141,7 +141,7 @@ def test_a_projection_that_starts_at_the_principal_axes_keeps_cosines_between_it
     states = (signal + torch.randn(200, width) * 0.01).unsqueeze(1).expand(-1, LAYERS, -1) + 4
     tower.fit_standardisation(states)
     means = tower.layer_means(states)
-    tower.start_at_principal_axes(means, principal_axes(means))
+    tower.start_at_principal_axes(means, principal_axes(means), 1.0)
     content = tower.activate(means).detach()
     assert content.norm(dim=1).mean() == pytest.approx(1, abs=1e-4)
     cosines = [torch.nn.functional.normalize(vectors, dim=1) for vectors in (content, means)]
@@ -152,7 +152,7 @@ def test_fewer_axes_than_dimensions_leave_rows_at_zero():
     tower, states = ItemTower("dff", 4, DIM, LAYERS, WIDTH, "linear"), torch.randn(9, LAYERS, WIDTH)
     tower.fit_standardisation(states)
     means = tower.layer_means(states)
-    tower.start_at_principal_axes(means, principal_axes(means))
+    tower.start_at_principal_axes(means, principal_axes(means), 1.0)
     assert tower.projection.weight[:WIDTH].any(dim=1).all() and not tower.projection.weight[WIDTH:].any()
 
 
@@ -178,6 +178,6 @@ def test_all_numbers_of_a_projection_wider_than_the_features_can_learn(activatio
     states = torch.randn(20, 1, 3)
     tower.fit_standardisation(states)
     means = tower.layer_means(states)
-    tower.start_at_principal_axes(means, principal_axes(means))
+    tower.start_at_principal_axes(means, principal_axes(means), 1.0)
     tower(None, states)[0].sum().backward()
     assert (tower.projection.weight.grad.abs().sum(dim=1) > 0).all()

@@ -194,7 +194,7 @@ def test_a_larger_gain_leaves_more_of_the_vectors_to_the_features(world, tmp_pat
         folder = tmp_path / str(gain)
         folder.mkdir()
         # without neighbours, whose IDs can say in so small a world what features say
-        tower = trained(world, folder, epochs=4, content_gain=gain, neighbours=0)[0].item_tower
+        tower = trained(world, folder, epochs=4, content_gain=gain, content_start=1.0, neighbours=0)[0].item_tower
         states = tower.standardise(world.hidden_states[: world.split.trained])
         rows = torch.arange(1, world.split.trained + 1)
         with torch.no_grad():

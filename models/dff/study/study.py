@@ -101,10 +101,10 @@ def plan(options: StudyOptions, data: Data) -> list[Planned]:
     runs = []
     for seed in options.seeds:
         recipe = replace(options.recipe, seed=seed).checked()
-        runs += [Planned(arm.slug, seed, replace(recipe, variant=arm.variant), arm, cold=False) for arm in compared]
+        runs += [Planned(arm.slug, seed, recipe.of_variant(arm.variant), arm, cold=False) for arm in compared]
         if options.cold_start:
             runs += [
-                Planned(name, seed, replace(recipe, variant=arm.variant, **changes), arm, cold=True)
+                Planned(name, seed, replace(recipe.of_variant(arm.variant), **changes), arm, cold=True)
                 for name, arm, changes in cold_arms(recipe, states.shape[1])
             ]
     return runs if options.only is None else chosen(runs, options.only)

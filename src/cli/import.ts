@@ -12,7 +12,7 @@ export const addImport: AddCommand = (program, finish) => {
     )
     .option(
       '--features <path>',
-      'hidden states of the items: a safetensors file with the tensor hidden_states [items, layers, hidden size], or the folder of an extraction',
+      'hidden states of the items, [items, layers, hidden size]: a safetensors file with the tensor hidden_states, a file of numpy.save, or the folder of an extraction',
     )
     .option('--history <file>', 'events as .jsonl, .ndjson or .csv, or as .tsv lines user<TAB>item item …')
     .option('--rejects <file>', 'append each rejected row with its reasons to this file, as JSON lines')

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { messageOf } from '../../src/errors.js';
 import { readArtifact } from '../../src/model/artifact.js';
 import { packageFile } from '../../src/package-root.js';
+import { npyOf } from '../npy.js';
 import type { KillCase } from './kill-cases.js';
 import { endOf, type Ended } from './program.js';
 
@@ -15,15 +16,6 @@ const LAYERS = 2;
 const WIDTH = 8;
 const RECIPE = ['--epochs', '2', '--dim', '8', '--neighbours', '4', '--threads', '1'];
 
-/** An array of NumPy's format 1.0, float32 in rows. */
-function npyOf(shape: readonly number[], valueAt: (position: number) => number): Buffer {
-  const values = Float32Array.from({ length: shape.reduce((product, size) => product * size, 1) }, (_, position) => valueAt(position));
-  const header = `{'descr': '<f4', 'fortran_order': False, 'shape': (${shape.join(', ')}), }`;
-  const length = Math.ceil((10 + header.length + 1) / 64) * 64 - 10;
-  const start = Buffer.from([0x93, ...Buffer.from('NUMPY'), 1, 0, length & 255, length >> 8]);
-  return Buffer.concat([start, Buffer.from(`${header.padEnd(length - 1)}\n`), Buffer.from(values.buffer)]);
-}
-
 const itemOf = (n: number): string => `clip-${1 + (n % ITEMS)}`;
 
 /** Writes interactions and hidden states. @returns their flags */
@@ -33,7 +25,10 @@ function writeData(files: string): string[] {
   writeFileSync(interactions, Array.from({ length: USERS }, (_, user) => `u${user}\t${historyOf(user)}\n`).join(''));
   writeFileSync(
     features,
-    npyOf([ITEMS, LAYERS, WIDTH], (position) => Math.sin(position * 1.7)),
+    npyOf(
+      [ITEMS, LAYERS, WIDTH],
+      Float32Array.from({ length: ITEMS * LAYERS * WIDTH }, (_, position) => Math.sin(position * 1.7)),
+    ),
   );
   writeFileSync(join(files, 'dff.ids.txt'), Array.from({ length: ITEMS }, (_, n) => `${itemOf(n)}\n`).join(''));
   return ['--interactions', interactions, '--features', features];

@@ -9,6 +9,7 @@ import { importHistory } from '../../src/ingest/import-history.js';
 import { importItems, openFeatures } from '../../src/ingest/import-items.js';
 import { demoFile } from '../../src/generations/model-choice.js';
 import { event } from '../store/conformance/stores.js';
+import { npyOf } from '../npy.js';
 import { temporaryFolder } from '../temporary-folder.js';
 import { setUp } from './import-setup.js';
 
@@ -247,4 +248,35 @@ test('an imported item is not fresh: nobody knows when it was published', async 
     return publishedAt({ fields, created }, Date.now());
   };
   assert.deepEqual([await published('a'), await published('b')], [null, Date.UTC(2026, 0, 1)]);
+});
+
+test('hidden states come from files of NumPy too, by the ids beside them; what does not fit is named', (t) => {
+  const folder = temporaryFolder(t);
+  const write = (name: string, content: string | Buffer): string => {
+    const file = join(folder, name);
+    writeFileSync(file, content);
+    return file;
+  };
+  const values = Float32Array.from({ length: 12 }, (_, index) => index);
+  write('whole.ids.txt', 'a\nb\n');
+  const whole = openFeatures(write('whole.npy', npyOf([2, 2, 3], values)), SHAPE);
+  assert.deepEqual(whole.read('b'), { dtype: 'float32', shape: [2, 3], data: Buffer.from(values.buffer.slice(24)) });
+  whole.close();
+  write('half.ids.txt', 'a\nb\n');
+  const half = openFeatures(write('half.npy', npyOf([2, 2, 3], new Uint16Array(12).fill(0x3c00))), SHAPE);
+  assert.deepEqual([half.read('a')?.dtype, half.read('unknown')], ['float16', null]);
+  half.close();
+
+  const fortran = npyOf([2, 2, 3], values).toString('latin1').replace("'fortran_order': False", "'fortran_order': True ");
+  const cases: [Buffer | string, RegExp][] = [
+    [npyOf([2, 2, 3], values), /names no item ids; they must be in .*0\.ids\.txt/],
+    [npyOf([2, 2, 3], values, '<f8'), /holds <f8, wanted is float16 or float32/],
+    [npyOf([2, 2, 4], values), /shape and a size that do not agree/],
+    [Buffer.from(fortran, 'latin1'), /in Fortran's order/],
+    [npyOf([2, 6], values), /wanted is \[items, layers, hidden size\]/],
+    ['garbage', /is not a file of numpy\.save/],
+    [npyOf([2, 2, 3], values).subarray(0, 40), /is not a file of numpy\.save \(header of/],
+  ];
+  cases.forEach(([content, message], index) => assert.throws(() => openFeatures(write(`${index}.npy`, content), SHAPE), message));
+  assert.throws(() => openFeatures(write('states.pt', 'x'), SHAPE), /only Python reads; save hidden_states\.numpy\(\) by numpy\.save/);
 });

@@ -13,7 +13,7 @@ from dff.errors import DataError
 from dff.export import Description, export, refuse_other_folders
 from dff.features import Features, align, load_features
 from dff.folders import make_folder
-from dff.item_ids import read_lines
+from dff.item_ids import RULE, is_id, read_lines
 from dff.split import natural_order
 
 
@@ -58,6 +58,9 @@ def rows_of(options: ImportOptions, features: Features, rows: int) -> tuple[list
             raise DataError(f"{options.item_ids}: cannot be read ({error})") from error
         if len(ids) != rows or len(set(ids)) != len(ids) or not all(ids):
             raise DataError(f"{options.item_ids}: {len(set(ids) - {''})} different ids in {len(ids)} lines; {IDS} has {rows} items")
+        bad = next((number for number, item in enumerate(ids, start=1) if not is_id(item)), None)
+        if bad is not None:
+            raise DataError(f"{options.item_ids}:{bad}: {ids[bad - 1]!r} is no item id ({RULE})")
         return ids, f"ids of the rows from {options.item_ids.name}"
     if len(features.item_ids) != rows:
         raise DataError(

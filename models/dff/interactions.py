@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dff.errors import DataError
-from dff.item_ids import RULE, is_id
+from dff.item_ids import RULE, is_id, lines_of
 
 MIN_INTERACTIONS = 5  # shorter users cannot spare a valid and a test item and still have something to learn from
 
@@ -43,11 +43,9 @@ def parse_line(line: str, place: str) -> tuple[str, list[str]]:
 def read_interactions(path: Path) -> Interactions:
     """Reads the file whole; raises DataError that names `file:line` and the reason."""
     try:
-        lines = path.read_bytes().split(b"\n")
+        lines = lines_of(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    if lines[-1] == b"":
-        lines.pop()
     first_seen: dict[str, int] = {}
     users: list[str] = []
     sequences: list[list[str]] = []
@@ -55,7 +53,7 @@ def read_interactions(path: Path) -> Interactions:
     for number, raw in enumerate(lines, start=1):
         place = f"{path}:{number}"
         try:
-            line = raw.rstrip(b"\r").decode("utf-8")
+            line = raw.decode("utf-8")
         except UnicodeDecodeError as error:
             raise DataError(f"{place}: not UTF-8 (byte {error.start} of the line)") from error
         if not line:

@@ -1,6 +1,5 @@
 """Hidden states from texts: of titles, where they stand in for a video language model, or of captions, to compare with one."""
 
-import csv
 import json
 from importlib import resources
 from pathlib import Path
@@ -11,6 +10,7 @@ from tqdm import tqdm
 
 from dff.errors import DataError
 from dff.folders import make_folder
+from dff.item_ids import read_table
 from dff.tensor_file import write_tensors
 from dff.whole_files import whole_file
 
@@ -21,28 +21,7 @@ MAX_TOKENS = 256  # longer texts are cut
 
 def read_titles(path: Path, column: str = "title") -> tuple[list[str], list[str]]:
     """Reads a CSV file with the columns `item` and `title`, or another one; returns both columns in the file's order."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            missing = {"item", column} - set(reader.fieldnames or [])
-            if missing:
-                raise DataError(f"{path}:1: the header lacks the column {', '.join(sorted(missing))}")
-            items: dict[str, str] = {}
-            for row in reader:
-                item = (row["item"] or "").strip()
-                if not item:
-                    raise DataError(f"{path}:{reader.line_num}: empty item id")
-                if item in items:
-                    raise DataError(f"{path}:{reader.line_num}: item {item!r} occurs twice")
-                items[item] = row[column] or ""
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from error
-    except csv.Error as error:
-        raise DataError(f"{path}:{reader.line_num + 1}: not CSV ({error}); is a quote not closed?") from error
-    if not items:
-        raise DataError(f"{path}: holds no {column}s")
+    items = read_table(path, column)
     return list(items), list(items.values())
 
 

@@ -65,7 +65,7 @@ def check_digests(folder: Path, manifest: dict) -> None:
 
 def check_item_ids(folder: Path, manifest: dict) -> None:
     path = folder / "item_ids.txt"
-    ids = path.read_text(encoding="utf-8").split("\n")[:-1]
+    ids = path.read_bytes().decode("utf-8").split("\n")[:-1]
     if len(ids) != manifest["item_count"] or manifest["unknown_item_row"] != len(ids) + 1:
         raise DataError(f"{path}: {len(ids)} ids; model.json says {manifest['item_count']}")
     if len(set(ids)) != len(ids):

@@ -150,3 +150,6 @@ def test_a_list_of_rows_that_does_not_fit_is_refused(state, hidden, tmp_path, ca
     (tmp_path / "rows.txt").write_text("a\nb\nb\n", encoding="utf-8")
     assert main([*write_inputs(tmp_path, state, hidden), "--item-ids", str(tmp_path / "rows.txt")]) == 2
     assert "2 different ids in 3 lines; id_encoder.weight has 24 items" in capsys.readouterr().err
+    (tmp_path / "rows.txt").write_text("a\u2028b\n" + "".join(f"v{number}\n" for number in range(1, ITEMS)), encoding="utf-8")
+    assert main([*write_inputs(tmp_path, state, hidden), "--item-ids", str(tmp_path / "rows.txt")]) == 2
+    assert "rows.txt:1: 'a\\u2028b' is no item id" in capsys.readouterr().err

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import type { HiddenStates } from '../domain/item.js';
 import { InputError } from '../errors.js';
 import { openSafetensors } from '../model/safetensors.js';
+import { utf8Text } from '../utf8.js';
 import type { FeaturesFile } from './features.js';
 import { fileVersion } from './file-version.js';
 import { faultIn, isZero, type ExpectedShape } from './item-input.js';
@@ -71,10 +72,7 @@ function idsOf(path: string, named: string | undefined, count: number): Map<stri
   const sidecar = path.replace(/\.\w+$/, '.ids.txt');
   let ids: string[];
   if (named !== undefined) ids = parseIds(path, named);
-  else if (existsSync(sidecar))
-    ids = readFileSync(sidecar, 'utf8')
-      .split('\n')
-      .filter((line) => line !== '');
+  else if (existsSync(sidecar)) ids = linesOf(sidecar);
   else throw new InputError(`${path}: names no item ids; they must be in ${sidecar}, or in the metadata item_ids of a safetensors file`);
   if (ids.length !== count) throw new InputError(`${path}: names ${ids.length} item ids for ${count} rows`);
   const rows = new Map<string, number>();
@@ -83,6 +81,15 @@ function idsOf(path: string, named: string | undefined, count: number): Map<stri
     rows.set(id, row);
   });
   return rows;
+}
+
+/** Only LF ends a line, a CR before it is dropped, as the Python package reads this file. */
+function linesOf(path: string): string[] {
+  const text = utf8Text(readFileSync(path));
+  if (text === null) throw new InputError(`${path}: is not UTF-8`);
+  const lines = text.replace(/^\ufeff/, '').split('\n');
+  if (lines.at(-1) === '') lines.pop();
+  return lines.map((line) => line.replace(/\r$/, ''));
 }
 
 function parseIds(path: string, text: string): string[] {

@@ -185,6 +185,17 @@ test('feature files that do not fit are refused with the reason', (t) => {
   assert.throws(() => openFeatures(demoFile('nowhere.safetensors'), SHAPE), /cannot be opened/);
 });
 
+test('ids of rows come from a file beside the features, whatever ends its lines', (t) => {
+  const { write } = setUp(t);
+  const features = write('plain.safetensors', safetensors(null, [2, 2, 3], new Float32Array(12).fill(1)));
+  write('plain.ids.txt', '\ufeffa\r\nb\r\n');
+  const opened = openFeatures(features, SHAPE);
+  assert.deepEqual([opened.read('a') === null, opened.read('b') === null, opened.read('b\r')], [false, false, null]);
+  opened.close();
+  write('plain.ids.txt', Buffer.from([0x61, 0x0a, 0xff, 0x0a]));
+  assert.throws(() => openFeatures(features, SHAPE), /plain\.ids\.txt: is not UTF-8/);
+});
+
 test("an extraction's folder is read shard by shard", async (t) => {
   const { stores, write } = setUp(t);
   const shard = (name: string, ids: string[], first: number) => {

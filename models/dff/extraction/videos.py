@@ -1,6 +1,5 @@
 """Finds video files and samples frames from them."""
 
-import csv
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dff.errors import DataError
-from dff.item_ids import RULE, is_id
+from dff.item_ids import RULE, is_id, read_table
 
 SUFFIXES = (".mp4", ".webm", ".mov", ".mkv", ".avi", ".m4v", ".flv", ".ts", ".3gp")
 SEEK_AHEAD = 4.0  # seconds to the next wanted frame above which jumping to a key frame beats decoding all frames between
@@ -68,29 +67,11 @@ def shown(path: Path) -> str:
 
 
 def read_video_list(source: Path) -> dict[str, Path]:
-    videos = {}
-    try:
-        with source.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            missing = {"item", "path"} - set(reader.fieldnames or [])
-            if missing:
-                raise DataError(f"{source}:1: the header lacks the column {', '.join(sorted(missing))}")
-            for row in reader:
-                item, path = (row["item"] or "").strip(), (row["path"] or "").strip()
-                if not item or not path:
-                    raise DataError(f"{source}:{reader.line_num}: empty item or path")
-                if not is_id(item):
-                    raise DataError(f"{source}:{reader.line_num}: {item!r} is no item id ({RULE})")
-                if item in videos:
-                    raise DataError(f"{source}:{reader.line_num}: item {item!r} occurs twice")
-                videos[item] = source.parent / path
-    except OSError as error:
-        raise DataError(f"{source}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{source}: not UTF-8 ({error.reason} at byte {error.start})") from error
-    if not videos:
-        raise DataError(f"{source}: names no videos")
-    return videos
+    paths = read_table(source, "path")
+    pathless = next((item for item, path in paths.items() if not path.strip()), None)
+    if pathless is not None:
+        raise DataError(f"{source}: item {pathless!r} has no path")
+    return {item: source.parent / path.strip() for item, path in paths.items()}
 
 
 def choose_decoder(wanted: str) -> str:

@@ -75,6 +75,68 @@ def test_a_file_without_picture_is_named(tmp_path):
         read_clip(tmp_path / "song.mkv", 4, 112, "av")
 
 
+def write_picture(path: Path, picture: np.ndarray, codec: str, pixels: str, change=lambda thing: None, **options: str) -> Path:
+    """Ten frames of one RGB picture; `change` is called on the stream's codec and on every frame before it is encoded."""
+    with av.open(str(path), "w") as out:
+        video = out.add_stream(codec, rate=RATE, options=options)
+        video.width, video.height, video.pix_fmt = picture.shape[1], picture.shape[0], pixels
+        change(video.codec_context)
+        for number in range(10):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=pixels)
+            frame.pts, frame.time_base = number, Fraction(1, RATE)
+            change(frame)
+            out.mux(video.encode(frame))
+        out.mux(video.encode())
+    return path
+
+
+@pytest.mark.parametrize(("turns", "matrix"), [(0, (1, 0, 0, 1)), (1, (0, 1, -1, 0)), (2, (-1, 0, 0, -1)), (3, (0, -1, 1, 0))])
+def test_a_video_that_was_stored_turned_is_seen_upright(tmp_path, turns, matrix):
+    """As phones store what they film upright or upside down; turns: quarters clockwise that a player makes."""
+    picture = np.zeros((64, 96, 3), np.uint8)
+    picture[:32, :48] = 255  # a bright corner, left above
+    path = write_picture(tmp_path / "turned.mp4", picture, "mpeg4", "yuv420p")
+    content = bytearray(path.read_bytes())
+    at = content.index(b"tkhd") + 44  # past the type and 40 bytes of other fields
+    a, b, c, d = (number * 0x10000 for number in matrix)
+    content[at : at + 36] = b"".join(number.to_bytes(4, "big", signed=True) for number in (a, b, 0, c, d, 0, 0, 0, 0x40000000))
+    path.write_bytes(content)
+    [frame] = read_clip(path, 1, 96, "av").frames
+    assert frame.shape == ((96, 64, 3) if turns % 2 else (64, 96, 3))
+    assert np.abs(frame.astype(int) - np.rot90(picture, -turns)).mean() < 8
+
+
+@pytest.mark.parametrize(
+    ("codec", "pixels"), [("ffv1", "yuv420p10le"), ("libx265", "yuv420p10le"), ("ffv1", "yuv422p10le"), ("ffv1", "gbrp12le")]
+)
+def test_pictures_of_ten_bits_and_hdr_are_read_without_tone_mapping(tmp_path, codec, pixels):
+    if codec not in av.codecs_available:
+        pytest.skip(f"this PyAV has no {codec}")
+
+    def tag(thing):  # BT.2020, PQ, limited range
+        thing.color_primaries, thing.color_trc, thing.colorspace, thing.color_range = 9, 16, 9, 1
+
+    options = {"x265-params": "log-level=none"} if codec == "libx265" else {}
+    picture = np.full((64, 96, 3), (100, 150, 200), np.uint8)
+    clip = read_clip(write_picture(tmp_path / "hdr.mkv", picture, codec, pixels, tag, **options), 3, 96, "av")
+    assert clip.frames.dtype == np.uint8 and clip.frames.shape == (3, 64, 96, 3)
+    assert np.abs(clip.frames.astype(int) - (100, 150, 200)).max() <= 3  # the numbers as they are stored
+
+
+def test_interlaced_pictures_keep_both_fields_woven(tmp_path):
+    if "mpeg2video" not in av.codecs_available:
+        pytest.skip("this PyAV has no mpeg2video")
+    picture = np.zeros((64, 96, 3), np.uint8)
+    picture[::2] = 200  # the fields of two moments
+    path = write_picture(tmp_path / "woven.ts", picture, "mpeg2video", "yuv420p", flags="+ildct+ilme", b="20000000")
+    with av.open(str(path)) as container:
+        assert next(container.decode(video=0)).interlaced_frame
+    [frame] = read_clip(path, 1, 96, "av").frames
+    assert frame[::2].mean() > 180 and frame[1::2].mean() < 20
+    [small] = read_clip(path, 1, 48, "av").frames
+    assert small.shape == (32, 48, 3) and 80 < small.mean() < 120  # a smaller picture blends them
+
+
 def test_names_that_are_no_item_ids_are_left_out_with_the_reason(tmp_path):
     write(tmp_path / "good.mp4")
     content = (tmp_path / "good.mp4").read_bytes()

@@ -184,7 +184,12 @@ export async function underServer(
 ): Promise<Ended> {
   const server = await startProgram(folder, environment);
   if (!('url' in server)) return server;
-  await task(server);
+  try {
+    await task(server);
+  } catch (error) {
+    await server.end('SIGKILL');
+    throw error;
+  }
   return server.isAlive() ? server.end('SIGTERM') : server.ended;
 }
 

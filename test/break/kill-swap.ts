@@ -11,6 +11,7 @@ const SWAP_MS = 60_000;
 
 interface Listed {
   models: { fingerprint: string; active: boolean }[];
+  swap: { state: string; error?: string | null } | null;
 }
 
 /** Another model than the bundled one. @returns its folder */
@@ -19,10 +20,12 @@ export async function writeModels(folder: string): Promise<string> {
   return folder;
 }
 
-const modelsOf = async (url: string): Promise<Listed['models'] | null> => {
+/** Null: the server does not answer any more. */
+const listed = async (url: string): Promise<Listed | null> => {
   const reply = await call(url, 'GET', '/v1/models');
-  return reply.status === 200 ? (JSON.parse(reply.text) as Listed).models : null;
+  return reply.status === 200 ? (JSON.parse(reply.text) as Listed) : null;
 };
+const modelsOf = async (url: string): Promise<Listed['models'] | null> => (await listed(url))?.models ?? null;
 
 /** Registers a model, activates it and waits until it serves. */
 async function swap(url: string, model: string): Promise<void> {
@@ -33,9 +36,9 @@ async function swap(url: string, model: string): Promise<void> {
   await call(url, 'POST', `/v1/models/${fingerprint}/activate`);
   const end = performance.now() + SWAP_MS;
   for (;;) {
-    const models = await modelsOf(url);
-    if (models === null || models.find((known) => known.fingerprint === fingerprint)?.active === true) return;
-    if (performance.now() > end) throw new Error('the swap did not end');
+    const now = await listed(url);
+    if (now === null || now.models.find((known) => known.fingerprint === fingerprint)?.active === true) return;
+    if (now.swap?.state === 'failed' || performance.now() > end) throw new Error(`the swap did not succeed: ${JSON.stringify(now.swap)}`);
     await sleep(POLL_MS);
   }
 }

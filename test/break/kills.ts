@@ -6,7 +6,7 @@ import { openFaults, type Faults } from './faults.js';
 import { killCases, prepareFiles, underServer, type KillCase } from './kill-cases.js';
 import { pythonCases } from './kill-python.js';
 import { openLedger } from './ledger.js';
-import { disorderOf, runProgram, startReady } from './program.js';
+import { disorderOf, runProgram, startReady, type Ended } from './program.js';
 import { swapCase, writeModels } from './kill-swap.js';
 import type { Round, Trial } from './trial.js';
 
@@ -82,8 +82,14 @@ async function killOnce(
   fresh(under, kind);
   const lose = random.chance(0.3) ? 1 : 0;
   faults.plan({ kill_at: at, torn: random.chance(0.5) ? 1 : 0, lose, seed });
-  const first = await kind.run(under, faults.environment, random);
-  faults.plan({});
+  let first: Ended;
+  try {
+    first = await kind.run(under, faults.environment, random);
+  } catch (error) {
+    return [`the first run: ${messageOf(error)}`];
+  } finally {
+    faults.plan({});
+  }
   if (first.signal === 'SIGKILL' && !first.hung) trial.count('kills');
   else if (first.hung) return ['the first run hung'];
   try {

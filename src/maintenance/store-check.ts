@@ -40,7 +40,7 @@ export interface ScheduledCheckSetup {
   vectors: Pick<VectorStore, 'discard'>;
   keyValues: KeyValueStore;
   health: Pick<StorageHealth, 'noteDamaged' | 'noteWhole' | 'told' | 'isSuspect'>;
-  /** Time between two checks. */
+  /** Time between two checks; 0: none is scheduled. */
   hours: number;
   clock: Pick<Clock, 'now'>;
   metrics: Pick<Metrics, 'checkedRows' | 'checkFinished'>;
@@ -52,27 +52,29 @@ export interface ScheduledCheckSetup {
 const waitFor = (milliseconds: number, signal: AbortSignal): Promise<unknown> => pause(milliseconds, undefined, { signal, ref: false });
 
 /**
- * Reads the whole store again and again, slowly, and notes what is damaged. When SQLite calls the database damaged, a check begins at once. Damaged vectors are dropped, because the next start makes
- * them anew. A check that a restart interrupts goes on where it was.
+ * Reads the whole store again and again, slowly, and notes what is damaged. Damaged vectors are dropped, because the next start makes
+ * them anew. A check that a restart interrupts goes on where it was. When SQLite calls the database damaged, a check begins at once,
+ * also where none is scheduled.
  * @returns a function that ends it
  */
 export function scheduleStoreCheck(setup: ScheduledCheckSetup): () => Promise<void> {
   const { hours, clock, log, wait = waitFor } = setup;
-  if (hours === 0) return async () => {};
   const closing = new AbortController();
   const { signal } = closing;
 
   const run = async (): Promise<void> => {
-    let progress = await readProgress(setup.keyValues);
+    let progress = await readProgress(setup);
     if (progress.finished > 0) setup.metrics.checkFinished.set(progress.finished / 1000);
     const isDue = (): boolean => {
       const elapsed = clock.now() - progress.finished;
+      if (hours === 0) return false;
       return progress.position !== null || elapsed < 0 || elapsed >= hours * HOUR_MS; // a clock that was set back has no say in it
     };
     for (let looks = 1, suspectFrom = 0; ; looks++) {
       await wait(LOOK_MS, signal);
-      const isSuspect = setup.health.isSuspect && looks >= suspectFrom;
-      if (!isSuspect && (looks < FIRST_LOOKS || !isDue())) continue;
+      const isScheduled = looks >= FIRST_LOOKS && isDue();
+      const isSuspect = setup.health.isSuspect && (isScheduled || looks >= suspectFrom);
+      if (!isSuspect && !isScheduled) continue;
       progress = await checkWhole(progress, setup, isSuspect ? HASTE : 1, signal);
       suspectFrom = looks + DAMAGED_LOOKS;
     }
@@ -119,7 +121,7 @@ async function checkWhole(from: Progress, setup: ScheduledCheckSetup, haste: num
       await wait(RETRY_MS, signal);
     }
   }
-  if (unreadable === 0) health.noteWhole();
+  if (unreadable === 0 && haste > 1) health.noteWhole(); // another one may have passed the damage before it was found
   const finished = clock.now();
   metrics.checkFinished.set(finished / 1000);
   log.info({ damaged, unreadable }, 'the store was checked');
@@ -130,7 +132,13 @@ async function checkWhole(from: Progress, setup: ScheduledCheckSetup, haste: num
 
 const BEGIN: Progress = { position: null, unreadable: 0, finished: 0 };
 
-async function readProgress(keyValues: KeyValueStore): Promise<Progress> {
-  const text = await keyValues.get(KEY);
-  return text === null ? BEGIN : (JSON.parse(text) as Progress); // written by this file only
+/** Where the last process left it; the beginning, where that cannot be read now. */
+async function readProgress({ keyValues, log }: ScheduledCheckSetup): Promise<Progress> {
+  try {
+    const text = await keyValues.get(KEY);
+    return text === null ? BEGIN : (JSON.parse(text) as Progress); // written by this file only
+  } catch (error) {
+    log.warn({ reason: messageOf(error) }, 'the position of the check could not be read');
+    return BEGIN;
+  }
 }

@@ -122,6 +122,25 @@ test('a database that SQLite calls damaged is checked at once from its beginning
   await check.stop();
 });
 
+test('a database that is called damaged is checked also where no check is scheduled', { timeout }, async () => {
+  const check = schedule([() => NOTHING], { hours: 0 });
+  await check.begin();
+  assert.deepEqual(check.asked, []);
+  check.health.told(Object.assign(new Error('malformed'), { code: 'SQLITE_CORRUPT' }));
+  await check.pass();
+  assert.deepEqual([check.asked, check.health.problems], [[null], []]);
+  await check.stop();
+});
+
+test('a scheduled check says nothing about damage that was met while it was under way', { timeout }, async () => {
+  const check = schedule([() => ({ ...NOTHING, position: 'b' }), () => NOTHING]);
+  await check.begin();
+  check.health.told(Object.assign(new Error('malformed'), { code: 'SQLITE_CORRUPT' }));
+  await check.pass();
+  assert.deepEqual([check.asked, check.health.isSuspect], [[null, 'b'], true]);
+  await check.stop();
+});
+
 test('while the disk fails the same part is asked for again', { timeout }, async () => {
   const fail = (): CheckedRows => {
     throw storageProblem('failed');

@@ -59,7 +59,23 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     pairs, features = make_world(users=120).write(folder)
     for name, flags in (("a", ["--seed", "0"]), ("b", ["--seed", "1"]), ("id", ["--variant", "id"])):
-        assert main(["run", "--interactions", str(pairs), "--features", str(features), "--out", str(folder / name), *QUICK, *flags]) == 0
+        assert (
+            main(
+                [
+                    "run",
+                    "--interactions",
+                    str(pairs),
+                    "--features",
+                    str(features),
+                    "--out",
+                    str(folder / name),
+                    "--no-comparison",
+                    *QUICK,
+                    *flags,
+                ]
+            )
+            == 0
+        )
     return folder, pairs, features
 
 

@@ -130,7 +130,7 @@ def test_videos_are_found_in_a_folder_or_by_a_list(videos, tmp_path):
     [
         ("item,file\n", ":1: the header lacks the column path"),
         ("item,path\n1,a\n1,b\n", ":3: item '1' occurs twice"),
-        ("item,path\n", "no videos"),
+        ("item,path\n", "holds no paths"),
     ],
 )
 def test_a_list_that_does_not_fit_is_refused(tmp_path, content, reason):
@@ -224,7 +224,7 @@ def test_the_command_writes_what_training_reads(videos, models, tmp_path, capsys
     pairs = tmp_path / "pairs.tsv"
     users = (np.random.default_rng(user).permutation(5) for user in range(30))
     pairs.write_text("".join(f"u{n}\t{' '.join(f'clip{i}' for i in order)}\n" for n, order in enumerate(users)), encoding="utf-8")
-    small = ["--dim", "8", "--epochs", "1", "--max-history", "4", "--device", "cpu"]
+    small = ["--dim", "8", "--epochs", "1", "--max-history", "4", "--device", "cpu", "--no-comparison"]
     assert main(["run", "--interactions", str(pairs), "--features", str(out), "--out", str(tmp_path / "run"), *small]) == 0
     manifest = json.loads((tmp_path / "run" / "artifact" / "model.json").read_text())
     assert manifest["layers"]["names"] == features.layers and manifest["extractor"] == features.extractor

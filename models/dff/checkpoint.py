@@ -51,10 +51,10 @@ def read_checkpoint(path: Path) -> tuple[dict, dict]:
         raise DataError(f"{path}: not a checkpoint of this package ({error})") from error
 
 
-def best_of(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
-    """The weights with the best measure on valid, and the run's identity: recipe and data."""
+def best_of(path: Path) -> tuple[dict[str, torch.Tensor], dict, Progress]:
+    """The weights with the best measure on valid, the run's identity (recipe and data), and how far it got."""
     content, identity = read_checkpoint(path)
-    return content["best_state"], identity
+    return content["best_state"], identity, Progress(**json.loads(content["progress"]))
 
 
 def load_weights(model: torch.nn.Module, state: dict[str, torch.Tensor], path: Path) -> None:

@@ -13,7 +13,7 @@ from dff.folders import make_folder
 from dff.recipe import Recipe
 from dff.recommender import Recommender
 from dff.run import Given, Prepared, build_model, choose_device, describe, prepare, quality, table
-from dff.training import identity_of
+from dff.training import identity_of, is_over
 from dff.whole_files import write_json
 
 
@@ -40,8 +40,10 @@ def members_of(options: CombineOptions) -> tuple[list[Recommender], list[Recipe]
     data = None
     for folder in options.runs:
         path = folder / "checkpoint.pt"
-        state, identity = best_of(path)
+        state, identity, progress = best_of(path)
         recipe = recipe_of(identity, path)
+        if not is_over(recipe, progress):
+            raise DataError(f"{path}: has trained {progress.epoch} of {recipe.epochs} epochs; finish it by `run … --resume`")
         if recipe in recipes:
             raise DataError(f"{path}: has the recipe and the seed of {options.runs[recipes.index(recipe)]}; nothing is gained by both")
         if recipes and recipe.variant != recipes[0].variant:

@@ -63,9 +63,11 @@ def rate_at(recipe: Recipe, step: int, steps: int) -> float:
     return recipe.lr * (FLOOR_RATE + (1 - FLOOR_RATE) * (1 + math.cos(math.pi * done)) / 2)
 
 
-def out_of_patience(recipe: Recipe, progress: Progress) -> bool:
-    """A cosine schedule gains most where its rate falls, after epochs that may well look like a standstill."""
-    return recipe.schedule == "constant" and progress.epoch - progress.best_epoch >= recipe.patience
+def is_over(recipe: Recipe, progress: Progress) -> bool:
+    """Whether training has come to its end. A cosine schedule gains most where its rate falls, after epochs that may well look like a
+    standstill, so patience ends only training at a constant rate."""
+    out_of_patience = recipe.schedule == "constant" and progress.epoch - progress.best_epoch >= recipe.patience
+    return progress.epoch >= recipe.epochs or out_of_patience
 
 
 def next_gain(model: Recommender, recipe: Recipe, split: Split, hidden_states: torch.Tensor | None, gain: float) -> float:
@@ -198,7 +200,7 @@ def train(
     batch_loss = BatchLoss(model, recipe, split, hidden_states)
     batch_size = batch_rows(recipe, len(windows))
     per_epoch = -(-len(windows) // batch_size)
-    while progress.epoch < recipe.epochs and not out_of_patience(recipe, progress):
+    while not is_over(recipe, progress):
         started = time.monotonic()
         epoch = progress.epoch + 1
         seed_everything(recipe.seed * 100_003 + epoch)

@@ -71,9 +71,11 @@ function readIndex(path: string): Shard[] {
   } catch (error) {
     throw new InputError(`${path}: cannot be read: ${messageOf(error)}`, { cause: error });
   }
-  const { format, format_version: version, shards } = (content ?? {}) as { format?: unknown; format_version?: unknown; shards?: unknown };
+  type Index = Partial<Record<'format' | 'format_version' | 'shards' | 'complete', unknown>>;
+  const { format, format_version: version, shards, complete } = (content ?? {}) as Index;
   if (format !== FORMAT || version !== FORMAT_VERSION)
     throw new InputError(`${path}: is not an index of format ${FORMAT}, version ${FORMAT_VERSION}`);
+  if (complete === false) throw new InputError(`${path}: its extraction is not finished; the same \`dff extract\` command again goes on`);
   if (!Array.isArray(shards) || !shards.every(isShard)) throw new InputError(`${path}: shards is not a list of file, items and bytes`);
   return shards;
 }

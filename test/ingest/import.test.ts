@@ -210,7 +210,7 @@ test("an extraction's folder is read shard by shard", async (t) => {
   const shards = [shard('shard-00000.safetensors', ['a', 'b'], 0), shard('shard-00001.safetensors', ['c'], 50)];
   const index = (change: object) =>
     dirname(write('index.json', JSON.stringify({ format: 'reelfuse-features', format_version: 1, shards, ...change })));
-  const features = openFeatures(index({}), SHAPE);
+  const features = openFeatures(index({ complete: true }), SHAPE);
   assert.deepEqual([features.count, features.shape], [3, SHAPE]);
   const report = await importItems(write('items.jsonl', '{"item_id":"c"}\n{"item_id":"b"}\n{"item_id":"z"}\n'), features, SHAPE, stores);
   features.close();
@@ -222,6 +222,7 @@ test("an extraction's folder is read shard by shard", async (t) => {
 
   const wrong: [object, RegExp][] = [
     [{ format: 'other' }, /index\.json: is not an index of format reelfuse-features/],
+    [{ complete: false }, /index\.json: its extraction is not finished/],
     [{ shards: [{ file: '../up.safetensors', items: 1, bytes: 1 }] }, /index\.json: shards is not a list/],
     [{ shards: [] }, /index\.json: names no shards/],
     [{ shards: [{ ...shards[0], bytes: 7 }] }, /shard-00000\.safetensors: has \d+ bytes, index\.json says 7/],

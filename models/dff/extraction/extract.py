@@ -75,6 +75,7 @@ def extract(options: ExtractOptions) -> str:
     index.failed |= unnamed
     done = {item for part in shard_lists(options.out, index, "item_ids") for item in part}
     todo = {item: path for item, path in videos.items() if item not in done}
+    index.complete &= not todo
     tally, started = Tally(), time.monotonic()
     extract_all(options, frozen, index, todo, decoder, tally)
     if not index.items:
@@ -83,6 +84,8 @@ def extract(options: ExtractOptions) -> str:
     lines = summary(options, index, len(videos) - len(todo), tally, time.monotonic() - started)
     if options.request.caption_tokens:
         lines += caption_files(options, index)
+    index.complete = True
+    save_index(options.out, index)
     return "\n".join(lines)
 
 

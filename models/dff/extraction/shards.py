@@ -29,6 +29,7 @@ class Index:
     width: int | None = None
     shards: list[dict[str, object]] = field(default_factory=list)  # file, items, bytes, sha256
     failed: dict[str, str] = field(default_factory=dict)  # item and reason
+    complete: bool = False  # whether the extraction has come to its end
 
     @property
     def items(self) -> int:
@@ -45,6 +46,7 @@ def save_index(folder: Path, index: Index) -> None:
         "provenance": index.provenance,
         "shards": index.shards,
         "failed": index.failed,
+        "complete": index.complete,
     }
     write_json(folder / INDEX, content)
 
@@ -55,7 +57,8 @@ def load_index(folder: Path) -> Index:
         content = json.loads(path.read_text(encoding="utf-8"))
         if (content["format"], content["format_version"]) != (FORMAT, FORMAT_VERSION):
             raise DataError(f"{path}: not an index of format {FORMAT}, version {FORMAT_VERSION}")
-        return Index(content["provenance"], content["layers"], content["width"], content["shards"], content["failed"])
+        complete = content.get("complete", True)  # older ones do not tell
+        return Index(content["provenance"], content["layers"], content["width"], content["shards"], content["failed"], complete)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, KeyError, TypeError) as error:
@@ -128,6 +131,8 @@ def read_folder(folder: Path) -> tuple[torch.Tensor, list[str], dict[str, str]]:
     index = load_index(folder)
     if not index.shards:
         raise DataError(f"{folder / INDEX}: names no shards")
+    if not index.complete:
+        raise DataError(f"{folder}: its extraction is not finished; the same `extract` command again goes on")
     hidden: torch.Tensor | None = None
     items: list[str] = []
     for shard, ids in zip(index.shards, shard_lists_checked(folder, index), strict=True):

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, readSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, fstatSync, fsyncSync, openSync, readSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { InputError, messageOf } from './errors.js';
 
 /** Bytes that are read, written and synced at once: a commit of the store must not wait for a long flush. */
 export const PIECE_BYTES = 4 * 1024 * 1024;
@@ -39,6 +40,38 @@ export function readPieces(path: string, take: (piece: Uint8Array, position: num
   } finally {
     closeSync(descriptor);
   }
+}
+
+/** A file that is read by ranges, so that one larger than memory can be used. */
+export interface RangedFile {
+  /** Bytes. */
+  size: number;
+  /** @throws InputError naming the file when it ends before the range does */
+  read(position: number, length: number): Buffer;
+  close(): void;
+}
+
+/** @throws InputError naming the file when it cannot be opened */
+export function openRanges(path: string): RangedFile {
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, 'r');
+  } catch (error) {
+    throw new InputError(`${path}: cannot be opened: ${messageOf(error)}`, { cause: error });
+  }
+  return {
+    size: fstatSync(descriptor).size,
+    read: (position, length) => {
+      const buffer = Buffer.alloc(length);
+      for (let done = 0; done < length;) {
+        const count = readSync(descriptor, buffer, done, length - done, position + done);
+        if (count === 0) throw new InputError(`${path}: ends early`);
+        done += count;
+      }
+      return buffer;
+    },
+    close: () => closeSync(descriptor),
+  };
 }
 
 export function digestOf(path: string): FileDigest {

@@ -20,7 +20,10 @@ export interface FeedFollower {
 export interface FollowerSetup {
   changes: Pick<ChangeFeed, 'itemSequence' | 'since' | 'onItemChange'>;
   levels: Pick<IndexLevels, 'openRound'>;
-  /** Resolves when the batch is applied; rejects by the store before anything of it is. `indexed` resolves when the searches have followed; it is wrapped, or it would be awaited. */
+  /**
+   * Resolves when the batch is applied; rejects by the store before anything of it is. `indexed` resolves when the searches have followed;
+   * it is wrapped, or it would be awaited.
+   */
   take: (batch: readonly ItemChange[], round: FeedRound) => Promise<{ indexed: Promise<void> }>;
   /** Awaited between two batches. */
   pace: (indexed: Promise<void>) => Promise<void>;

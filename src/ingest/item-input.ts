@@ -23,9 +23,11 @@ const AttributeValue = Type.Union([
   Type.Array(Type.String({ maxLength: 256 }), { maxItems: 100 }),
 ]);
 const MAX_ATTRIBUTES = 64;
-/** A lone surrogate cannot be stored as UTF-8. */
 const ATTRIBUTE_NAME_RULE = `1 to ${MAX_ATTRIBUTE_NAME} characters, and not __proto__`;
-/** JSON bodies with a name `__proto__` are refused, because it is none in many programs that read them. No other way in takes it either. */
+/**
+ * A lone surrogate cannot be stored as UTF-8. JSON bodies with a name `__proto__` are refused, because it is none in many programs that
+ * read them; no other way in takes it either.
+ */
 export const AttributeName = Type.String({
   minLength: 1,
   maxLength: MAX_ATTRIBUTE_NAME,

@@ -1,5 +1,5 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { InputError, messageOf } from '../errors.js';
+import { InputError } from '../errors.js';
+import { openRanges, type RangedFile } from '../files.js';
 
 /** A tensor of a file, read by ranges, so that features larger than memory can be streamed. */
 export interface TensorRows {
@@ -19,34 +19,19 @@ const TYPES: Record<string, [dtype: string, bytes: number]> = { '<f2': ['F16', 2
  * @throws InputError naming the file and what is wrong with it
  */
 export function openNpy(path: string): TensorRows {
-  let descriptor: number;
+  const file = openRanges(path);
   try {
-    descriptor = openSync(path, 'r');
-  } catch (error) {
-    throw new InputError(`${path}: cannot be opened: ${messageOf(error)}`, { cause: error });
-  }
-  try {
-    const { size } = fstatSync(descriptor);
-    const read = (position: number, length: number): Buffer => {
-      const buffer = Buffer.alloc(length);
-      for (let done = 0; done < length;) {
-        const count = readSync(descriptor, buffer, done, length - done, position + done);
-        if (count === 0) throw new InputError(`${path}: ends early`);
-        done += count;
-      }
-      return buffer;
-    };
-    const { dtype, shape, begin, width } = headerOf(path, size, read);
+    const { dtype, shape, begin, width } = headerOf(path, file);
     const rowBytes = shape.slice(1).reduce((product, axis) => product * axis, width);
-    if (begin + rowBytes * (shape[0] ?? 0) !== size) throw new InputError(`${path}: has a shape and a size that do not agree`);
-    return { dtype, shape, row: (position) => read(begin + position * rowBytes, rowBytes), close: () => closeSync(descriptor) };
+    if (begin + rowBytes * (shape[0] ?? 0) !== file.size) throw new InputError(`${path}: has a shape and a size that do not agree`);
+    return { dtype, shape, row: (position) => file.read(begin + position * rowBytes, rowBytes), close: file.close };
   } catch (error) {
-    closeSync(descriptor);
+    file.close();
     throw error;
   }
 }
 
-function headerOf(path: string, size: number, read: (position: number, length: number) => Buffer) {
+function headerOf(path: string, { size, read }: RangedFile) {
   const start = read(0, Math.min(size, 12));
   if (size < 12 || !start.subarray(0, 6).equals(MAGIC)) throw new InputError(`${path}: is not a file of numpy.save`);
   const isShort = start[6] === 1;

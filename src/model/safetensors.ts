@@ -1,5 +1,5 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { InputError, messageOf } from '../errors.js';
+import { InputError } from '../errors.js';
+import { openRanges } from '../files.js';
 import { halfToFloat } from './half.js';
 
 const BYTES: Record<string, number> = { F16: 2, F32: 4, I64: 8, BOOL: 1, U8: 1 };
@@ -48,25 +48,9 @@ export interface Safetensors {
 
 /** @throws InputError naming the file and what is wrong with it */
 export function openSafetensors(path: string): Safetensors {
-  let descriptor: number;
+  const file = openRanges(path);
   try {
-    descriptor = openSync(path, 'r');
-  } catch (error) {
-    throw new InputError(`${path}: cannot be opened: ${messageOf(error)}`, { cause: error });
-  }
-  try {
-    const size = fstatSync(descriptor).size;
-    const read = (position: number, length: number): Buffer => {
-      const buffer = Buffer.alloc(length);
-      let done = 0;
-      while (done < length) {
-        const count = readSync(descriptor, buffer, done, length - done, position + done);
-        if (count === 0) throw new InputError(`${path}: ends early`);
-        done += count;
-      }
-      return buffer;
-    };
-    const { tensors, metadata } = readHeader(path, size, read);
+    const { tensors, metadata } = readHeader(path, file.size, file.read);
     const info = (name: string): TensorInfo => {
       const found = tensors.get(name);
       if (found === undefined) throw new InputError(`${path}: has no tensor ${name}; it holds ${[...tensors.keys()].join(', ') || 'none'}`);
@@ -75,11 +59,11 @@ export function openSafetensors(path: string): Safetensors {
     const rows = (name: string, first: number, count: number): Buffer => {
       const tensor = info(name);
       const rowBytes = (tensor.end - tensor.begin) / Math.max(1, tensor.shape[0] ?? 1);
-      return read(tensor.begin + first * rowBytes, count * rowBytes);
+      return file.read(tensor.begin + first * rowBytes, count * rowBytes);
     };
-    return { tensors, metadata, info, rows, close: () => closeSync(descriptor) };
+    return { tensors, metadata, info, rows, close: file.close };
   } catch (error) {
-    closeSync(descriptor);
+    file.close();
     throw error;
   }
 }

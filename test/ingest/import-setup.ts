@@ -20,10 +20,14 @@ export function setUp(t: TestContext) {
     await stores.close();
     rmSync(folder, { recursive: true, force: true });
   });
-  const write = (name: string, content: string | Buffer): string => {
+  return { stores, write: writerIn(folder) };
+}
+
+/** @returns a function that writes a file of the folder and returns its path */
+export const writerIn =
+  (folder: string) =>
+  (name: string, content: string | Buffer): string => {
     const file = join(folder, name);
     writeFileSync(file, content);
     return file;
   };
-  return { stores, write };
-}

@@ -1,8 +1,7 @@
 import { positiveRule } from '../../src/composition/settings.js';
 import { readConfig } from '../../src/config.js';
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { test } from 'node:test';
 import { publishedAt, UNKNOWN_TIME } from '../../src/domain/item.js';
 import { importHistory } from '../../src/ingest/import-history.js';
@@ -11,7 +10,7 @@ import { demoFile } from '../../src/generations/model-choice.js';
 import { event } from '../store/conformance/stores.js';
 import { npyOf } from '../npy.js';
 import { temporaryFolder } from '../temporary-folder.js';
-import { setUp } from './import-setup.js';
+import { setUp, writerIn } from './import-setup.js';
 
 const SHAPE = { layers: 2, width: 3 };
 
@@ -163,12 +162,7 @@ test('events of a file are checked like posted ones', async (t) => {
 });
 
 test('feature files that do not fit are refused with the reason', (t) => {
-  const folder = temporaryFolder(t);
-  const write = (name: string, content: string | Buffer): string => {
-    const file = join(folder, name);
-    writeFileSync(file, content);
-    return file;
-  };
+  const write = writerIn(temporaryFolder(t));
   const twelve = new Float32Array(12);
   const cases: [Buffer | string, RegExp][] = [
     [safetensors(['a', 'b'], [2, 3, 2], twelve), /has 3 layers of 2, the model wants 2 of 3/],
@@ -263,12 +257,7 @@ test('an imported item is not fresh: nobody knows when it was published', async 
 });
 
 test('hidden states come from files of NumPy too, by the ids beside them; what does not fit is named', (t) => {
-  const folder = temporaryFolder(t);
-  const write = (name: string, content: string | Buffer): string => {
-    const file = join(folder, name);
-    writeFileSync(file, content);
-    return file;
-  };
+  const write = writerIn(temporaryFolder(t));
   const values = Float32Array.from({ length: 12 }, (_, index) => index);
   write('whole.ids.txt', 'a\nb\n');
   const whole = openFeatures(write('whole.npy', npyOf([2, 2, 3], values)), SHAPE);

@@ -1,11 +1,12 @@
 import type Database from 'better-sqlite3';
-import type { HiddenStates, StoredVector } from '../../domain/item.js';
-import { DamagedError, storageFaultOf } from '../../storage-faults.js';
+import type { StoredVector } from '../../domain/item.js';
+import { DamagedError } from '../../storage-faults.js';
 import type { ItemStore, StoredItem } from '../items.js';
 import type { StorageHealth } from '../storage-health.js';
 import type { ItemWithVector, VectorStore } from '../vectors.js';
 import { isSound } from './checksum.js';
 import type { ReadGuard } from './read-guard.js';
+import { prepareStatesRead } from './states-read.js';
 
 /** A row by the order of COLUMNS. better-sqlite3 returns rows as arrays in half of the time that it takes for objects. */
 type ItemColumns = [
@@ -40,21 +41,6 @@ const toItem = (columns: ItemColumns | VectorColumns): StoredItem => ({
 type VectorColumns = [...ItemColumns, vector: Buffer | null, idShare: number | null, checksum: number | null, states: number];
 
 const toVector = (blob: Buffer): Float32Array => new Float32Array(new Uint8Array(blob).buffer);
-
-/** A row of hidden states. */
-export interface StatesRow {
-  dtype: HiddenStates['dtype'];
-  layers: number;
-  width: number;
-  data: Buffer;
-  checksum: number | null;
-}
-
-const BYTES: Record<HiddenStates['dtype'], number> = { float16: 2, float32: 4 };
-
-/** Whether hidden states are as they were written. */
-export const areSound = (itemId: string, { dtype, layers, width, data, checksum }: StatesRow): boolean =>
-  isSound(checksum, data, itemId) && data.byteLength === layers * width * (BYTES[dtype] ?? NaN);
 
 export interface ReadsSetup {
   database: Database.Database;
@@ -102,21 +88,13 @@ export function prepareItemReads(setup: ReadsSetup): ItemReads {
   const ofIds = database.prepare<[string], ItemColumns>(`SELECT ${COLUMNS} FROM items i WHERE item_id IN (SELECT value FROM json_each(?))`).raw();
   const page = database.prepare<[string, number], ItemColumns>(`SELECT ${COLUMNS} FROM items i WHERE item_id > ? ORDER BY item_id LIMIT ?`).raw();
   const count = database.prepare<[], number>('SELECT count(*) FROM items').pluck();
-  const states = database.prepare<[string], StatesRow>('SELECT dtype, layers, width, data, checksum FROM hidden_states WHERE item_id = ?');
+  const readStates = prepareStatesRead(database);
   const haveStates = database
     .prepare<[string], string>('SELECT item_id FROM hidden_states WHERE item_id IN (SELECT value FROM json_each(?))')
     .pluck();
   const damaged = (table: string, itemId: string, what: string): DamagedError => {
     health.noteDamaged({ table, key: itemId }, what);
     return new DamagedError(`${table} of the item ${JSON.stringify(itemId)}: ${what}`);
-  };
-  /** Undefined: there are none. */
-  const readStates = (itemId: string): StatesRow | undefined => {
-    try {
-      return states.get(itemId);
-    } catch (error) {
-      throw storageFaultOf(error) === 'damaged' ? damaged('hidden_states', itemId, 'its pages are damaged') : error;
-    }
   };
   return {
     get: guard((itemId) => {
@@ -130,10 +108,9 @@ export function prepareItemReads(setup: ReadsSetup): ItemReads {
     list: guard((after, limit) => readPage(setup, (from) => page.all(from, limit), after, toItem)),
     count: guard(() => count.get() ?? 0),
     hiddenStates: guard((itemId) => {
-      const row = readStates(itemId);
-      if (row === undefined) return null;
-      if (!areSound(itemId, row)) throw damaged('hidden_states', itemId, 'its checksum does not hold');
-      return { dtype: row.dtype, shape: [row.layers, row.width], data: row.data };
+      const { row, problem } = readStates(itemId);
+      if (problem !== null) throw damaged('hidden_states', itemId, problem);
+      return row === undefined ? null : { dtype: row.dtype, shape: [row.layers, row.width], data: row.data };
     }),
     withHiddenStates: guard((itemIds) => new Set(haveStates.all(JSON.stringify(itemIds)))),
   };

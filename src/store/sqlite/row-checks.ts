@@ -4,7 +4,7 @@ import { storageFaultOf } from '../../storage-faults.js';
 import type { RowPlace } from '../storage-health.js';
 import type { CheckedRows, DamagedRow } from '../store-check.js';
 import { isSound } from './checksum.js';
-import { areSound, type StatesRow } from './item-reads.js';
+import { prepareStatesRead } from './states-read.js';
 
 /** Bounds of one call: a reader of an older state holds up the truncation of the write-ahead log. */
 const MAX_ROWS = 500;
@@ -34,8 +34,6 @@ const eventIndex = (name: string, where: string): Walk => ({
   where,
 });
 
-const CHECKSUM = 'its checksum does not hold';
-
 /** Of hidden states the keys only: each row is read by itself, so that one with damaged pages does not hide the next. */
 const STATES: Walk = { table: 'hidden_states', source: 'hidden_states', key: ['item_id'], columns: 'item_id' };
 
@@ -45,7 +43,9 @@ const WALKS: readonly Walk[] = [
   {
     ...table('vectors', 'fingerprint', 'item_id'),
     problemOf: (row) =>
-      isSound(row.checksum as number | null, row.vector as Buffer, row.fingerprint as string, row.item_id as string) ? null : CHECKSUM,
+      isSound(row.checksum as number | null, row.vector as Buffer, row.fingerprint as string, row.item_id as string)
+        ? null
+        : 'its checksum does not hold',
   },
   table('events', 'sequence'),
   table('tombstones', 'item_id'),
@@ -88,25 +88,17 @@ export function prepareRowChecks(database: Database.Database): RowChecks {
     );
   };
   const statements = WALKS.map((walk) => [statementOf(walk, true), statementOf(walk, false)] as const);
-  const states = database.prepare<[string], StatesRow>('SELECT dtype, layers, width, data, checksum FROM hidden_states WHERE item_id = ?');
+  const readStates = prepareStatesRead(database);
   const attributes = database.prepare<[string], string>('SELECT attributes FROM items WHERE item_id = ?').pluck();
   const vectors = database.prepare<[string], { fingerprint: string; vector: Buffer; checksum: number | null }>(
     'SELECT fingerprint, vector, checksum FROM vectors WHERE item_id = ?',
   );
 
-  /** What is wrong with the hidden states of an item, and their size. */
-  const checkStates = (itemId: string): { problem: string | null; bytes: number } => {
-    try {
-      const row = states.get(itemId);
-      if (row === undefined) return { problem: null, bytes: 0 };
-      return { problem: areSound(itemId, row) ? null : CHECKSUM, bytes: row.data.byteLength };
-    } catch (error) {
-      if (storageFaultOf(error) !== 'damaged') throw error;
-      return { problem: 'its pages are damaged', bytes: 0 };
-    }
+  const checkRow = (walk: Walk, row: Row): { problem: string | null; bytes: number } => {
+    if (walk !== STATES) return { problem: walk.problemOf?.(row) ?? null, bytes: sizeOf(row) };
+    const { row: states, problem } = readStates(row.item_id as string);
+    return { problem, bytes: states?.data.byteLength ?? 0 };
   };
-  const checkRow = (walk: Walk, row: Row): { problem: string | null; bytes: number } =>
-    walk === STATES ? checkStates(row.item_id as string) : { problem: walk.problemOf?.(row) ?? null, bytes: sizeOf(row) };
 
   return {
     next: (position) => {
@@ -138,7 +130,7 @@ export function prepareRowChecks(database: Database.Database): RowChecks {
       return checked;
     },
     isSound: ({ table: name, key }) => {
-      if (name === 'hidden_states') return checkStates(key).problem === null;
+      if (name === 'hidden_states') return readStates(key).problem === null;
       if (name === 'items') {
         const text = attributes.get(key);
         return text === undefined || isObject(text);

@@ -7,10 +7,12 @@ import { nextSequence, pageOf, type MemoryItem, type Shared } from './data.js';
 export function createMemoryItems(shared: Shared): ItemStore {
   const { items } = shared.data;
 
-  const save = (fields: ItemFields, rest: Omit<MemoryItem, 'item'>, created = Date.now()): ItemWritten => {
+  const save = (fields: ItemFields, rest: Omit<MemoryItem, 'item'>, isImport = false): ItemWritten => {
     register(shared, fields.attributes);
     const known = items.get(fields.item_id)?.item;
-    const item = { ...structuredClone(fields), created_at: known?.created_at ?? created, updated_at: Date.now(), sequence: nextSequence(shared) };
+    const now = Date.now();
+    const created = known?.created_at ?? (isImport ? UNKNOWN_TIME : now);
+    const item = { ...structuredClone(fields), created_at: created, updated_at: now, sequence: nextSequence(shared) };
     items.set(item.item_id, { item, ...rest });
     return { sequence: item.sequence, created: known === undefined, created_at: item.created_at };
   };
@@ -18,8 +20,7 @@ export function createMemoryItems(shared: Shared): ItemStore {
   return {
     put: async ({ item, hiddenStates, vectors, isImport = false }) => {
       const byFingerprint = vectors.map(({ fingerprint, ...vector }) => [fingerprint, structuredClone(vector)] as const);
-      const created = isImport ? UNKNOWN_TIME : Date.now();
-      const written = save(item, { hiddenStates: structuredClone(hiddenStates), vectors: new Map(byFingerprint) }, created);
+      const written = save(item, { hiddenStates: structuredClone(hiddenStates), vectors: new Map(byFingerprint) }, isImport);
       noteChange(shared, item.item_id, 'put', {
         fields: item,
         created_at: written.created_at,

@@ -58,6 +58,7 @@ module.exports = {
     { name: 'no-circles', severity: 'error', comment: 'imports never go in a circle', from: {}, to: { circular: true } },
     ...layerRules,
     engineRule('sqlite', '^src/store/sqlite/'),
+    engineRule('postgres', '^src/store/postgres/'),
     engineRule('served-log-files', '^src/store/files/'),
     engineRule('embedded-retrieval', '^src/retrieval/embedded/', '|^src/maintenance/snapshots/'),
     {

@@ -9,6 +9,7 @@ export const ERROR_CODES: Record<string, string> = {
   body_too_complex: '413: the body holds more values than its route takes, or is nested deeper than 64',
   body_too_large: '413: the body is larger than its route takes or REELFUSE_BODY_LIMIT_MB after decompression, or expands too far',
   cursor_expired: '410: the cursor is older than REELFUSE_CURSOR_MINUTES; ask for a first page',
+  database_unavailable: '503: PostgreSQL cannot be reached or is overloaded; a write may be sent again; Retry-After',
   damaged: '500: stored rows that the request needs are damaged; requests that need others are answered',
   expectation_failed: '417: the only expectation that the server meets is `100-continue`',
   headers_too_large: '431: query string and headers together are too large; send long options and cursors by POST',

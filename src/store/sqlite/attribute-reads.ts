@@ -1,7 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type Database from 'better-sqlite3';
 import type { KnownAttribute } from '../../domain/attribute-registry.js';
-import { findCarrier, keyText, prepareAttributeList, type StandsAgainst } from './attribute-rows.js';
+import { findCarrier, keyText, type StandsAgainst } from '../attribute-carriers.js';
+import { prepareAttributeList } from './attribute-rows.js';
 
 /** Items looked at in one turn of the event loop: about a millisecond. */
 const PAGE = 1000;

@@ -1,11 +1,10 @@
 import type Database from 'better-sqlite3';
 import type { KnownAttribute } from '../../domain/attribute-registry.js';
-import { isOfType, type AttributeType } from '../../domain/attributes.js';
 import { attributeInUse } from '../../errors.js';
+import { hasOnly, notOfType, withOtherType } from '../attribute-carriers.js';
 import type { AttributeStore } from '../attributes.js';
 import type { ChangeFeed } from '../changes.js';
 import { prepareAttributeReads } from './attribute-reads.js';
-import { notOfType, withOtherType } from './attribute-rows.js';
 import type { DoneWrite, FieldsWritten, PutWritten } from './write-operations.js';
 import type { WriteQueue } from './write-queue.js';
 
@@ -58,10 +57,6 @@ export function createAttributeStore({ database, write, feed, closing }: SqliteA
     },
   };
 }
-
-/** Whether no item can have another type than this one, by what the registry knows. */
-const hasOnly = (known: KnownAttribute | undefined, type: AttributeType): boolean =>
-  known === undefined || known.types.every((had) => isOfType(had, type));
 
 function changesOf({ operation, value }: DoneWrite): [name: string, known: KnownAttribute | null][] {
   if (value === null) return NONE;

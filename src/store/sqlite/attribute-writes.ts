@@ -2,7 +2,8 @@ import type Database from 'better-sqlite3';
 import { admitAttributes, declareAttribute, type KnownAttribute } from '../../domain/attribute-registry.js';
 import type { AttributeType } from '../../domain/attributes.js';
 import { attributeInUse } from '../../errors.js';
-import { findCarrier, keyText, notOfType, prepareAttributeList, withOtherType, type StandsAgainst, type Suspect } from './attribute-rows.js';
+import { findCarrier, keyText, notOfType, withOtherType, type StandsAgainst, type Suspect } from '../attribute-carriers.js';
+import { prepareAttributeList } from './attribute-rows.js';
 
 /** The registry of attributes, in the memory of the writer and in its table. */
 export interface AttributeWrites {

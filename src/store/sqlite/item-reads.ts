@@ -4,7 +4,7 @@ import { DamagedError } from '../../storage-faults.js';
 import type { ItemStore, StoredItem } from '../items.js';
 import type { StorageHealth } from '../storage-health.js';
 import type { ItemWithVector, VectorStore } from '../vectors.js';
-import { isSound } from './checksum.js';
+import { isSound } from '../checksum.js';
 import type { ReadGuard } from './read-guard.js';
 import { prepareStatesRead } from './states-read.js';
 

@@ -3,7 +3,7 @@ import { UNKNOWN_TIME, type ItemFields, type StoredVector } from '../../domain/i
 import type { ItemWrite } from '../items.js';
 import type { FusedItem } from '../vectors.js';
 import type { AttributeWrites } from './attribute-writes.js';
-import { checksumOf } from './checksum.js';
+import { checksumOf } from '../checksum.js';
 import type { FieldsWritten, PutWritten, SequenceCounter } from './write-operations.js';
 
 const bytesOf = (vector: Float32Array): Buffer => Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength);

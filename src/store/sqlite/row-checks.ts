@@ -3,7 +3,7 @@ import { messageOf } from '../../errors.js';
 import { storageFaultOf } from '../../storage-faults.js';
 import type { RowPlace } from '../storage-health.js';
 import type { CheckedRows, DamagedRow } from '../store-check.js';
-import { isSound } from './checksum.js';
+import { isSound } from '../checksum.js';
 import { prepareStatesRead } from './states-read.js';
 
 /** Bounds of one call: a reader of an older state holds up the truncation of the write-ahead log. */

@@ -1,7 +1,7 @@
 import type Database from 'better-sqlite3';
 import type { HiddenStates } from '../../domain/item.js';
 import { storageFaultOf } from '../../storage-faults.js';
-import { isSound } from './checksum.js';
+import { isSound } from '../checksum.js';
 
 interface StatesRow {
   dtype: HiddenStates['dtype'];

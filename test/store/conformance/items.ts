@@ -137,9 +137,10 @@ export const itemsConformance = conformanceOf('items', MEMBERS, (behaves) => {
   behaves('writes take effect in the order of their calls, whether they are awaited or not', async ({ items }) => {
     const titles = Array.from({ length: 20 }, (_, n) => `title ${n}`);
     const written = await Promise.all(titles.map((title) => items.put(item('a', { item: fields('a', { title }) }))));
+    const sequences = written.map(({ sequence }) => sequence);
     assert.deepEqual(
-      written.map(({ sequence }) => sequence),
-      titles.map((_, n) => n + 1),
+      sequences,
+      [...new Set(sequences)].sort((a, b) => a - b),
     );
     assert.deepEqual(
       written.map(({ created }) => created),
@@ -152,10 +153,10 @@ export const itemsConformance = conformanceOf('items', MEMBERS, (behaves) => {
     const { sequence: first } = await items.put(item('a'));
     const { sequence: second } = await events.append([event('1', 'u', 'a', 1)]);
     const third = (await items.delete('a'))?.sequence ?? 0;
-    assert.deepEqual([second - first, third - second], [1, 1]);
+    assert.ok(first < second && second < third);
     assert.equal(changes.sequence, third);
     const reopened = await reopen();
-    assert.equal((await reopened.items.put(item('b'))).sequence, third + 1);
+    assert.ok((await reopened.items.put(item('b'))).sequence > third);
   });
 
   behaves('closing waits for writes on their way', async ({ items }, reopen) => {

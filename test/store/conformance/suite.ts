@@ -9,8 +9,10 @@ export interface Closable {
 export interface Engine<Opened extends Closable> {
   name: string;
   /** A place for the data of one test. @returns what opens it, again after it was closed */
-  create(t: TestContext): () => Opened;
+  create(t: TestContext): Opening<Opened> | Promise<Opening<Opened>>;
 }
+
+export type Opening<Opened> = () => Opened | Promise<Opened>;
 
 /** The opened engine, and how to open it anew; whatever is open when the test ends is closed. */
 export type Body<Opened> = (opened: Opened, reopen: () => Promise<Opened>) => Promise<void>;
@@ -44,9 +46,9 @@ export function conformance<Opened extends Closable, Contract extends object>(
     const offered = new Set<string>();
     tests((title, body) => {
       test(title, async (t) => {
-        const open = engine.create(t);
-        const openRecorded = (): Opened => {
-          current = open();
+        const open = await engine.create(t);
+        const openRecorded = async (): Promise<Opened> => {
+          current = await open();
           for (const key of Object.keys(partOf(current))) offered.add(key);
           return withPart(current, recorded(partOf(current), called));
         };
@@ -56,7 +58,7 @@ export function conformance<Opened extends Closable, Contract extends object>(
           current = null;
         };
         try {
-          await body(openRecorded(), async () => {
+          await body(await openRecorded(), async () => {
             await close();
             return openRecorded();
           });

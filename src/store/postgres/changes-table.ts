@@ -1,0 +1,46 @@
+import type { Statements } from './database.js';
+
+export type ChangeKind = 'put' | 'fields' | 'delete' | 'erasure' | 'attribute';
+
+/** A row of the table of changes. */
+export interface NotedChange {
+  sequence: number;
+  kind: ChangeKind;
+  /** item_id; user_id, or empty for old events; name of an attribute. */
+  key: string;
+  detail?: string;
+}
+
+/** This server of PostgreSQL hands out other transaction ids than the one before: a standby that took over, or a restored database. */
+export class UnknownOriginError extends Error {
+  override readonly name = 'UnknownOriginError';
+}
+
+/** Sequences that a transaction has of its own. */
+const OWN = 1024;
+
+/** The sequences of a transaction. */
+export interface Sequences {
+  /** Before those of `of`. */
+  first: number;
+  /** Of a change by its place among `count` changes. They rise; where there are too many, neighbours share one. */
+  of(place: number, count: number): number;
+}
+
+export async function sequencesOf(statements: Statements): Promise<Sequences> {
+  const { rows } = await statements.query<{ base: number | null }>('SELECT change_base() AS base');
+  const first = rows[0]?.base ?? null;
+  if (first === null) throw new UnknownOriginError('the transaction ids of the database are those of another server');
+  const own = OWN - 1;
+  return { first, of: (place, count) => first + 1 + (count <= own ? place : Math.floor((place * own) / count)) };
+}
+
+export async function noteChanges(statements: Statements, changes: readonly NotedChange[]): Promise<void> {
+  if (changes.length === 0) return;
+  await statements.query('INSERT INTO changes (sequence, kind, key, detail) SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[])', [
+    changes.map(({ sequence }) => sequence),
+    changes.map(({ kind }) => kind),
+    changes.map(({ key }) => key),
+    changes.map(({ detail }) => detail ?? null),
+  ]);
+}

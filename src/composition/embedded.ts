@@ -36,6 +36,7 @@ import { createItemMaps } from '../reports/item-map.js';
 import { measureQuality } from '../reports/quality.js';
 import { createHistories } from '../signals/histories.js';
 import { createPopularity, type Popularity } from '../signals/popularity.js';
+import type { CountChange } from '../store/events.js';
 import type { ModelRecord } from '../store/models.js';
 import type { ServedLog } from '../store/served-log.js';
 import { createStorageHealth, type StorageHealth } from '../store/storage-health.js';
@@ -138,7 +139,7 @@ async function openParts(
   const ingest = createIngest({ items: stores.items, fuse, indexed, describe, popularity, maxQueue: config.maxItemQueue, metrics, log });
   closers.push(ingest.settle);
 
-  const erasure = createErasure({ events: stores.events, changes: stores.changes, keyValues: stores.keyValues, popularity });
+  const erasure = createErasure({ events: stores.events, changes: stores.changes, keyValues: stores.keyValues });
   const snapshots = openSnapshots({
     folder: join(config.dataDir, 'snapshots'),
     items: stores.items,
@@ -245,7 +246,7 @@ async function checkSize(config: Config, { items }: Stores, generation: Embedded
 const isReplaced = ({ folder, fingerprint }: Artifact, known: readonly ModelRecord[]): boolean =>
   known.some((model) => model.folder === folder) && known.every((model) => model.fingerprint !== fingerprint);
 
-function openPopularity(
+async function openPopularity(
   config: Config,
   { events }: Stores,
   current: () => EmbeddedGeneration,
@@ -253,13 +254,18 @@ function openPopularity(
   now: () => number,
 ): Promise<Popularity> {
   const halfLifeMs = config.popularityHalfLifeHours * 3_600_000;
-  return createPopularity({
+  let popularity: Popularity | null = null;
+  const early: CountChange[] = []; // what other servers write while the totals are read
+  events.onCount((change) => (popularity === null ? early.push(change) : popularity.count(change)));
+  popularity = await createPopularity({
     now,
     halfLifeMs,
     // while the catalogue loads, its items are not known yet
     isKnown: (itemId) => !isReady() || current().table.find(itemId) !== undefined,
     initial: { positives: events.popularity(now(), halfLifeMs), impressions: events.impressionCounts() },
   });
+  for (const change of early) popularity.count(change);
+  return popularity;
 }
 
 type Parts = Pick<
@@ -305,7 +311,7 @@ function routesOf(parts: Parts, { attributes, interner, cursors, servedLog, desc
   };
   const find = (itemIds: readonly string[]) => generations.current.retrieval.find(itemIds);
   const expectedShape = () => expectedBy(generations.current.artifact);
-  const eventIngest = { events, items, changes, popularity, positives: positiveRule(config), find, now: clock.now };
+  const eventIngest = { events, items, changes, positives: positiveRule(config), find, now: clock.now };
   const recommend = createRecommender(
     serving,
     {

@@ -1,4 +1,3 @@
-import type { Popularity } from '../signals/popularity.js';
 import type { ChangeFeed } from '../store/changes.js';
 import type { Erased, EventStore } from '../store/events.js';
 import type { KeyValueStore } from '../store/key-values.js';
@@ -32,21 +31,15 @@ export interface ErasureSetup {
   events: Pick<EventStore, 'eraseUser' | 'purgeErased' | 'expire'>;
   changes: Pick<ChangeFeed, 'sequence'>;
   keyValues: KeyValueStore;
-  popularity: Pick<Popularity, 'remove' | 'addImpressions'>;
 }
 
-/** Erases events from the store and takes them out of popularity. */
-export function createErasure({ events: store, changes, keyValues, popularity }: ErasureSetup): Erasure {
-  const forget = (erased: Erased): Erased => {
-    for (const { item_id: itemId, at } of erased.positives) popularity.remove(itemId, at);
-    for (const itemId of erased.impressions) popularity.addImpressions(itemId, -1);
-    return erased;
-  };
+/** Erases events from the store, in steps. */
+export function createErasure({ events: store, changes, keyValues }: ErasureSetup): Erasure {
   /** Repeats the step until it erases less than a batch. */
   const inSteps = async (step: () => Promise<Erased>): Promise<{ events: number; sequence: number }> => {
     let total = 0;
     for (;;) {
-      const { events, sequence } = forget(await step());
+      const { events, sequence } = await step();
       total += events;
       if (events < BATCH) return { events: total, sequence };
     }

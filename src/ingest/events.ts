@@ -1,7 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { PositiveRule } from '../domain/event.js';
 import type { FieldError } from '../errors.js';
-import type { Popularity } from '../signals/popularity.js';
 import type { ChangeFeed } from '../store/changes.js';
 import type { EventStore } from '../store/events.js';
 import { itemDurations, type DurationSetup } from './durations.js';
@@ -29,7 +28,6 @@ export interface IngestedEvents {
 export interface EventIngestSetup extends DurationSetup {
   events: Pick<EventStore, 'append'>;
   changes: Pick<ChangeFeed, 'sequence'>;
-  popularity: Pick<Popularity, 'add' | 'addImpressions'>;
   positives: PositiveRule;
   /** Wall time, milliseconds since 1970. */
   now: () => number;
@@ -46,12 +44,8 @@ export async function ingestEvents(rows: readonly unknown[], setup: EventIngestS
   const durations = await itemDurations(sent, setup);
   const events = sent.map((event, n) => completeEvent(event, durations[n] ?? null, setup.positives));
   const { accepted, sequence } = await setup.events.append(events);
-  const counted = events.filter((_, n) => accepted[n] === true);
-  for (const { type, positive, item_id: itemId, at } of counted) {
-    if (positive) setup.popularity.add(itemId, at);
-    if (type === 'impression') setup.popularity.addImpressions(itemId, 1);
-  }
-  return { accepted: counted.length, duplicates: events.length - counted.length, rejected, sequence };
+  const taken = accepted.filter(Boolean).length;
+  return { accepted: taken, duplicates: events.length - taken, rejected, sequence };
 }
 
 async function parseRows(rows: readonly unknown[], now: number): Promise<{ sent: SentEvent[]; rejected: RejectedEvent[] }> {

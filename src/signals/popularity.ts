@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { Item } from '../domain/item.js';
-import type { ItemTotal, ItemWeight } from '../store/events.js';
+import type { CountChange, ItemTotal, ItemWeight } from '../store/events.js';
 import { createDecayedWeights } from './decayed-weights.js';
 import { createItemCounts } from './item-counts.js';
 import { rankByValue, rankItems, runInSlices, runNow, type AllItems, type FallbackRanking } from './rankings.js';
@@ -13,6 +13,8 @@ const MAX_ATTRIBUTES = 8;
 
 /** What events say about items, for the fallback ranking and for exploration. Times are milliseconds since 1970. */
 export interface Popularity {
+  /** Counts events, or takes back what was counted for erased ones. */
+  count(change: CountChange): void;
   /** Counts one positive event. One of the future counts as of now. */
   add(itemId: string, at: number): void;
   /** Takes back what was counted for an event that is erased. */
@@ -64,10 +66,15 @@ export async function createPopularity({ now: steady, halfLifeMs, isKnown, initi
   await eachOf(initial.impressions, ({ item_id: itemId, total, is_item: isItem }) => impressions.load(itemId, total, isItem === 1));
   const weights = createDecayedWeights(positives, origin, halfLifeMs, steady);
   const rankings = createKeptRankings(weights.relativeWeight);
+  const addImpressions = (itemId: string, times: number): void => impressions.set(itemId, impressions.get(itemId) + times);
   return {
+    count: ({ isErased, positives: watched, impressions: shown }) => {
+      for (const { item_id: itemId, at } of watched) (isErased ? weights.remove : weights.add)(itemId, at);
+      for (const itemId of shown) addImpressions(itemId, isErased ? -1 : 1);
+    },
     add: weights.add,
     remove: weights.remove,
-    addImpressions: (itemId, times) => impressions.set(itemId, impressions.get(itemId) + times),
+    addImpressions,
     shown: impressions.get,
     ...rankings,
     best: async (all, now, limit, passes) => {

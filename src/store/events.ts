@@ -28,13 +28,20 @@ export interface PositiveEvent {
   recommendation_id: string | null;
 }
 
-/** What an erasure has removed from the store. Popularity must be reduced by the positives and impressions. */
+/** What an erasure has removed from the store. */
 export interface Erased {
   events: number;
-  positives: { item_id: string; at: number }[];
-  /** Items of the impressions, one entry each. */
-  impressions: string[];
+  /** Its sequence; of the newest change of the store when nothing was erased. */
   sequence: number;
+}
+
+/** What events add to the counts of items, or what erased events take away from them. */
+export interface CountChange {
+  isErased: boolean;
+  /** Items of the positives, with the time of each. */
+  positives: readonly { item_id: string; at: number }[];
+  /** Items of the impressions, one entry each. */
+  impressions: readonly string[];
 }
 
 /** Events whose time lies in [from, before), and all up to a sequence. */
@@ -97,4 +104,16 @@ export interface EventStore {
   impressionCounts(): AsyncIterable<readonly ItemTotal[]>;
   /** Calls the listener with the user whose events have changed, before the write resolves; null: those of any user may have. */
   onUserChange(listener: (userId: string | null) => void): void;
+  /**
+   * Calls the listener with what each event, and each erasure, changes in the counts of items: of all that come after what `popularity`
+   * and `impressionCounts` say when they are called in the same turn of the event loop, each once.
+   */
+  onCount(listener: (change: CountChange) => void): void;
 }
+
+/** What new events add to the counts of items. */
+export const countsOfEvents = (events: readonly Pick<UserEvent, 'item_id' | 'type' | 'at' | 'positive'>[]): CountChange => ({
+  isErased: false,
+  positives: events.filter(({ positive }) => positive).map(({ item_id, at }) => ({ item_id, at })),
+  impressions: events.filter(({ type }) => type === 'impression').map(({ item_id: itemId }) => itemId),
+});

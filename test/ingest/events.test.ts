@@ -19,7 +19,6 @@ const view = (eventId: string, itemId: string, more: object = {}) => ({
 /** @param durations seconds by item id: of those that the serving generation knows, and of those that only the store has */
 function open(durations: { known?: Record<string, number | null>; stored?: Record<string, number> } = {}) {
   const appended: UserEvent[] = [];
-  const counted: string[] = [];
   const reads: (readonly string[])[] = [];
   const withDuration = (itemId: string, seconds: number | null | undefined) => ({
     ...fieldsNamed(itemId, itemId),
@@ -49,15 +48,14 @@ function open(durations: { known?: Record<string, number | null>; stored?: Recor
         const seconds = durations.known?.[id];
         return seconds === undefined ? undefined : { fields: withDuration(id, seconds), created: 1, index: 0, idShare: null };
       }),
-    popularity: { add: (itemId) => void counted.push(`+${itemId}`), addImpressions: (itemId, times) => void counted.push(`${itemId} ${times}`) },
     now: Date.now,
     positives: { types: new Set(['view', 'like']), portion: 0.5, watchMs: 3000 },
   };
-  return { appended, counted, reads, ingest: (rows: readonly unknown[]) => ingestEvents(rows, setup) };
+  return { appended, reads, ingest: (rows: readonly unknown[]) => ingestEvents(rows, setup) };
 }
 
 test('good events are taken, bad ones are named, and one that is known counts as a duplicate', async () => {
-  const { ingest, counted } = open();
+  const { ingest } = open();
   const rows = [view('1', 'a'), { ...view('2', 'b'), type: 'stare' }, view('1', 'a'), null, view('3', 'c', { type: 'impression' })];
   const { accepted, duplicates, rejected, sequence } = await ingest(rows);
   assert.deepEqual([accepted, duplicates, sequence], [2, 1, 7]);
@@ -68,7 +66,6 @@ test('good events are taken, bad ones are named, and one that is known counts as
       [3, undefined, '/events/3'],
     ],
   );
-  assert.deepEqual(counted, ['+a', 'c 1']);
 });
 
 test('where every event is refused nothing is written', async () => {
@@ -107,27 +104,22 @@ test('a watched portion follows from the duration of the event, else of the item
   assert.equal(reads.length, 1);
 });
 
-test('a user is erased in steps, and popularity lets go of what was counted', async () => {
-  const counted: string[] = [];
+test('a user is erased in steps', async () => {
   const steps: Erased[] = [
-    { events: 2000, positives: [{ item_id: 'a', at: 5 }], impressions: ['b'], sequence: 1 },
-    { events: 3, positives: [], impressions: ['b'], sequence: 2 },
+    { events: 2000, sequence: 1 },
+    { events: 3, sequence: 2 },
   ];
   const erasure = createErasure({
     events: {
       eraseUser: async () => steps.shift() as Erased, // no more steps are asked for
-      expire: async () => ({ events: 4, positives: [], impressions: [], sequence: 9 }),
+      expire: async () => ({ events: 4, sequence: 9 }),
       purgeErased: async (timeoutMs) => timeoutMs > 10,
     },
     changes: { sequence: 9 },
     keyValues: { get: async () => null, set: async () => undefined },
-    popularity: {
-      remove: (itemId, at) => void counted.push(`-${itemId} ${at}`),
-      addImpressions: (itemId, times) => void counted.push(`${itemId} ${times}`),
-    },
   });
   assert.deepEqual(await erasure.eraseUser('u', 100), { events: 2003, sequence: 2, filesPurged: true });
-  assert.deepEqual([counted, steps], [['-a 5', 'b -1', 'b -1'], []]);
+  assert.deepEqual(steps, []);
   assert.equal(await erasure.expireEvents(0, 0), 0);
   assert.equal(await erasure.expireEvents(1, 0), 4);
 });

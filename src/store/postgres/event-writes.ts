@@ -1,5 +1,5 @@
 import type { UserEvent } from '../../domain/event.js';
-import type { Erased, OldEvents } from '../events.js';
+import type { CountChange, Erased, OldEvents } from '../events.js';
 import { noteChanges, sequencesOf } from './changes-table.js';
 import type { Statements } from './database.js';
 
@@ -68,6 +68,16 @@ export interface ErasureDetail {
   impressions: [sequence: number, itemId: string][];
 }
 
+/** @param counted sequence up to which events were counted: those that were erased before anybody read them were not */
+export function countsOfErasure(detail: string, counted: number): CountChange {
+  const { positives, impressions } = JSON.parse(detail) as ErasureDetail; // written by this program only
+  return {
+    isErased: true,
+    positives: positives.filter(([sequence]) => sequence <= counted).map(([, item_id, at]) => ({ item_id, at })),
+    impressions: impressions.filter(([sequence]) => sequence <= counted).map(([, itemId]) => itemId),
+  };
+}
+
 /** Null as a sequence: nothing was erased. */
 export type ErasedNow = Omit<Erased, 'sequence'> & { sequence: number | null };
 
@@ -103,12 +113,7 @@ export async function expireEvents(statements: Statements, { from, before, upTo 
 async function noteErasure(statements: Statements, key: string, rows: readonly ErasedRow[]): Promise<ErasedNow> {
   const positives = rows.filter(({ positive }) => positive);
   const impressions = rows.filter(({ type }) => type === 'impression');
-  const erased = {
-    events: rows.length,
-    positives: positives.map(({ item_id, at }) => ({ item_id, at })),
-    impressions: impressions.map(({ item_id: id }) => id),
-  };
-  if (rows.length === 0) return { ...erased, sequence: null };
+  if (rows.length === 0) return { events: 0, sequence: null };
   await statements.query('DELETE FROM event_ids WHERE event_id = ANY ($1)', [rows.map(({ event_id: id }) => id)]);
   const { first: sequence } = await sequencesOf(statements);
   const detail: ErasureDetail = {
@@ -116,5 +121,5 @@ async function noteErasure(statements: Statements, key: string, rows: readonly E
     impressions: impressions.map((row) => [row.sequence, row.item_id]),
   };
   await noteChanges(statements, [{ sequence, kind: 'erasure', key, detail: JSON.stringify(detail) }]);
-  return { ...erased, sequence };
+  return { events: rows.length, sequence };
 }

@@ -23,9 +23,9 @@ export interface EventRow {
   event_id: string;
   user_id: string;
   item_id: string;
+  type: string;
   at: number;
   positive: boolean;
-  is_impression: boolean;
 }
 
 /** What has settled since the last page. */
@@ -74,9 +74,9 @@ export async function readPage({ rows }: Pick<Database, 'rows'>, after: number):
             event_id: row.detail ?? '',
             user_id: row.user_id ?? '',
             item_id: row.key ?? '',
+            type: row.kind ?? '',
             at: row.at ?? 0,
             positive: row.positive === true,
-            is_impression: row.kind === 'impression',
           },
         ],
   );

@@ -3,7 +3,7 @@ import type { UserEvent } from '../../domain/event.js';
 import { overloaded } from '../../errors.js';
 import type { Metrics } from '../../metrics.js';
 import { packageFile } from '../../package-root.js';
-import type { EventsWritten } from '../events.js';
+import { countsOfEvents, type CountChange, type EventsWritten } from '../events.js';
 import type { ItemWritten } from '../items.js';
 import type { Stores } from '../stores.js';
 import { readRegistry } from './attribute-rows.js';
@@ -13,7 +13,7 @@ import { UnknownOriginError } from './changes-table.js';
 import { openDatabase, type Database } from './database.js';
 import { createEventMonths } from './event-months.js';
 import { prepareEventReads } from './event-reads.js';
-import { appendEvents, eraseUser, expireEvents, type Appended, type ErasedNow } from './event-writes.js';
+import { appendEvents, countsOfErasure, eraseUser, expireEvents, type Appended, type ErasedNow } from './event-writes.js';
 import { prepareItemReads, prepareVectorReads } from './item-reads.js';
 import { inTransaction, itemIdOf, newestOfEach, saveVectors, type ItemOperation } from './item-writes.js';
 import { createLane, type Outcome } from './lane.js';
@@ -67,14 +67,20 @@ export async function openPostgresStores(setup: PostgresSetup): Promise<Postgres
     /** Events and erasures of this server, which its listeners have heard of before the feed brings them. */
     const ownEvents = new Set<string>();
     const ownErasures = new Set<number>();
+    const countListeners: ((change: CountChange) => void)[] = [];
+    const tellCounts = (change: CountChange): void => {
+      for (const listener of countListeners) listener(change);
+    };
     const tellUser = (userId: string | null): void => {
       for (const listener of userListeners) listener(userId);
     };
     const feed = await openChangeFeed(database, {
       onEvents: (events) => {
+        tellCounts(countsOfEvents(events));
         for (const { event_id: id, user_id: userId } of events) if (!ownEvents.delete(id)) tellUser(userId);
       },
-      onChanges: async (changes) => {
+      onChanges: async (changes, before) => {
+        for (const { kind, detail } of changes) if (kind === 'erasure' && detail !== null) tellCounts(countsOfErasure(detail, before));
         for (const { sequence, kind, key } of changes) if (kind === 'erasure' && !ownErasures.delete(sequence)) tellUser(key === '' ? null : key);
         const names = changes.filter(({ kind }) => kind === 'attribute').map(({ key }) => key);
         if (names.length > 0) await tellAttributes(names);
@@ -197,6 +203,7 @@ export async function openPostgresStores(setup: PostgresSetup): Promise<Postgres
         },
         purgeErased: purge.within,
         onUserChange: (listener) => void userListeners.push(listener),
+        onCount: (listener) => void countListeners.push(listener),
       },
       attributes: {
         ...createAttributeStore({ database, settled: (sequence) => settle(sequence, SETTLE_MS) }),

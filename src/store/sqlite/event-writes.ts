@@ -1,7 +1,7 @@
 import type Database from 'better-sqlite3';
 import type { UserEvent } from '../../domain/event.js';
-import type { Erased, EventsWritten, OldEvents } from '../events.js';
-import type { SequenceCounter } from './write-operations.js';
+import type { EventsWritten, OldEvents } from '../events.js';
+import type { ErasedRows, SequenceCounter } from './write-operations.js';
 
 interface ErasedRow {
   sequence: number;
@@ -16,8 +16,8 @@ const KINDS_BY_USER = [`type <> 'impression'`, `type = 'impression'`] as const;
 
 export interface EventWrites {
   append(events: readonly UserEvent[]): EventsWritten;
-  eraseUser(userId: string, limit: number): Erased;
-  expire(old: OldEvents, limit: number): Erased;
+  eraseUser(userId: string, limit: number): ErasedRows;
+  expire(old: OldEvents, limit: number): ErasedRows;
 }
 
 export function prepareEventWrites(database: Database.Database, sequence: SequenceCounter): EventWrites {
@@ -38,7 +38,7 @@ export function prepareEventWrites(database: Database.Database, sequence: Sequen
   const dropEvent = database.prepare('DELETE FROM events WHERE sequence = ?');
   const markErasure = database.prepare('INSERT OR REPLACE INTO erasures (kind, sequence) VALUES (?, ?)');
 
-  const erase = (kind: 'user' | 'age', rows: readonly ErasedRow[]): Erased => {
+  const erase = (kind: 'user' | 'age', rows: readonly ErasedRow[]): ErasedRows => {
     for (const row of rows) dropEvent.run(row.sequence);
     if (rows.length > 0) markErasure.run(kind, sequence.next());
     const positives = rows.filter(({ positive }) => positive === 1).map(({ item_id, at }) => ({ item_id, at }));

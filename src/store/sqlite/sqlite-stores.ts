@@ -4,6 +4,7 @@ import type { Metrics } from '../../metrics.js';
 import { packageFile } from '../../package-root.js';
 import { startWorker, type WorkerClient } from '../../threads/worker-client.js';
 import type { StorageHealth } from '../storage-health.js';
+import { countsOfEvents, type CountChange, type Erased, type EventsWritten } from '../events.js';
 import type { StoreCheck } from '../store-check.js';
 import type { Stores } from '../stores.js';
 import { createAttributeStore } from './attribute-store.js';
@@ -16,7 +17,7 @@ import { createWalCleaner } from './wal-cleaner.js';
 import { migrate } from './migrate.js';
 import { createReadGuard } from './read-guard.js';
 import { prepareSettingReads } from './setting-reads.js';
-import type { FieldsWritten, PutWritten, WriteOperation } from './write-operations.js';
+import type { DoneWrite, ErasedRows, FieldsWritten, PutWritten, WriteOperation } from './write-operations.js';
 import { createWriteQueue } from './write-queue.js';
 
 const WRITER = new URL('./writer-worker.js', import.meta.url).href;
@@ -55,8 +56,13 @@ export function openSqliteStores({ dataDir, metrics, health, onCrash, maxEventQu
   const worker = startWorker(WRITER, { file }, onCrash);
   const { feed, note } = createChangeFeed(database, guard);
   const userListeners: ((userId: string | null) => void)[] = [];
+  const countListeners: ((change: CountChange) => void)[] = [];
   const { write, writeBounded, idle } = createWriteQueue(worker, metrics, health, maxEventQueue, (done) => {
     for (const { operation } of done) for (const userId of usersOf(operation)) for (const listener of userListeners) listener(userId);
+    for (const write of done) {
+      const change = countsOf(write);
+      if (change !== null) for (const listener of countListeners) listener(change);
+    }
     attributes.note(done);
     note(done);
   });
@@ -104,10 +110,11 @@ export function openSqliteStores({ dataDir, metrics, health, onCrash, maxEventQu
       ...prepareEventReads(database, guard),
       ...createItemTotals(file, closing.signal),
       append: (events) => writeBounded({ type: 'appendEvents', events }),
-      eraseUser: (userId, limit) => writeBounded({ type: 'eraseUser', userId, limit }),
-      expire: (old, limit) => write({ type: 'expireEvents', old, limit }),
+      eraseUser: async (userId, limit) => toErased(await writeBounded<ErasedRows>({ type: 'eraseUser', userId, limit })),
+      expire: async (old, limit) => toErased(await write<ErasedRows>({ type: 'expireEvents', old, limit })),
       purgeErased: (timeoutMs) => cleaner.clean(timeoutMs),
       onUserChange: (listener) => void userListeners.push(listener),
+      onCount: (listener) => void countListeners.push(listener),
     },
     attributes: attributes.store,
     models: { register: (model) => write({ type: 'registerModel', model }), list: settings.models },
@@ -125,6 +132,19 @@ export function openSqliteStores({ dataDir, metrics, health, onCrash, maxEventQu
       await worker.close();
     },
   };
+}
+
+const toErased = ({ events, sequence }: ErasedRows): Erased => ({ events, sequence });
+
+/** Null: the counts of items are as before. */
+function countsOf({ operation, value }: DoneWrite): CountChange | null {
+  if (operation.type === 'appendEvents') {
+    const { accepted } = value as EventsWritten; // of this operation, here and below
+    return countsOfEvents(operation.events.filter((_, n) => accepted[n] === true));
+  }
+  if (operation.type !== 'eraseUser' && operation.type !== 'expireEvents') return null;
+  const { positives, impressions } = value as ErasedRows;
+  return { isErased: true, positives, impressions };
 }
 
 /** Users whose events an operation has changed; null: any user's. */

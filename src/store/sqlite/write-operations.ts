@@ -3,7 +3,7 @@ import type { AttributeType } from '../../domain/attributes.js';
 import type { UserEvent } from '../../domain/event.js';
 import type { ItemFields } from '../../domain/item.js';
 import type { FieldError } from '../../errors.js';
-import type { Erased, EventsWritten, OldEvents } from '../events.js';
+import type { CountChange, Erased, EventsWritten, OldEvents } from '../events.js';
 import type { KeptAnswer } from '../idempotency.js';
 import type { ItemWrite, ItemWritten } from '../items.js';
 import type { ModelRecord } from '../models.js';
@@ -37,7 +37,10 @@ export interface FieldsWritten extends PutWritten {
   has_hidden_states: boolean;
 }
 
-export type WriteValue = PutWritten | FieldsWritten | EventsWritten | Erased | KnownAttribute | { dropped: number } | { sequence: number } | null;
+/** Result of an erasure. */
+export interface ErasedRows extends Erased, Pick<CountChange, 'positives' | 'impressions'> {}
+
+export type WriteValue = PutWritten | FieldsWritten | EventsWritten | ErasedRows | KnownAttribute | { dropped: number } | { sequence: number } | null;
 
 /** A ReelfuseError as it travels between threads. */
 export interface Refusal {

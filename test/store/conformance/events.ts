@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { EventStore, ItemTotal } from '../../../src/store/events.js';
+import type { CountChange, EventStore, ItemTotal } from '../../../src/store/events.js';
 import { conformanceOf, event, impression, item } from './stores.js';
 
 const MEMBERS = {
@@ -15,6 +15,7 @@ const MEMBERS = {
   popularity: true,
   impressionCounts: true,
   onUserChange: true,
+  onCount: true,
 } as const;
 
 const idsOf = (entries: readonly { item_id: string }[]): string[] => entries.map(({ item_id: id }) => id);
@@ -29,6 +30,21 @@ async function totalsOf<Total extends ItemTotal>(pages: AsyncIterable<readonly T
 }
 
 const positivesOf = async (events: EventStore, user: string) => (await events.recent(user)).positives;
+
+/** What the listeners of counts have heard since. */
+function changesOf(events: EventStore): CountChange[] {
+  const heard: CountChange[] = [];
+  events.onCount((change) => heard.push(change));
+  return heard;
+}
+
+const countedIn = (changes: readonly CountChange[]): [positives: string[], impressions: string[]] => {
+  const sign = ({ isErased }: CountChange): string => (isErased ? '-' : '+');
+  return [
+    changes.flatMap((change) => change.positives.map(({ item_id: id, at }) => `${sign(change)}${id} ${at}`)).sort(),
+    changes.flatMap((change) => change.impressions.map((id) => `${sign(change)}${id}`)).sort(),
+  ];
+};
 
 export const eventsConformance = conformanceOf('events', MEMBERS, (behaves) => {
   behaves('an event id counts once, within a call and across calls', async ({ events }) => {
@@ -52,6 +68,13 @@ export const eventsConformance = conformanceOf('events', MEMBERS, (behaves) => {
     assert.deepEqual(await events.append([event('1', 'u', 'a', 1)]), { accepted: [false], sequence });
     assert.deepEqual(await events.append([]), { accepted: [], sequence });
     assert.deepEqual([changes.sequence, changes.itemSequence], [sequence, sequence]);
+  });
+
+  behaves('counts change by each event once, and not by one that was known', async ({ events }) => {
+    const heard = changesOf(events);
+    await events.append([event('1', 'u', 'a', 1), event('1', 'u', 'b', 1), event('2', 'u', 'skipped', 2, false), impression('3', 'u', 'c', 3)]);
+    await events.append([event('1', 'u', 'a', 1), event('4', 'v', 'a', 4)]);
+    assert.deepEqual(countedIn(heard), [['+a 1', '+a 4'], ['+c']]);
   });
 
   behaves('late events take their place by time; negatives are seen, but no history', async ({ events }) => {
@@ -139,18 +162,12 @@ export const eventsConformance = conformanceOf('events', MEMBERS, (behaves) => {
       event('3', 'u', 'b', 3, false),
       impression('4', 'u', 'c', 4),
     ]);
-    const { sequence, positives, ...erased } = await events.eraseUser('u', 10);
+    const taken = changesOf(events);
+    const { sequence, events: erased } = await events.eraseUser('u', 10);
     assert.ok(sequence > appended);
-    assert.equal(changes.sequence, sequence);
-    assert.deepEqual(
-      positives.sort((a, b) => a.at - b.at),
-      [
-        { item_id: 'a', at: 1 },
-        { item_id: 'a', at: 2 },
-      ],
-    );
-    assert.deepEqual(erased, { events: 4, impressions: ['c'] });
-    assert.deepEqual(await events.eraseUser('u', 10), { events: 0, positives: [], impressions: [], sequence });
+    assert.deepEqual([erased, changes.sequence], [4, sequence]);
+    assert.deepEqual(await events.eraseUser('u', 10), { events: 0, sequence });
+    assert.deepEqual(countedIn(taken), [['-a 1', '-a 2'], ['-c']]);
     assert.equal(await events.purgeErased(10_000), true);
     const reopened = await reopen();
     assert.equal(reopened.changes.sequence, sequence); // a number is never given out twice
@@ -159,9 +176,11 @@ export const eventsConformance = conformanceOf('events', MEMBERS, (behaves) => {
 
   behaves('events older than a time are dropped in steps of a limit, oldest first', async ({ events, changes }) => {
     await events.append([event('1', 'u', 'c', 3), event('2', 'v', 'a', 1), impression('3', 'u', 'b', 2), event('4', 'u', 'd', 4)]);
-    const first = await events.expire({ from: 0, before: 4, upTo: 0 }, 2);
-    assert.deepEqual(first, { events: 2, positives: [{ item_id: 'a', at: 1 }], impressions: ['b'], sequence: changes.sequence });
-    assert.deepEqual((await events.expire({ from: 0, before: 4, upTo: 0 }, 2)).positives, [{ item_id: 'c', at: 3 }]);
+    const taken = changesOf(events);
+    assert.deepEqual(await events.expire({ from: 0, before: 4, upTo: 0 }, 2), { events: 2, sequence: changes.sequence });
+    assert.deepEqual(countedIn(taken.splice(0)), [['-a 1'], ['-b']]);
+    assert.equal((await events.expire({ from: 0, before: 4, upTo: 0 }, 2)).events, 1);
+    assert.deepEqual(countedIn(taken), [['-c 3'], []]);
     assert.equal((await events.expire({ from: 0, before: 4, upTo: 0 }, 2)).events, 0);
     assert.deepEqual(idsOf(await events.history('u', 10)), ['d']);
   });

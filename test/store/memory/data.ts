@@ -1,6 +1,7 @@
 import type { KnownAttribute } from '../../../src/domain/attribute-registry.js';
 import type { HiddenStates, StoredVector } from '../../../src/domain/item.js';
 import type { UserEvent } from '../../../src/domain/event.js';
+import type { CountChange } from '../../../src/store/events.js';
 import type { ItemChange } from '../../../src/store/changes.js';
 import type { KeptAnswer } from '../../../src/store/idempotency.js';
 import type { StoredItem } from '../../../src/store/items.js';
@@ -47,6 +48,7 @@ export interface Shared {
   itemListeners: Set<() => void>;
   attributeListeners: Set<(name: string, known: KnownAttribute | null) => void>;
   userListeners: Set<(userId: string | null) => void>;
+  countListeners: Set<(change: CountChange) => void>;
 }
 
 export const share = (data: MemoryData): Shared => ({
@@ -55,6 +57,7 @@ export const share = (data: MemoryData): Shared => ({
   itemListeners: new Set(),
   attributeListeners: new Set(),
   userListeners: new Set(),
+  countListeners: new Set(),
 });
 
 /** The next sequence, visible at once. */

@@ -1,4 +1,4 @@
-import type { Erased, EventStore, ItemTotal, ItemWeight } from '../../../src/store/events.js';
+import { countsOfEvents, type CountChange, type Erased, type EventStore, type ItemTotal, type ItemWeight } from '../../../src/store/events.js';
 import { nextSequence, pageOf, type MemoryData, type Shared } from './data.js';
 
 type StoredEvent = MemoryData['events'] extends Map<string, infer Event> ? Event : never;
@@ -10,7 +10,7 @@ const isImpression = ({ type }: StoredEvent): boolean => type === 'impression';
 const newestFirst = (a: StoredEvent, b: StoredEvent): number => b.at - a.at || b.sequence - a.sequence;
 
 export function createMemoryEvents(shared: Shared): EventStore {
-  const { data, userListeners } = shared;
+  const { data, userListeners, countListeners } = shared;
   const { events, items } = data;
   const all = (): StoredEvent[] => [...events.values()];
   const newestOf = (userId: string): StoredEvent[] =>
@@ -20,15 +20,18 @@ export function createMemoryEvents(shared: Shared): EventStore {
   const tell = (userId: string | null): void => {
     for (const listener of userListeners) listener(userId);
   };
+  const count = (change: CountChange): void => {
+    for (const listener of countListeners) listener(change);
+  };
   const erase = (erased: readonly StoredEvent[]): Erased => {
     for (const event of erased) events.delete(event.event_id);
     if (erased.length > 0) nextSequence(shared); // an erasure is a change as well
-    return {
-      events: erased.length,
+    count({
+      isErased: true,
       positives: erased.filter(({ positive }) => positive).map(({ item_id, at }) => ({ item_id, at })),
       impressions: erased.filter(isImpression).map(({ item_id: itemId }) => itemId),
-      sequence: data.sequence,
-    };
+    });
+    return { events: erased.length, sequence: data.sequence };
   };
   const impressionCounts = async function* (): AsyncGenerator<ItemTotal[]> {
     const totals = new Map<string, number>();
@@ -57,6 +60,7 @@ export function createMemoryEvents(shared: Shared): EventStore {
         return true;
       });
       for (const { user_id: userId } of appended) tell(userId);
+      count(countsOfEvents(appended.filter((_, n) => accepted[n])));
       return { accepted, sequence: data.sequence };
     },
     eraseUser: async (userId, limit) => {
@@ -114,5 +118,6 @@ export function createMemoryEvents(shared: Shared): EventStore {
     popularity,
     impressionCounts,
     onUserChange: (listener) => void userListeners.add(listener),
+    onCount: (listener) => void countListeners.add(listener),
   };
 }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { pino } from 'pino';
 import { readConfig } from '../src/config.js';
 import { plainRequest } from '../src/recommend/request.js';
-import { openEmbedded } from '../src/composition/embedded.js';
+import { openServer } from '../src/composition/server.js';
 
 const K = 10;
 const SETTINGS = [0, 0.1, 0.2, 0.4, 0.7];
@@ -20,7 +20,7 @@ export async function diversity(options: ReadonlyMap<string, number>, text: Read
     .map((line) => line.trim().split('\t')[1]?.split(' ') ?? [])
     .filter((items) => items.length >= 5)
     .slice(0, options.get('users') ?? 5000);
-  const services = await openEmbedded(readConfig(), pino({ level: 'warn' }));
+  const services = await openServer(readConfig(), pino({ level: 'warn' }));
   try {
     await services.load();
     const { table } = services.generation;

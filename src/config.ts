@@ -114,11 +114,28 @@ const webAddress = (value: string): string => {
   return value;
 };
 
+const databaseUrl = (value: string): string => {
+  if (value === '') return value;
+  // never repeat the address itself in the message: it may hold a password
+  const protocol = URL.canParse(value) ? new URL(value).protocol : null;
+  if (protocol !== 'postgres:' && protocol !== 'postgresql:') throw new Error('must look like postgres://user:password@host:5432/database');
+  return value;
+};
+
 /** The whole environment of the server. Names are prefixed with REELFUSE_ and written in capitals, but for those of OpenTelemetry. */
 const SETTINGS = {
   host: setting('127.0.0.1', text, 'Address to listen on. Without API keys it must be a loopback address.'),
   port: setting('8080', integer(0, 65535), 'Port to listen on. 0: a free port, which the server prints.'),
   dataDir: setting('./data', text, 'Folder of the database, snapshots and the served log. Created if missing.'),
+  databaseUrl: {
+    ...setting(
+      '',
+      databaseUrl,
+      'Address of a PostgreSQL database that any number of servers share, as postgres://user:password@host:5432/reelfuse. Unset: SQLite in the data folder.',
+    ),
+    secret: true as const,
+  },
+  databaseConnections: setting('10', integer(3, 1000), 'Maximum number of connections to PostgreSQL, besides the two of the change feed.'),
   modelDir: setting('', text, 'Folder of an artifact or of a training run. Unset with an empty data folder: the bundled demo.'),
   executionProviders: setting('auto', providers, 'Execution providers in order of preference: cuda, webgpu, cpu. auto: the first that works.'),
   requireGpu: setting('false', flag, 'Whether to refuse a start in which a tower would not run on a GPU.'),

@@ -38,6 +38,7 @@ const isMaskedMkdir = (error: unknown): boolean => {
 export function storageFaultOf(error: unknown): StorageFault | null {
   const code = codeOf(error);
   if (isMaskedMkdir(error)) return 'failed';
+  if (code === 'database_unavailable') return 'failed';
   if (error instanceof ReelfuseError) return STORAGE_FAULTS.find((fault) => PROBLEMS[fault][1] === code) ?? null;
   return CODES.find(([, codes]) => codes.test(code))?.[0] ?? null;
 }

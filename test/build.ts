@@ -10,7 +10,7 @@ import { demoFile } from '../src/generations/model-choice.js';
 import { systemClock, type Clock } from '../src/clock.js';
 import { readConfig } from '../src/config.js';
 import type { TypedApp } from '../src/http/typed-app.js';
-import { openEmbedded, type EmbeddedServer, type LoadedCatalogue } from '../src/composition/embedded.js';
+import { openServer, type Server, type LoadedCatalogue } from '../src/composition/server.js';
 import { api, type Api } from './api.js';
 import { writeOtherModel, type OtherModel } from './other-model.js';
 import { temporaryFolder } from './temporary-folder.js';
@@ -20,7 +20,7 @@ export const DEMO_ARTIFACT = demoFile('artifact');
 export interface Built {
   app: TypedApp;
   api: Api;
-  services: EmbeddedServer;
+  services: Server;
   dataDir: string;
   /** What the start took from a snapshot; null: nothing. */
   restored: { snapshot: string; adopted: number; replayed: number } | null;
@@ -44,7 +44,7 @@ export async function build(
     REELFUSE_RECOMMENDER_WORKERS: '1',
     ...environment,
   });
-  const services = await openEmbedded(config, log, clock);
+  const services = await openServer(config, log, clock);
   const app = await buildApp(services, services.routes);
   let stopped = false;
   const stop = async (): Promise<void> => {

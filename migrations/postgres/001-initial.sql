@@ -137,6 +137,20 @@ CREATE INDEX kept_answers_by_age ON kept_answers (created_at);
 CREATE TABLE served (
   recommendation_id text COLLATE "C" PRIMARY KEY,
   at                bigint NOT NULL,
+  written           bigint GENERATED ALWAYS AS IDENTITY,
   entry             text NOT NULL            -- JSON
 );
 CREATE INDEX served_by_time ON served (at);
+
+-- Who serves, renewed by each server. An acknowledged delete waits for those whose lease has not ended.
+CREATE TABLE replicas (
+  replica_id  text COLLATE "C" PRIMARY KEY,
+  name        text NOT NULL,                 -- host and port, for people
+  version     text NOT NULL,
+  fingerprint text NOT NULL,
+  items       bigint NOT NULL,
+  state       text NOT NULL,                 -- starting | serving | stale
+  applied     bigint NOT NULL,               -- every change up to this sequence is in effect there
+  leased_until timestamptz NOT NULL,
+  started_at  timestamptz NOT NULL DEFAULT now()
+);

@@ -10,7 +10,7 @@ import { InputError } from '../errors.js';
 import { createMetrics } from '../metrics.js';
 import { readArtifact } from '../model/artifact.js';
 import { createStorageHealth } from '../store/storage-health.js';
-import { explained, openStores } from '../composition/embedded-stores.js';
+import { explained, openStores } from '../composition/embedded.js';
 import { positiveRule } from '../composition/settings.js';
 import { EXIT } from './exit-codes.js';
 import { openRejects } from './rejects-file.js';

@@ -5,7 +5,7 @@ import { pino, type Logger } from 'pino';
 import { buildApp } from '../app.js';
 import { systemClock } from '../clock.js';
 import { serviceLinks, type Config } from '../config.js';
-import { openEmbedded, type EmbeddedServer } from '../composition/embedded.js';
+import { openServer, type Server } from '../composition/server.js';
 import { checkPort, portProblem } from '../maintenance/doctor/port.js';
 import { refuseFailed } from '../maintenance/doctor/refusal.js';
 import { endBy, exitCodeOf, ignoreHangUp, takeSignals, type Signals } from './signals.js';
@@ -55,9 +55,9 @@ export async function serve(config: Config, early: Signals | null = process.pid 
 }
 
 /** Null: a signal that was taken early has ended the opening; the exit code says so. */
-async function openUntil(early: Signals | null, config: Config, log: Logger): Promise<EmbeddedServer | null> {
+async function openUntil(early: Signals | null, config: Config, log: Logger): Promise<Server | null> {
   try {
-    return await openEmbedded(config, log, systemClock, early?.abort);
+    return await openServer(config, log, systemClock, early?.abort);
   } catch (error) {
     if (early?.abort.aborted !== true || error !== early.abort.reason) throw error;
     process.exitCode = exitCodeOf(await early.stopped);
@@ -76,7 +76,7 @@ async function listen(app: Awaited<ReturnType<typeof buildApp>>, { host, port }:
 }
 
 /** Loads the catalogue. A signal ends the loading early: fusing a million items can take hours. */
-async function loadUntil({ stopped, abort }: Signals, server: EmbeddedServer): Promise<void> {
+async function loadUntil({ stopped, abort }: Signals, server: Server): Promise<void> {
   // a graph that is being read cannot be interrupted; while the catalogue loads, closing has nothing to save
   void stopped.then((name) => server.isReady() || setTimeout(endBy, LOAD_END_MS, name).unref());
   try {
@@ -88,7 +88,7 @@ async function loadUntil({ stopped, abort }: Signals, server: EmbeddedServer): P
   await announce(server, server.log);
 }
 
-async function announce(server: EmbeddedServer, log: Logger): Promise<void> {
+async function announce(server: Server, log: Logger): Promise<void> {
   process.stderr.write(`reelfuse is ready: ${(await server.generations.current.catalogue.status()).size} items\n`);
   void tellSupervisor('READY=1', log);
 }

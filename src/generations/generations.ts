@@ -46,7 +46,7 @@ export interface Generations extends FanOut {
 }
 
 export interface GenerationsSetup {
-  stores: Pick<Stores, 'items' | 'events' | 'vectors' | 'models' | 'keyValues'>;
+  stores: Pick<Stores, 'items' | 'events' | 'vectors' | 'models'> & { keyValues: Pick<Stores['keyValues'], 'get' | 'set'> };
   interner: Pick<ItemInterner, 'find'>;
   metrics: Pick<Metrics, 'generation' | 'swaps' | 'swapProgress'>;
   log: Logger;

@@ -30,12 +30,13 @@ export interface ModelChoice {
 }
 
 export interface ModelChoiceStores {
-  keyValues: Stores['keyValues'];
+  keyValues: Pick<Stores['keyValues'], 'get' | 'set'>;
   items: { list: (after: null, limit: 1) => Promise<readonly unknown[]> };
 }
 
 /** Makes this the model of the next start, unless the setting changes. */
-export const rememberModel = (keyValues: Stores['keyValues'], folder: string): Promise<void> => keyValues.set(CHOICE_KEY, choiceOf(folder));
+export const rememberModel = (keyValues: Pick<Stores['keyValues'], 'get' | 'set'>, folder: string): Promise<void> =>
+  keyValues.set(CHOICE_KEY, choiceOf(folder));
 
 /**
  * Chooses the model of this start. In this order:

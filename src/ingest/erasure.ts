@@ -30,7 +30,7 @@ export interface Erasure {
 export interface ErasureSetup {
   events: Pick<EventStore, 'eraseUser' | 'purgeErased' | 'expire'>;
   changes: Pick<ChangeFeed, 'sequence'>;
-  keyValues: KeyValueStore;
+  keyValues: Pick<KeyValueStore, 'get' | 'set'>;
 }
 
 /** Erases events from the store, in steps. */
@@ -63,7 +63,7 @@ type Arrival = [sequence: number, at: number];
 const ARRIVALS_KEY = 'event_arrivals';
 
 /** Notes the newest change of today. @returns the newest change that was noted before this time; 0: none was */
-async function arrivedBefore(before: number, now: number, newest: number, keyValues: KeyValueStore): Promise<number> {
+async function arrivedBefore(before: number, now: number, newest: number, keyValues: Pick<KeyValueStore, 'get' | 'set'>): Promise<number> {
   const arrivals = JSON.parse((await keyValues.get(ARRIVALS_KEY)) ?? '[]') as Arrival[];
   const last = arrivals.at(-1);
   if (last === undefined || now - last[1] >= DAY_MS) arrivals.push([newest, now]);

@@ -11,7 +11,7 @@ const CATCH_UP = 24;
  * day with each hour: when the clock jumps ahead by years, a day's worth of the oldest data goes in an hour, not all of it. The first
  * call on a data folder trusts the clock.
  */
-export function createRetentionTime(keyValues: KeyValueStore, clock: Pick<Clock, 'now' | 'elapsed'>): () => Promise<number> {
+export function createRetentionTime(keyValues: Pick<KeyValueStore, 'get' | 'set'>, clock: Pick<Clock, 'now' | 'elapsed'>): () => Promise<number> {
   let reached: number | null = null;
   let calledAt = 0;
   const next = async (): Promise<number> => {

@@ -8,7 +8,7 @@ const ROWS = 100;
 
 export interface HealingSetup {
   health: Pick<StorageHealth, 'isFailing' | 'damagedRows' | 'noteWorking' | 'noteSound'>;
-  keyValues: KeyValueStore;
+  keyValues: Pick<KeyValueStore, 'get' | 'set'>;
   check: Pick<StoreCheck, 'isSound'>;
 }
 

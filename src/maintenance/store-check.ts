@@ -38,7 +38,7 @@ interface Progress {
 export interface ScheduledCheckSetup {
   check: StoreCheck;
   vectors: Pick<VectorStore, 'discard'>;
-  keyValues: KeyValueStore;
+  keyValues: Pick<KeyValueStore, 'get' | 'set'>;
   health: Pick<StorageHealth, 'noteDamaged' | 'noteWhole' | 'told' | 'isSuspect'>;
   /** Time between two checks; 0: none is scheduled. */
   hours: number;

@@ -28,6 +28,8 @@ export interface StorageHealth {
   noteDamaged(row: RowPlace, detail: string): void;
   /** The row was read again and is sound, or is gone. */
   noteSound(row: RowPlace): void;
+  /** The storage cannot be used. */
+  noteFailing(detail: string): void;
   /** The disk can be read and written again. */
   noteWorking(): void;
   /** The whole store was read, and no page of it is damaged. */
@@ -102,6 +104,7 @@ export function createStorageHealth(
     noteSound: (row) => {
       if (rows.delete(nameOf(row))) showDamage();
     },
+    noteFailing: (detail) => begin('failed', detail),
     noteWorking: () => {
       end('failed');
       end('full');

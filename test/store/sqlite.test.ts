@@ -159,7 +159,7 @@ test('a registry that a failed group has changed is as it was, in the memory of 
     type: 'putItem',
     write: item(id, { item: { ...item(id).item, attributes } }),
   });
-  const unstorable = { type: 'setValue', key: 'k', value: null as unknown as string } as const;
+  const unstorable = { type: 'setValue', key: 'k', value: null as unknown as string, isFirst: false } as const;
   const registered = (operations: WriteOperation[]) =>
     write(operations).map((outcome) =>
       'value' in outcome && outcome.value !== null && 'attributes' in outcome.value ? outcome.value.attributes.length : null,

@@ -1,4 +1,5 @@
-import type { Statements } from './database.js';
+import type { Database, Statements } from './database.js';
+import { LOCKS } from './migrate.js';
 
 export type ChangeKind = 'put' | 'fields' | 'delete' | 'erasure' | 'attribute';
 
@@ -43,4 +44,26 @@ export async function noteChanges(statements: Statements, changes: readonly Note
     changes.map(({ key }) => key),
     changes.map(({ detail }) => detail ?? null),
   ]);
+}
+
+const KEPT = '1 day';
+const TRIMMED_AT_ONCE = 10_000;
+
+/** Removes old rows, in steps, on one server at a time. A reader that is further behind reads the tables of items instead. */
+export async function trimChanges({ transaction }: Pick<Database, 'transaction'>): Promise<void> {
+  for (;;) {
+    const removed = await transaction(async (statements) => {
+      const { rows } = await statements.query<{ locked: boolean }>('SELECT pg_try_advisory_xact_lock($1, $2) AS locked', [LOCKS.class, LOCKS.trim]);
+      if (rows[0]?.locked !== true) return 0;
+      const { rows: gone } = await statements.query<{ sequence: number }>(
+        `DELETE FROM changes c USING (SELECT sequence, kind, key FROM changes WHERE at < now() - $1::interval ORDER BY sequence LIMIT $2) AS old
+         WHERE c.sequence = old.sequence AND c.kind = old.kind AND c.key = old.key RETURNING c.sequence`,
+        [KEPT, TRIMMED_AT_ONCE],
+      );
+      const newest = gone.reduce((max, { sequence }) => Math.max(max, sequence), 0);
+      if (gone.length > 0) await statements.query('UPDATE sequence_origin SET trimmed = greatest(trimmed, $1)', [newest]);
+      return gone.length;
+    });
+    if (removed < TRIMMED_AT_ONCE) return;
+  }
 }

@@ -7,13 +7,18 @@ const INT8 = 20;
 /** Transactions that collided with another one are repeated. */
 const RETRIES = 5;
 const RETRY_MS = 5;
+const GRACE_MS = 1000;
+/** Time for one page of a query of any size: sums over all events are made at its first page. */
+const LONGEST_MS = 3_600_000;
 
 export interface DatabaseSetup {
   url: string;
   /** Connections at most, without the one that listens. */
   maxConnections?: number;
-  /** Time after which a statement is given up, ms. */
+  /** Time after which the server gives a statement up, ms. This side does a little later: the connection may be dead. */
   statementTimeoutMs?: number;
+  /** Why nothing is tried, because it would fail; null: all is tried. */
+  suspended?: () => Error | null;
   /** A connection that nobody used was lost. */
   onIdleError?: (error: Error) => void;
 }
@@ -38,12 +43,14 @@ const types: pg.CustomTypesConfig = {
   getTypeParser: ((oid: number, format?: 'text') => (oid === INT8 ? Number : pg.types.getTypeParser(oid, format))) as typeof pg.types.getTypeParser,
 };
 
-export function openDatabase({ url, maxConnections = 10, statementTimeoutMs = 30_000, onIdleError = () => undefined }: DatabaseSetup): Database {
+export function openDatabase(setup: DatabaseSetup): Database {
+  const { url, maxConnections = 10, statementTimeoutMs = 30_000, suspended = () => null, onIdleError = () => undefined } = setup;
   const options: pg.PoolConfig = {
     connectionString: url,
     application_name: 'reelfuse',
     connectionTimeoutMillis: 5000,
     statement_timeout: statementTimeoutMs,
+    query_timeout: statementTimeoutMs + GRACE_MS,
     idle_in_transaction_session_timeout: 30_000, // an open transaction holds every reader of the change feed back
     keepAlive: true,
     types,
@@ -51,6 +58,10 @@ export function openDatabase({ url, maxConnections = 10, statementTimeoutMs = 30
   const pool = new pg.Pool({ ...options, max: maxConnections });
   pool.on('error', onIdleError);
 
+  const refuseSuspended = (): void => {
+    const reason = suspended();
+    if (reason !== null) throw unavailable(reason);
+  };
   const attempt = async <Value>(work: (statements: Statements) => Promise<Value>): Promise<Value> => {
     const client = await pool.connect();
     let lost: Error | undefined;
@@ -69,6 +80,7 @@ export function openDatabase({ url, maxConnections = 10, statementTimeoutMs = 30
 
   return {
     rows: async <Found extends object>(text: string, values: readonly unknown[] = []) => {
+      refuseSuspended();
       try {
         return (await pool.query<Found & Row>(text, [...values])).rows;
       } catch (error) {
@@ -76,6 +88,7 @@ export function openDatabase({ url, maxConnections = 10, statementTimeoutMs = 30
       }
     },
     transaction: async (work) => {
+      refuseSuspended();
       for (let tried = 0; ; tried++) {
         try {
           return await attempt(work);
@@ -95,7 +108,7 @@ export function openDatabase({ url, maxConnections = 10, statementTimeoutMs = 30
         await client.query('SET LOCAL statement_timeout = 0');
         await client.query(`DECLARE found NO SCROLL CURSOR FOR ${text}`, [...values]);
         for (;;) {
-          const { rows } = await client.query<Found & Row>(`FETCH ${page} FROM found`);
+          const { rows } = await client.query<Found & Row>({ text: `FETCH ${page} FROM found`, query_timeout: LONGEST_MS } as QueryConfig);
           if (rows.length > 0) yield rows;
           if (rows.length < page) break;
         }
@@ -149,4 +162,4 @@ function told(error: unknown): Error {
 
 /** node-postgres tells the end of a connection by messages only. */
 const isOfConnection = (error: Error, code: string): boolean =>
-  /^E[A-Z]+$/.test(code) || /connection|timeout exceeded|Client has encountered|client was closed/i.test(error.message);
+  /^E[A-Z]+$/.test(code) || /connection|timeout|Client has encountered|client was closed/i.test(error.message);

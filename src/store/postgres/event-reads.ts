@@ -65,7 +65,7 @@ export function prepareEventReads(database: Pick<Database, 'rows' | 'pages'>, ap
              ELSE coalesce(max(CASE WHEN at <= $1 THEN at END) OVER (ORDER BY sequence, place ROWS UNBOUNDED PRECEDING), $1) END AS at
            FROM events WHERE positive AND sequence <= $3
          ), n AS (SELECT item_id, max(at) AS newest FROM p GROUP BY item_id)
-         SELECT e.item_id, n.newest, sum(CASE WHEN n.newest - e.at > $2 * ${MOST_HALVINGS} THEN 0
+         SELECT e.item_id, n.newest, sum(CASE WHEN n.newest - e.at > $2::double precision * ${MOST_HALVINGS} THEN 0
            ELSE power(2::double precision, (e.at - n.newest) / $2::double precision) END) AS total, ${IS_ITEM}
          FROM p e JOIN n ON n.item_id = e.item_id GROUP BY e.item_id, n.newest`,
         [now, halfLifeMs, appliedTo()],

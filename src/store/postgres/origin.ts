@@ -24,3 +24,11 @@ export async function adoptOrigin({ transaction }: Pick<Database, 'transaction'>
     );
   });
 }
+
+/** Names the database and the origin of its sequences, as a file name. */
+export async function identityOf({ rows }: Pick<Database, 'rows'>): Promise<string> {
+  const [found] = await rows<{ identity: string }>(
+    `SELECT concat_ws('-', o.system_identifier, d.oid, o.xid_offset) AS identity FROM sequence_origin o, pg_database d WHERE d.datname = current_database()`,
+  );
+  return found?.identity ?? 'unknown';
+}

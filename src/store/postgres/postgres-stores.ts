@@ -9,7 +9,7 @@ import type { Stores } from '../stores.js';
 import { readRegistry } from './attribute-rows.js';
 import { createAttributeStore } from './attribute-store.js';
 import { openChangeFeed, type PostgresFeed } from './change-feed.js';
-import { UnknownOriginError } from './changes-table.js';
+import { trimChanges, UnknownOriginError } from './changes-table.js';
 import { openDatabase, type Database } from './database.js';
 import { createEventMonths } from './event-months.js';
 import { prepareEventReads } from './event-reads.js';
@@ -18,7 +18,7 @@ import { prepareItemReads, prepareVectorReads } from './item-reads.js';
 import { inTransaction, itemIdOf, newestOfEach, saveVectors, type ItemOperation } from './item-writes.js';
 import { createLane, type Outcome } from './lane.js';
 import { migrate } from './migrate.js';
-import { adoptOrigin } from './origin.js';
+import { adoptOrigin, identityOf } from './origin.js';
 import { createIdempotencyStore, createKeyValueStore, createModelStore } from './setting-store.js';
 import { openWakeUp } from './wake-up.js';
 
@@ -28,6 +28,8 @@ const EVENT_TRANSACTIONS = 2;
 /** Time that the acknowledgement of a durable write waits for the change feed of this server, ms; a foreign transaction may hold the feed up. */
 const SETTLE_MS = 10_000;
 const SETTLE_EVENTS_MS = 100;
+const FEED_CONNECTIONS = 2;
+const FEED_TIMEOUT_MS = 5000;
 
 export interface PostgresSetup {
   url: string;
@@ -43,6 +45,10 @@ export interface PostgresSetup {
 export interface PostgresStores extends Stores {
   database: Database;
   feed: PostgresFeed;
+  /** Names the database, and the server that hands out its transaction ids: sequences of another one mean nothing. */
+  identity: string;
+  /** Removes changes that every server has read long ago. */
+  trim(): Promise<void>;
 }
 
 /**
@@ -51,13 +57,20 @@ export interface PostgresStores extends Stores {
  */
 export async function openPostgresStores(setup: PostgresSetup): Promise<PostgresStores> {
   const { url, metrics, maxEventQueue = Infinity, maxConnections, onTrouble = () => undefined, onOtherOrigin = () => undefined } = setup;
-  const database = openDatabase({ url, ...(maxConnections !== undefined && { maxConnections }) });
+  let trouble: Error | null = null;
+  const database = openDatabase({ url, suspended: () => trouble, ...(maxConnections !== undefined && { maxConnections }) });
+  // connections of its own: it tells whether the database can be used, also when many writes wait for theirs
+  const feedDatabase = openDatabase({ url, maxConnections: FEED_CONNECTIONS, statementTimeoutMs: FEED_TIMEOUT_MS });
+  const close = async (): Promise<void> => {
+    await database.close();
+    await feedDatabase.close();
+  };
   try {
     await migrate(database, packageFile('migrations', 'postgres'));
     await adoptOrigin(database);
     return await openParts();
   } catch (error) {
-    await database.close();
+    await close();
     throw error;
   }
 
@@ -74,7 +87,7 @@ export async function openPostgresStores(setup: PostgresSetup): Promise<Postgres
     const tellUser = (userId: string | null): void => {
       for (const listener of userListeners) listener(userId);
     };
-    const feed = await openChangeFeed(database, {
+    const feed = await openChangeFeed(feedDatabase, {
       onEvents: (events) => {
         tellCounts(countsOfEvents(events));
         for (const { event_id: id, user_id: userId } of events) if (!ownEvents.delete(id)) tellUser(userId);
@@ -85,16 +98,20 @@ export async function openPostgresStores(setup: PostgresSetup): Promise<Postgres
         const names = changes.filter(({ kind }) => kind === 'attribute').map(({ key }) => key);
         if (names.length > 0) await tellAttributes(names);
       },
-      onTrouble,
+      onTrouble: (error) => {
+        if (error === null && trouble === null) return;
+        trouble = error;
+        onTrouble(error);
+      },
       onOtherOrigin,
     });
     const tellAttributes = async (names: readonly string[]): Promise<void> => {
       const known = new Map(
-        (await database.transaction((statements) => readRegistry(statements, names))).map((attribute) => [attribute.name, attribute]),
+        (await feedDatabase.transaction((statements) => readRegistry(statements, names))).map((attribute) => [attribute.name, attribute]),
       );
       for (const name of new Set(names)) for (const listener of attributeListeners) listener(name, known.get(name) ?? null);
     };
-    const wakeUp = openWakeUp(database, () => void feed.look());
+    const wakeUp = openWakeUp(feedDatabase, () => void feed.look());
     const settle = async (sequence: number, timeoutMs: number): Promise<void> => {
       wakeUp.notify();
       await feed.settled(sequence, timeoutMs);
@@ -157,6 +174,8 @@ export async function openPostgresStores(setup: PostgresSetup): Promise<Postgres
     return {
       database,
       feed,
+      identity: await identityOf(database),
+      trim: () => trimChanges(database),
       items: {
         ...prepareItemReads(database),
         put: (write) => itemLane.write({ type: 'put', write: copyOf(write) }) as Promise<ItemWritten>, // of this operation, here and below
@@ -219,7 +238,7 @@ export async function openPostgresStores(setup: PostgresSetup): Promise<Postgres
         await purge.idle();
         await wakeUp.close();
         await feed.close();
-        await database.close();
+        await close();
       },
     };
   }

@@ -16,6 +16,10 @@ export const createModelStore = ({ rows }: Pick<Database, 'rows'>): ModelStore =
 
 export const createKeyValueStore = ({ rows }: Pick<Database, 'rows'>): KeyValueStore => ({
   get: async (key) => (await rows<{ value: string }>('SELECT value FROM settings WHERE key = $1', [key]))[0]?.value ?? null,
+  add: async (key, value) => {
+    await rows('INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING', [key, value]);
+    return (await rows<{ value: string }>('SELECT value FROM settings WHERE key = $1', [key]))[0]?.value ?? value;
+  },
   set: async (key, value) => {
     await rows('INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value', [key, value]);
   },

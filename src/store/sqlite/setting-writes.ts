@@ -5,7 +5,8 @@ import type { ModelRecord } from '../models.js';
 export interface SettingWrites {
   registerModel(model: ModelRecord): void;
   keepAnswer(answer: KeptAnswer, dropBefore: number): void;
-  setValue(key: string, value: string): void;
+  /** @param isFirst only where there is none */
+  setValue(key: string, value: string, isFirst: boolean): void;
 }
 
 export function prepareSettingWrites(database: Database.Database): SettingWrites {
@@ -20,12 +21,13 @@ export function prepareSettingWrites(database: Database.Database): SettingWrites
     'DELETE FROM kept_answers WHERE key IN (SELECT key FROM kept_answers WHERE created_at < ? ORDER BY created_at LIMIT 20)',
   );
   const putValue = database.prepare('INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)');
+  const addValue = database.prepare('INSERT OR IGNORE INTO meta (key, value) VALUES (?, ?)');
   return {
     registerModel: (model) => void putModel.run(model),
     keepAnswer: (answer, dropBefore) => {
       dropAnswers.run(dropBefore);
       putAnswer.run(answer);
     },
-    setValue: (key, value) => void putValue.run(key, value),
+    setValue: (key, value, isFirst) => void (isFirst ? addValue : putValue).run(key, value),
   };
 }

@@ -119,7 +119,14 @@ export function openSqliteStores({ dataDir, metrics, health, onCrash, maxEventQu
     attributes: attributes.store,
     models: { register: (model) => write({ type: 'registerModel', model }), list: settings.models },
     changes: feed,
-    keyValues: { get: settings.value, set: (key, value) => write({ type: 'setValue', key, value }) },
+    keyValues: {
+      get: settings.value,
+      set: (key, value) => write({ type: 'setValue', key, value, isFirst: false }),
+      add: async (key, value) => {
+        await write({ type: 'setValue', key, value, isFirst: true });
+        return (await settings.value(key)) ?? value;
+      },
+    },
     check: { next: (position) => check({ type: 'next', position }), isSound: (row) => check({ type: 'isSound', row }) },
     idempotency: { get: settings.keptAnswer, keep: (answer, dropBefore) => write({ type: 'keepAnswer', answer, dropBefore }) },
     close: async () => {

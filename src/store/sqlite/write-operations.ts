@@ -24,7 +24,8 @@ export type WriteOperation =
   | { type: 'removeAttribute'; name: string; checkedUpTo: number }
   | { type: 'registerModel'; model: ModelRecord }
   | { type: 'keepAnswer'; answer: KeptAnswer; dropBefore: number }
-  | { type: 'setValue'; key: string; value: string };
+  /** isFirst: only where there is none. */
+  | { type: 'setValue'; key: string; value: string; isFirst: boolean };
 
 /** Result of a write of an item. */
 export interface PutWritten extends ItemWritten {

@@ -57,7 +57,7 @@ export function createWriter(database: Database.Database): (operations: readonly
         settings.keepAnswer(operation.answer, operation.dropBefore);
         return null;
       case 'setValue':
-        settings.setValue(operation.key, operation.value);
+        settings.setValue(operation.key, operation.value, operation.isFirst);
         return null;
     }
   };

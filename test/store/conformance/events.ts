@@ -245,6 +245,9 @@ export const eventsConformance = conformanceOf('events', MEMBERS, (behaves) => {
     assert.deepEqual(await totalsOf(events.popularity(1000, 1000)), [{ item_id: 'a', newest: 1000, total: 1.5, is_item: 0 }]);
     await items.put(item('a'));
     assert.deepEqual(await totalsOf(events.popularity(1000, 1000)), [{ item_id: 'a', newest: 1000, total: 1.5, is_item: 1 }]);
+    const years = 10 * 365 * 24 * 3_600_000;
+    const [ofYears] = await totalsOf(events.popularity(1000, years));
+    assert.ok(Math.abs((ofYears?.total ?? 0) - 2) < 1e-6);
   });
 
   behaves(

@@ -20,7 +20,7 @@ export const modelsConformance = conformanceOf('models', { register: true, list:
   });
 });
 
-export const keyValuesConformance = conformanceOf('keyValues', { get: true, set: true }, (behaves) => {
+export const keyValuesConformance = conformanceOf('keyValues', { get: true, set: true, add: true }, (behaves) => {
   behaves('a value can be set, replaced and read, also after a restart', async (stores, reopen) => {
     assert.equal(await stores.keyValues.get('key'), null);
     await stores.keyValues.set('key', 'one');
@@ -28,6 +28,12 @@ export const keyValuesConformance = conformanceOf('keyValues', { get: true, set:
     await stores.keyValues.set('other', '\u{1F600}');
     for await (const { keyValues } of beforeAndAfter(stores, reopen))
       assert.deepEqual([await keyValues.get('key'), await keyValues.get('other')], ['', '\u{1F600}']);
+  });
+
+  behaves('of many who add a value under one key the first one stands, also after a restart', async (stores, reopen) => {
+    const stand = await Promise.all(['a', 'b', 'c'].map((value) => stores.keyValues.add('key', value)));
+    assert.equal(new Set(stand).size, 1);
+    for await (const { keyValues } of beforeAndAfter(stores, reopen)) assert.equal(await keyValues.add('key', 'd'), stand[0]);
   });
 });
 

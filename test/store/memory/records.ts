@@ -14,6 +14,10 @@ export const createMemoryModels = ({ data: { models } }: Shared): ModelStore => 
 export const createMemoryKeyValues = ({ data: { values } }: Shared): KeyValueStore => ({
   get: async (key) => values.get(key) ?? null,
   set: async (key, value) => void values.set(key, value),
+  add: async (key, value) => {
+    if (!values.has(key)) values.set(key, value);
+    return values.get(key) ?? value;
+  },
 });
 
 export const createMemoryIdempotency = ({ data: { answers } }: Shared): IdempotencyStore => ({

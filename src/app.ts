@@ -27,6 +27,7 @@ import { registerOperations, type OperationRoutes } from './http/operations.js';
 import { MAX_HEADER_BYTES, refuseConnection, refuseUrl, registerProblems } from './http/problem.js';
 import { registerProtocol } from './http/protocol.js';
 import { registerRecommendations, type RecommendationRoutes } from './http/recommendations.js';
+import { registerReplicas, type ReplicaRoutes } from './http/replicas.js';
 import { registerReports, type ReportRoutes } from './http/reports.js';
 import { registerSnapshots, type SnapshotRoutes } from './http/snapshots.js';
 import { registerTracing } from './http/tracing.js';
@@ -53,6 +54,7 @@ export interface Routes {
   map: MapRoutes;
   models: ModelRoutes;
   reports: ReportRoutes;
+  replicas: ReplicaRoutes;
   snapshots: SnapshotRoutes;
   operations: OperationRoutes;
 }
@@ -156,6 +158,7 @@ function registerRoutes(app: TypedApp, routes: Routes): void {
   registerMap(app, routes.map);
   registerModels(app, routes.models);
   registerReports(app, routes.reports);
+  registerReplicas(app, routes.replicas);
   registerSnapshots(app, routes.snapshots);
   registerOperations(app, routes.operations);
 }

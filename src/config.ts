@@ -136,6 +136,16 @@ const SETTINGS = {
     secret: true as const,
   },
   databaseConnections: setting('10', integer(3, 1000), 'Maximum number of connections to PostgreSQL, besides the two of the change feed.'),
+  leaseSeconds: setting(
+    '10',
+    integer(1, 300),
+    'Time for which a server over PostgreSQL may serve without reaching it, s. An acknowledged delete waits as long for a server that has died.',
+  ),
+  staleAnswers: setting(
+    'refuse',
+    oneOf(['refuse', 'serve'] as const),
+    'What a server answers whose lease has ended: refuse, with 503, or serve, marked as stale, perhaps with deleted items.',
+  ),
   modelDir: setting('', text, 'Folder of an artifact or of a training run. Unset with an empty data folder: the bundled demo.'),
   executionProviders: setting('auto', providers, 'Execution providers in order of preference: cuda, webgpu, cpu. auto: the first that works.'),
   requireGpu: setting('false', flag, 'Whether to refuse a start in which a tower would not run on a GPU.'),

@@ -47,6 +47,9 @@ export const preconditionFailed = (detail: string): ReelfuseError => new Reelfus
 
 export const overloaded = (what: string): ReelfuseError => new ReelfuseError(503, 'overloaded', `the ${what} queue is full`, { retryAfter: 1 });
 
+export const staleServer = (): ReelfuseError =>
+  new ReelfuseError(503, 'stale', 'this server has not reached the database for too long, and others may know better', { retryAfter: 1 });
+
 /** The start is refused: a setting is unknown, malformed or contradicts another one. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';

@@ -55,6 +55,7 @@ export function createMetrics() {
       labelNames: ['stage'],
       buckets: SECONDS,
     }),
+    leaseHeld: unknownUntilSet(registry, 'reelfuse_replica_lease_held', 'Whether this server may serve, over PostgreSQL: 1 or 0'),
     batchSize: new Histogram({
       name: 'reelfuse_batch_size',
       help: 'Requests or items that went to a tower together',

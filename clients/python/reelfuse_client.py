@@ -295,6 +295,9 @@ class Reelfuse:
     def report_quality(self, **query: Any) -> Json:
         return self._call("GET", "/v1/reports/quality", query=query)
 
+    def list_replicas(self) -> Json:
+        return self._call("GET", "/v1/replicas")
+
     def list_snapshots(self) -> list[Json]:
         return self._call("GET", "/v1/snapshots")["snapshots"]
 

@@ -144,13 +144,12 @@ CREATE INDEX served_by_time ON served (at);
 
 -- Who serves, renewed by each server. An acknowledged delete waits for those whose lease has not ended.
 CREATE TABLE replicas (
-  replica_id  text COLLATE "C" PRIMARY KEY,
-  name        text NOT NULL,                 -- host and port, for people
-  version     text NOT NULL,
-  fingerprint text NOT NULL,
-  items       bigint NOT NULL,
-  state       text NOT NULL,                 -- starting | serving | stale
-  applied     bigint NOT NULL,               -- every change up to this sequence is in effect there
+  replica_id   text COLLATE "C" PRIMARY KEY,
+  name         text NOT NULL,                -- host and port, for people
+  version      text NOT NULL,
+  fingerprint  text NOT NULL,
+  items        bigint NOT NULL,
+  applied      bigint NOT NULL,              -- every change up to this sequence is in effect there
   leased_until timestamptz NOT NULL,
-  started_at  timestamptz NOT NULL DEFAULT now()
+  started_at   timestamptz NOT NULL DEFAULT now()
 );

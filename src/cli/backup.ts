@@ -1,5 +1,6 @@
 import type { BackupManifest } from '../maintenance/backup.js';
-import { readConfig } from '../config.js';
+import { readConfig, type Config } from '../config.js';
+import { ConfigError } from '../errors.js';
 import type { AddCommand } from './command.js';
 import { examples, printResult, type OutputOptions } from './terminal.js';
 
@@ -18,6 +19,13 @@ function print(done: string, manifest: BackupManifest, options: OutputOptions, n
   );
 }
 
+/** @throws ConfigError when the data are in a database */
+function ofFolder(config: Config): Config {
+  if (config.databaseUrl !== '')
+    throw new ConfigError("REELFUSE_DATABASE_URL is set: back the database up by PostgreSQL's own tools, see docs/cluster.md");
+  return config;
+}
+
 export const addBackup: AddCommand = (program) => {
   program
     .command('backup')
@@ -33,7 +41,7 @@ export const addBackup: AddCommand = (program) => {
       ),
     )
     .action(async ({ to, ...options }: OutputOptions & { to: string }) => {
-      const { dataDir } = readConfig();
+      const { dataDir } = ofFolder(readConfig());
       const { backUpEmbedded } = await import('../composition/embedded-backup.js');
       print(
         `backed up to ${to}`,
@@ -53,7 +61,7 @@ export const addRestore: AddCommand = (program) => {
     .option('--quiet', 'print errors only')
     .addHelpText('after', examples(['REELFUSE_DATA_DIR=/srv/reels reelfuse restore --from /backups/monday', 'checks every digest first']))
     .action(async ({ from, ...options }: OutputOptions & { from: string }) => {
-      const { dataDir } = readConfig();
+      const { dataDir } = ofFolder(readConfig());
       const { restoreEmbedded } = await import('../composition/embedded-backup.js');
       print(`restored to ${dataDir}`, await restoreEmbedded(from, dataDir), options, `start it with REELFUSE_DATA_DIR=${dataDir} reelfuse serve\n`);
     });

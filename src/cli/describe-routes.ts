@@ -25,6 +25,7 @@ const NAMES = {
   map: true,
   models: true,
   reports: true,
+  replicas: true,
   snapshots: true,
   operations: true,
 } as const satisfies Record<keyof Routes, true>;

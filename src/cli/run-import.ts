@@ -10,7 +10,8 @@ import { InputError } from '../errors.js';
 import { createMetrics } from '../metrics.js';
 import { readArtifact } from '../model/artifact.js';
 import { createStorageHealth } from '../store/storage-health.js';
-import { explained, openStores } from '../composition/embedded.js';
+import { explained } from '../composition/embedded.js';
+import { openStoresOf } from '../composition/stores-of.js';
 import { positiveRule } from '../composition/settings.js';
 import { EXIT } from './exit-codes.js';
 import { openRejects } from './rejects-file.js';
@@ -40,7 +41,7 @@ export async function runImport(options: ImportOptions): Promise<number> {
   const unbounded = { ...config, maxEventQueue: Infinity }; // an import waits for its own writes
   const metrics = createMetrics();
   const log = pino({ level: 'warn' }, process.stderr);
-  const stores = openStores(unbounded, metrics, createStorageHealth(metrics, log, Date.now), log);
+  const stores = await openStoresOf(unbounded, metrics, createStorageHealth(metrics, log, Date.now), log);
   const stop = firstSignal();
   const kept = rejects === undefined ? null : openRejects(rejects); // appended to, because a resumed import does not read the earlier rejected rows again
   const imported: ImportedFile[] = [];

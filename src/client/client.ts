@@ -29,6 +29,7 @@ import type {
   Recommendations,
   ServedRecommendations,
   SimilarRequest,
+  Replicas,
   Snapshot,
   Status,
   Swap,
@@ -274,6 +275,7 @@ export function createClient(options: ClientOptions) {
       ask({ method: 'POST', path: `/v1/models/${segment(fingerprint)}/activate`, isIdempotent: true, ...optional('signal', signal) }),
 
     reportQuality: (query: { hours?: number } = {}, call: CallOptions = {}): Promise<QualityReport> => read('/v1/reports/quality', call, query),
+    listReplicas: (call: CallOptions = {}): Promise<Replicas> => read<Replicas>('/v1/replicas', call),
     listSnapshots: async (call: CallOptions = {}): Promise<Snapshot[]> => (await read<{ snapshots: Snapshot[] }>('/v1/snapshots', call)).snapshots,
     writeSnapshot: ({ signal }: CallOptions = {}): Promise<Snapshot> =>
       ask({ method: 'POST', path: '/v1/snapshots', isIdempotent: false, ...optional('signal', signal) }),

@@ -343,6 +343,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/replicas": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the servers over the same database, oldest first
+         * @description A server that has died is listed for ten minutes. With SQLite there is one.
+         */
+        get: operations["listReplicas"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/snapshots": {
         parameters: {
             query?: never;
@@ -607,6 +627,11 @@ export interface operations {
                         exploration_seed?: number;
                         /** @description Newest change of the store when the answer was begun. Events up to it are in the answer. */
                         sequence: number;
+                        /**
+                         * @description The server cannot reach the database: deleted items may be in the answer. Only where REELFUSE_STALE_ANSWERS is serve.
+                         * @enum {boolean}
+                         */
+                        stale?: true;
                         layer_weights?: number[];
                         timings_ms: {
                             queue: number;
@@ -736,6 +761,11 @@ export interface operations {
                         exploration_seed?: number;
                         /** @description Newest change of the store when the answer was begun. Events up to it are in the answer. */
                         sequence: number;
+                        /**
+                         * @description The server cannot reach the database: deleted items may be in the answer. Only where REELFUSE_STALE_ANSWERS is serve.
+                         * @enum {boolean}
+                         */
+                        stale?: true;
                         layer_weights?: number[];
                         timings_ms: {
                             queue: number;
@@ -940,6 +970,11 @@ export interface operations {
                         exploration_seed?: number;
                         /** @description Newest change of the store when the answer was begun. Events up to it are in the answer. */
                         sequence: number;
+                        /**
+                         * @description The server cannot reach the database: deleted items may be in the answer. Only where REELFUSE_STALE_ANSWERS is serve.
+                         * @enum {boolean}
+                         */
+                        stale?: true;
                         layer_weights?: number[];
                         timings_ms: {
                             queue: number;
@@ -1156,6 +1191,11 @@ export interface operations {
                                 exploration_seed?: number;
                                 /** @description Newest change of the store when the answer was begun. Events up to it are in the answer. */
                                 sequence: number;
+                                /**
+                                 * @description The server cannot reach the database: deleted items may be in the answer. Only where REELFUSE_STALE_ANSWERS is serve.
+                                 * @enum {boolean}
+                                 */
+                                stale?: true;
                                 layer_weights?: number[];
                                 timings_ms: {
                                     queue: number;
@@ -1228,6 +1268,11 @@ export interface operations {
                                 exploration_seed?: number;
                                 /** @description Newest change of the store when the answer was begun. Events up to it are in the answer. */
                                 sequence: number;
+                                /**
+                                 * @description The server cannot reach the database: deleted items may be in the answer. Only where REELFUSE_STALE_ANSWERS is serve.
+                                 * @enum {boolean}
+                                 */
+                                stale?: true;
                                 layer_weights?: number[];
                                 timings_ms: {
                                     queue: number;
@@ -3051,6 +3096,89 @@ export interface operations {
                         unattributed: number;
                         /** @description true: there were more than 200,000 such events, and the oldest are left out. */
                         truncated: boolean;
+                    };
+                };
+            };
+            /** @description The request is refused. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        type: string;
+                        title: string;
+                        status: number;
+                        code: string;
+                        detail: string;
+                        request_id: string;
+                        errors?: {
+                            pointer: string;
+                            detail: string;
+                        }[];
+                    };
+                };
+            };
+            /** @description The server cannot answer now, or has failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        type: string;
+                        title: string;
+                        status: number;
+                        code: string;
+                        detail: string;
+                        request_id: string;
+                        errors?: {
+                            pointer: string;
+                            detail: string;
+                        }[];
+                    };
+                };
+            };
+        };
+    };
+    listReplicas: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        sequence: number;
+                        replicas: {
+                            replica_id: string;
+                            /** @description Host and port. */
+                            name: string;
+                            version: string;
+                            /** @description Of the model that serves there. */
+                            fingerprint: string;
+                            items: number;
+                            /** @description Every change up to this sequence is in effect there. */
+                            applied: number;
+                            /** @description Difference between the newest change that this server knows and `applied`; sequences have gaps. */
+                            behind: number;
+                            /**
+                             * @description ended: it does not serve, or serves stale answers. none: a server alone needs no lease.
+                             * @enum {unknown}
+                             */
+                            lease: "held" | "ended" | "none";
+                            leased_until: string | null;
+                            /** Format: date-time */
+                            started_at: string;
+                        }[];
                     };
                 };
             };

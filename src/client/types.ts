@@ -84,5 +84,6 @@ export type Models = AnswerOf<'listModels'>;
 export type Model = Models['models'][number];
 export type Swap = AnswerOf<'activateModel'>;
 export type QualityReport = AnswerOf<'reportQuality'>;
+export type Replicas = AnswerOf<'listReplicas'>;
 export type Snapshot = AnswerOf<'writeSnapshot', 201>;
 export type Status = AnswerOf<'ready'>;

@@ -3,11 +3,12 @@ import { StartError } from '../errors.js';
 import { storageFaultOf } from '../storage-faults.js';
 import { lockDataDir } from '../store/data-lock.js';
 import { openPostgresStores, type PostgresStores } from '../store/postgres/postgres-stores.js';
+import { openReplicas } from '../store/postgres/replicas.js';
 import { openPostgresServedLog } from '../store/postgres/served-log.js';
 import { repeat } from './background.js';
 import { endProcess } from './end-process.js';
 import { keepServed } from './served.js';
-import type { Storage, StorageSetup } from './storage.js';
+import type { ServerOfCluster, Storage, StorageSetup } from './storage.js';
 
 const TRIM_MS = 600_000;
 
@@ -18,6 +19,7 @@ const TRIM_MS = 600_000;
 export async function openClusterStorage({ config, metrics, health, log }: StorageSetup): Promise<Storage> {
   const unlock = lockDataDir(config.dataDir); // snapshots are written by one process
   let stores: PostgresStores;
+  let publish = (): void => undefined;
   try {
     stores = await openPostgresStores({
       url: config.databaseUrl,
@@ -28,17 +30,41 @@ export async function openClusterStorage({ config, metrics, health, log }: Stora
         if (error === null) health.noteWorking();
         else health.noteFailing(error.message);
       },
+      onSettled: () => publish(),
       onOtherOrigin: () => endProcess(log)(new Error('another server of PostgreSQL has taken over; a new start reads what it has')),
     });
   } catch (error) {
     unlock();
-    throw startError(error);
+    throw databaseStartError(error);
   }
-  const { feed, trim, database, identity } = stores;
+  const { feed, trim, database, feedDatabase, identity } = stores;
+  let self: ServerOfCluster | null = null;
+  const replicas = openReplicas({
+    database: feedDatabase,
+    leaseMs: config.leaseSeconds * 1000,
+    describe: async () => self?.describe() ?? Promise.reject(new Error('this server does not serve yet')),
+    caughtUp: async () => {
+      await feed.look();
+      const settled = feed.applied;
+      await self?.applied();
+      return settled;
+    },
+    onLease: (isHeld) => {
+      metrics.leaseHeld.set(isHeld ? 1 : 0);
+      if (!isHeld) log.warn('the lease has ended: others may acknowledge deletes that this server does not know of');
+    },
+  });
+  publish = replicas.publish;
   return {
+    replicas,
+    begin: async (server) => {
+      self = server;
+      await replicas.begin();
+    },
     stores: {
       ...stores,
       close: async () => {
+        await replicas.close();
         await stores.close();
         unlock();
       },
@@ -59,8 +85,8 @@ export async function openClusterStorage({ config, metrics, health, log }: Stora
   };
 }
 
-/** The address may hold a password, so it is not told. */
-function startError(error: unknown): unknown {
+/** The error of a start in words, where the database is the reason. The address may hold a password, so it is not told. */
+export function databaseStartError(error: unknown): unknown {
   if (storageFaultOf(error) !== 'failed' || !(error instanceof Error)) return error;
   const reason = error.cause instanceof Error ? error.cause.message : error.message;
   return new StartError(`PostgreSQL cannot be used: ${reason}`, 'check REELFUSE_DATABASE_URL, and that the server runs and lets this one in', {

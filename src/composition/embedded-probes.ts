@@ -9,6 +9,8 @@ import { lockDataDir, wasLocked } from '../store/data-lock.js';
 import { DATABASE_FILE } from '../store/sqlite/database.js';
 import { inspectDatabase } from '../store/sqlite/inspect.js';
 import { openProblem } from '../store/sqlite/open-problem.js';
+import { inspectShared } from '../store/postgres/inspect.js';
+import { databaseStartError } from './cluster.js';
 import { memoryLimit } from './limits.js';
 import { catalogueSize, poolSettings } from './settings.js';
 
@@ -24,6 +26,13 @@ export const embeddedProbes: EngineProbes = {
       return inspectDatabase(dataDir, packageFile('migrations', 'sqlite'));
     } catch (error) {
       throw openProblem(error, file) ?? error;
+    }
+  },
+  inspectShared: async (url) => {
+    try {
+      return await inspectShared(url, packageFile('migrations', 'postgres'));
+    } catch (error) {
+      throw databaseStartError(error);
     }
   },
   sizeOf: (config, { manifest }, items) => catalogueSize(config, manifest.dim, items),

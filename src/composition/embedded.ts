@@ -6,7 +6,7 @@ import { scheduleStoreCheck } from '../maintenance/store-check.js';
 import { endProcess } from './end-process.js';
 import { keepServed } from './served.js';
 import { repeat } from './background.js';
-import type { Storage, StorageSetup } from './storage.js';
+import type { ServerOfCluster, Storage, StorageSetup } from './storage.js';
 import { checkDataFiles, checkFileAccess } from '../maintenance/doctor/data-files.js';
 import { checkDataFolder } from '../maintenance/doctor/data-folder.js';
 import { refuseFailed } from '../maintenance/doctor/refusal.js';
@@ -51,8 +51,30 @@ export function openEmbeddedStorage({ config, metrics, health, clock, log }: Sto
   const stores = openStores(config, metrics, health, log);
   const { check, vectors, keyValues } = stores;
   const heal = createHealing({ health, keyValues, check });
+  let self: ServerOfCluster | null = null;
+  const started = clock.now();
   return {
     stores,
+    replicas: {
+      list: async () =>
+        self === null
+          ? []
+          : [
+              {
+                replica_id: 'this',
+                ...(await self.describe()),
+                applied: stores.changes.sequence,
+                started_at: started,
+                leased_until: null,
+                lease: 'none' as const,
+              },
+            ],
+      mayServe: () => true,
+      inEffect: async () => undefined,
+    },
+    begin: async (server) => {
+      self = server;
+    },
     heal,
     snapshotFolder: join(config.dataDir, 'snapshots'),
     openServed: (time) =>

@@ -1,4 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
 import { statfs } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import type { Routes } from '../app.js';
@@ -6,7 +7,7 @@ import { steadyTime, systemClock, type Clock } from '../clock.js';
 import type { Config } from '../config.js';
 import { createAttributeRegistry, type AttributeRegistry } from '../domain/attribute-registry.js';
 import { createItemInterner, type ItemInterner } from '../domain/item-interner.js';
-import { messageOf } from '../errors.js';
+import { messageOf, staleServer } from '../errors.js';
 import { describeItems, type Generation } from '../generations/generation.js';
 import { openGenerations, type Generations } from '../generations/generations.js';
 import { chooseModel, demoFile } from '../generations/model-choice.js';
@@ -28,13 +29,14 @@ import { createMetrics, type Metrics } from '../metrics.js';
 import { readArtifact, type Artifact } from '../model/artifact.js';
 import { PACKAGE_VERSION } from '../package-root.js';
 import { createCursors } from '../recommend/cursors.js';
-import { createRecommender, type ServingGeneration } from '../recommend/recommender.js';
+import { createRecommender, type Recommend, type ServingGeneration } from '../recommend/recommender.js';
 import { createItemMaps } from '../reports/item-map.js';
 import { measureQuality } from '../reports/quality.js';
 import { createHistories } from '../signals/histories.js';
 import { createPopularity, type Popularity } from '../signals/popularity.js';
 import type { CountChange } from '../store/events.js';
 import type { ModelRecord } from '../store/models.js';
+import type { ReplicaStore } from '../store/replicas.js';
 import type { ServedLog } from '../store/served-log.js';
 import { createStorageHealth, type StorageHealth } from '../store/storage-health.js';
 import type { Stores } from '../store/stores.js';
@@ -47,6 +49,7 @@ import { explained, openEmbeddedStorage } from './embedded.js';
 import { endProcess } from './end-process.js';
 import { memoryLimit } from './limits.js';
 import { catalogueSize, positiveRule } from './settings.js';
+import { visibleChanges } from './visible-changes.js';
 
 const CURSOR_SECRET_KEY = 'cursor_secret';
 
@@ -136,10 +139,25 @@ async function openParts(
   stop?.throwIfAborted();
   const describe = (itemIds: readonly string[]) => describeItems(generations.current, itemIds);
   const { fuse, indexed } = generations;
-  const ingest = createIngest({ items: stores.items, fuse, indexed, describe, popularity, maxQueue: config.maxItemQueue, metrics, log });
+  const ingest = createIngest({
+    items: stores.items,
+    fuse,
+    indexed,
+    inEffect: storage.replicas.inEffect,
+    describe,
+    popularity,
+    maxQueue: config.maxItemQueue,
+    metrics,
+    log,
+  });
   closers.push(ingest.settle);
 
-  const erasure = createErasure({ events: stores.events, changes: stores.changes, keyValues: stores.keyValues });
+  const erasure = createErasure({
+    events: stores.events,
+    changes: stores.changes,
+    inEffect: storage.replicas.inEffect,
+    keyValues: stores.keyValues,
+  });
   const snapshots = openSnapshots({
     folder: storage.snapshotFolder,
     items: stores.items,
@@ -166,10 +184,18 @@ async function openParts(
 
   const cursors = createCursors(await cursorSecret(config, stores), config.cursorMinutes);
   const parts = { config, log, metrics, health, tracing, stores, generations, ingest, popularity, erasure, snapshots, isReady };
-  const routes = routesOf(parts, { attributes, interner, cursors, servedLog, describe, clock, steadyNow });
+  const routes = routesOf(parts, { attributes, interner, cursors, servedLog, describe, clock, steadyNow, replicas: storage.replicas });
   const load = async (signal?: AbortSignal): Promise<LoadedCatalogue> => {
     const loaded = await loadCatalogue(parts, current(), signal).catch((error: unknown) => {
       throw explained(error, config);
+    });
+    await storage.begin({
+      describe: async () => {
+        const { artifact, catalogue } = current();
+        const { size } = await catalogue.status();
+        return { name: `${hostname()}:${config.port}`, version: PACKAGE_VERSION, fingerprint: artifact.fingerprint, items: size };
+      },
+      applied: () => indexed({ itemId: '', sequence: stores.changes.itemSequence }, 'applied'),
     });
     ready = true;
     // built from the store: a snapshot makes the next start faster
@@ -299,9 +325,10 @@ interface RouteParts {
   clock: Clock;
   steadyNow: () => number;
   describe: Parameters<typeof readItem>[1]['describe'];
+  replicas: ReplicaStore;
 }
 
-function routesOf(parts: Parts, { attributes, interner, cursors, servedLog, describe, clock, steadyNow }: RouteParts): Routes {
+function routesOf(parts: Parts, { attributes, interner, cursors, servedLog, describe, clock, steadyNow, replicas }: RouteParts): Routes {
   const { config, log, metrics, stores, generations, ingest, popularity, erasure, snapshots, isReady } = parts;
   const { items, events, changes } = stores;
   const seen = new WeakMap<Generation, ServingGeneration>();
@@ -318,7 +345,7 @@ function routesOf(parts: Parts, { attributes, interner, cursors, servedLog, desc
     serving,
     {
       attributes,
-      changes,
+      changes: visibleChanges(changes, generations),
       events,
       popularity,
       histories: createHistories(events, interner, config.historyCacheItems),
@@ -332,8 +359,20 @@ function routesOf(parts: Parts, { attributes, interner, cursors, servedLog, desc
     },
     metrics,
   );
+  /** Others may have acknowledged deletes that a server without a lease does not know of. */
+  const whileLeased =
+    (answer: Recommend): Recommend =>
+    async (request) => {
+      if (!isReady() || replicas.mayServe()) return answer(request);
+      if (config.staleAnswers === 'refuse') throw staleServer();
+      return { ...(await answer(request)), isStale: true };
+    };
   return {
-    recommendations: { recommend, logServed: (entry) => servedLog?.append(entry) ?? `rec_${randomUUID().replaceAll('-', '')}`, servedLog },
+    recommendations: {
+      recommend: whileLeased(recommend),
+      logServed: (entry) => servedLog?.append(entry) ?? `rec_${randomUUID().replaceAll('-', '')}`,
+      servedLog,
+    },
     items: {
       isReady,
       ingest,
@@ -355,6 +394,7 @@ function routesOf(parts: Parts, { attributes, interner, cursors, servedLog, desc
       measureQuality: servedLog === null ? null : (hours) => measureQuality(events, servedLog, clock.now() - hours * 3_600_000, clock.now()),
     },
     snapshots: { isReady, snapshots },
+    replicas: { replicas, sequence: () => changes.sequence },
     operations: {
       isReady,
       storage: parts.health,

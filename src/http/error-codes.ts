@@ -37,6 +37,7 @@ export const ERROR_CODES: Record<string, string> = {
   served_log_off: '409: REELFUSE_SERVED_DAYS is 0, so no answers are kept',
   snapshot_failed: '503: the snapshot could not be written; Retry-After',
   snapshot_in_progress: '409: a snapshot is being written; Retry-After',
+  stale: '503: the server has not reached PostgreSQL for REELFUSE_LEASE_SECONDS; ask another one; Retry-After',
   starting: '503: the catalogue is still loading; Retry-After',
   storage_failed: '503: the disk of the data folder fails; a write may be sent again; Retry-After',
   storage_full: '507: the disk is full, nothing of the write was kept; Retry-After',

@@ -48,6 +48,7 @@ export function presentAnswer(result: RecommendAnswer, recommendationId: string,
     ...(arm !== null && { experiment: arm }),
     ...(seed !== null && { exploration_seed: seed }),
     sequence: result.sequence,
+    ...(result.isStale === true && { stale: true as const }),
     ...(explanations !== null && { layer_weights: model.layer_weights }),
     timings_ms: result.timings,
   };

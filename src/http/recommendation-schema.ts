@@ -344,6 +344,11 @@ export const Answer = Type.Object({
   experiment: Type.Optional(Type.Object({ name: Type.String(), arm: Type.String() })),
   exploration_seed: Type.Optional(Type.Integer({ description: 'Seed of the draw. Sent again it gives the same draw.' })),
   sequence: Type.Integer({ description: 'Newest change of the store when the answer was begun. Events up to it are in the answer.' }),
+  stale: Type.Optional(
+    Type.Literal(true, {
+      description: 'The server cannot reach the database: deleted items may be in the answer. Only where REELFUSE_STALE_ANSWERS is serve.',
+    }),
+  ),
   layer_weights: Type.Optional(Type.Array(Type.Number())),
   timings_ms: Type.Object({
     queue: Type.Number(),

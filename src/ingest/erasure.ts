@@ -30,11 +30,13 @@ export interface Erasure {
 export interface ErasureSetup {
   events: Pick<EventStore, 'eraseUser' | 'purgeErased' | 'expire'>;
   changes: Pick<ChangeFeed, 'sequence'>;
+  /** Resolves when no server answers without this change any more. */
+  inEffect: (sequence: number) => Promise<void>;
   keyValues: Pick<KeyValueStore, 'get' | 'set'>;
 }
 
 /** Erases events from the store, in steps. */
-export function createErasure({ events: store, changes, keyValues }: ErasureSetup): Erasure {
+export function createErasure({ events: store, changes, inEffect, keyValues }: ErasureSetup): Erasure {
   /** Repeats the step until it erases less than a batch. */
   const inSteps = async (step: () => Promise<Erased>): Promise<{ events: number; sequence: number }> => {
     let total = 0;
@@ -47,6 +49,7 @@ export function createErasure({ events: store, changes, keyValues }: ErasureSetu
   return {
     eraseUser: async (userId, waitMs) => {
       const erased = await inSteps(() => store.eraseUser(userId, BATCH));
+      await inEffect(erased.sequence);
       return { ...erased, filesPurged: await store.purgeErased(waitMs) };
     },
     expireEvents: async (retentionDays, now) => {

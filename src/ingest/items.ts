@@ -47,6 +47,8 @@ export interface IngestSetup {
   fuse: (itemId: string, states: HiddenStates | null) => Promise<readonly FusedVector[]>;
   /** Resolves when the change is at this level, for every later request. */
   indexed: (change: WrittenChange, level: IndexLevel) => Promise<void>;
+  /** Resolves when no server answers without this change any more. */
+  inEffect: (sequence: number) => Promise<void>;
   /** In the order asked for. */
   describe: (itemIds: readonly string[]) => Promise<readonly ItemStatus[]>;
   popularity: Pick<Popularity, 'markDeleted'>;
@@ -56,10 +58,14 @@ export interface IngestSetup {
   log: Pick<Logger, 'error'>;
 }
 
+/** Whether the item is not to be served now, or at some time. */
+const withdraws = ({ hidden, expires_at: expires, available_from: available }: ItemFields): boolean =>
+  hidden || expires !== null || available !== null;
+
 type Acknowledge<Answer> = (receipt: Answer) => void;
 
 /** Writes items: fuses, stores and waits for the index. */
-export function createIngest({ items, fuse, indexed, describe, popularity, maxQueue, metrics, log }: IngestSetup): Ingest {
+export function createIngest({ items, fuse, indexed, inEffect, describe, popularity, maxQueue, metrics, log }: IngestSetup): Ingest {
   const queue = createItemQueue(maxQueue, () => {
     metrics.rejected.inc({ reason: 'item_queue_full' });
     return overloaded('item');
@@ -82,6 +88,7 @@ export function createIngest({ items, fuse, indexed, describe, popularity, maxQu
     const vectors = await fuse(itemId, hiddenStates);
     const { sequence, created } = await items.put({ item: fields, hiddenStates, vectors });
     await indexed({ itemId, sequence }, 'searchable');
+    if (withdraws(fields)) await inEffect(sequence);
     const receipt = await receiptOf(itemId, sequence, received);
     observe(receipt);
     return { ...receipt, created };
@@ -92,6 +99,7 @@ export function createIngest({ items, fuse, indexed, describe, popularity, maxQu
     const itemId = fields.item_id;
     const { sequence, created } = await items.put({ item: fields, hiddenStates, vectors: [] });
     await indexed({ itemId, sequence }, 'applied'); // an item that is hidden from now on must not be served by its old fields
+    if (withdraws(fields)) await inEffect(sequence);
     const early = await receiptOf(itemId, sequence, received);
     acknowledge({ ...early, created, state: fields.hidden ? 'hidden' : 'stored', searchable_after_ms: null });
     await indexed({ itemId, sequence }, 'searchable');
@@ -103,10 +111,9 @@ export function createIngest({ items, fuse, indexed, describe, popularity, maxQu
   const updateFields = async (fields: ItemFields, received: number, acknowledge: Acknowledge<Receipt> | null): Promise<Receipt> => {
     const itemId = fields.item_id;
     const { sequence } = requireItem(itemId, await items.updateFields(fields));
-    if (acknowledge !== null) {
-      await indexed({ itemId, sequence }, 'applied');
-      acknowledge(await receiptOf(itemId, sequence, received));
-    }
+    await indexed({ itemId, sequence }, 'applied');
+    if (withdraws(fields)) await inEffect(sequence);
+    acknowledge?.(await receiptOf(itemId, sequence, received));
     await indexed({ itemId, sequence }, 'searchable');
     return receiptOf(itemId, sequence, received);
   };
@@ -153,6 +160,7 @@ export function createIngest({ items, fuse, indexed, describe, popularity, maxQu
         if (precondition !== undefined) requirePrecondition(itemId, requireItem(itemId, await items.get(itemId)).sequence, precondition);
         const { sequence } = requireItem(itemId, await items.delete(itemId));
         await indexed({ itemId, sequence }, 'searchable');
+        await inEffect(sequence);
         popularity.markDeleted(itemId);
         return { ...(await receiptOf(itemId, sequence, received)), state: 'deleted' as const };
       });

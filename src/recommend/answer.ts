@@ -46,6 +46,8 @@ export interface ServingModel {
 }
 
 export interface RecommendAnswer {
+  /** The server cannot tell whether items of it were deleted meanwhile. */
+  isStale?: true;
   model: ServingModel;
   items: readonly Recommended[];
   explanations: Explanation[] | null;

@@ -203,6 +203,10 @@ test('histories, erasure, models, snapshots, reports and operations', async (t) 
   assert.equal((await refusalOf(client.registerModel('models'))).errors[0]?.pointer, '/folder');
   const snapshot = await client.writeSnapshot();
   assert.deepEqual(await client.listSnapshots(), [snapshot]);
+  assert.deepEqual(
+    (await client.listReplicas()).replicas.map(({ lease, items }) => [lease, items]),
+    [['none', 5]],
+  );
   assert.deepEqual((await client.reportQuality({ hours: 1 })).groups, []);
   assert.deepEqual([(await client.live()).status, await client.ready()], ['live', { status: 'ready', items: 5 }]);
   assert.match(await client.metrics(), /^reelfuse_items\{state="searchable"\} 5$/m);

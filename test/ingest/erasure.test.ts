@@ -9,7 +9,7 @@ const NOW = Date.UTC(2026, 11, 1);
 
 test('an event without a time, or of the future, is dropped by when it came', async () => {
   const { events, changes, keyValues } = openMemoryStores();
-  const erasure = createErasure({ events, changes, keyValues });
+  const erasure = createErasure({ events, changes, keyValues, inEffect: async () => undefined });
   const kept = async (): Promise<string[]> => (await events.history('u', 10)).map(({ item_id: id }) => id).sort();
   await events.append([
     event('1', 'u', 'untimed', 0),

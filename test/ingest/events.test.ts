@@ -116,6 +116,7 @@ test('a user is erased in steps', async () => {
       purgeErased: async (timeoutMs) => timeoutMs > 10,
     },
     changes: { sequence: 9 },
+    inEffect: async () => undefined,
     keyValues: { get: async () => null, set: async () => undefined },
   });
   assert.deepEqual(await erasure.eraseUser('u', 100), { events: 2003, sequence: 2, filesPurged: true });

@@ -52,6 +52,7 @@ async function open({ others = 0, maxQueue = 10 } = {}) {
     fuse: async (itemId, states) =>
       (await Promise.all(generations.map(({ fusing }) => fuseItem(fusing.model, itemId, states)))).filter((vector) => vector !== null),
     indexed: async (change, level) => void (await Promise.all(generations.map(({ indexer }) => indexer.indexed(change, level)))),
+    inEffect: async () => undefined,
     describe: async (itemIds) =>
       itemIds.map((itemId): ItemStatus => {
         const item = serving.index.items.get(itemId);

@@ -5,6 +5,7 @@ export const ADVICE = {
   settings: 'correct or unset it; reelfuse serve --help lists every setting',
   modelChoice: 'set REELFUSE_MODEL_DIR to the folder that dff has written',
   modelFiles: 'copy the folder anew from where it was trained, or set REELFUSE_MODEL_DIR to another',
+  sharedDatabase: 'use PostgreSQL 15 or newer with a database in UTF8, and a program that is not older than the one that last served it',
   towers: 'see REELFUSE_EXECUTION_PROVIDERS and REELFUSE_REQUIRE_GPU; the artifact may be made for another version',
 } as const;
 

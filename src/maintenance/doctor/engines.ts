@@ -1,6 +1,6 @@
 import { chooseModel } from '../../generations/model-choice.js';
 import type { Config } from '../../config.js';
-import { ArtifactError, ConfigError, StartError, messageOf } from '../../errors.js';
+import { ArtifactError, ConfigError, InputError, StartError, messageOf } from '../../errors.js';
 import { readArtifact, type Artifact } from '../../model/artifact.js';
 import { failed, ok, skipped, warning, type Check } from './check.js';
 import { checkDataFiles, checkFileAccess } from './data-files.js';
@@ -32,6 +32,8 @@ export interface EngineProbes {
   databaseFile: string;
   /** Null: there is no database yet. @throws StartError when it is damaged, cannot be read, or is newer than this program */
   inspectDatabase(dataDir: string): InspectedDatabase | null;
+  /** As `inspectDatabase`, of a database that servers share. @throws StartError, InputError when it cannot be used */
+  inspectShared(url: string): Promise<InspectedDatabase>;
   /** What a catalogue of this many items takes here. */
   sizeOf(config: Config, artifact: Artifact, items: number): CatalogueSize;
   /** Bytes of memory that this process may use. */
@@ -46,7 +48,7 @@ export async function checkEngines(config: Config, probes: EngineProbes): Promis
   const lock = access.status === 'failed' ? skipped(LOCK, access.name) : checkLock(config.dataDir, probes);
   const files = lock.status === 'ok' ? checkDataFiles(config.dataDir, probes.databaseFile) : access;
   const isUsable = files.status !== 'failed';
-  const { check: database, found } = isUsable ? checkDatabase(config.dataDir, probes) : { check: skipped(DATABASE, files.name), found: null };
+  const { check: database, found } = isUsable ? await checkDatabase(config, probes) : { check: skipped(DATABASE, files.name), found: null };
   const isReadable = isUsable && database.status !== 'failed';
   const { check: model, artifact } = await checkModel(config, found, isReadable);
   if (artifact === null) return [files, lock, database, model, skipped(MEMORY, MODEL), skipped(TOWERS, MODEL)];
@@ -66,16 +68,17 @@ function checkLock(dataDir: string, probes: EngineProbes): Check {
   }
 }
 
-function checkDatabase(dataDir: string, probes: EngineProbes): { check: Check; found: InspectedDatabase | null } {
+async function checkDatabase({ dataDir, databaseUrl }: Config, probes: EngineProbes): Promise<{ check: Check; found: InspectedDatabase | null }> {
   try {
-    const found = probes.inspectDatabase(dataDir);
+    const found = databaseUrl === '' ? probes.inspectDatabase(dataDir) : await probes.inspectShared(databaseUrl);
     if (found === null) return { check: ok(DATABASE, 'none yet: the first start makes it'), found };
     const { schemaVersion, items, events, damaged } = found;
     const detail = `${items} items, ${events} events, schema version ${schemaVersion}`;
     return { check: damaged.length === 0 ? ok(DATABASE, detail) : warning(DATABASE, `${detail}; ${describeDamage(damaged)}`, MEND), found };
   } catch (error) {
-    if (!(error instanceof StartError)) throw error;
-    return { check: failed(DATABASE, error.detail, error.advice), found: null };
+    if (error instanceof StartError) return { check: failed(DATABASE, error.detail, error.advice), found: null };
+    if (error instanceof InputError) return { check: failed(DATABASE, error.message, ADVICE.sharedDatabase), found: null };
+    throw error;
   }
 }
 

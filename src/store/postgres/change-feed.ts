@@ -16,6 +16,8 @@ export interface FeedListeners {
   onEvents(events: readonly EventRow[]): void;
   /** Changes, in the order of their sequences, each once. @param before sequence up to which events were told before */
   onChanges(changes: readonly ChangeRow[], before: number): Promise<void>;
+  /** All of a page with changes is told. */
+  onSettled(): void;
   /** The feed could not be read, or can be read again (null). */
   onTrouble(error: Error | null): void;
   /** Another server of PostgreSQL has taken over: what was read before may be gone. */
@@ -66,6 +68,7 @@ export async function openChangeFeed(database: Database, listeners: FeedListener
     newestOfItems = items.at(-1)?.sequence ?? newestOfItems;
     applied.advance(page.sequence);
     if (items.length > 0) for (const listener of [...itemListeners]) listener();
+    if (page.changes.length > 0) listeners.onSettled();
     return page.isLast;
   };
   const lookNow = async (): Promise<void> => {

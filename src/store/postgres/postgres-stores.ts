@@ -38,12 +38,16 @@ export interface PostgresSetup {
   maxEventQueue?: number;
   maxConnections?: number;
   onTrouble?: (error: Error | null) => void;
+  /** Changes other than events have settled. */
+  onSettled?: () => void;
   /** Another server of PostgreSQL has taken over: what this process has in memory may be gone. */
   onOtherOrigin?: () => void;
 }
 
 export interface PostgresStores extends Stores {
   database: Database;
+  /** Connections that many writes do not occupy. */
+  feedDatabase: Database;
   feed: PostgresFeed;
   /** Names the database, and the server that hands out its transaction ids: sequences of another one mean nothing. */
   identity: string;
@@ -56,7 +60,15 @@ export interface PostgresStores extends Stores {
  * @throws InputError when the database is of a newer version or not fit; ReelfuseError 503 `database_unavailable`
  */
 export async function openPostgresStores(setup: PostgresSetup): Promise<PostgresStores> {
-  const { url, metrics, maxEventQueue = Infinity, maxConnections, onTrouble = () => undefined, onOtherOrigin = () => undefined } = setup;
+  const {
+    url,
+    metrics,
+    maxEventQueue = Infinity,
+    maxConnections,
+    onTrouble = () => undefined,
+    onOtherOrigin = () => undefined,
+    onSettled = () => undefined,
+  } = setup;
   let trouble: Error | null = null;
   const database = openDatabase({ url, suspended: () => trouble, ...(maxConnections !== undefined && { maxConnections }) });
   // connections of its own: it tells whether the database can be used, also when many writes wait for theirs
@@ -104,6 +116,7 @@ export async function openPostgresStores(setup: PostgresSetup): Promise<Postgres
         onTrouble(error);
       },
       onOtherOrigin,
+      onSettled,
     });
     const tellAttributes = async (names: readonly string[]): Promise<void> => {
       const known = new Map(
@@ -173,6 +186,7 @@ export async function openPostgresStores(setup: PostgresSetup): Promise<Postgres
 
     return {
       database,
+      feedDatabase,
       feed,
       identity: await identityOf(database),
       trim: () => trimChanges(database),

@@ -79,15 +79,19 @@ const providers = (value: string): 'auto' | Provider[] => {
 };
 
 /** `secret:scope+scope,…` */
-const apiKeys = (value: string): ApiKey[] =>
-  list(value).map((entry, position) => {
+const apiKeys = (value: string): ApiKey[] => {
+  if (value !== '' && list(value).length === 0) throw new Error('holds no key; unset it to serve without keys, on loopback only');
+  return list(value).map((entry, position) => {
     const [secret = '', scopes = '', ...rest] = entry.split(':');
     // never repeat the entry itself in the message: it holds the secret
     if (secret.length < 8 || scopes === '' || rest.length > 0) {
       throw new Error(`key ${position + 1} must look like secret:scope+scope with a secret of at least 8 characters`);
     }
+    const wrong = scopes.split('+').find((scope) => !(SCOPES as readonly string[]).includes(scope));
+    if (wrong !== undefined) throw new Error(`key ${position + 1} has the scope ${JSON.stringify(wrong)}; known are ${SCOPES.join(', ')}`);
     return { secret, scopes: scopes.split('+').map(oneOf(SCOPES)) };
   });
+};
 
 /** Origins as browsers send them, or `*`. */
 const origins = (value: string): string[] =>
@@ -344,11 +348,15 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config
 export const readApiKeys = (file: string): ApiKey[] => apiKeys(readSecret('REELFUSE_API_KEYS_FILE', file));
 
 function readSecret(name: string, file: string): string {
+  let text: string;
   try {
-    return readFileSync(file, 'utf8').trim();
+    text = readFileSync(file, 'utf8').trim();
   } catch (error) {
     throw new ConfigError(`${name} cannot be read: ${messageOf(error)}`, { cause: error });
   }
+  // not as if it were unset: without keys the server is open
+  if (text === '') throw new ConfigError(`${name} names a file that is empty; unset it if that is what you mean`);
+  return text;
 }
 
 /** Names of the variables that are set, for `reelfuse doctor`; their values may be secrets. */

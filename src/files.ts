@@ -1,5 +1,18 @@
 import { createHash } from 'node:crypto';
-import { closeSync, fstatSync, fsyncSync, openSync, readSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  fsyncSync,
+  openSync,
+  readSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { InputError, messageOf } from './errors.js';
 
@@ -120,4 +133,21 @@ export function openWhole(file: string): WholeFile {
       rmSync(partial, { force: true });
     },
   };
+}
+
+/**
+ * Makes a folder and those above it. `mkdirSync` with `recursive` never returns where the system makes no folders and calls that
+ * ENOENT, as below /proc.
+ * @returns the outermost folder that was made; undefined: it was there
+ */
+export function makeFolder(path: string): string | undefined {
+  if (existsSync(path)) return undefined;
+  const above = dirname(path);
+  const outermost = above === path ? undefined : makeFolder(above);
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error; // somebody else was faster
+  }
+  return outermost ?? path;
 }

@@ -29,6 +29,17 @@ test('secrets may come from a file, and never stand in a message', (t) => {
   const file = join(temporaryFolder(t), 'keys');
   writeFileSync(file, 'from-the-file:write+recommend\n');
   assert.deepEqual(readConfig({ REELFUSE_API_KEYS_FILE: file }).apiKeys, [{ secret: 'from-the-file', scopes: ['write', 'recommend'] }]);
+  for (const content of ['', ' \n']) {
+    writeFileSync(file, content);
+    for (const name of ['REELFUSE_API_KEYS_FILE', 'REELFUSE_CURSOR_SECRET_FILE', 'REELFUSE_DATABASE_URL_FILE'])
+      assert.throws(() => readConfig({ [name]: file }), new RegExp(`${name} names a file that is empty`)); // not as if it were unset: that is open to all
+  }
+  assert.throws(() => readConfig({ REELFUSE_API_KEYS: ' , ' }), /REELFUSE_API_KEYS holds no key/);
+  assert.throws(() => readConfig({ REELFUSE_API_KEYS: 'long-secret:read' }), /REELFUSE_API_KEYS key 1 has the scope "read"; known are recommend/);
+  assert.throws(
+    () => readConfig({ REELFUSE_DATABASE_URL: 'mysql://u:top-secret@h/d' }),
+    (error: Error) => /must look like postgres:/.test(error.message) && !error.message.includes('top-secret'),
+  );
   assert.throws(
     () => readConfig({ REELFUSE_API_KEYS: 'top-secret-value' }),
     (error: Error) => !error.message.includes('top-secret'),

@@ -9,9 +9,13 @@ export function originOf(url: string): string {
 
 /** @throws InputError */
 export function readKey(file: string): string {
+  let key: string;
   try {
-    return readFileSync(file, 'utf8').trim();
+    key = readFileSync(file, 'utf8').trim();
   } catch (error) {
     throw new InputError(`--api-key-file ${file} cannot be read: ${messageOf(error)}`, { cause: error });
   }
+  // the message must not hold it
+  if (!/^[\x21-\x7e]+$/.test(key)) throw new InputError(`--api-key-file ${file} must hold one key, of visible ASCII characters, and nothing else`);
+  return key;
 }

@@ -31,6 +31,8 @@ const SLICE_ROWS = 16;
 const GROUP_ROWS = 64;
 /** Groups of a stream that are written at once, so that the item tower, the disk and the index all have work (bench/LOG.md, 2026-12-01). */
 const OPEN_GROUPS = 8;
+/** Time without a further row after which the results of those before it are sent. */
+const QUIET_MS = 20;
 
 /** The receipt of a stored row, or its error. */
 const RowResult = Type.Object({
@@ -175,7 +177,14 @@ async function* putLines(lines: AsyncIterable<ByteLine>, putRow: PutRow, maxByte
   let isFirst = true;
   let end: RowResult | null = null;
   try {
-    for await (const line of lines) {
+    for await (const line of withPauses(lines, QUIET_MS)) {
+      if (line === null) {
+        // the caller may wait for these results before it sends more
+        for (const group of [...open.splice(0), newest]) if (group.length > 0) yield await Promise.all(group);
+        newest = [];
+        bytes = 0;
+        continue;
+      }
       newest.push(putLine(line, putRow));
       isFirst = false;
       bytes += line.bytes.length;
@@ -195,6 +204,37 @@ async function* putLines(lines: AsyncIterable<ByteLine>, putRow: PutRow, maxByte
   }
   for (const group of [...open, newest]) yield await Promise.all(group);
   if (end !== null) yield [end];
+}
+
+/** The lines, and null whenever none has come for some time after one. Ends the source when it is left. */
+async function* withPauses(lines: AsyncIterable<ByteLine>, quietMs: number): AsyncGenerator<ByteLine | null> {
+  const source = lines[Symbol.asyncIterator]();
+  let isQuiet = true;
+  try {
+    for (let next = source.next(); ;) {
+      const line: IteratorResult<ByteLine> | null = isQuiet ? await next : await orNull(next, quietMs);
+      isQuiet = line === null;
+      if (line === null) yield null;
+      else if (line.done === true) return;
+      else {
+        yield line.value;
+        next = source.next();
+      }
+    }
+  } finally {
+    await source.return?.();
+  }
+}
+
+/** Null after a time. */
+async function orNull<Value>(task: Promise<Value>, milliseconds: number): Promise<Value | null> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<null>((resolve) => (timer = setTimeout(resolve, milliseconds, null)));
+  try {
+    return await Promise.race([task, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 async function* textOf(results: AsyncIterable<RowResult[]>): AsyncGenerator<string> {

@@ -1,7 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** How long a caller may take to receive an answer that was written before the end. */
+/** How long a caller may take to receive an answer that was written before the end, and to send the rest of a body. */
 const FETCH_MS = 10_000;
 
 interface Connection {
@@ -41,6 +41,8 @@ export function closeAnswered(server: Server, fetchMs = FETCH_MS): Server {
     for (const [socket, { open, latest }] of connections) {
       if (open === 0) socket.destroySoon();
       if (latest === null) continue;
+      // a body that does not come must not hold up the end
+      if (!latest.req.complete) setTimeout(() => latest.req.complete || socket.destroy(), fetchMs).unref();
       if (!latest.headersSent) latest.shouldKeepAlive = false; // sends `connection: close`
       if (latest.writableEnded) limit(socket);
       else latest.once('prefinish', () => limit(socket));

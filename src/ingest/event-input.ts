@@ -5,7 +5,7 @@ import { CLOCK_TOLERANCE_MS } from '../domain/item.js';
 import type { FieldError } from '../errors.js';
 import { compileSchema, fieldErrors } from '../schema.js';
 import { checkedTime } from '../time.js';
-import { Id } from './item-input.js';
+import { Id, PLAIN_TEXT } from './item-input.js';
 
 export const MAX_EVENT_ID_LENGTH = 128;
 
@@ -14,6 +14,7 @@ export const EventBody = Type.Object(
     event_id: Type.String({
       minLength: 1,
       maxLength: MAX_EVENT_ID_LENGTH,
+      pattern: PLAIN_TEXT,
       description: 'Id chosen by the sender. Events with the same id count once.',
     }),
     user_id: Id,

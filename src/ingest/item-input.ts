@@ -16,11 +16,15 @@ export const Id = Type.String(ID_SCHEMA);
 export const KnownId = Type.String(KNOWN_ID_SCHEMA);
 
 const Time = Type.String({ format: 'date-time', description: 'RFC 3339, for example 2026-11-24T10:00:00Z' });
+/** Lone surrogates cannot be stored as UTF-8: different texts would become the same. */
+const WHOLE = ruledBy('^\\P{Cs}*$', 'must not hold half of a surrogate pair');
+/** Of texts that are columns of their own: PostgreSQL keeps no NUL. */
+export const PLAIN_TEXT = ruledBy('^[^\\u0000\\p{Cs}]*$', 'must hold neither NUL nor half of a surrogate pair');
 const AttributeValue = Type.Union([
-  Type.String({ maxLength: 4096 }),
+  Type.String({ maxLength: 4096, pattern: WHOLE }),
   Type.Number(),
   Type.Boolean(),
-  Type.Array(Type.String({ maxLength: 256 }), { maxItems: 100 }),
+  Type.Array(Type.String({ maxLength: 256, pattern: WHOLE }), { maxItems: 100 }),
 ]);
 const MAX_ATTRIBUTES = 64;
 const ATTRIBUTE_NAME_RULE = `1 to ${MAX_ATTRIBUTE_NAME} characters, and not __proto__`;
@@ -70,7 +74,7 @@ export const HiddenStatesBody = Type.Unsafe<Static<typeof RawStates> | Static<ty
 
 export const ItemBody = Type.Object(
   {
-    title: Type.Optional(Type.Union([Type.String({ maxLength: 8000 }), Type.Null()])),
+    title: Type.Optional(Type.Union([Type.String({ maxLength: 8000, pattern: PLAIN_TEXT }), Type.Null()])),
     author_id: Type.Optional(Type.Union([Id, Type.Null()])),
     attributes: Type.Optional(Attributes),
     available_from: Type.Optional(Type.Union([Time, Type.Null()])),

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { Type, type Static } from 'typebox';
 import { Value } from 'typebox/value';
 import { ArtifactError, InputError, messageOf } from '../errors.js';
-import { digestOf, syncToDisk } from '../files.js';
+import { digestOf, makeFolder, syncToDisk } from '../files.js';
 import { readArtifact } from '../model/artifact.js';
 import { LOCK_FILES, lockDataDir } from '../store/data-lock.js';
 import type { CopiedDatabase, DatabaseCopier } from '../store/database-copier.js';
@@ -11,7 +11,8 @@ import { isDemoModel } from '../generations/model-choice.js';
 import { MANIFEST as SNAPSHOT_MANIFEST } from './snapshots/snapshot-files.js';
 import { parseSnapshotManifest } from './snapshots/snapshot-manifest.js';
 
-const MANIFEST = 'backup.json';
+/** File that every backup has, and no data folder. */
+export const MANIFEST = 'backup.json';
 const MODELS = 'models';
 const SNAPSHOTS = 'snapshots';
 const SERVED = 'served';
@@ -59,6 +60,7 @@ const isUnfinished = (folder: string, { last }: Filling): boolean => existsSync(
 /** @throws InputError when the folder holds anything but what an unfinished run has left */
 function requireEmpty(folder: string, filling: Filling): void {
   if (!existsSync(folder)) return;
+  if (!statSync(folder).isDirectory()) throw new InputError(`${folder} is not a folder`);
   const left = isUnfinished(folder, filling) ? [STAGING, ...filling.names] : [];
   const found = readdirSync(folder).filter((name) => !IGNORED.includes(name) && !left.includes(name));
   if (found.length > 0) throw new InputError(`${folder} is not empty: it holds ${found.slice(0, 3).join(', ')}`);
@@ -176,7 +178,7 @@ async function copyModels({ model_dir: dir, models }: CopiedDatabase, to: string
       const artifact = await readArtifact(folder);
       if (artifact.fingerprint !== fingerprint) throw new ArtifactError(`${folder} holds another model now: ${artifact.fingerprint}`);
       const copy = join(to, fingerprint);
-      mkdirSync(copy, { recursive: true });
+      makeFolder(copy);
       for (const name of ['model.json', ...Object.keys(artifact.manifest.files)]) cpSync(realpathSync(join(artifact.folder, name)), join(copy, name));
       await readArtifact(copy); // a restored server must be able to start
       copied.push(fingerprint);

@@ -1,8 +1,9 @@
 import Database from 'better-sqlite3';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { InputError, isUnloadable, messageOf } from '../errors.js';
+import { makeFolder } from '../files.js';
 
 /** An empty database. SQLite locks it by the operating system: the lock ends with the process and holds across containers. */
 const LOCK = 'lock.sqlite';
@@ -24,7 +25,7 @@ export function lockDataDir(dataDir: string): () => void {
   const holder = join(dataDir, HOLDER);
   let database: Database.Database | null = null;
   try {
-    mkdirSync(dataDir, { recursive: true });
+    makeFolder(dataDir);
     database = new Database(join(dataDir, LOCK), { timeout: 0 });
     database.pragma('journal_mode = MEMORY'); // makes no other file
     database.exec('BEGIN EXCLUSIVE'); // never committed

@@ -6,6 +6,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { before, describe, test, type TestContext } from 'node:test';
 import Database from 'better-sqlite3';
+import { backUpEmbedded, restoreEmbedded } from '../../src/composition/embedded-backup.js';
 import { embeddedProbes } from '../../src/composition/embedded-probes.js';
 import { examine } from '../../src/maintenance/doctor/doctor.js';
 import { packageFile } from '../../src/package-root.js';
@@ -173,6 +174,22 @@ describe('a start that cannot succeed', () => {
     await refuses({ REELFUSE_DATA_DIR: dataDir }, /reelfuse\.sqlite is missing or empty, but snapshots and served of an earlier server are there; /);
     rmSync(join(dataDir, 'reelfuse.sqlite'));
     await refuses({ REELFUSE_DATA_DIR: dataDir }, /reelfuse\.sqlite is missing or empty/);
+  });
+
+  test('a backup: a server would change what it holds', async (t) => {
+    const folder = temporaryFolder(t);
+    const server = await build(t, { REELFUSE_DATA_DIR: join(folder, 'data') });
+    await putClips(server.app, 3);
+    await server.stop();
+    await backUpEmbedded(join(folder, 'data'), join(folder, 'backup'));
+    const before = readdirSync(join(folder, 'backup'));
+    await refuses({ REELFUSE_DATA_DIR: join(folder, 'backup') }, /backup is a backup/);
+    assert.deepEqual(readdirSync(join(folder, 'backup')), before);
+    await restoreEmbedded(join(folder, 'backup'), join(folder, 'restored'));
+  });
+
+  test('a folder where the system makes none', { skip: process.platform !== 'linux' }, async () => {
+    await refuses({ REELFUSE_DATA_DIR: '/proc/none/data' }, /cannot be made: ENOENT/);
   });
 
   test('a restore that was killed', async (t) => {

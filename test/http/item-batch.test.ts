@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { request, type IncomingMessage } from 'node:http';
+import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import { describe, test } from 'node:test';
 import { rowsOf } from '../api.js';
@@ -142,4 +145,36 @@ test('hidden states whose norm no item of this model has are refused by layer; t
     assert.match(errors[0]?.detail ?? '', /layer 0 has the norm .* about/);
   }
   assert.match(await built.api.metrics(), /reelfuse_hidden_state_norm_ratio_count 1/);
+});
+
+test('results of a stream come while its sender is waiting for them', async (t) => {
+  const { app } = await build(t);
+  const { port } = new URL(await app.listen({ host: '127.0.0.1', port: 0 }));
+  const headers = { 'content-type': 'application/x-ndjson', accept: 'application/x-ndjson' };
+  const sending = request({ port, method: 'POST', path: '/v1/items/batch', headers });
+  const answered = once(sending, 'response') as Promise<[IncomingMessage]>;
+  sending.write(`${JSON.stringify({ item_id: 'a' })}\n`);
+  const [answer] = await answered;
+  const results = createInterface(answer)[Symbol.asyncIterator]();
+  const next = async (): Promise<string> => (JSON.parse((await results.next()).value as string) as { item_id: string }).item_id;
+  assert.equal(await next(), 'a');
+  sending.end(`${JSON.stringify({ item_id: 'b' })}\n`);
+  assert.equal(await next(), 'b');
+  assert.equal((await results.next()).done, true);
+});
+
+test('half of a surrogate pair is refused wherever it would be stored, and NUL in a title', async (t) => {
+  const { api } = await build(t);
+  const pointerOf = async (body: object): Promise<string | undefined> => {
+    const { status, problem } = await api.putItem('x', body);
+    assert.equal(status, 422);
+    return problem.errors[0]?.pointer;
+  };
+  assert.equal(await pointerOf({ title: 'half \ud83d' }), '/title');
+  assert.equal(await pointerOf({ title: 'nul \u0000' }), '/title');
+  assert.equal(await pointerOf({ attributes: { topic: '\ude00' } }), '/attributes/topic');
+  assert.equal(await pointerOf({ attributes: { tags: ['whole \u{1F600}', '\ud83d'] } }), '/attributes/tags');
+  assert.equal((await api.putItem('x', { title: 'whole \u{1F600}', attributes: { topic: '\u{1F600}' } })).status, 201);
+  const events = await api.sendEvents([{ event_id: 'e\ud83d', user_id: 'u', item_id: 'x', type: 'view', at: '2026-11-01T00:00:00Z' }]);
+  assert.equal(events.body.rejected[0]?.errors[0]?.pointer, '/events/0/event_id');
 });

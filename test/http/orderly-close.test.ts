@@ -83,3 +83,14 @@ test('a caller who does not fetch its answer holds up the end no longer than it 
   await gone;
   assert.ok(socket.destroyed);
 });
+
+test('a body that does not come does not hold up the end', async (t) => {
+  const { server } = await listen(t, () => undefined, 20);
+  const asked = once(server, 'request');
+  const upload = request({ port: (server.address() as AddressInfo).port, method: 'POST', headers: { 'content-length': 100 } });
+  upload.on('error', () => undefined);
+  upload.write('half');
+  await asked;
+  await close(server);
+  upload.destroy();
+});

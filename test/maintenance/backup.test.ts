@@ -55,6 +55,10 @@ test('a backup taken while writes run holds everything that was acknowledged bef
   assert.equal((await again.api.getHistory('u')).body.items.length, 1);
   assert.equal((await again.api.replayRecommendation(id)).status, 200);
   await assert.rejects(restoreEmbedded(target, restored), /in use by process|not empty/);
+  const file = join(folder, 'file');
+  writeFileSync(file, '');
+  await assert.rejects(backUpEmbedded(restored, file), { name: 'InputError', message: `${file} is not a folder` });
+  await assert.rejects(restoreEmbedded(target, file), { name: 'InputError', message: `${file} is not a folder` });
 });
 
 test('a restored server can switch back: every registered model is kept, and one that is gone is named', async (t) => {

@@ -1,7 +1,7 @@
 import { accessSync, constants, existsSync, readdirSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { LOCK_FILES } from '../../store/data-lock.js';
-import { STAGING } from '../backup.js';
+import { MANIFEST, STAGING } from '../backup.js';
 import { failed, ok, skipped, warning, type Check } from './check.js';
 import { userName } from './user-name.js';
 
@@ -25,6 +25,12 @@ export function checkFileAccess(dataDir: string, database: string): Check {
   const folder = resolve(dataDir);
   if (!existsSync(folder)) return ok(NAME, 'none yet');
   if (!isUsable({ path: folder, mode: R_OK | X_OK })) return skipped(NAME, 'data folder');
+  if (existsSync(join(folder, MANIFEST)))
+    return failed(
+      NAME,
+      `${folder} is a backup: a server would change what it holds`,
+      `restore it: REELFUSE_DATA_DIR=… reelfuse restore --from ${folder}`,
+    );
   const needed = neededIn(folder, database);
   const blocked = needed.filter((file) => !isUsable(file)).map(({ path }) => path);
   const [first] = blocked;

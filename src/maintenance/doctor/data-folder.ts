@@ -1,6 +1,7 @@
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, rmSync, rmdirSync, statSync, statfsSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, openSync, readdirSync, rmSync, rmdirSync, statSync, statfsSync, writeSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { messageOf } from '../../errors.js';
+import { makeFolder } from '../../files.js';
 import { failed, ok, warning, type Check } from './check.js';
 import { userName } from './user-name.js';
 
@@ -21,7 +22,7 @@ export function checkDataFolder(dataDir: string): Check {
   const isThere = standing === folder;
   let made: string | undefined;
   try {
-    made = mkdirSync(folder, { recursive: true });
+    made = makeFolder(folder);
     writeProbe(folder);
   } catch (error) {
     if (isThere && isFull(error)) return ok(NAME, `${folder}, full`); // what is there can be served; the check of the disk says so

@@ -1,5 +1,6 @@
-import { mkdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolder } from '../../files.js';
 import type { WorkerClient } from '../../threads/worker-client.js';
 import { GRAPH } from './snapshot-files.js';
 import type { SnapshotManifest } from './snapshot-manifest.js';
@@ -14,7 +15,7 @@ export async function writeSnapshot(folder: SnapshotFolder, subject: SnapshotSub
   const { temporary } = folder;
   const { fingerprint, dim, hnsw, image, firstRecalls } = subject;
   rmSync(temporary, { recursive: true, force: true });
-  mkdirSync(temporary, { recursive: true });
+  makeFolder(temporary);
   await subject.indexed(sequence);
   const indexed = await image.saveGraph(join(temporary, GRAPH));
   const { slots, items } = image;

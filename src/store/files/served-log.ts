@@ -1,5 +1,5 @@
-import { mkdirSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
+import { makeFolder } from '../../files.js';
 import type { ServedEntry, ServedLog } from '../served-log.js';
 import { fromLine, toLine } from './entry-line.js';
 import { createIds, positionOf, type LogPosition } from './log-position.js';
@@ -14,7 +14,7 @@ const NEWLINE = 10;
  * @param onError called when entries could not be written; their answers are given without being kept
  */
 export function openServedLog(folder: string, onError: (error: unknown) => void): ServedLog {
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   const segments = createSegmentWriter(folder, onError);
   const ids = createIds();
 

@@ -1,5 +1,5 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolder } from '../../files.js';
 import type { Metrics } from '../../metrics.js';
 import { packageFile } from '../../package-root.js';
 import { startWorker, type WorkerClient } from '../../threads/worker-client.js';
@@ -43,7 +43,7 @@ export interface SqliteStores extends Stores {
  * @throws InputError when the database is of a newer version
  */
 export function openSqliteStores({ dataDir, metrics, health, onCrash, maxEventQueue = Infinity }: SqliteSetup): SqliteStores {
-  mkdirSync(dataDir, { recursive: true });
+  makeFolder(dataDir);
   const file = join(dataDir, DATABASE_FILE);
   const setup = openDatabase(file);
   try {

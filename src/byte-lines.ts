@@ -10,12 +10,14 @@ export interface ByteLine {
 }
 
 const NEWLINE = 10;
+/** The byte order mark of UTF-8, which some programs begin a text with. */
+const MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 /** Blank lines that are passed over in one turn of the event loop. */
 const BLANKS_A_TURN = 16_384;
 
 /**
  * Lines of a stream as they arrive, without the blank ones. Only LF ends a line, in whatever encoding the text is thought to be: U+2028 and
- * the like stay within it. Only one line is in memory.
+ * the like stay within it. A byte order mark before the first line is dropped. Only one line is in memory.
  * @param tooLong makes the error of a line of more than `maxBytes`
  * @param onRow told the number of the line that is read
  */
@@ -36,7 +38,8 @@ export async function* byteLines(
   };
   const take = (): ByteLine => {
     const [first = NOTHING] = pieces;
-    const line = { row, bytes: trimmed(pieces.length <= 1 ? first : Buffer.concat(pieces, size)) };
+    const whole = pieces.length <= 1 ? first : Buffer.concat(pieces, size);
+    const line = { row, bytes: trimmed(row === 0 && whole.subarray(0, 3).equals(MARK) ? whole.subarray(3) : whole) };
     pieces = [];
     size = 0;
     onRow(++row);

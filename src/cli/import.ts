@@ -8,7 +8,7 @@ export const addImport: AddCommand = (program, finish) => {
     .description('load a catalogue and a history into REELFUSE_DATA_DIR; no server can run on it meanwhile')
     .option(
       '--items <file>',
-      'items as .jsonl, .ndjson or .csv (columns item_id,title,author_id,…; other columns are attributes, NAME:number|boolean|list)',
+      'items as .jsonl, .ndjson or .csv (columns item_id,title,author_id,…; other columns are attributes, NAME:number|boolean|time|strings)',
     )
     .option(
       '--features <path>',

@@ -4,7 +4,10 @@ import { InputError, messageOf } from '../errors.js';
 /** @throws InputError */
 export function originOf(url: string): string {
   if (!URL.canParse(url)) throw new InputError(`--url must be like http://127.0.0.1:8080, got ${JSON.stringify(url)}`);
-  return new URL(url).origin;
+  const { origin, pathname, search, hash } = new URL(url);
+  if (pathname !== '/' || search !== '' || hash !== '')
+    throw new InputError(`--url must end after host and port, as ${origin}, got ${JSON.stringify(url)}`);
+  return origin;
 }
 
 /** @throws InputError */

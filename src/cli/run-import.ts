@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { SingleBar } from 'cli-progress';
 import { pino } from 'pino';
 import { importHistory } from '../ingest/import-history.js';
@@ -37,6 +38,9 @@ export async function runImport(options: ImportOptions): Promise<number> {
   const { items, features, history, rejects } = options;
   if (items === undefined && history === undefined) throw new InputError('name --items, --history or both');
   if (features !== undefined && items === undefined) throw new InputError('--features belongs to --items');
+  for (const read of [items, features, history])
+    if (rejects !== undefined && read !== undefined && resolve(read) === resolve(rejects))
+      throw new InputError(`--rejects ${rejects} is a file that is read: rejected rows would be written into it`);
   const config = readConfig();
   const unbounded = { ...config, maxEventQueue: Infinity }; // an import waits for its own writes
   const metrics = createMetrics();

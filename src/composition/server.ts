@@ -311,7 +311,12 @@ async function loadCatalogue(
   const found = await snapshots.restore();
   const { fused } = found === null ? await generations.load((items) => log.debug({ items }, 'loading'), signal) : { fused: 0 };
   const { replayed } = found === null ? { replayed: 0 } : await generation.indexer.follow(before, found.changed);
-  const { size } = await generation.catalogue.status();
+  const { size, states } = await generation.catalogue.status();
+  if (size > 0 && states.searchable === 0)
+    log.warn(
+      { items: size, ...states },
+      'no item can be searched for: the model cannot fuse what the store holds, or the items came without hidden states',
+    );
   const loaded = { snapshot: found?.snapshot ?? null, restored: found?.restored ?? 0, replayed };
   log.info({ items: size, fused, ...loaded, seconds: (performance.now() - started) / 1000 }, 'catalogue loaded');
   return { ...loaded, size };

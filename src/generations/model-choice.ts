@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { ConfigError } from '../errors.js';
 import { packageFile } from '../package-root.js';
@@ -40,7 +41,7 @@ export const rememberModel = (keyValues: Pick<Stores['keyValues'], 'get' | 'set'
 
 /**
  * Chooses the model of this start. In this order:
- * 1. REELFUSE_MODEL_DIR, when it has changed since the last start;
+ * 1. REELFUSE_MODEL_DIR, when it has changed since the last start, or the model that was last active is gone;
  * 2. the model that was last active;
  * 3. the bundled demo, when the data folder is empty.
  * @throws ConfigError when none of them applies
@@ -50,7 +51,8 @@ export async function chooseModel(setting: string, { keyValues, items }: ModelCh
   const isEmpty = (await items.list(null, 1)).length === 0; // counting a million takes most of a second
   const isBegun = (await keyValues.get(DEMO_IMPORT_KEY)) === BEGUN;
   const given = setting === '' ? '' : resolve(setting);
-  const isOverruled = given !== '' && given !== (await keyValues.get(SETTING_KEY));
+  const isGone = remembered !== null && remembered !== DEMO && !existsSync(remembered);
+  const isOverruled = given !== '' && (isGone || given !== (await keyValues.get(SETTING_KEY)));
   const chosen = isOverruled ? given : (remembered ?? (isEmpty || isBegun ? DEMO : null));
   if (chosen === null)
     throw new ConfigError('REELFUSE_MODEL_DIR is not set, and the data folder holds a catalogue that was imported without a model');

@@ -7,10 +7,11 @@ const TYPES = ['string', 'number', 'boolean', 'time', 'strings', 'list'] as cons
 type CellType = (typeof TYPES)[number];
 
 const FIELDS = ['item_id', 'item', 'title', 'author_id', 'attributes', 'available_from', 'expires_at', 'hidden', 'hidden_states'];
+const TIME_FIELDS = ['available_from', 'expires_at'];
 const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 const DECIMAL_COMMA = /^[+-]?\d+,\d+$/;
 /** What pandas, R and databases write for a missing value. In a column of text these are text. */
-const MISSING = /^(nan|na|n\/a|null|none|<na>|nat)$/i;
+export const MISSING = /^(nan|na|n\/a|null|none|<na>|nat)$/i;
 
 /**
  * Checks the header of a CSV file of items, once for all rows.
@@ -59,6 +60,7 @@ export function itemOfRecord(record: Record<string, string>): Row {
     if (cell.trim() === '') continue;
     if (column === 'item' || column === 'item_id') item.item_id = cell;
     else if (column === 'hidden') take(item, column, '/hidden', cell, 'boolean');
+    else if (TIME_FIELDS.includes(column) && MISSING.test(cell.trim())) continue;
     else if (FIELDS.includes(column)) item[column] = cell;
     else {
       const { name, type } = attributeOf(column);
@@ -75,7 +77,7 @@ function typed(cell: string, type: CellType): string | number | boolean | string
   const text = cell.trim();
   if (type === 'time') return rfcTimeOf(text);
   if (type === 'number') return DECIMAL.test(text) && Number.isFinite(Number(text)) ? Number(text) : null;
-  return /^true$/i.test(text) ? true : /^false$/i.test(text) ? false : null;
+  return /^(true|1)$/i.test(text) ? true : /^(false|0)$/i.test(text) ? false : null;
 }
 
 function reasonOf(text: string, type: CellType): string {

@@ -3,6 +3,7 @@ import { ID_RULE, isId } from '../ids.js';
 import { UNKNOWN_TIME } from '../domain/item.js';
 import { InputError, type FieldError } from '../errors.js';
 import type { Stores } from '../store/stores.js';
+import { MISSING } from './csv-cells.js';
 import { EventBody, completeEvent, needsDuration, parseEvent, type SentEvent } from './event-input.js';
 import { withTimes } from './file-times.js';
 import { endingOf, importRows, type ImportProgress, type ImportReport } from './import-rows.js';
@@ -77,7 +78,7 @@ const NUMBERS = new Set(['watch_ms', 'duration_ms', 'watch_portion']);
 const withNumbers = (record: Record<string, string>): Record<string, unknown> =>
   Object.fromEntries(
     Object.entries(record)
-      .filter(([, cell]) => cell.trim() !== '')
+      .filter(([column, cell]) => cell.trim() !== '' && !(NUMBERS.has(column) && MISSING.test(cell.trim())))
       .map(([column, cell]) => [column, NUMBERS.has(column) && /^\d+(\.\d+)?$/.test(cell) ? Number(cell) : cell]),
   );
 

@@ -27,7 +27,7 @@ const TIMES = ['available_from', 'expires_at'];
  * Imports items from `.jsonl`, `.ndjson` or `.csv`, with hidden states from `features` or inline.
  * @throws InputError when the file cannot be read or has another ending
  */
-export function importItems(
+export async function importItems(
   file: string,
   features: Features | null,
   expected: ExpectedShape | null,
@@ -36,7 +36,8 @@ export function importItems(
 ): Promise<ImportReport> {
   if (!['jsonl', 'ndjson', 'csv'].includes(endingOf(file))) throw new InputError(`${file}: items are read from .jsonl, .ndjson or .csv`);
   const isCsv = endingOf(file) === 'csv';
-  return importRows(
+  let without = 0;
+  const report = await importRows(
     {
       kind: features === null ? 'items' : `items with ${features.source}`,
       file,
@@ -53,6 +54,7 @@ export function importItems(
           if (error instanceof InputError) return [{ pointer: '/hidden_states', detail: error.message }];
           throw error;
         }
+        if (features !== null && hiddenStates === null) without++;
         try {
           await stores.items.put({ item: parsed.fields, hiddenStates, vectors: [], isImport: true });
         } catch (error) {
@@ -65,4 +67,6 @@ export function importItems(
     stores.keyValues,
     progress,
   );
+  if (features === null || without === 0) return report;
+  return { ...report, note: `${without} of these rows have no hidden states in ${features.source}: such an item is placed by its ID, or not at all` };
 }

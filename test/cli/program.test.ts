@@ -135,6 +135,23 @@ test('evaluate waits for a server that loads, takes no fallback answer for one o
   assert.match(refused.stderr, /user u[12]: the server answered by its fallback ranking \(starting\)/);
 });
 
+test('what a command would not do as it is told is refused before it begins', async (t) => {
+  const folder = temporaryFolder(t);
+  const items = join(folder, 'items.jsonl');
+  writeFileSync(items, '{"item_id":"a"}\n');
+  const into = await runCli(['import', '--items', items, '--rejects', items], { REELFUSE_DATA_DIR: join(folder, 'data') });
+  assert.deepEqual([into.code, readFileSync(items, 'utf8')], [2, '{"item_id":"a"}\n']);
+  assert.match(into.stderr, /is a file that is read/);
+  const path = await runCli(['report', '--url', 'http://127.0.0.1:1/prefix']);
+  assert.equal(path.code, 2);
+  assert.match(path.stderr, /--url must end after host and port, as http:\/\/127\.0\.0\.1:1/);
+  const key = join(folder, 'key');
+  writeFileSync(key, 'first-secret\nsecond-secret\n');
+  const keys = await runCli(['report', '--url', 'http://127.0.0.1:1', '--api-key-file', key]);
+  assert.equal(keys.code, 2);
+  assert.equal(keys.stderr.includes('secret'), false);
+});
+
 test('colours are for terminals that want them', (t) => {
   const before = process.env;
   t.after(() => {

@@ -163,6 +163,19 @@ test('results of a stream come while its sender is waiting for them', async (t) 
   assert.equal((await results.next()).done, true);
 });
 
+test('a byte order mark before the first row is no part of it, and a PATCH may be a merge patch by its type', async (t) => {
+  const { app, api } = await build(t);
+  const sent = await api.streamItems(Readable.from([Buffer.from('\uFEFF{"item_id":"a"}\n{"item_id":"b"}\n')]));
+  assert.deepEqual(
+    sent.body.results.map(({ status }) => status),
+    [201, 201],
+  );
+  const headers = { 'content-type': 'application/merge-patch+json' };
+  const payload = '{"title":"new"}';
+  assert.equal((await app.inject({ method: 'PATCH', url: '/v1/items/a', headers, payload })).statusCode, 200);
+  assert.equal((await app.inject({ method: 'PUT', url: '/v1/items/a', headers, payload })).statusCode, 415);
+});
+
 test('half of a surrogate pair is refused wherever it would be stored, and NUL in a title', async (t) => {
   const { api } = await build(t);
   const pointerOf = async (body: object): Promise<string | undefined> => {

@@ -173,3 +173,20 @@ test('times of rows become times of the API, and others name their field', async
   const items = await imported(t, 'items.jsonl', '{"item_id":"a","available_from":1790856000}\n');
   assert.equal(items.items[0]?.available_from, 1_790_856_000_000);
 });
+
+test('what databases and pandas write for a missing value is one in every column that is no text; 0 and 1 are booleans', async (t) => {
+  const items = await imported(t, 'items.csv', 'item_id,available_from,hidden,fresh:boolean\na,NaN,0,1\nb,NULL,1,0\nc,None,nan,NA\n');
+  assert.deepEqual([items.report.imported, items.report.rejectedRows], [3, 0]);
+  const read = async (id: string) => {
+    const item = await items.stores.items.get(id);
+    return [item?.available_from, item?.hidden, item?.attributes.fresh];
+  };
+  assert.deepEqual(
+    [await read('a'), await read('b'), await read('c')],
+    [
+      [null, false, true],
+      [null, true, false],
+      [null, false, undefined],
+    ],
+  );
+});

@@ -21,11 +21,12 @@ declare module 'fastify' {
 export function registerJsonBodies(app: FastifyInstance, bodyLimitMb: number, ownTurn: OwnTurn): void {
   app.decorateRequest('bodyDigest', null);
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('application/json', (request: FastifyRequest, payload: Readable, done) => {
+  app.addContentTypeParser(['application/json', MERGE_PATCH], (request: FastifyRequest, payload: Readable, done) => {
     const limits = request.routeOptions.config.body ?? SMALL_BODY;
     const maxBytes = Math.min(limits.maxBytes, bodyLimitMb * MIB);
     const length = plainLength(request);
     try {
+      if (request.method !== 'PATCH') refuseMergePatch(request.headers['content-type'] ?? '');
       requireUtf8Charset(request.headers['content-type'] ?? '');
       if (length !== null) requireSize(length, maxBytes);
     } catch (error) {
@@ -62,6 +63,14 @@ export function registerJsonBodies(app: FastifyInstance, bodyLimitMb: number, ow
 function plainLength({ headers }: FastifyRequest): number | null {
   const isCoded = headers['content-encoding'] !== undefined;
   return isCoded || headers['content-length'] === undefined ? null : Number(headers['content-length']);
+}
+
+/** RFC 7396: what the bodies of PATCH are. */
+const MERGE_PATCH = 'application/merge-patch+json';
+
+function refuseMergePatch(contentType: string): void {
+  if (contentType.toLowerCase().startsWith(MERGE_PATCH))
+    throw new ReelfuseError(415, 'unsupported_media_type', `${MERGE_PATCH} is the body of a PATCH; send application/json`);
 }
 
 /** @throws ReelfuseError 415 `unsupported_media_type` */

@@ -90,7 +90,7 @@ function partialRestore(folder: string, database: string): Check | null {
     return failed(NAME, `${folder} holds a restore that was not completed`, 'empty the folder and run reelfuse restore again');
   const left = [SNAPSHOTS, SERVED].filter((name) => existsSync(join(folder, name)));
   if (left.length === 0) return null;
-  const detail = `${join(folder, database)} is missing or empty, but ${left.join(' and ')} of an earlier server ${left.length === 1 ? 'is' : 'are'} there`;
+  const detail = `${join(folder, database)} is missing or empty, but ${left.join(' and ')} of an earlier server ${left.length === 1 && left[0] !== SNAPSHOTS ? 'is' : 'are'} there`;
   return failed(NAME, detail, 'reelfuse restore --from the newest backup into an empty folder; to begin anew, empty this one');
 }
 

@@ -27,6 +27,7 @@ export function checkDataFolder(dataDir: string): Check {
   } catch (error) {
     if (isThere && isFull(error)) return ok(NAME, `${folder}, full`); // what is there can be served; the check of the disk says so
     const detail = `${folder} cannot be ${isThere ? 'written to' : 'made'}: ${messageOf(error).replace(/, \w+( '.*')?$/, '')}`; // without the call and the name of the probe
+    if (isFull(error)) return failed(NAME, detail, 'make room on its file system');
     if ((error as NodeJS.ErrnoException).code === 'EROFS')
       return failed(NAME, detail, 'mount it writable, or set REELFUSE_DATA_DIR to a folder that is writable');
     return failed(NAME, detail, `give ${isThere ? 'it' : standing} to ${userName()}, or set REELFUSE_DATA_DIR to a folder that is theirs`);

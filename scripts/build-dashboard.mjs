@@ -186,6 +186,10 @@ const ROWS = {
       [sumBy('instance', rate('reelfuse_store_check_rows_total')), 'rows/s {{instance}}'],
       [`max by (instance) (time() - reelfuse_store_check_finished_timestamp_seconds${of()}) / 3600`, 'hours since the last {{instance}}'],
     ]),
+    graph('Over PostgreSQL', [
+      [`min by (instance) (reelfuse_replica_lease_held${of()})`, 'lease held {{instance}}'],
+      [`max by (instance) (reelfuse_change_feed_held_seconds${of()})`, 'feed held up, s {{instance}}'],
+    ]),
     graph('Left to do, or lost', [
       [sumBy('instance', `reelfuse_erasures_pending${of()}`), 'erasures pending {{instance}}'],
       [sumBy('instance', `increase(reelfuse_served_log_errors_total${of()}[$__rate_interval])`), 'answers not kept {{instance}}'],

@@ -55,7 +55,12 @@ export function createMetrics() {
       labelNames: ['stage'],
       buckets: SECONDS,
     }),
-    leaseHeld: unknownUntilSet(registry, 'reelfuse_replica_lease_held', 'Whether this server may serve, over PostgreSQL: 1 or 0'),
+    leaseHeld: unknownUntilSet(registry, 'reelfuse_replica_lease_held', '1 while this server may serve, over PostgreSQL, else 0'),
+    feedHeldSeconds: unknownUntilSet(
+      registry,
+      'reelfuse_change_feed_held_seconds',
+      'Time for which an open transaction of PostgreSQL has held the change feed up',
+    ),
     batchSize: new Histogram({
       name: 'reelfuse_batch_size',
       help: 'Requests or items that went to a tower together',

@@ -42,7 +42,10 @@ export async function openClusterStorage({ config, metrics, health, log }: Stora
   const replicas = openReplicas({
     database: feedDatabase,
     leaseMs: config.leaseSeconds * 1000,
-    describe: async () => self?.describe() ?? Promise.reject(new Error('this server does not serve yet')),
+    describe: async () => {
+      metrics.feedHeldSeconds.set(feed.heldSeconds());
+      return self?.describe() ?? Promise.reject(new Error('this server does not serve yet'));
+    },
     caughtUp: async () => {
       await feed.look();
       const settled = feed.applied;

@@ -28,6 +28,8 @@ export interface PostgresFeed {
   feed: ChangeFeed;
   /** Every settled change up to this one was told to the listeners. */
   readonly applied: number;
+  /** Time for which the oldest running transaction has held the feed up, s; 0: nothing does. */
+  heldSeconds(): number;
   /** Looks for changes; resolves when it has. */
   look(): Promise<void>;
   /** Looks until this change is applied, or the time is over. @returns whether it is applied */
@@ -47,6 +49,7 @@ export async function openChangeFeed(database: Database, listeners: FeedListener
   let newest = begun.any;
   let newestOfItems = begun.items;
   let isClosed = false;
+  let heldSince: number | null = null;
   const itemListeners = new Set<() => void>();
 
   const apply = async (): Promise<boolean> => {
@@ -56,6 +59,8 @@ export async function openChangeFeed(database: Database, listeners: FeedListener
       return false;
     }
     if (page.origin !== begun.origin) listeners.onOtherOrigin();
+    if (!page.isHeld || page.sequence > applied.at) heldSince = null;
+    else heldSince ??= performance.now();
     if (page.sequence <= applied.at) return true;
     const items = page.changes.filter(isOfItem);
     if (page.events.length > 0) listeners.onEvents(page.events);
@@ -124,6 +129,7 @@ export async function openChangeFeed(database: Database, listeners: FeedListener
     get applied() {
       return applied.at;
     },
+    heldSeconds: () => (heldSince === null ? 0 : (performance.now() - heldSince) / 1000),
     look,
     settled: async (sequence, timeoutMs) => {
       const started = performance.now();

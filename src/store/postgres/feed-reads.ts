@@ -30,6 +30,8 @@ export interface EventRow {
 
 /** What has settled since the last page. */
 export interface FeedPage extends Horizon {
+  /** Whether younger transactions than the oldest running one have begun. */
+  isHeld: boolean;
   changes: ChangeRow[];
   events: EventRow[];
   /** False: more has settled than a page holds. */
@@ -52,7 +54,8 @@ interface RawRow {
 const SETTLED = `sequence > $1 AND sequence < (SELECT sequence FROM horizon) ORDER BY sequence FETCH FIRST ${PAGE} ROWS WITH TIES`;
 const POLL = `WITH horizon AS MATERIALIZED (SELECT change_horizon() AS sequence,
     (SELECT system_identifier || '/' || timeline || '/' || xid_offset FROM sequence_origin) AS origin)
-  SELECT 'horizon' AS source, sequence, origin AS kind, NULL AS key, NULL AS detail, NULL AS user_id, NULL::bigint AS at, NULL::boolean AS positive
+  SELECT 'horizon' AS source, sequence, origin AS kind, NULL AS key, NULL AS detail, NULL AS user_id, NULL::bigint AS at,
+    pg_snapshot_xmax(pg_current_snapshot()) > pg_snapshot_xmin(pg_current_snapshot()) AS positive
   FROM horizon
   UNION ALL (SELECT 'change', sequence, kind, key, detail, NULL, NULL, NULL FROM changes WHERE ${SETTLED})
   UNION ALL (SELECT 'event', sequence, type, item_id, event_id, user_id, at, positive FROM events WHERE ${SETTLED})`;
@@ -83,7 +86,14 @@ export async function readPage({ rows }: Pick<Database, 'rows'>, after: number):
   const ends = [changes, events].flatMap((list) => (list.length < PAGE ? [] : (list.at(-1)?.sequence ?? [])));
   const sequence = Math.min(horizon.sequence - 1, ...ends);
   const isWithin = (row: { sequence: number }): boolean => row.sequence <= sequence;
-  return { sequence, origin: horizon.kind ?? '', changes: changes.filter(isWithin), events: events.filter(isWithin), isLast: ends.length === 0 };
+  return {
+    sequence,
+    isHeld: horizon.positive === true,
+    origin: horizon.kind ?? '',
+    changes: changes.filter(isWithin),
+    events: events.filter(isWithin),
+    isLast: ends.length === 0,
+  };
 }
 
 export interface NewestSequences extends Horizon {

@@ -121,8 +121,7 @@ const webAddress = (value: string): string => {
 const databaseUrl = (value: string): string => {
   if (value === '') return value;
   // never repeat the address itself in the message: it may hold a password
-  const protocol = URL.canParse(value) ? new URL(value).protocol : null;
-  if (protocol !== 'postgres:' && protocol !== 'postgresql:') throw new Error('must look like postgres://user:password@host:5432/database');
+  if (!/^postgres(ql)?:\/\/[^/]+\/[^/]+$/.test(value)) throw new Error('must look like postgres://user:password@host:5432,second:5432/database');
   return value;
 };
 
@@ -135,7 +134,7 @@ const SETTINGS = {
     ...setting(
       '',
       databaseUrl,
-      'Address of a PostgreSQL database that any number of servers share, as postgres://user:password@host:5432/reelfuse. Unset: SQLite in the data folder.',
+      'Address of a PostgreSQL database that any number of servers share, as postgres://user:password@host:5432,standby:5432/reelfuse. Unset: SQLite in the data folder.',
     ),
     secret: true as const,
   },

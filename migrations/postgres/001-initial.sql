@@ -9,7 +9,7 @@ CREATE TABLE sequence_origin (
   trimmed           bigint NOT NULL          -- changes up to this sequence are no longer in the table of changes
 );
 
-CREATE FUNCTION wal_timeline() RETURNS bigint LANGUAGE sql VOLATILE AS
+CREATE FUNCTION wal_timeline() RETURNS bigint LANGUAGE sql STABLE AS
 $$ SELECT ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint $$;
 
 INSERT INTO sequence_origin (xid_offset, system_identifier, timeline, trimmed)
@@ -20,8 +20,9 @@ CREATE FUNCTION change_base() RETURNS bigint LANGUAGE sql VOLATILE AS
 $$ SELECT (o.xid_offset + pg_current_xact_id()::text::bigint) * 1024
    FROM sequence_origin o, pg_control_system() s WHERE o.timeline = wal_timeline() AND o.system_identifier = s.system_identifier $$;
 
--- No change with a smaller sequence comes any more; NULL as above.
-CREATE FUNCTION change_horizon() RETURNS bigint LANGUAGE sql VOLATILE AS
+-- No change with a smaller sequence comes any more; NULL as above. Stable: it looks at the snapshot of the statement that calls it. A
+-- volatile function would look at a newer one, and rows below the horizon could be missing from the statement's own.
+CREATE FUNCTION change_horizon() RETURNS bigint LANGUAGE sql STABLE AS
 $$ SELECT (o.xid_offset + pg_snapshot_xmin(pg_current_snapshot())::text::bigint) * 1024
    FROM sequence_origin o, pg_control_system() s WHERE o.timeline = wal_timeline() AND o.system_identifier = s.system_identifier $$;
 

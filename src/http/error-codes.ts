@@ -44,6 +44,8 @@ export const ERROR_CODES: Record<string, string> = {
   swap_in_progress: '409: another model is being prepared; Retry-After',
   unsupported_content_encoding: '415: the coding of the body is neither gzip nor identity',
   unsupported_media_type: '415: the content type of the body is not supported',
+  write_in_doubt:
+    '503: PostgreSQL went away while it was writing, and it could not be found out whether the write is there; send it again; Retry-After',
 };
 
 /** The codes as Markdown. */

@@ -30,6 +30,7 @@ const EVENTS_A_CALL = 5;
 const MAX_EVENTS = 900;
 /** Statuses that promise that nothing was written. */
 const NOTHING_KEPT = new Set([400, 413, 422, 429, 503, 507]);
+const keptNothing = ({ status, text }: Reply): boolean => NOTHING_KEPT.has(status) && !text.includes('"write_in_doubt"');
 
 /** @param firstTime of the events, ms since 1970 */
 export function openLedger(name: string, firstTime = 1_700_000_000_000): Ledger {
@@ -58,7 +59,7 @@ export function openLedger(name: string, firstTime = 1_700_000_000_000): Ledger 
             : await call(url, 'PUT', `/v1/items/${id}${random.chance(0.5) ? '?wait=stored' : ''}`, { title, ...states });
         const isDone = record(`${title === null ? 'DELETE' : 'PUT'} ${id}`, reply) || (title === null && reply.status === 404);
         if (isDone) Object.assign(item, { settled: title, open: [] });
-        else if (!NOTHING_KEPT.has(reply.status)) item.open.push(title);
+        else if (!keptNothing(reply)) item.open.push(title);
         return reply.status;
       };
       const writeEvents = async (user: string): Promise<number> => {
@@ -75,7 +76,7 @@ export function openLedger(name: string, firstTime = 1_700_000_000_000): Ledger 
         }));
         const reply = await call(url, 'POST', '/v1/events', { events: sent });
         const isDone = record(`events of ${user}`, reply);
-        if (isDone || !NOTHING_KEPT.has(reply.status)) for (const id of ids) kept[isDone ? 'settled' : 'open'].add(id);
+        if (isDone || !keptNothing(reply)) for (const id of ids) kept[isDone ? 'settled' : 'open'].add(id);
         return reply.status;
       };
       const lane = async (number: number): Promise<void> => {

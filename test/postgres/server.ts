@@ -24,25 +24,40 @@ export function postgresPrograms(): string | null {
 
 /** A server of PostgreSQL of its own, on loopback. */
 export interface PostgresServer {
+  /** Of the primary. */
   readonly port: number;
-  readonly dataDir: string;
   /** The address of a database. */
   url(database?: string): string;
+  /** The address with the places of primary and standby. */
+  urls(url: string): string;
   /** Makes an empty database. @returns its address */
   createDatabase(): Promise<string>;
   /** Ends it as a power cut does, and waits until it is gone. */
   kill(): Promise<void>;
   /** Starts it again, after it has ended. */
   start(): Promise<void>;
+  /** Makes a synchronous standby. @returns a function that ends the primary as a power cut does, and lets the standby take over */
+  prepareFailover(): Promise<() => Promise<void>>;
   /** Ends it and removes its files. */
   remove(): Promise<void>;
 }
 
+type User = { uid?: number; gid?: number };
+
 /** PostgreSQL refuses to run as root. */
-function userOf(): { uid?: number; gid?: number } {
+function userOf(): User {
   if (process.getuid?.() !== 0) return {};
   const idOf = (kind: '-u' | '-g'): number => Number(execFileSync('id', [kind, 'postgres'], { encoding: 'utf8' }));
   return { uid: idOf('-u'), gid: idOf('-g') };
+}
+
+/** Where servers run: programs, a folder and two ports. */
+interface Place {
+  bin: string;
+  folder: string;
+  environment: NodeJS.ProcessEnv;
+  user: User;
+  ports: readonly [number, number];
 }
 
 /** @param settings lines of postgresql.conf */
@@ -50,86 +65,133 @@ export async function startPostgres(settings: readonly string[] = []): Promise<P
   const bin = postgresPrograms();
   if (bin === null) throw new Error('PostgreSQL is not installed: apt-get install postgresql');
   const folder = mkdtempSync(join(tmpdir(), 'reelfuse-postgres-'));
-  const dataDir = join(folder, 'data');
-  const user = userOf();
-  mkdirSync(dataDir);
   chmodSync(folder, 0o755);
+  const place: Place = {
+    bin,
+    folder,
+    environment: { ...process.env, LC_ALL: 'C', HOME: folder },
+    user: userOf(),
+    ports: [await freePort(), await freePort()],
+  };
+  const dataDir = folderOf(place, 0);
+  execFileSync(join(bin, 'initdb'), ['-D', dataDir, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--no-sync'], {
+    stdio: 'ignore',
+    env: place.environment,
+    ...place.user,
+  });
+  appendFileSync(join(dataDir, 'postgresql.conf'), [`listen_addresses = '127.0.0.1'`, 'max_connections = 200', ...settings, ''].join('\n'));
+  return openServer(place, await startInstance(place, dataDir, place.ports[0]));
+}
+
+function folderOf({ folder, user }: Place, number: number): string {
+  const dataDir = join(folder, `data-${number}`);
+  mkdirSync(dataDir);
   if (user.uid !== undefined && user.gid !== undefined) chownSync(dataDir, user.uid, user.gid);
   chmodSync(dataDir, 0o700);
-  const environment = { ...process.env, LC_ALL: 'C', HOME: folder };
-  execFileSync(join(bin, 'initdb'), ['-D', dataDir, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--no-sync'], {
+  return dataDir;
+}
+
+/** One running server. */
+interface Instance {
+  dataDir: string;
+  port: number;
+  end(signal: NodeJS.Signals): Promise<void>;
+}
+
+const addressOf = (port: number, database: string): string => `postgres://postgres@127.0.0.1:${port}/${database}`;
+
+async function query<Row extends object>(port: number, text: string): Promise<Row[]> {
+  const client = new pg.Client({ connectionString: addressOf(port, 'postgres') });
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    return (await client.query<Row & Record<string, unknown>>(text)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+async function startInstance({ bin, environment, user }: Place, dataDir: string, port: number): Promise<Instance> {
+  const child: ChildProcess = spawn(join(bin, 'postgres'), ['-D', dataDir, '-c', `port=${port}`, '-c', `unix_socket_directories=${dataDir}`], {
     stdio: 'ignore',
     env: environment,
     ...user,
   });
-  return serverIn({ bin, folder, dataDir, environment, user, settings });
-}
-
-interface Place {
-  bin: string;
-  folder: string;
-  dataDir: string;
-  environment: NodeJS.ProcessEnv;
-  user: { uid?: number; gid?: number };
-  settings: readonly string[];
-}
-
-async function serverIn({ bin, folder, dataDir, environment, user, settings }: Place): Promise<PostgresServer> {
-  const port = await freePort();
-  appendFileSync(
-    join(dataDir, 'postgresql.conf'),
-    ["listen_addresses = '127.0.0.1'", `port = ${port}`, `unix_socket_directories = '${dataDir}'`, 'max_connections = 200', ...settings, ''].join(
-      '\n',
-    ),
-  );
-  let running: ChildProcess | null = null;
-  let databases = 0;
-  const url = (database = 'postgres'): string => `postgres://postgres@127.0.0.1:${port}/${database}`;
-  const query = async (text: string): Promise<void> => {
-    const client = new pg.Client({ connectionString: url() });
-    client.on('error', () => undefined);
-    await client.connect();
+  const ended = once(child, 'exit');
+  for (const deadline = Date.now() + START_MS; ; await sleep(20)) {
     try {
-      await client.query(text);
-    } finally {
-      await client.end();
+      await query(port, 'SELECT 1');
+      break;
+    } catch (error) {
+      if (Date.now() > deadline || child.exitCode !== null) throw error;
     }
+  }
+  return {
+    dataDir,
+    port,
+    end: async (signal) => {
+      child.kill(signal);
+      await ended;
+      // a restart would find the lock of the dead process
+      if (signal === 'SIGKILL') rmSync(join(dataDir, 'postmaster.pid'), { force: true });
+    },
+  };
+}
+
+function openServer(place: Place, first: Instance): PostgresServer {
+  let primary: Instance | null = first;
+  let { dataDir, port } = first;
+  let databases = 0;
+  let folders = 1;
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    const ending = primary;
+    primary = null;
+    await ending?.end(signal);
   };
   const start = async (): Promise<void> => {
-    running = spawn(join(bin, 'postgres'), ['-D', dataDir], { stdio: 'ignore', env: environment, ...user });
-    for (const deadline = Date.now() + START_MS; ; await sleep(20)) {
-      try {
-        return await query('SELECT 1');
-      } catch (error) {
-        if (Date.now() > deadline || running.exitCode !== null) throw error;
-      }
-    }
+    primary = await startInstance(place, dataDir, port);
   };
-  const end = async (signal: NodeJS.Signals): Promise<void> => {
-    if (running === null || running.exitCode !== null || running.signalCode !== null) return;
-    const ended = once(running, 'exit');
-    running.kill(signal);
-    await ended;
+  const makeStandby = async (standbyPort: number): Promise<Instance> => {
+    const target = folderOf(place, folders++);
+    execFileSync(join(place.bin, 'pg_basebackup'), ['-h', '127.0.0.1', '-p', String(port), '-U', 'postgres', '-D', target, '-R', '-c', 'fast'], {
+      stdio: 'ignore',
+      env: place.environment,
+      ...place.user,
+    });
+    const standby = await startInstance(place, target, standbyPort);
+    await query(port, `ALTER SYSTEM SET synchronous_standby_names = '*'`);
+    await query(port, 'SELECT pg_reload_conf()');
+    while ((await query(port, `SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'`)).length === 0) await sleep(20);
+    return standby;
   };
-  await start();
   return {
-    port,
-    dataDir,
-    url,
+    get port() {
+      return port;
+    },
+    url: (database = 'postgres') => addressOf(port, database),
+    urls: (url) => url.replace(/127\.0\.0\.1:\d+/, place.ports.map((each) => `127.0.0.1:${each}`).join(',')),
     createDatabase: async () => {
       const name = `test_${++databases}`;
-      await query(`CREATE DATABASE ${name}`);
-      return url(name);
+      await query(port, `CREATE DATABASE ${name}`);
+      return addressOf(port, name);
     },
-    kill: async () => {
-      await end('SIGKILL');
-      // the processes of its connections end when they notice that it is gone
-      for (let tries = 0; existsSync(join(dataDir, 'postmaster.pid')) && tries < 1; tries++) rmSync(join(dataDir, 'postmaster.pid'));
-    },
+    kill: () => end('SIGKILL'),
     start,
+    prepareFailover: async () => {
+      const [one, other] = place.ports;
+      const standby = await makeStandby(port === one ? other : one);
+      return async () => {
+        await end('SIGKILL');
+        ({ dataDir, port } = standby);
+        primary = standby;
+        await query(port, 'SELECT pg_promote()');
+        await query(port, `ALTER SYSTEM RESET synchronous_standby_names`);
+        await query(port, 'SELECT pg_reload_conf()');
+      };
+    },
     remove: async () => {
       await end('SIGINT');
-      rmSync(folder, { recursive: true, force: true });
+      rmSync(place.folder, { recursive: true, force: true });
     },
   };
 }

@@ -2,7 +2,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ChangeFeed, ItemChange } from '../changes.js';
 import { createWatermark } from '../watermark.js';
 import type { Database } from './database.js';
-import { readChangedItems, readItemChanges, readNewest, readPage, type ChangeRow, type EventRow, type ItemChangeRow } from './feed-reads.js';
+import {
+  readChangedItems,
+  readItemChanges,
+  readNewest,
+  readPage,
+  type ChangeRow,
+  type EventRow,
+  type FeedPage,
+  type ItemChangeRow,
+} from './feed-reads.js';
 import { adoptOrigin } from './origin.js';
 
 /** Time between two looks at the feed when nothing wakes it, ms. */
@@ -20,7 +29,7 @@ export interface FeedListeners {
   onSettled(): void;
   /** The feed could not be read, or can be read again (null). */
   onTrouble(error: Error | null): void;
-  /** Another server of PostgreSQL has taken over: what was read before may be gone. */
+  /** Another server of PostgreSQL has taken over, and lacks what was read before. */
   onOtherOrigin(): void;
 }
 
@@ -50,6 +59,8 @@ export async function openChangeFeed(database: Database, listeners: FeedListener
   let newestOfItems = begun.items;
   let isClosed = false;
   let heldSince: number | null = null;
+  let { origin } = begun;
+  const lately: Lately = { sequences: [], eventIds: [] };
   const itemListeners = new Set<() => void>();
 
   const apply = async (): Promise<boolean> => {
@@ -58,7 +69,10 @@ export async function openChangeFeed(database: Database, listeners: FeedListener
       await adoptOrigin(database);
       return false;
     }
-    if (page.origin !== begun.origin) listeners.onOtherOrigin();
+    if (page.origin !== origin) {
+      if (!(await hasAll(database, lately))) listeners.onOtherOrigin();
+      origin = page.origin;
+    }
     if (!page.isHeld || page.sequence > applied.at) heldSince = null;
     else heldSince ??= performance.now();
     if (page.sequence <= applied.at) return true;
@@ -69,6 +83,7 @@ export async function openChangeFeed(database: Database, listeners: FeedListener
         page.changes.filter((row) => !isOfItem(row)),
         applied.at,
       );
+    remember(lately, page);
     newest = Math.max(newest, page.changes.at(-1)?.sequence ?? 0, page.events.at(-1)?.sequence ?? 0);
     newestOfItems = items.at(-1)?.sequence ?? newestOfItems;
     applied.advance(page.sequence);
@@ -146,6 +161,29 @@ export async function openChangeFeed(database: Database, listeners: FeedListener
       await looking;
     },
   };
+}
+
+/** What was read last. A standby that takes over lacks the newest commits, if any. */
+interface Lately {
+  sequences: number[];
+  eventIds: string[];
+}
+
+const LATELY = 1000;
+
+function remember(lately: Lately, { changes, events }: FeedPage): void {
+  lately.sequences = [...lately.sequences, ...changes.map(({ sequence }) => sequence)].slice(-LATELY);
+  lately.eventIds = [...lately.eventIds, ...events.map(({ event_id: id }) => id)].slice(-LATELY);
+}
+
+/** False also when something of it was erased meanwhile. */
+async function hasAll({ rows }: Pick<Database, 'rows'>, { sequences, eventIds }: Lately): Promise<boolean> {
+  const [found] = await rows<{ changes: number; events: number }>(
+    `SELECT (SELECT count(DISTINCT sequence) FROM changes WHERE sequence = ANY ($1)) AS changes,
+       (SELECT count(*) FROM event_ids WHERE event_id = ANY ($2)) AS events`,
+    [sequences, eventIds],
+  );
+  return found?.changes === new Set(sequences).size && found.events === eventIds.length;
 }
 
 async function adopted(database: Database): Promise<NonNullable<Awaited<ReturnType<typeof readNewest>>>> {

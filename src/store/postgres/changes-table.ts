@@ -1,4 +1,4 @@
-import type { Database, Statements } from './database.js';
+import { noteTransaction, proveBy, type Database, type Statements } from './database.js';
 import { LOCKS } from './migrate.js';
 
 export type ChangeKind = 'put' | 'fields' | 'delete' | 'erasure' | 'attribute';
@@ -29,15 +29,18 @@ export interface Sequences {
 }
 
 export async function sequencesOf(statements: Statements): Promise<Sequences> {
-  const { rows } = await statements.query<{ base: number | null }>('SELECT change_base() AS base');
+  const { rows } = await statements.query<{ base: number | null; xid: string }>('SELECT change_base() AS base, pg_current_xact_id()::text AS xid');
   const first = rows[0]?.base ?? null;
+  noteTransaction(statements, rows[0]?.xid ?? '');
   if (first === null) throw new UnknownOriginError('the transaction ids of the database are those of another server');
   const own = OWN - 1;
   return { first, of: (place, count) => first + 1 + (count <= own ? place : Math.floor((place * own) / count)) };
 }
 
 export async function noteChanges(statements: Statements, changes: readonly NotedChange[]): Promise<void> {
-  if (changes.length === 0) return;
+  const [one] = changes;
+  if (one === undefined) return;
+  proveBy(statements, 'SELECT 1 FROM changes WHERE sequence = $1 AND kind = $2 AND key = $3', [one.sequence, one.kind, one.key]);
   await statements.query('INSERT INTO changes (sequence, kind, key, detail) SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[])', [
     changes.map(({ sequence }) => sequence),
     changes.map(({ kind }) => kind),

@@ -7,6 +7,9 @@ const INT8 = 20;
 /** Transactions that collided with another one are repeated. */
 const RETRIES = 5;
 const RETRY_MS = 5;
+/** Time to find out what has become of a commit whose connection was lost, ms. */
+const DOUBT_MS = 15_000;
+const DOUBT_RETRY_MS = 200;
 const GRACE_MS = 1000;
 /** Time for one page of a query of any size: sums over all events are made at its first page. */
 const LONGEST_MS = 3_600_000;
@@ -46,7 +49,6 @@ const types: pg.CustomTypesConfig = {
 export function openDatabase(setup: DatabaseSetup): Database {
   const { url, maxConnections = 10, statementTimeoutMs = 30_000, suspended = () => null, onIdleError = () => undefined } = setup;
   const options: pg.PoolConfig = {
-    connectionString: url,
     application_name: 'reelfuse',
     connectionTimeoutMillis: 5000,
     statement_timeout: statementTimeoutMs,
@@ -55,34 +57,100 @@ export function openDatabase(setup: DatabaseSetup): Database {
     keepAlive: true,
     types,
   };
-  const pool = new pg.Pool({ ...options, max: maxConnections });
-  pool.on('error', onIdleError);
+  const pools = addressesOf(url).map((connectionString) => {
+    const pool = new pg.Pool({ ...options, connectionString, max: maxConnections });
+    pool.on('error', onIdleError);
+    pool.on('connect', (client) => void client.on('error', () => undefined)); // the statement under way is rejected, too
+    return pool;
+  });
+  /** The one that has answered last as a primary. */
+  let current = 0;
+  const known = new WeakSet<PoolClient>();
+
+  /** A connection to whichever address has the primary. */
+  const acquire = async (): Promise<PoolClient> => {
+    let problem: unknown = null;
+    for (let tried = 0; tried < pools.length; tried++) {
+      const place = (current + tried) % pools.length;
+      try {
+        const client = await (pools[place] as pg.Pool).connect(); // [0, pools)
+        if (known.has(client) || (await isPrimary(client))) {
+          known.add(client);
+          current = place;
+          return client;
+        }
+        client.release(true);
+        problem ??= new Error('a standby answers, and no primary does');
+      } catch (error) {
+        problem ??= error;
+      }
+    }
+    throw problem;
+  };
+  /** Runs one task on a connection; one that is broken, or has become a standby's, is not used again. */
+  const withClient = async <Value>(task: (client: PoolClient) => Promise<Value>): Promise<Value> => {
+    const client = await acquire();
+    let isUsable = true;
+    try {
+      return await task(client);
+    } catch (error) {
+      isUsable = error instanceof DatabaseError && !LOST.test(error.code ?? '');
+      throw error;
+    } finally {
+      client.release(!isUsable);
+    }
+  };
 
   const refuseSuspended = (): void => {
     const reason = suspended();
     if (reason !== null) throw unavailable(reason);
   };
-  const attempt = async <Value>(work: (statements: Statements) => Promise<Value>): Promise<Value> => {
-    const client = await pool.connect();
-    let lost: Error | undefined;
-    try {
+  const attempt = <Value>(work: (statements: Statements) => Promise<Value>): Promise<Value> =>
+    withClient(async (client) => {
+      doubts.delete(client);
       await client.query('BEGIN');
-      const value = await work(client);
-      await client.query('COMMIT');
-      return value;
-    } catch (error) {
-      await client.query('ROLLBACK').catch((problem: Error) => (lost = problem));
-      throw error;
-    } finally {
-      client.release(lost);
+      try {
+        const value = await work(client);
+        try {
+          await client.query('COMMIT');
+        } catch (error) {
+          if (!(error instanceof DatabaseError) || LOST.test(error.code ?? '')) throw new InDoubtError(doubts.get(client) ?? null, value, error);
+          throw error;
+        }
+        return value;
+      } catch (error) {
+        await client.query('ROLLBACK').catch(() => undefined); // the first error says more, and a lost connection is rolled back
+        throw error;
+      }
+    });
+
+  /** Whether a transaction was committed whose connection was lost meanwhile. @throws when it was not, or nobody can tell in time */
+  const settled = async <Value>({ doubt, value, cause }: InDoubtError): Promise<Value> => {
+    if (doubt?.proof === undefined) throw unavailable(cause); // it has written nothing that counts
+    const { xid, proof } = doubt;
+    for (const deadline = performance.now() + DOUBT_MS; performance.now() < deadline; await sleep(DOUBT_RETRY_MS)) {
+      try {
+        const isThere = await withClient(async (client) => {
+          if (await isRunning(client, xid)) return null;
+          return (await client.query(proof.text, proof.values)).rowCount === 1;
+        });
+        if (isThere === true) return value as Value; // of this transaction
+        if (isThere === false) throw unavailable(cause);
+      } catch (error) {
+        if (error instanceof ReelfuseError) throw error;
+      }
     }
+    throw new ReelfuseError(503, 'write_in_doubt', 'the database went away while it was writing: the write may be there or not; send it again', {
+      retryAfter: 2,
+      cause,
+    });
   };
 
   return {
     rows: async <Found extends object>(text: string, values: readonly unknown[] = []) => {
       refuseSuspended();
       try {
-        return (await pool.query<Found & Row>(text, [...values])).rows;
+        return await withClient(async (client) => (await client.query<Found & Row>(text, [...values])).rows);
       } catch (error) {
         throw told(error);
       }
@@ -93,16 +161,17 @@ export function openDatabase(setup: DatabaseSetup): Database {
         try {
           return await attempt(work);
         } catch (error) {
+          if (error instanceof InDoubtError) return await settled<never>(error);
           if (!isCollision(error) || tried === RETRIES) throw told(error);
           await sleep(RETRY_MS * 2 ** tried * Math.random());
         }
       }
     },
     pages: async function* <Found extends object>(text: string, values: readonly unknown[], page: number) {
-      const client = await pool.connect().catch((error: unknown) => {
+      const client = await acquire().catch((error: unknown) => {
         throw told(error);
       });
-      let lost: Error | undefined;
+      let isUsable = true;
       try {
         await client.query('BEGIN READ ONLY');
         await client.query('SET LOCAL statement_timeout = 0');
@@ -115,12 +184,13 @@ export function openDatabase(setup: DatabaseSetup): Database {
       } catch (error) {
         throw told(error);
       } finally {
-        await client.query('ROLLBACK').catch((problem: Error) => (lost = problem));
-        client.release(lost);
+        await client.query('ROLLBACK').catch(() => (isUsable = false));
+        client.release(!isUsable);
       }
     },
     connect: async () => {
-      const client = new pg.Client({ ...options, statement_timeout: 0 });
+      const connectionString = addressesOf(url)[current];
+      const client = new pg.Client({ ...options, ...(connectionString !== undefined && { connectionString }), statement_timeout: 0 });
       client.on('error', onIdleError);
       try {
         await client.connect();
@@ -129,9 +199,79 @@ export function openDatabase(setup: DatabaseSetup): Database {
       }
       return client;
     },
-    close: () => pool.end(),
+    close: async () => {
+      for (const pool of pools) await pool.end();
+    },
   };
 }
+
+/**
+ * One address for each host of a list, as libpq reads it: postgres://user@first:5432,second:5432/database.
+ * @throws Error when it has not this form
+ */
+export function addressesOf(url: string): string[] {
+  const [, start, hosts, end] = /^(postgres(?:ql)?:\/\/(?:[^@/?]*@)?)([^/?]+)(.*)$/.exec(url) ?? [];
+  if (start === undefined || hosts === undefined) throw new Error('must look like postgres://user:password@host:5432/database');
+  const addresses = hosts.split(',').map((host) => `${start}${host}${end ?? ''}`);
+  if (!addresses.every((address) => URL.canParse(address))) throw new Error('must look like postgres://user:password@host:5432,second:5432/database');
+  return addresses;
+}
+
+async function isPrimary(client: PoolClient): Promise<boolean> {
+  try {
+    const { rows } = await client.query<{ recovers: boolean }>('SELECT pg_is_in_recovery() AS recovers');
+    return rows[0]?.recovers === false;
+  } catch (error) {
+    client.release(true);
+    throw error;
+  }
+}
+
+/** How to find out whether a transaction was committed. */
+interface Doubt {
+  xid: string;
+  /** A query that finds one row of it; absent: it has changed nothing. Its id alone does not tell: after a crash it may be given out again. */
+  proof?: { text: string; values: unknown[] };
+}
+
+const doubts = new WeakMap<Statements, Doubt>();
+
+/** Call it when the transaction has an id. */
+export const noteTransaction = (statements: Statements, xid: string): void => void doubts.set(statements, { xid });
+
+/** Names a row that is there if and only if the transaction was committed. */
+export function proveBy(statements: Statements, text: string, values: unknown[]): void {
+  const doubt = doubts.get(statements);
+  if (doubt !== undefined) doubt.proof ??= { text, values };
+}
+
+/** The connection was lost while a transaction was being committed. */
+class InDoubtError extends Error {
+  override readonly name = 'InDoubtError';
+
+  constructor(
+    readonly doubt: Doubt | null,
+    readonly value: unknown,
+    override readonly cause: unknown,
+  ) {
+    super('a commit was not acknowledged', { cause });
+  }
+}
+
+/** A server that has lost the connection may still be committing. */
+async function isRunning(client: PoolClient, xid: string): Promise<boolean> {
+  try {
+    return (
+      (await client.query<{ status: string | null }>('SELECT pg_xact_status($1::text::xid8) AS status', [xid])).rows[0]?.status === 'in progress'
+    );
+  } catch (error) {
+    if (error instanceof DatabaseError && error.code === '22023') return false; // an id that this server has not given out yet
+    throw error;
+  }
+}
+
+/** Codes after which a connection is of no use: it was ended, or leads to a standby. */
+const LOST = /^(08|57P|25006)/;
 
 /** A statement whose plan is kept by each connection. */
 export const prepared = (name: string, text: string, values: unknown[]): QueryConfig => ({ name, text, values });

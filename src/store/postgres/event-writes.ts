@@ -1,7 +1,7 @@
 import type { UserEvent } from '../../domain/event.js';
 import type { CountChange, Erased, OldEvents } from '../events.js';
 import { noteChanges, sequencesOf } from './changes-table.js';
-import type { Statements } from './database.js';
+import { proveBy, type Statements } from './database.js';
 
 /** What one call of events has done. */
 export interface Appended {
@@ -40,6 +40,9 @@ export async function appendEvents(statements: Statements, calls: readonly (read
       sent.map((event) => event.positive),
     ],
   );
+  const [first] = sent.filter(({ event_id: id }) => id === rows[0]?.event_id);
+  if (first !== undefined)
+    proveBy(statements, 'SELECT 1 FROM events WHERE sequence = $1 AND at = $2 AND event_id = $3', [first.sequence, first.at, first.event_id]);
   const sequenceOf = new Map(sent.map((event) => [event.event_id, event.sequence]));
   const fresh = new Set(rows.map(({ event_id: id }) => id));
   return calls.map((events) => {

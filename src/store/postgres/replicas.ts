@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ReelfuseError } from '../../errors.js';
 import type { Replica, ReplicaState, ReplicaStore } from '../replicas.js';
 import type { Database } from './database.js';
 
@@ -8,6 +9,8 @@ const RENEWALS = 5;
 /** Time between two looks at whether all servers have a change, ms; each look doubles it. */
 const FIRST_LOOK_MS = 2;
 const LAST_LOOK_MS = 50;
+/** Time after which a write is told that it may not be in effect everywhere, ms; every lease has ended before. */
+const EFFECT_MS = 330_000;
 /** Time between two messages of what is applied, ms. */
 const PUBLISH_MS = 5;
 /** Servers whose lease has ended are listed for this time. */
@@ -103,14 +106,22 @@ export function openReplicas({ database, leaseMs, describe, caughtUp, onLease }:
          FROM replicas WHERE leased_until > now() - interval '${LISTED}' ORDER BY replicas.started_at, replica_id`,
       ),
     inEffect: async (sequence) => {
-      for (let pause = FIRST_LOOK_MS; ; pause = Math.min(2 * pause, LAST_LOOK_MS)) {
-        const [row] = await rows<{ behind: number }>(
-          'SELECT count(*) AS behind FROM replicas WHERE replica_id <> $1 AND leased_until > now() AND applied < $2',
-          [id, sequence],
-        );
-        if (row?.behind === 0) return;
+      const deadline = performance.now() + EFFECT_MS;
+      for (let pause = FIRST_LOOK_MS; performance.now() < deadline; pause = Math.min(2 * pause, LAST_LOOK_MS)) {
+        try {
+          const [row] = await rows<{ behind: number }>(
+            'SELECT count(*) AS behind FROM replicas WHERE replica_id <> $1 AND leased_until > now() AND applied < $2',
+            [id, sequence],
+          );
+          if (row?.behind === 0) return;
+        } catch {
+          // the write is durable: it must not be told to have failed because the database goes away now
+        }
         await sleep(pause);
       }
+      throw new ReelfuseError(503, 'write_in_doubt', 'the write is stored, but it is not known whether every server has applied it', {
+        retryAfter: 2,
+      });
     },
     begin: async () => {
       await renewOnce();

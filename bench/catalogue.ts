@@ -5,6 +5,7 @@ import { createMetrics } from '../src/metrics.js';
 import { readArtifact } from '../src/model/artifact.js';
 import { openSqliteStores } from '../src/store/sqlite/sqlite-stores.js';
 import { createStorageHealth } from '../src/store/storage-health.js';
+import type { Stores } from '../src/store/stores.js';
 import { randomOf } from '../test/random.js';
 
 const CENTRES = 200;
@@ -31,55 +32,65 @@ export function clusteredVectors(dim: number, seed = 1): Vectors {
 export const itemId = (number: number): string => `item-${number}`;
 const TOPICS = ['cooking', 'travel', 'sport', 'music', 'science', 'comedy', 'animals', 'fashion'];
 
-/**
- * Writes a catalogue with ready-made vectors of a model straight into the store, where hidden states of a
- * million items would fill the disk, and a history of 50 for each user.
- */
+/** As `fillStores`, in a data folder. */
 export async function fillStore(dataDir: string, items: number, users: number, model = demoFile('artifact')): Promise<void> {
-  const { fingerprint, manifest } = await readArtifact(model);
   const log: Logger = pino({ level: 'silent' });
   const metrics = createMetrics();
   const health = createStorageHealth(metrics, log, Date.now);
   const stores = openSqliteStores({ dataDir, metrics, health, onCrash: (error) => log.error(error) });
-  const vectors = clusteredVectors(manifest.dim);
   try {
-    let open: Promise<unknown>[] = [];
-    const pace = async (write: Promise<unknown>): Promise<void> => {
-      open.push(write);
-      if (open.length < WINDOW) return;
-      await Promise.all(open);
-      open = [];
-    };
-    for (let n = 0; n < items; n++) {
-      const item = {
-        item_id: itemId(n),
-        title: `clip ${n}`,
-        author_id: `author-${n % 997}`,
-        attributes: { topic: TOPICS[n % TOPICS.length], duration_s: 5 + (n % 56), permille: n % 1000, rank: n },
-        available_from: null,
-        expires_at: null,
-        hidden: false,
-      };
-      await pace(stores.items.put({ item, hiddenStates: null, vectors: [{ fingerprint, id_share: 0.5, vector: vectors.next() }] }));
-    }
-    for (let user = 0; user < users; user++) {
-      const events = Array.from({ length: manifest.max_history }, (_, n) => ({
-        event_id: `e-${user}-${n}`,
-        user_id: `user-${user}`,
-        item_id: itemId(Math.floor(vectors.random() * items)),
-        type: 'view',
-        at: 1_700_000_000_000 + n * 1000,
-        watch_ms: null,
-        duration_ms: null,
-        watch_portion: null,
-        recommendation_id: null,
-        positive: true,
-      }));
-      await pace(stores.events.append(events));
-    }
-    await Promise.all(open);
-    await stores.keyValues.set('model_dir', model);
+    await fillStores(stores, items, users, model);
   } finally {
     await stores.close();
   }
+}
+
+/**
+ * Writes a catalogue with ready-made vectors of a model straight into the stores, where hidden states of a
+ * million items would fill the disk, and a history of 50 for each user.
+ */
+export async function fillStores(
+  stores: Pick<Stores, 'items' | 'events' | 'keyValues'>,
+  items: number,
+  users: number,
+  model = demoFile('artifact'),
+): Promise<void> {
+  const { fingerprint, manifest } = await readArtifact(model);
+  const vectors = clusteredVectors(manifest.dim);
+  let open: Promise<unknown>[] = [];
+  const pace = async (write: Promise<unknown>): Promise<void> => {
+    open.push(write);
+    if (open.length < WINDOW) return;
+    await Promise.all(open);
+    open = [];
+  };
+  for (let n = 0; n < items; n++) {
+    const item = {
+      item_id: itemId(n),
+      title: `clip ${n}`,
+      author_id: `author-${n % 997}`,
+      attributes: { topic: TOPICS[n % TOPICS.length], duration_s: 5 + (n % 56), permille: n % 1000, rank: n },
+      available_from: null,
+      expires_at: null,
+      hidden: false,
+    };
+    await pace(stores.items.put({ item, hiddenStates: null, vectors: [{ fingerprint, id_share: 0.5, vector: vectors.next() }] }));
+  }
+  for (let user = 0; user < users; user++) {
+    const events = Array.from({ length: manifest.max_history }, (_, n) => ({
+      event_id: `e-${user}-${n}`,
+      user_id: `user-${user}`,
+      item_id: itemId(Math.floor(vectors.random() * items)),
+      type: 'view',
+      at: 1_700_000_000_000 + n * 1000,
+      watch_ms: null,
+      duration_ms: null,
+      watch_portion: null,
+      recommendation_id: null,
+      positive: true,
+    }));
+    await pace(stores.events.append(events));
+  }
+  await Promise.all(open);
+  await stores.keyValues.set('model_dir', model);
 }

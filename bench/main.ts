@@ -1,5 +1,6 @@
 import { churn } from './churn.js';
 import { openConsole } from './console.js';
+import { cluster } from './cluster.js';
 import { compare } from './compare.js';
 import { crash } from './crash.js';
 import { diversity } from './diversity.js';
@@ -17,6 +18,7 @@ import { swap } from './swap.js';
 /** Each returns its figures; options are numbers, or text where a bench asks for it. */
 const BENCHES: Record<string, (options: ReadonlyMap<string, number>, text: ReadonlyMap<string, string>) => Promise<unknown>> = {
   churn,
+  cluster,
   compare,
   console: openConsole,
   crash,

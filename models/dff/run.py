@@ -228,7 +228,7 @@ def run(options: RunOptions) -> str:
         metrics["comparison"] = compared.as_dict()
     if options.refit:
         told.append(f"fitted again to all interactions, for {progress.best_epoch} epochs; the figures are of the model before")
-        model, data = refit(recipe, data, progress.best_epoch, device, out, options.resume)
+        model, data = refit(refit_recipe(recipe, progress), data, device, out, options.resume)
         metrics["refit"] = True
     write_json(out / "config.json", configuration(options, data, device))
     write_json(out / "metrics.json", metrics)
@@ -237,11 +237,17 @@ def run(options: RunOptions) -> str:
     return summary(options, metrics, verdict, told)
 
 
-def refit(recipe: Recipe, data: Prepared, epochs: int, device: torch.device, out: Path, resume: bool) -> tuple[Recommender, Prepared]:
-    """Trains anew on every interaction, the valid and test targets included, for as many epochs as were best without them."""
+def refit_recipe(recipe: Recipe, progress: Progress) -> Recipe:
+    """As many epochs as were best on valid, by the gain of the best one: a split without targets can find neither."""
+    gain = progress.curve[progress.best_epoch - 1]["gain"]
+    return replace(recipe, epochs=progress.best_epoch, content_gain=gain, gain_search=False)
+
+
+def refit(recipe: Recipe, data: Prepared, device: torch.device, out: Path, resume: bool) -> tuple[Recommender, Prepared]:
+    """Trains anew on every interaction, the valid and test targets included."""
     whole = data.on_everything()
     model = build_model(recipe, whole.split, whole.hidden_states).to(device)
-    train(model, replace(recipe, epochs=epochs), whole.split, whole.hidden_states, out / "checkpoint-refit.pt", resume, keep="last")
+    train(model, recipe, whole.split, whole.hidden_states, out / "checkpoint-refit.pt", resume, keep="last")
     return model, whole
 
 

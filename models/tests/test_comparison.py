@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from dff.checkpoint import best_of
 from dff.cli import main
 from dff.comparison import Comparison, Contender
 from dff.evaluation import candidate_factors
@@ -70,6 +71,20 @@ def test_a_refit_learns_from_the_targets_too(world, tmp_path):
     ids = (tmp_path / "out" / "artifact" / "item_ids.txt").read_text().split("\n")
     assert {"newest", "newest-but-one"} <= set(ids)
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["refit"] is True
+
+
+def test_a_refit_keeps_the_gain_that_valid_found(world, tmp_path, monkeypatch):
+    monkeypatch.setattr("dff.training.candidate_factors", lambda *given: [0.1, 0.2, 0.1])  # more of the features is always better
+    pairs, features = world.write(tmp_path)
+    command = ["run", "--interactions", str(pairs), "--features", str(features), "--out", str(tmp_path / "out"), *QUICK]
+    assert main([*command, "--no-comparison", "--refit"]) == 0
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    found = metrics["curve"][metrics["best_epoch"] - 1]["gain"]
+    assert found > 1
+    _, recipe, progress = best_of(tmp_path / "out" / "checkpoint-refit.pt")
+    assert (recipe["content_gain"], recipe["gain_search"], recipe["epochs"]) == (found, False, metrics["best_epoch"])
+    assert [point["gain"] for point in progress.curve] == [found] * metrics["best_epoch"]
+    assert not any("ndcg@10" in point for point in progress.curve)  # the targets of this split mean nothing
 
 
 def test_everything_holds_each_interaction_once_and_the_same_catalogue():

@@ -100,6 +100,8 @@ class Comparison:
         best, popular = max(map(self.value, self.contenders)), self.popular[self.measure]
         if best <= popular:
             lines.append("nothing beats the most popular items: there is too little in these interactions to learn from")
+        elif best <= popular * (1 + WORTH):
+            lines.append("the best model is within 1 % of the most popular items: there is little in these interactions to learn from")
         if self.chosen is not fusion:
             better = NAMES[self.chosen.variant]
             lines.append(f"fusion does not pay here: {better} is better and is exported instead (--no-comparison exports fusion)")

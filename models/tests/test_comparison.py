@@ -36,6 +36,7 @@ def compared(fusion, identity, content, popular=0.01):
         ((0.2, 0.203, 0.1), "id", "IDs alone is better and is exported instead"),
         ((0.2, 0.203, 0.21), "replacement", "features alone is better"),
         ((0.2, 0.1, 0.1, 0.3), "dff", "nothing beats the most popular items"),
+        ((0.2, 0.1, 0.1, 0.1985), "dff", "the best model is within 1 % of the most popular items"),
     ],
 )
 def test_the_export_is_fusion_unless_one_of_its_parts_is_clearly_better(values, chosen, said):

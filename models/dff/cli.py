@@ -63,6 +63,11 @@ def add_run(commands: argparse._SubParsersAction) -> None:
         action="store_true",
         help="export fusion without training IDs and features alone, which say whether it pays",
     )
+    parser.add_argument(
+        "--search-ids",
+        action="store_true",
+        help="try IDs alone with other rates, dropout and weight decay too: up to 8 trainings instead of 2",
+    )
     parser.add_argument("--refit", action="store_true", help="export a model that is fitted again to all interactions, targets included")
     parser.set_defaults(call=call_run)
 
@@ -132,8 +137,10 @@ def call_run(arguments: argparse.Namespace) -> str:
 
     set_threads(arguments.threads)
     recipe = recipe_of(arguments)
+    if arguments.search_ids and (arguments.no_comparison or recipe.variant != "dff"):
+        raise DataError("--search-ids is about the comparison of fusion with IDs alone, which --no-comparison and other variants leave out")
     how = {"preset": arguments.preset, "resume": arguments.resume, "compare": not arguments.no_comparison, "refit": arguments.refit}
-    return run(RunOptions(recipe=recipe, **how, **given(arguments)))
+    return run(RunOptions(recipe=recipe, search_ids=arguments.search_ids, **how, **given(arguments)))
 
 
 def add_study(commands: argparse._SubParsersAction) -> None:

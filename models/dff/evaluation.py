@@ -14,6 +14,8 @@ CUTOFFS = (10, 20)
 USERS_AT_ONCE = 256
 OUT_OF_REACH = 2**31  # rank of a target that the user's history masks: it can never be recommended
 
+Fuse = Callable[[torch.Tensor, torch.Tensor | None], tuple[torch.Tensor, ...]]
+
 
 def rank_targets(scores: torch.Tensor, history: torch.Tensor, mask: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Ranks, from 1, of each row's target among all items that its history does not hold.
@@ -54,32 +56,38 @@ def user_batches(split: Split, part: str) -> Iterator[tuple[np.ndarray, np.ndarr
         yield users, split.starts[users], places[users]
 
 
+def ranks_of(split: Split, starts: np.ndarray, places: np.ndarray, scores: torch.Tensor) -> np.ndarray:
+    """Ranks of the targets at `places` by scores (B, C), the histories from `starts` up to them left out."""
+    history, mask = gather_windows(split.items, starts, places)
+    given = (history, mask, split.items[places])
+    return rank_targets(scores, *(torch.from_numpy(part).to(scores.device) for part in given)).cpu().numpy()
+
+
 def rank_all(split: Split, part: str, score: Callable[[np.ndarray, np.ndarray], torch.Tensor]) -> np.ndarray:
     """Ranks of all users' targets. `score` gets starts and ends of histories in split.items and returns (B, C)."""
     ranks = np.zeros(split.users, dtype=np.int64)
     for users, starts, places in user_batches(split, part):
-        history, mask = gather_windows(split.items, starts, places)
-        scores = score(starts, places)
-        device = scores.device
-        targets = torch.from_numpy(split.items[places]).to(device)
-        ranked = rank_targets(scores, torch.from_numpy(history).to(device), torch.from_numpy(mask).to(device), targets)
-        ranks[users] = ranked.cpu().numpy()
+        ranks[users] = ranks_of(split, starts, places, score(starts, places))
     return ranks
 
 
 @torch.no_grad()
-def fused_catalogue(model: Recommender | Ensemble, split: Split, hidden_states: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
-    """Item vectors (C, d) and the ID's shares (C) of the whole catalogue, through the same forward pass that is exported."""
+def catalogue_of(fuse: Fuse, model: Recommender | Ensemble, split: Split, hidden_states: torch.Tensor | None) -> list[torch.Tensor]:
+    """What `fuse` makes of the whole catalogue's ID-table rows and raw hidden states, (C, …) each; some items at a time."""
     device = next(model.parameters()).device
     rows = torch.from_numpy(split.table_rows())
-    vectors, shares = [], []
+    made = []
     for begin in range(0, len(rows), ITEMS_AT_ONCE):
         part = slice(begin, begin + ITEMS_AT_ONCE)
         states = None if hidden_states is None else hidden_states[part].to(device, torch.float32)
-        fused, share = model.item_tower(rows[part].to(device), states)
-        vectors.append(fused)
-        shares.append(share)
-    return torch.cat(vectors), torch.cat(shares)
+        made.append(fuse(rows[part].to(device), states))
+    return [torch.cat(parts) for parts in zip(*made, strict=True)]
+
+
+def fused_catalogue(model: Recommender | Ensemble, split: Split, hidden_states: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Item vectors (C, d) and the ID's shares (C) of the whole catalogue, through the same forward pass that is exported."""
+    vectors, shares = catalogue_of(model.item_tower, model, split, hidden_states)
+    return vectors, shares
 
 
 def catalogue_vectors(model: Recommender | Ensemble, split: Split, hidden_states: torch.Tensor | None) -> torch.Tensor:
@@ -87,6 +95,13 @@ def catalogue_vectors(model: Recommender | Ensemble, split: Split, hidden_states
 
 
 @torch.no_grad()
+def queries_after(model: Recommender | Ensemble, split: Split, vectors: torch.Tensor, starts: np.ndarray, ends: np.ndarray) -> torch.Tensor:
+    """Queries (B, d) after the histories between given offsets in split.items; vectors (C, d) are the catalogue's."""
+    window, mask = gather_windows(split.items, np.maximum(starts, ends - model.user_tower.max_history), ends)
+    items, real = (torch.from_numpy(part).to(vectors.device) for part in (window, mask))
+    return model.queries(model.user_tower(vectors[items], real))
+
+
 def scorer(
     model: Recommender | Ensemble, split: Split, hidden_states: torch.Tensor | None
 ) -> Callable[[np.ndarray, np.ndarray], torch.Tensor]:
@@ -94,14 +109,7 @@ def scorer(
     model.eval()
     vectors = catalogue_vectors(model, split, hidden_states)
     keys = model.keys(vectors).T.contiguous()
-
-    @torch.no_grad()
-    def score(starts: np.ndarray, ends: np.ndarray) -> torch.Tensor:
-        window, mask = gather_windows(split.items, np.maximum(starts, ends - model.user_tower.max_history), ends)
-        items = torch.from_numpy(window).to(vectors.device)
-        return model.queries(model.user_tower(vectors[items], torch.from_numpy(mask).to(vectors.device))) @ keys
-
-    return score
+    return lambda starts, ends: queries_after(model, split, vectors, starts, ends) @ keys
 
 
 @torch.no_grad()
@@ -110,27 +118,16 @@ def candidate_factors(
 ) -> list[float]:
     """The measure on valid with the features' part of the candidates times each factor; histories stay as they are. Of some users."""
     model.eval()
-    device = next(model.parameters()).device
-    table = torch.from_numpy(split.table_rows())
-    parts = [
-        model.item_tower.served_parts(rows.to(device), states.to(device, torch.float32))[:2]
-        for rows, states in zip(table.split(ITEMS_AT_ONCE), hidden_states.split(ITEMS_AT_ONCE), strict=True)
-    ]
-    from_id, from_content = (torch.cat(part) for part in zip(*parts, strict=True))
+    from_id, from_content, _ = catalogue_of(model.item_tower.served_parts, model, split, hidden_states)
     vectors = from_id + from_content
     keys = [model.keys(from_id + factor * from_content).T.contiguous() for factor in factors]
     every = -(-split.users // most_users)
     ranks: list[list[np.ndarray]] = [[] for _ in factors]
     for _, starts, places in user_batches(split, "valid"):
         starts, places = starts[::every], places[::every]
-        window, mask = gather_windows(split.items, np.maximum(starts, places - model.user_tower.max_history), places)
-        items, real = torch.from_numpy(window).to(device), torch.from_numpy(mask).to(device)
-        queries = model.queries(model.user_tower(vectors[items], real))
-        targets = torch.from_numpy(split.items[places]).to(device)
-        whole, whole_mask = gather_windows(split.items, starts, places)
-        history, history_mask = torch.from_numpy(whole).to(device), torch.from_numpy(whole_mask).to(device)
+        queries = queries_after(model, split, vectors, starts, places)
         for found, candidates in zip(ranks, keys, strict=True):
-            found.append(rank_targets(queries @ candidates, history, history_mask, targets).cpu().numpy())
+            found.append(ranks_of(split, starts, places, queries @ candidates))
     return [metrics_of(np.concatenate(found))[measure] for found in ranks]
 
 

@@ -7,7 +7,7 @@ import torch
 
 from dff import __version__
 from dff.checkpoint import Progress
-from dff.comparison import Contender, compare
+from dff.comparison import ID_SEARCH, LONG_ID_SEARCH, Contender, Rivals, compare
 from dff.curves import draw_curves
 from dff.ensemble import Ensemble
 from dff.errors import DataError
@@ -50,6 +50,7 @@ class RunOptions(Given):
     preset: str = "default"
     resume: bool = False
     compare: bool = False  # with IDs alone and features alone, and export what is best on valid
+    search_ids: bool = False  # the longer search for the settings of IDs alone
     refit: bool = False  # to all interactions before the export
 
 
@@ -211,24 +212,18 @@ def run(options: RunOptions) -> str:
     draw_curves(progress, options.recipe.chosen_by, out / "curves.png")
     told: list[str] = []
     if options.compare and recipe.variant == "dff":
-        compared = compare(
-            Contender("dff", model, progress, metrics["valid"], metrics["test"]),
-            recipe,
-            data.split,
-            data.hidden_states,
-            lambda own, states: build_model(own, data.split, states).to(device),
-            out,
-            options.resume,
-        )
+        rivals = Rivals(data.split, lambda own, states: build_model(own, data.split, states).to(device), out, options.resume)
+        fusion = Contender(recipe, model, progress, metrics["valid"], metrics["test"])
+        compared = compare(fusion, data.hidden_states, rivals, LONG_ID_SEARCH if options.search_ids else ID_SEARCH)
         told = compared.lines()
-        model, progress, recipe = compared.chosen.model, compared.chosen.progress, recipe.of_variant(compared.chosen.variant)
-        if compared.chosen.variant != "dff":
+        model, progress, recipe = compared.chosen.model, compared.chosen.progress, compared.chosen.recipe
+        if compared.chosen is not fusion:
             data = data.of_variant(recipe.variant)
             metrics = measure(model, data, recipe, progress)
         metrics["comparison"] = compared.as_dict()
     if options.refit:
         told.append(f"fitted again to all interactions, for {progress.best_epoch} epochs; the figures are of the model before")
-        model, data = refit(recipe, data, progress.best_epoch, device, out, options.resume)
+        model, data = refit(refit_recipe(recipe, progress), data, device, out, options.resume)
         metrics["refit"] = True
     write_json(out / "config.json", configuration(options, data, device))
     write_json(out / "metrics.json", metrics)
@@ -237,11 +232,17 @@ def run(options: RunOptions) -> str:
     return summary(options, metrics, verdict, told)
 
 
-def refit(recipe: Recipe, data: Prepared, epochs: int, device: torch.device, out: Path, resume: bool) -> tuple[Recommender, Prepared]:
-    """Trains anew on every interaction, the valid and test targets included, for as many epochs as were best without them."""
+def refit_recipe(recipe: Recipe, progress: Progress) -> Recipe:
+    """As many epochs as were best on valid, by the gain of the best one: a split without targets can find neither."""
+    gain = progress.curve[progress.best_epoch - 1]["gain"]
+    return replace(recipe, epochs=progress.best_epoch, content_gain=gain, gain_search=False)
+
+
+def refit(recipe: Recipe, data: Prepared, device: torch.device, out: Path, resume: bool) -> tuple[Recommender, Prepared]:
+    """Trains anew on every interaction, the valid and test targets included."""
     whole = data.on_everything()
     model = build_model(recipe, whole.split, whole.hidden_states).to(device)
-    train(model, replace(recipe, epochs=epochs), whole.split, whole.hidden_states, out / "checkpoint-refit.pt", resume, keep="last")
+    train(model, recipe, whole.split, whole.hidden_states, out / "checkpoint-refit.pt", resume, keep="last")
     return model, whole
 
 

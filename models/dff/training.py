@@ -188,7 +188,7 @@ def train(
     weights in the model.
 
     hidden_states: raw, in catalogue order, (C, L, D), or None for the id variant. keep: the weights of the best epoch on valid, or of the
-    last one, for a split whose targets mean nothing.
+    last one, for a split whose targets mean nothing: nothing is measured on valid then, and the gain stays as it is.
     """
     device = next(model.parameters()).device
     identity = identity_of(recipe, split, hidden_states)
@@ -224,14 +224,15 @@ def train(
                 raise DataError(f"the loss is {losses[-1]} in step {number + 1} of epoch {epoch}; a lower --lr may help")
         if recipe.id_dropout == 0:
             model.item_tower.settle_unknown()
-        valid = evaluate(model, split, hidden_states, "valid")
+        valid = evaluate(model, split, hidden_states, "valid") if keep == "best" else {}
         progress.epoch = epoch
         if keep == "last" or valid[recipe.chosen_by] > progress.best_valid:
-            progress.best_valid, progress.best_epoch = valid[recipe.chosen_by], epoch
+            progress.best_valid, progress.best_epoch = valid.get(recipe.chosen_by, progress.best_valid), epoch
             progress.best_state = copy.deepcopy({key: value.cpu() for key, value in model.state_dict().items()})
         seconds = time.monotonic() - started
         progress.curve.append({"loss": float(np.mean(losses)), "gain": progress.gain, "seconds": seconds} | valid)
-        progress.gain = next_gain(model, recipe, split, hidden_states, progress.gain)
+        if keep == "best":
+            progress.gain = next_gain(model, recipe, split, hidden_states, progress.gain)
         progress.seconds += time.monotonic() - started
         save_checkpoint(checkpoint, progress, model, optimizer, identity)
         after_epoch(progress)

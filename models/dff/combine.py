@@ -77,8 +77,10 @@ def combine_runs(options: CombineOptions) -> str:
         "variant": recipes[0].variant,
         "members": [{"run": str(run), "recipe": recipe.as_dict()} for run, recipe in zip(options.runs, recipes, strict=True)],
     }
-    write_json(options.out / "metrics.json", metrics)
+    metrics_file = options.out / "metrics.json"
+    metrics_file.unlink(missing_ok=True)  # those of another artifact
     about = describe(options, data, metrics)
     verdict = export(model, data.split.item_ids[: data.split.trained], data.hidden_states, about, options.out / "artifact")
+    write_json(metrics_file, metrics)
     name = f"{len(members)} × {recipes[0].variant}"
     return "\n".join([*table(name, metrics), *verdict.lines(options.out / "artifact")])

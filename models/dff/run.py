@@ -1,5 +1,6 @@
 """One run from files to artifact: prepare, train, evaluate, export."""
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -200,10 +201,28 @@ def summary(options: RunOptions, metrics: dict, verdict: Verdict, told: list[str
     return "\n".join([*table(metrics["variant"], metrics), trained, *told, *verdict.lines(options.out / "artifact")])
 
 
+def keep_other_run(options: RunOptions) -> None:
+    """Raises DataError when the folder holds a finished run of other settings: a server may use its artifact."""
+    config, artifact = options.out / "config.json", options.out / "artifact" / "model.json"
+    if not (config.exists() and artifact.exists()):
+        return
+    found = json.loads(config.read_text(encoding="utf-8"))
+    wanted = {
+        "recipe": options.recipe.as_dict(),
+        "interactions": options.interactions.name,
+        "name": options.name,
+        "version": options.version,
+    }
+    for name, value in wanted.items():
+        if found.get(name) != value:
+            raise DataError(f"{options.out}: holds a finished run with another {name}; choose another --out, or remove the folder")
+
+
 def run(options: RunOptions) -> str:
     """Runs everything and returns a summary for people. Raises DataError for what the caller can repair."""
     recipe, out = options.recipe, options.out
     device = choose_device(options.device)
+    keep_other_run(options)
     data = prepare(options, recipe.variant)
     make_folder(out)
     model = build_model(recipe, data.split, data.hidden_states).to(device)
@@ -225,10 +244,12 @@ def run(options: RunOptions) -> str:
         told.append(f"fitted again to all interactions, for {progress.best_epoch} epochs; the figures are of the model before")
         model, data = refit(refit_recipe(recipe, progress), data, device, out, options.resume)
         metrics["refit"] = True
-    write_json(out / "config.json", configuration(options, data, device))
-    write_json(out / "metrics.json", metrics)
+    metrics_file = out / "metrics.json"
+    metrics_file.unlink(missing_ok=True)  # those of another artifact: a kill must not leave them beside this one
     trained = data.split.item_ids[: data.split.trained]
     verdict = export(model, trained, data.hidden_states, describe(options, data, metrics), out / "artifact")
+    write_json(out / "config.json", configuration(options, data, device))
+    write_json(metrics_file, metrics)
     return summary(options, metrics, verdict, told)
 
 

@@ -43,3 +43,25 @@ def test_an_extraction_that_is_not_finished_is_no_features(tmp_path):
     del content["complete"]  # as older versions wrote it
     (tmp_path / "index.json").write_text(json.dumps(content))
     assert read_folder(tmp_path)[1] == ["a", "b"]
+
+
+def test_a_finished_run_of_other_settings_is_not_replaced_and_metrics_are_those_of_the_artifact(world, tmp_path, monkeypatch, capsys):
+    pairs, _ = world.write(tmp_path)
+    out = tmp_path / "run"
+    command = ["run", "--interactions", str(pairs), "--variant", "id", *QUICK, "--out", str(out)]
+    assert main([*command, "--seed", "0"]) == 0
+    manifest = (out / "artifact" / "model.json").read_bytes()
+    assert main([*command, "--seed", "1"]) == 2
+    assert "holds a finished run with another recipe" in capsys.readouterr().err
+    assert (out / "artifact" / "model.json").read_bytes() == manifest
+
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("dff.run.export", fail)
+        with pytest.raises(KeyboardInterrupt):
+            main([*command, "--seed", "0"])
+    assert not (out / "metrics.json").exists()  # an older one would stand beside an artifact that is not its own
+    assert main([*command, "--seed", "0", "--resume"]) == 0
+    assert (out / "metrics.json").exists()

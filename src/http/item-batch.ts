@@ -16,6 +16,7 @@ import { ReceiptSchema, WaitQuery, isErrors } from './item-receipt.js';
 import { atMost, linesOf } from './lines.js';
 import { problemResponses } from './problem.js';
 import { requireReady, type Readiness } from './readiness.js';
+import { answersCut } from './stalled.js';
 import type { TypedApp } from './typed-app.js';
 import { UNREAD_MS, endUnread } from './unread.js';
 import { validatorCompiler } from './validation.js';
@@ -91,7 +92,10 @@ export function registerItemBatch(app: TypedApp, routes: ItemBatchRoutes): void 
       const options: WriteOptions = { wait: request.query.wait, whenFull: isStream(body) ? 'wait' : 'refuse' };
       const put: PutRow = (value, prefix) => storeRow(routes, value, prefix, options);
       // after a body that is not read to its end, the connection cannot be used again
-      if (isStream(body)) void reply.header('connection', 'close');
+      if (isStream(body)) {
+        void reply.header('connection', 'close');
+        answersCut(request.raw, (error) => void body.emit('error', error)); // ends the lines
+      }
       if (isStream(body) && wantsLines(request.headers.accept)) {
         if (key !== undefined)
           throw invalidRequest([{ pointer: '/headers/idempotency-key', detail: 'cannot be kept for an answer that is streamed' }]);

@@ -134,6 +134,7 @@ export function refuseConnection(error: ConnectionError, socket: Socket): void {
   const refuse = (): void => closeWithProblem(socket, refusalOf(error));
   const exchange = openExchange(socket);
   if (exchange === null) refuse();
+  else if (exchange.onCut !== undefined && error.code === 'HPE_INVALID_EOF_STATE') exchange.onCut(error);
   else if (exchange.request.complete)
     exchange.response.once('finish', refuse); // the input came after a request that is being answered
   else if (exchange.response.headersSent)

@@ -6,6 +6,8 @@ export interface Exchange {
   response: ServerResponse;
   /** Bytes that the connection had received at the last check; null: not checked yet. */
   received: number | null;
+  /** Told instead of a refusal when the caller ends the body too early: what has come of it was taken already. */
+  onCut?: (error: Error) => void;
 }
 
 export interface StallLimits {
@@ -23,6 +25,12 @@ const exchanges = new WeakMap<Socket, Exchange>();
 export function openExchange(socket: Socket): Exchange | null {
   const exchange = exchanges.get(socket);
   return exchange === undefined || (exchange.request.complete && exchange.response.writableFinished) ? null : exchange;
+}
+
+/** Lets a request answer for itself what has come of a body that is cut off. */
+export function answersCut({ socket }: IncomingMessage, onCut: (error: Error) => void): void {
+  const exchange = exchanges.get(socket);
+  if (exchange !== undefined) exchange.onCut = onCut;
 }
 
 /**

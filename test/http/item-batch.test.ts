@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { request, type IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import { describe, test } from 'node:test';
@@ -162,6 +163,20 @@ test('results of a stream come while its sender is waiting for them', async (t) 
   assert.equal(await next(), 'b');
   assert.equal((await results.next()).done, true);
 });
+
+for (const accept of ['application/x-ndjson', 'application/json'])
+  test(`a stream that its sender ends too early is answered row by row, and the last result says where it broke off (${accept})`, async (t) => {
+    const { app, api } = await build(t);
+    const { port } = new URL(await app.listen({ host: '127.0.0.1', port: 0 }));
+    const socket = connect({ port: Number(port), host: '127.0.0.1', allowHalfOpen: true });
+    const rows = '{"item_id":"a"}\n{"item_id":"b"}\n{"item_i';
+    const head = `POST /v1/items/batch HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\naccept: ${accept}\r\ncontent-length: 1000\r\n\r\n`;
+    socket.end(head + rows);
+    let text = '';
+    for await (const chunk of socket) text += (chunk as Buffer).toString();
+    for (const wanted of ['"item_id":"a"', '"item_id":"b"', '"stream_broken"', '"/2"']) assert.ok(text.includes(wanted), `${text} lacks ${wanted}`);
+    assert.equal((await api.getItem('b')).status, 200);
+  });
 
 test('a byte order mark before the first row is no part of it, and a PATCH may be a merge patch by its type', async (t) => {
   const { app, api } = await build(t);

@@ -43,6 +43,8 @@ def name_some(ids: list[str]) -> str:
 
 def load_features(path: Path, interaction_ids: set[str]) -> Features:
     """Loads and checks a features file. `interaction_ids` only serves to number the rows when no ids are stored anywhere."""
+    if not path.exists():
+        raise DataError(f"{path}: does not exist")
     read = read_folder if path.is_dir() else READERS.get(path.suffix)
     if read is None:
         raise DataError(f"{path}: unknown kind of file; expected {', '.join(sorted(READERS))}")

@@ -182,12 +182,14 @@ async function activeModel(pool: Pool, headers: Record<string, string>, url: str
   try {
     const { statusCode, body } = await pool.request({ path: '/v1/models', method: 'GET', headers });
     const text = await body.text();
+    if (statusCode === 401 || statusCode === 403) throw new ServerError(`${url} wants a key with the scope recommend: see --api-key-file`);
     if (statusCode !== 200) throw new Error(`${statusCode} ${text}`);
     const { models } = JSON.parse(text) as { models: { active: boolean; fingerprint: string; version: string }[] };
     const active = models.find((model) => model.active);
     if (active === undefined) throw new Error('no active model');
     return { fingerprint: active.fingerprint, version: active.version };
   } catch (error) {
+    if (error instanceof ServerError) throw error;
     throw new ServerError(`${url} does not answer as a reelfuse server: ${reasonOf(error)}`, { cause: error });
   }
 }

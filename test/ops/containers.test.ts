@@ -128,6 +128,29 @@ test('the compose file locks every container up, and names files, settings, volu
   assert.equal(secretOf('api-keys'), before);
 });
 
+test('the compose file of a cluster names settings, volumes and secrets that exist, and its balancer every server', (t) => {
+  const folder = join(temporaryFolder(t), 'ops');
+  cpSync(packageFile('ops'), folder, { recursive: true, filter: (path) => !path.endsWith('secrets') });
+  assert.equal(spawnSync('sh', [join(folder, 'make-secrets.sh')]).status, 0);
+  const { services, secrets, volumes } = parse(read('ops', 'compose.cluster.yaml'), { merge: true }) as Compose;
+  const settings = new Set(describeSettings().map(({ name }) => name));
+  const servers = Object.keys(services).filter((name) => name.startsWith('reelfuse-'));
+  const balanced = [...read('ops', 'nginx', 'cluster.conf').matchAll(/server (reelfuse-\d):8080/g)].map(([, name]) => name);
+  assert.deepEqual(balanced, servers);
+  for (const [name, service] of Object.entries(services)) {
+    for (const port of service.ports ?? []) assert.match(port, /^127\.0\.0\.1:/);
+    for (const secret of service.secrets ?? []) assert.ok(existsSync(join(folder, secrets[secret]?.file ?? 'missing')), `${name} ${secret}`);
+    for (const volume of (service.volumes ?? []).filter((one) => one.includes(':'))) {
+      const [from = ''] = volume.split(':');
+      assert.ok(from.startsWith('.') ? existsSync(join(folder, from)) : from in volumes, volume);
+    }
+    if (servers.includes(name))
+      for (const variable of Object.keys(service.environment ?? {})) assert.ok(settings.has(variable.replace(/_FILE$/, '')), variable);
+  }
+  const { databaseUrl } = readConfig({ REELFUSE_DATABASE_URL_FILE: join(folder, 'secrets', 'database-url') });
+  assert.ok(databaseUrl.includes(readFileSync(join(folder, 'secrets', 'postgres-password'), 'utf8')));
+});
+
 test('what Grafana is provisioned with fits together', () => {
   const { services } = parse(read('ops', 'compose.yaml'), { merge: true }) as Compose;
   const [{ url = '' } = {}] = (parse(read('ops', 'grafana', 'provisioning', 'datasources', 'prometheus.yaml')) as { datasources: { url: string }[] })

@@ -11,6 +11,7 @@ import { messageOf, staleServer } from '../errors.js';
 import { describeItems, type Generation } from '../generations/generation.js';
 import { openGenerations, type Generations } from '../generations/generations.js';
 import { chooseModel, demoFile } from '../generations/model-choice.js';
+import { createModelFollower } from '../generations/model-following.js';
 import { createUpkeep } from '../generations/upkeep.js';
 import { createIdempotency } from '../http/idempotency.js';
 import { importDemo } from '../ingest/demo.js';
@@ -52,6 +53,8 @@ import { catalogueSize, positiveRule } from './settings.js';
 import { visibleChanges } from './visible-changes.js';
 
 const CURSOR_SECRET_KEY = 'cursor_secret';
+/** Time between two looks at whether another server has activated a model. */
+const FOLLOW_MODEL_MS = 1000;
 
 /** How the catalogue was loaded into memory. */
 export interface LoadedCatalogue {
@@ -198,6 +201,7 @@ async function openParts(
       applied: () => indexed({ itemId: '', sequence: stores.changes.itemSequence }, 'applied'),
     });
     ready = true;
+    if (config.databaseUrl !== '') closers.push(repeat(createModelFollower({ keyValues: stores.keyValues, generations, log }), FOLLOW_MODEL_MS));
     // built from the store: a snapshot makes the next start faster
     if (loaded.snapshot === null && loaded.size > 0) void snapshots.writeIfStale();
     return loaded;

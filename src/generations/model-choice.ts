@@ -35,6 +35,12 @@ export interface ModelChoiceStores {
   items: { list: (after: null, limit: 1) => Promise<readonly unknown[]> };
 }
 
+/** Folder of the model that was activated last, by whichever server; null: none was. */
+export async function chosenFolder(keyValues: Pick<Stores['keyValues'], 'get'>): Promise<string | null> {
+  const choice = await keyValues.get(CHOICE_KEY);
+  return choice === DEMO ? demoFile('artifact') : choice;
+}
+
 /** Makes this the model of the next start, unless the setting changes. */
 export const rememberModel = (keyValues: Pick<Stores['keyValues'], 'get' | 'set'>, folder: string): Promise<void> =>
   keyValues.set(CHOICE_KEY, choiceOf(folder));

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { build, clip, DEMO_ARTIFACT, demoStates, type Built } from '../build.js';
+import { build, clip, DEMO_ARTIFACT, demoStates, otherModel, type Built } from '../build.js';
 import { runCli } from '../cli/run.js';
 import { temporaryFolder } from '../temporary-folder.js';
 import { startProxy } from './proxy.js';
@@ -156,6 +156,25 @@ const tests: Record<string, (t: TestContext, server: PostgresServer) => Promise<
 
   'import and doctor work on the database; backup names its own tools; an address that leads nowhere ends a start and tells no password':
     commandsOnDatabase,
+
+  'a model that one server activates is taken by the others, and so is the way back': async (t, server) => {
+    const url = await server.createDatabase();
+    const [a, b] = [await replica(t, url), await replica(t, url)];
+    for (let n = 1; n <= 6; n++) await put(a, n);
+    const before = a.services.generations.current.artifact.fingerprint;
+    const registered = await a.app.inject({ method: 'POST', url: '/v1/models', payload: { folder: await otherModel(t) } });
+    const { fingerprint } = registered.json<{ fingerprint: string }>();
+    const activate = async (wanted: string): Promise<void> => {
+      const { statusCode, body } = await a.app.inject({ method: 'POST', url: `/v1/models/${wanted}/activate` });
+      assert.ok(statusCode < 300, body);
+    };
+    const answers = (one: Built) => itemsOf(one, { history: [clip(1)], k: 5, exact: true });
+    for (const wanted of [fingerprint, before]) {
+      await activate(wanted);
+      await until(async () => [a, b].every(({ services }) => services.generations.current.artifact.fingerprint === wanted), 'the model');
+      assert.deepEqual(await answers(b), await answers(a));
+    }
+  },
 
   'every server is listed with its model, what is in effect there, and its lease; one that ends leaves the list': async (t, server) => {
     const url = await server.createDatabase();

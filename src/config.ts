@@ -81,6 +81,9 @@ const providers = (value: string): 'auto' | Provider[] => {
 /** `secret:scope+scope,…` */
 const apiKeys = (value: string): ApiKey[] => {
   if (value !== '' && list(value).length === 0) throw new Error('holds no key; unset it to serve without keys, on loopback only');
+  const secrets = list(value).map((entry) => entry.split(':')[0]);
+  const repeated = secrets.findIndex((secret, n) => secrets.indexOf(secret) < n);
+  if (repeated >= 0) throw new Error(`key ${repeated + 1} has the secret of an earlier one`);
   return list(value).map((entry, position) => {
     const [secret = '', scopes = '', ...rest] = entry.split(':');
     // never repeat the entry itself in the message: it holds the secret
@@ -129,7 +132,11 @@ const databaseUrl = (value: string): string => {
 const SETTINGS = {
   host: setting('127.0.0.1', text, 'Address to listen on. Without API keys it must be a loopback address.'),
   port: setting('8080', integer(0, 65535), 'Port to listen on. 0: a free port, which the server prints.'),
-  dataDir: setting('./data', text, 'Folder of the database, snapshots and the served log. Created if missing.'),
+  dataDir: setting(
+    './data',
+    (value) => (value === '' ? './data' : value),
+    'Folder of the database, snapshots and the served log. Created if missing.',
+  ),
   databaseUrl: {
     ...setting(
       '',

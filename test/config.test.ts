@@ -34,6 +34,8 @@ test('secrets may come from a file, and never stand in a message', (t) => {
     for (const name of ['REELFUSE_API_KEYS_FILE', 'REELFUSE_CURSOR_SECRET_FILE', 'REELFUSE_DATABASE_URL_FILE'])
       assert.throws(() => readConfig({ [name]: file }), new RegExp(`${name} names a file that is empty`)); // not as if it were unset: that is open to all
   }
+  assert.throws(() => readConfig({ REELFUSE_API_KEYS: 'one-secret:admin,one-secret:recommend' }), /key 2 has the secret of an earlier one/);
+  assert.equal(readConfig({ REELFUSE_DATA_DIR: '' }).dataDir, './data');
   assert.throws(() => readConfig({ REELFUSE_API_KEYS: ' , ' }), /REELFUSE_API_KEYS holds no key/);
   assert.throws(() => readConfig({ REELFUSE_API_KEYS: 'long-secret:read' }), /REELFUSE_API_KEYS key 1 has the scope "read"; known are recommend/);
   assert.throws(

@@ -37,7 +37,7 @@ export function registerAuth(app: FastifyInstance, ring: KeyRing, metrics: Pick<
 
 /** @throws ReelfuseError 401 `api_key_missing`, `api_key_unknown`, 429 `api_key_attempts` */
 function keyOf(request: FastifyRequest, ring: KeyRing, failed: FailedKeys, metrics: Pick<Metrics, 'rejected'>): KnownKey {
-  const secret = request.headers['x-api-key'] ?? /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1];
+  const secret = request.headers['x-api-key'] ?? /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? '')?.[1];
   if (typeof secret !== 'string') throw new ReelfuseError(401, 'api_key_missing', 'send Authorization: Bearer with an API key');
   const key = ring.find(secret);
   const network = networkOf(request.ip);

@@ -229,6 +229,9 @@ export function toRequest(body: RecommendBody & SimilarBody, similarTo: string |
     errors.push({ pointer: '/explain', detail: `layers needs k <= ${MAX_LAYERS_K}: each item takes one run of the item tower a layer` });
   if (experiment !== undefined && (experiment.arm === undefined) === (experiment.arms === undefined))
     errors.push({ pointer: '/experiment', detail: 'needs either arm or arms' });
+  const names = experiment?.arms?.map(({ name }) => name) ?? [];
+  const repeated = names.findIndex((name, n) => names.indexOf(name) < n);
+  if (repeated >= 0) errors.push({ pointer: `/experiment/arms/${repeated}/name`, detail: 'is the name of an earlier arm' });
   if (similarTo === null && body.user_id === undefined && body.history === undefined && (body.liked ?? []).length === 0)
     errors.push({ pointer: '/user_id', detail: 'is required when there is neither history nor liked' });
   if (errors.length > 0) throw invalidRequest(errors);

@@ -240,6 +240,9 @@ export function parseItemRow(value: unknown, prefix: string, expected: ExpectedS
 
 export function parseItem(itemId: string, body: ItemBody, prefix: string, expected: ExpectedShape | null): ParsedItem | FieldError[] {
   const fields = fieldsOf(itemId, body);
+  const { available_from: from, expires_at: until } = fields;
+  if (from !== null && until !== null && until <= from)
+    return [{ pointer: `${prefix}/expires_at`, detail: 'must be later than available_from: the item would never be served' }];
   if (body.hidden_states == null) return { fields, hiddenStates: null };
   const states = parseHiddenStates(body.hidden_states, expected);
   return 'pointer' in states ? [{ ...states, pointer: prefix + states.pointer }] : { fields, hiddenStates: states };

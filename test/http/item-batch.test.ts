@@ -206,3 +206,21 @@ test('half of a surrogate pair is refused wherever it would be stored, and NUL i
   const events = await api.sendEvents([{ event_id: 'e\ud83d', user_id: 'u', item_id: 'x', type: 'view', at: '2026-11-01T00:00:00Z' }]);
   assert.equal(events.body.rejected[0]?.errors[0]?.pointer, '/events/0/event_id');
 });
+
+test('what contradicts itself is refused by the field: an end before the begin, an arm that comes twice', async (t) => {
+  const { app, api } = await build(t);
+  const times = { available_from: '2026-12-02T00:00:00Z', expires_at: '2026-12-01T00:00:00Z' };
+  const item = await api.putItem('x', times);
+  assert.deepEqual([item.status, item.problem.errors[0]?.pointer], [422, '/expires_at']);
+  const rows = await api.putItems([{ item_id: 'y', ...times }]);
+  assert.equal(rows.body.results[0]?.error?.pointer, '/items/0/expires_at');
+  const arms = [{ name: 'a' }, { name: 'b' }, { name: 'a' }];
+  const asked = await app.inject({ method: 'POST', url: '/v1/recommendations', payload: { user_id: 'u', experiment: { name: 'e', arms } } });
+  assert.deepEqual([asked.statusCode, asked.json<{ errors: { pointer: string }[] }>().errors[0]?.pointer], [422, '/experiment/arms/2/name']);
+});
+
+test('a key may stand behind several blanks, as RFC 9110 has it', async (t) => {
+  const { app } = await build(t, { REELFUSE_API_KEYS: 'a-secret-of-mine:admin' });
+  const ask = (authorization: string) => app.inject({ url: '/v1/items', headers: { authorization } });
+  assert.deepEqual([(await ask('Bearer   a-secret-of-mine')).statusCode, (await ask('Bearer a-secret')).statusCode], [200, 401]);
+});

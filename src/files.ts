@@ -1,18 +1,5 @@
 import { createHash } from 'node:crypto';
-import {
-  closeSync,
-  existsSync,
-  fstatSync,
-  mkdirSync,
-  fsyncSync,
-  openSync,
-  readSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { closeSync, fstatSync, mkdirSync, fsyncSync, openSync, readSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { InputError, messageOf } from './errors.js';
 
@@ -135,19 +122,21 @@ export function openWhole(file: string): WholeFile {
   };
 }
 
+const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+
 /**
  * Makes a folder and those above it. `mkdirSync` with `recursive` never returns where the system makes no folders and calls that
  * ENOENT, as below /proc.
  * @returns the outermost folder that was made; undefined: it was there
  */
 export function makeFolder(path: string): string | undefined {
-  if (existsSync(path)) return undefined;
+  if (isFolder(path)) return undefined;
   const above = dirname(path);
   const outermost = above === path ? undefined : makeFolder(above);
   try {
     mkdirSync(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error; // somebody else was faster
+    if (!isFolder(path)) throw error; // else somebody was faster
   }
   return outermost ?? path;
 }

@@ -222,7 +222,8 @@ def run(options: RunOptions) -> str:
     """Runs everything and returns a summary for people. Raises DataError for what the caller can repair."""
     recipe, out = options.recipe, options.out
     device = choose_device(options.device)
-    keep_other_run(options)
+    if not options.resume:  # which compares settings by itself
+        keep_other_run(options)
     data = prepare(options, recipe.variant)
     make_folder(out)
     model = build_model(recipe, data.split, data.hidden_states).to(device)
